@@ -1,0 +1,2 @@
+//! emac
+fn main() {}

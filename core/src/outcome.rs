@@ -1,0 +1,101 @@
+//! How a request ended, and counts of it.
+
+/// How one call of a hop ended, as the caller saw it. Each request ends in exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// A good answer of the destination.
+    Success,
+    /// A bad answer.
+    Error,
+    /// No answer in time.
+    Timeout,
+    /// Not called, or refused for load.
+    Shed,
+    /// Answered by a degraded fallback.
+    Fallback,
+    /// Answered by an equal alternate.
+    Alternate,
+    /// The caller went away.
+    Cancelled,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of the wire.
+    pub const ALL: [Self; 7] = [
+        Self::Success,
+        Self::Error,
+        Self::Timeout,
+        Self::Shed,
+        Self::Fallback,
+        Self::Alternate,
+        Self::Cancelled,
+    ];
+
+    /// Stable label for metrics and files.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Shed => "shed",
+            Self::Fallback => "fallback",
+            Self::Alternate => "alternate",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Requests by outcome; their sum is the number of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutcomeCounts([u64; 7]);
+
+impl OutcomeCounts {
+    /// Counts in the order of [`Outcome::ALL`].
+    pub const fn from_array(counts: [u64; 7]) -> Self {
+        Self(counts)
+    }
+
+    /// Counts in the order of [`Outcome::ALL`].
+    pub const fn to_array(self) -> [u64; 7] {
+        self.0
+    }
+
+    /// Requests that ended so.
+    pub fn get(&self, outcome: Outcome) -> u64 {
+        self.0.get(outcome as usize).copied().unwrap_or(0)
+    }
+
+    /// Counts one request.
+    pub fn add(&mut self, outcome: Outcome) {
+        if let Some(count) = self.0.get_mut(outcome as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Adds another count, saturating.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine = mine.saturating_add(theirs);
+        }
+    }
+
+    /// All requests.
+    pub fn total(&self) -> u64 {
+        self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_own_place() {
+        let mut counts = OutcomeCounts::default();
+        for (times, outcome) in Outcome::ALL.into_iter().enumerate() {
+            (0..=times).for_each(|_| counts.add(outcome));
+        }
+        assert_eq!(counts.to_array(), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(counts.total(), 28);
+    }
+}
