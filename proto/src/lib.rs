@@ -7,6 +7,10 @@
 //! What this crate leaves out: no I/O and no policy. With the `grpc` feature it also holds tonic clients and servers; the
 //! filter links messages only.
 
+extern crate alloc;
+
+pub mod convert;
+
 /// Messages and services of `emac/v1`.
 pub mod v1 {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
