@@ -1,1 +1,57 @@
-//! tests
+//! Testbed, demo, benches and every test that crosses a crate.
+//!
+//! The binaries `demo` and `bench` and the tests under `tests/` are built from the modules here.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Root of the checkout.
+pub fn repo_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// Says that a test could not run here, and why: on standard error past the test runner's capture, and in
+/// `target/not-run.txt`, which `make test` prints at its end. Never call it for a test that failed.
+pub fn not_run(test: &str, why: &str) {
+    let line = format!("not run: {test}: {why}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    let target = repo_root().join("target");
+    let _ = std::fs::create_dir_all(&target);
+    if let Ok(mut file) =
+        std::fs::OpenOptions::new().create(true).append(true).open(target.join("not-run.txt"))
+    {
+        let _ = file.write_all(line.as_bytes());
+    }
+}
+
+/// Folder of third-party data for the optional tests: `EMAC_SHARED_DATA`, or `../shared/data` beside the checkout. `None` when it
+/// is not there; the test then reports [`not_run`].
+pub fn shared_data(dataset: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("EMAC_SHARED_DATA")
+        .map_or_else(|| repo_root().join("../shared/data"), PathBuf::from);
+    Some(root.join(dataset)).filter(|path| path.exists())
+}
+
+/// A tool by environment variable, then under `.tools`, then on the PATH.
+pub fn tool(variable: &str, under_tools: &str, name: &str) -> Option<PathBuf> {
+    let from_env = std::env::var_os(variable).map(PathBuf::from);
+    let ours = repo_root().join(".tools").join(under_tools);
+    let on_path =
+        || std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|p| p.is_file());
+    from_env.or_else(|| Some(ours).filter(|p| p.is_file())).or_else(on_path)
+}
+
+/// The pinned Envoy (`ENVOY_BIN` overrides).
+pub fn envoy() -> Option<PathBuf> {
+    tool("ENVOY_BIN", "envoy/bin/envoy", "envoy")
+}
+
+/// Prometheus of the distribution (`PROMETHEUS_BIN` overrides).
+pub fn prometheus() -> Option<PathBuf> {
+    tool("PROMETHEUS_BIN", "prometheus/usr/bin/prometheus", "prometheus")
+}
+
+/// promtool of the distribution (`PROMTOOL_BIN` overrides).
+pub fn promtool() -> Option<PathBuf> {
+    tool("PROMTOOL_BIN", "prometheus/usr/bin/promtool", "promtool")
+}

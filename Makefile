@@ -1,0 +1,68 @@
+# The front door. Each target is a verb; CI calls `make test` and nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+CARGO ?= cargo
+WASM := dist/emac-filter.wasm
+BUILT := target/wasm32-wasip1/filter/emac_filter.wasm
+
+.PHONY: help demo test tools build wasm proto lint fmt golden fuzz e2e bench docs deny verify clean
+
+help: ## This help
+	@awk 'BEGIN {FS = ":.*## "; print "make <target>\n"} /^[a-z0-9-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nA fresh machine needs Linux, rustup, python3 with pip, make and a C compiler.\n'
+
+demo: tools wasm ## The checkout journey through real Envoys: six phases, first observing, then enforcing (about 3 minutes)
+	@$(CARGO) build --quiet --release -p emac-control-plane -p emac-tests --bins
+	@target/release/demo $(ARGS)
+
+test: tools wasm ## Every test; ends with the list of what could not run here, and why
+	@rm -f target/not-run.txt
+	$(CARGO) test --workspace
+	@if [ -s target/not-run.txt ]; then sort -u target/not-run.txt; else echo "everything ran"; fi
+
+tools: ## Fetch what demo and tests need (Envoy, Prometheus, wasm target) into .tools, once
+	@sh tests/setup/tools.sh
+
+build: ## Build everything (debug)
+	$(CARGO) build --workspace
+
+wasm: ## Build the filter that ships: dist/emac-filter.wasm
+	@$(CARGO) build --quiet -p emac-filter --target wasm32-wasip1 --profile filter
+	@mkdir -p dist && { cmp -s $(BUILT) $(WASM) || cp $(BUILT) $(WASM); }
+	@printf '%s %s bytes\n' $(WASM) "$$(wc -c < $(WASM))"
+
+proto: ## Generate proto/src/generated from the .proto files
+	EMAC_REGENERATE=1 $(CARGO) test --quiet -p emac-proto --test generated
+
+lint: ## Formatting and clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy -p emac-filter --target wasm32-wasip1 -- -D warnings
+
+fmt: ## Format
+	$(CARGO) fmt --all
+
+golden: ## Rewrite golden files; review the diff
+	EMAC_REGENERATE=1 INSTA_UPDATE=always $(CARGO) test --workspace
+
+fuzz: tools wasm ## Fuzz every decoder for longer (EMAC_FUZZ_SECONDS, default 60 each)
+	EMAC_FUZZ_SECONDS=$${EMAC_FUZZ_SECONDS:-60} $(CARGO) test --release -p emac-tests --test fuzz -- --nocapture
+
+e2e: tools wasm ## Only the scenarios with real Envoys
+	$(CARGO) test -p emac-tests --test e2e -- --nocapture
+
+bench: tools wasm ## Measure, side by side, into bench/results.md
+	$(CARGO) build --release -p emac-control-plane -p emac-tests --bins
+	target/release/bench all --out bench/results.md
+
+docs: ## Reference documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+deny: ## Licences, advisories and duplicate versions (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "not run: cargo-deny is not installed (cargo install cargo-deny)"; exit 0; }; cargo deny check bans licenses sources
+
+verify: lint test docs deny ## What a pull request must pass
+
+clean: ## Remove what was built; keeps .tools
+	$(CARGO) clean
+	rm -rf dist

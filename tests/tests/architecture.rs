@@ -1,0 +1,107 @@
+//! The house keeps its shape: dependencies point one way, forbidden things stay out, crates carry their lints.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use emac_tests::repo_root;
+use serde_json::Value;
+
+/// What each crate may know of the others (normal and build dependencies).
+const MAY_DEPEND_ON: [(&str, &[&str]); 5] = [
+    ("emac-core", &[]),
+    ("emac-proto", &["emac-core"]),
+    ("emac-filter", &["emac-core", "emac-proto"]),
+    ("emac-control-plane", &["emac-core", "emac-proto"]),
+    ("emac-tests", &["emac-core", "emac-proto", "emac-filter", "emac-control-plane"]),
+];
+
+fn metadata() -> Value {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(repo_root())
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn dependencies(package: &Value) -> impl Iterator<Item = &str> {
+    package["dependencies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|d| d["kind"] != "dev")
+        .map(|d| d["name"].as_str().unwrap())
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let allowed: BTreeMap<_, _> = MAY_DEPEND_ON.into_iter().collect();
+    assert_eq!(packages.len(), allowed.len(), "a new crate needs a line here");
+    for package in packages {
+        let name = package["name"].as_str().unwrap();
+        for dependency in dependencies(package).filter(|d| d.starts_with("emac-")) {
+            assert!(allowed[name].contains(&dependency), "{name} must not depend on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn core_knows_no_runtime_wire_or_disk() {
+    let metadata = metadata();
+    let core =
+        metadata["packages"].as_array().unwrap().iter().find(|p| p["name"] == "emac-core").unwrap().clone();
+    let mut names: Vec<_> = dependencies(&core).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["hashbrown", "libm", "thiserror"],
+        "each addition to core wants a reason in ARCHITECTURE.md"
+    );
+}
+
+fn sources(dir: &Path, found: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn sources_of(krate: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    sources(&repo_root().join(krate).join("src"), &mut found);
+    found
+}
+
+#[test]
+fn only_one_file_names_the_sdk() {
+    for (path, text) in sources_of("filter") {
+        let allowed = path.ends_with("src/envoy.rs") || path.ends_with("src/lib.rs");
+        assert!(allowed || !text.contains("proxy_wasm::"), "{path} names proxy_wasm; go through host.rs");
+    }
+}
+
+#[test]
+fn core_and_filter_deny_what_can_panic() {
+    for krate in ["core", "filter"] {
+        let lib = std::fs::read_to_string(repo_root().join(krate).join("src/lib.rs")).unwrap();
+        for lint in ["unwrap_used", "expect_used", "clippy::panic", "indexing_slicing"] {
+            assert!(lib.contains(lint), "{krate}/src/lib.rs must deny {lint}");
+        }
+    }
+}
+
+#[test]
+fn core_has_no_ambient_clock_or_randomness() {
+    for (path, text) in sources_of("core") {
+        for word in ["std::time::Instant", "SystemTime", "std::fs", "std::net", "getrandom"] {
+            assert!(!text.contains(word), "{path} contains {word}");
+        }
+    }
+}
