@@ -18,4 +18,5 @@ extern crate std;
 pub mod budget;
 pub mod id;
 pub mod outcome;
+pub mod sketch;
 pub mod units;
