@@ -1,7 +1,7 @@
 //! A filter that does nothing: what Envoy's wasm costs by itself. `make bench` measures ours beside it.
+#![allow(missing_docs)] // the SDK's macro exports without
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-#![allow(missing_docs)] // the SDK's macro exports without
 use proxy_wasm::types::{ContextType, LogLevel};
 
 proxy_wasm::main! {{
