@@ -3,6 +3,9 @@
 //! These are the domain twins of `emac/v1/budgets.proto`, whose comments specify ranges; `emac-proto` builds them and refuses what
 //! is out of range, so code that holds one need not check again.
 
+pub mod lease;
+pub mod token_bucket;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 

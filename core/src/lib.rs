@@ -16,6 +16,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod budget;
+pub mod context;
+pub mod entry;
 pub mod id;
 pub mod outcome;
 pub mod sketch;

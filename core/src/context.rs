@@ -1,0 +1,241 @@
+//! The journey context: what a request carries from hop to hop.
+//!
+//! One W3C Baggage member, `emac=v1:<journey>:<deadline>:<flags>`, because baggage is what OpenTelemetry SDKs forward by
+//! default. `<deadline>` is decimal milliseconds: what REMAINS on the wire between pods, an ABSOLUTE time of that Envoy's
+//! clock inside a pod, so that time spent in the application is deducted and clocks of hosts are never compared. The type
+//! parameter of [`Context`] says which of the two a value is; [`Context::arrive`] and [`Context::depart`] are the only ways
+//! between them. `<flags>` is four lower-case hex digits: two of bits ([`Flags`]), two of priority.
+//!
+//! Left out: who may be believed. The edge strips what comes from outside before anything here is asked.
+
+pub mod baggage;
+mod sampling;
+mod traceparent;
+
+use core::fmt;
+
+use crate::units::{Micros, Millis};
+
+pub use sampling::is_chosen;
+pub use traceparent::{InvalidTraceParent, TraceParent};
+
+/// Longest deadline on the wire; the same bound as `JourneyBudget.deadline_ms`.
+pub const REMAINING_MAX: Millis = Millis(120_000);
+
+/// Milliseconds left, as written between pods. At most [`REMAINING_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Remaining(pub Millis);
+
+/// The moment it is too late, in milliseconds of this Envoy's clock, as written inside a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Absolute(pub Millis);
+
+impl Remaining {
+    /// The moment it will be too late. Rounded down, so that a conversion never adds time.
+    pub const fn at(self, now: Micros) -> Absolute {
+        Absolute(Millis(now.to_millis_floor().0.saturating_add(self.0.0)))
+    }
+}
+
+impl Absolute {
+    /// What is left; zero when it is too late. At most [`REMAINING_MAX`], whatever a clock that jumped would say.
+    pub const fn left(self, now: Micros) -> Remaining {
+        let left = self.0.to_micros().since(now).to_millis_floor();
+        if left.0 > REMAINING_MAX.0 { Remaining(REMAINING_MAX) } else { Remaining(left) }
+    }
+}
+
+/// Marks a request carries. Bits nobody knows yet are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    bits: u8,
+    /// 0 is shed first.
+    pub priority: u8,
+}
+
+impl Flags {
+    const SAMPLED: u8 = 1;
+    const DEGRADED: u8 = 2;
+    const HEDGE: u8 = 4;
+
+    /// No marks.
+    pub const fn new(priority: u8) -> Self {
+        Self { bits: 0, priority }
+    }
+
+    /// Hops of this request are recorded one by one.
+    pub const fn is_sampled(self) -> bool {
+        self.bits & Self::SAMPLED != 0
+    }
+
+    /// Some hop before this one gave a degraded answer.
+    pub const fn is_degraded(self) -> bool {
+        self.bits & Self::DEGRADED != 0
+    }
+
+    /// This is the second try of a hedged call.
+    pub const fn is_hedge(self) -> bool {
+        self.bits & Self::HEDGE != 0
+    }
+
+    /// Sets or clears [`Flags::is_sampled`].
+    pub const fn sampled(self, yes: bool) -> Self {
+        self.with(Self::SAMPLED, yes)
+    }
+
+    /// Sets or clears [`Flags::is_degraded`].
+    pub const fn degraded(self, yes: bool) -> Self {
+        self.with(Self::DEGRADED, yes)
+    }
+
+    /// Sets or clears [`Flags::is_hedge`].
+    pub const fn hedge(self, yes: bool) -> Self {
+        self.with(Self::HEDGE, yes)
+    }
+
+    const fn with(self, bit: u8, yes: bool) -> Self {
+        let bits = if yes { self.bits | bit } else { self.bits & !bit };
+        Self { bits, ..self }
+    }
+}
+
+/// A journey, its deadline ([`Remaining`] or [`Absolute`]) and marks. Borrowed: reading one allocates nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context<'a, D> {
+    /// 1 to 63 characters of `[a-z0-9-]`, checked when parsed.
+    pub journey: &'a str,
+    /// When it is too late.
+    pub deadline: D,
+    /// Marks.
+    pub flags: Flags,
+}
+
+/// Why a context was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidContext {
+    /// The baggage header is longer than W3C allows.
+    #[error("the baggage header has {len} bytes, at most {max} are read", max = baggage::BYTES_MAX)]
+    HeaderTooLong {
+        /// Bytes given.
+        len: usize,
+    },
+    /// More members than W3C allows.
+    #[error("the baggage header has more than {max} members", max = baggage::MEMBERS_MAX)]
+    TooManyMembers,
+    /// Two members of ours; which to believe cannot be known.
+    #[error("the baggage header has more than one emac member")]
+    Duplicate,
+    /// Not `v1:`.
+    #[error("the context is not of version v1")]
+    Version,
+    /// Not four fields.
+    #[error("the context does not have the fields v1:journey:deadline:flags")]
+    Fields,
+    /// Not a journey name.
+    #[error("the journey of the context is not a name of 1 to 63 characters of [a-z0-9-]")]
+    Journey,
+    /// Not a number, or a remaining time beyond [`REMAINING_MAX`].
+    #[error("the deadline of the context is not a number of milliseconds in range")]
+    Deadline,
+    /// Not four lower-case hex digits.
+    #[error("the flags of the context are not four hex digits")]
+    Flags,
+}
+
+impl<'a> Context<'a, Remaining> {
+    /// Reads the value of a member that came from another pod.
+    ///
+    /// # Errors
+    /// [`InvalidContext`] naming the first field that is wrong.
+    pub fn parse_remaining(value: &'a [u8]) -> Result<Self, InvalidContext> {
+        let (journey, deadline, flags) = parse(value)?;
+        let deadline = Remaining(deadline);
+        if deadline.0 > REMAINING_MAX {
+            Err(InvalidContext::Deadline)
+        } else {
+            Ok(Self { journey, deadline, flags })
+        }
+    }
+
+    /// Inbound: from the wire into the pod.
+    pub const fn arrive(self, now: Micros) -> Context<'a, Absolute> {
+        Context { journey: self.journey, deadline: self.deadline.at(now), flags: self.flags }
+    }
+}
+
+impl<'a> Context<'a, Absolute> {
+    /// Reads the value of a member that came from the application of this pod.
+    ///
+    /// # Errors
+    /// [`InvalidContext`] naming the first field that is wrong.
+    pub fn parse_absolute(value: &'a [u8]) -> Result<Self, InvalidContext> {
+        let (journey, deadline, flags) = parse(value)?;
+        Ok(Self { journey, deadline: Absolute(deadline), flags })
+    }
+
+    /// Outbound: out of the pod onto the wire.
+    pub const fn depart(self, now: Micros) -> Context<'a, Remaining> {
+        Context { journey: self.journey, deadline: self.deadline.left(now), flags: self.flags }
+    }
+}
+
+impl fmt::Display for Context<'_, Remaining> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(f, self.journey, self.deadline.0, self.flags)
+    }
+}
+
+impl fmt::Display for Context<'_, Absolute> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(f, self.journey, self.deadline.0, self.flags)
+    }
+}
+
+fn write(f: &mut fmt::Formatter<'_>, journey: &str, deadline: Millis, flags: Flags) -> fmt::Result {
+    write!(f, "v1:{journey}:{}:{:02x}{:02x}", deadline.0, flags.bits, flags.priority)
+}
+
+fn parse(value: &[u8]) -> Result<(&str, Millis, Flags), InvalidContext> {
+    let value = core::str::from_utf8(value).map_err(|_| InvalidContext::Fields)?;
+    let mut fields = value.split(':');
+    if fields.next() != Some("v1") {
+        return Err(InvalidContext::Version);
+    }
+    let (Some(journey), Some(deadline), Some(flags), None) =
+        (fields.next(), fields.next(), fields.next(), fields.next())
+    else {
+        return Err(InvalidContext::Fields);
+    };
+    Ok((parse_journey(journey)?, parse_deadline(deadline)?, parse_flags(flags)?))
+}
+
+/// The rule of `JourneyName`, without owning the name.
+fn parse_journey(text: &str) -> Result<&str, InvalidContext> {
+    let length = 1..=crate::id::JourneyName::BYTES_MAX;
+    let allowed = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if length.contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(text)
+    } else {
+        Err(InvalidContext::Journey)
+    }
+}
+
+/// Digits only: `u64::from_str` alone would take a sign.
+fn parse_deadline(text: &str) -> Result<Millis, InvalidContext> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(InvalidContext::Deadline);
+    }
+    text.parse().map(Millis).map_err(|_| InvalidContext::Deadline)
+}
+
+fn parse_flags(text: &str) -> Result<Flags, InvalidContext> {
+    let lower_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    if text.len() != 4 || !text.bytes().all(lower_hex) {
+        return Err(InvalidContext::Flags);
+    }
+    let [bits, priority] = u16::from_str_radix(text, 16).map_err(|_| InvalidContext::Flags)?.to_be_bytes();
+    Ok(Flags { bits, priority })
+}
+
+#[cfg(test)]
+mod tests;
