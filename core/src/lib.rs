@@ -19,6 +19,7 @@ pub mod budget;
 pub mod context;
 pub mod entry;
 pub mod id;
+pub mod journey;
 pub mod outcome;
 pub mod sketch;
 pub mod units;
