@@ -1,1 +1,3 @@
-//! cp
+//! The control plane as a library: evidence in, accepted models, bounds and budgets out. One folder a stage, in pipeline order.
+
+pub mod plan;

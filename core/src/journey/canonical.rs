@@ -99,10 +99,6 @@ impl fmt::Display for Choice {
 
 impl fmt::Display for Probability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_exact() {
-            write!(f, "{}", self.lo())
-        } else {
-            write!(f, "[{},{}]", self.lo(), self.hi())
-        }
+        if self.is_exact() { write!(f, "{}", self.lo()) } else { write!(f, "[{},{}]", self.lo(), self.hi()) }
     }
 }

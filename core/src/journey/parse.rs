@@ -111,8 +111,7 @@ impl<'a> Cursor<'a> {
         if !(comma && self.take(']') && self.take('*')) {
             return Err(self.error("an interval is written [low,high]*"));
         }
-        Probability::between(lo, hi)
-            .map_err(|invalid| InvalidText { at, reason: invalid.to_string() })
+        Probability::between(lo, hi).map_err(|invalid| InvalidText { at, reason: invalid.to_string() })
     }
 
     fn number(&mut self) -> Result<Ratio, InvalidText> {
@@ -266,7 +265,9 @@ impl Arguments {
     fn millis(&mut self, key: &str) -> Result<Option<Millis>, InvalidText> {
         let parse = |(value, at): (String, usize)| {
             let number = value.strip_suffix("ms").and_then(|digits| digits.parse().ok());
-            number.map(Millis).ok_or_else(|| InvalidText { at, reason: format!("{key} is written like 50ms") })
+            number
+                .map(Millis)
+                .ok_or_else(|| InvalidText { at, reason: format!("{key} is written like 50ms") })
         };
         self.parameter(key).map(parse).transpose()
     }

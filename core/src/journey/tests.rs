@@ -152,8 +152,7 @@ pub(crate) fn any_expr() -> impl Strategy<Value = Expr> {
                 let join = if k == 0 { Join::All } else { Join::AtLeast(k.min(branches.len() as u32)) };
                 Expr::Parallel { join, branches }
             }),
-            (some.clone(), 0_u64..2)
-                .prop_map(|(branches, d)| Expr::Race { delay: Millis(d * 50), branches }),
+            (some.clone(), 0_u64..2).prop_map(|(branches, d)| Expr::Race { delay: Millis(d * 50), branches }),
             (inner.clone(), some.clone(), 1_u32..=4).prop_map(|(primary, others, w)| Expr::Fallback {
                 primary: Box::new(primary),
                 alternates: others
