@@ -1,0 +1,100 @@
+//! YAML documents with their source spans: what every file a person writes is read through.
+//!
+//! A deserialiser stops at the first mistake and forgets where values came from. Here the text becomes a small tree in which every node
+//! knows its [`Span`], typed [`Reader`]s walk the tree, and every [`Problem`] is collected with its place, so that all of them are shown at
+//! once. YAML 1.2 with the core schema (JSON is a subset), on the events of `saphyr-parser`.
+//!
+//! The text may be hostile: [`Limits`] bound bytes, depth and nodes (aliases count as what they expand to), the tree is built without
+//! recursion, a duplicate key is an error. Left out on purpose: merge keys (`<<`, YAML 1.1), application tags, keys that are no scalars.
+mod fields;
+mod number;
+mod parse;
+mod problem;
+mod reader;
+mod render;
+mod source;
+mod suggest;
+mod units;
+
+pub use fields::Fields;
+pub use parse::{Limits, parse};
+pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
+pub use reader::Reader;
+pub use render::{render_json, render_text};
+pub use source::{Source, Span};
+pub use suggest::did_you_mean;
+pub use units::{InvalidDuration, format_duration, parse_duration};
+
+use std::sync::Arc;
+
+/// One document of a stream.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The text it stands in.
+    pub source: Arc<Source>,
+    /// Its root.
+    pub root: Node,
+}
+
+impl Document {
+    /// A reader at the root, reporting into `problems`.
+    pub fn reader<'a>(&'a self, problems: &'a Problems) -> Reader<'a> {
+        Reader::new(&self.root, &self.source, problems)
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What it is.
+    pub value: Value,
+    /// Where it stands; for an alias, where the aliased text stands.
+    pub span: Span,
+}
+
+/// A value of the YAML core schema.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`, `~` or nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number that fits.
+    Integer(i64),
+    /// Any other number; may be NaN or infinite.
+    Float(f64),
+    /// Text.
+    String(String),
+    /// `[a, b]`.
+    Sequence(Vec<Node>),
+    /// `{a: b}`, in the order written; keys are unique.
+    Mapping(Vec<Entry>),
+}
+
+impl Value {
+    /// What it is, as a person calls it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "a boolean",
+            Self::Integer(_) | Self::Float(_) => "a number",
+            Self::String(_) => "text",
+            Self::Sequence(_) => "a list",
+            Self::Mapping(_) => "a mapping",
+        }
+    }
+}
+
+/// One `key: value` of a mapping.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key's text; `1:` and `true:` are the keys `1` and `true`.
+    pub key: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// What it is set to.
+    pub value: Node,
+}
+
+#[cfg(test)]
+mod tests;
