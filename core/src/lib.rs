@@ -18,6 +18,7 @@ extern crate std;
 pub mod budget;
 pub mod context;
 pub mod entry;
+pub mod evidence;
 pub mod id;
 pub mod journey;
 pub mod outcome;
