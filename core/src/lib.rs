@@ -24,3 +24,4 @@ pub mod journey;
 pub mod outcome;
 pub mod sketch;
 pub mod units;
+pub mod window;
