@@ -71,7 +71,8 @@ impl CompiledEntry {
         if *rule == EntryRule::default() {
             return Err(InvalidEntry::Empty);
         }
-        if !rule.grpc.is_empty() && !(rule.method.is_empty() && rule.path_template.is_empty()) {
+        let names_path = !rule.method.is_empty() || !rule.path_template.is_empty();
+        if names_path && !rule.grpc.is_empty() {
             return Err(InvalidEntry::GrpcAndPath);
         }
         let path = match rule.path_template.as_str() {

@@ -17,6 +17,7 @@ extern crate std;
 
 pub mod budget;
 pub mod context;
+pub mod enforce;
 pub mod entry;
 pub mod evidence;
 pub mod id;

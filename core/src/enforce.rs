@@ -1,0 +1,293 @@
+//! The sidecar's machine: budgets in, one decision per request out.
+//!
+//! Sans-I/O and total: every call answers, whatever the clock or the budgets say; what cannot be decided passes. The shell (filter,
+//! simulator, fuzzer) asks [`Enforcer::on_request`] before a call, [`Enforcer::on_failure`] after a bad answer and
+//! [`Enforcer::on_end`] when it is over. What a decision WOULD do and whether it is to be done are two things ([`Decision::acts`]), so
+//! that dry-run counts the same decisions enforcing would make.
+//!
+//! Left out, with their places: hedging adds a field to [`Call`]; brown-out is a reason to answer [`Verdict::FallbackBefore`] found in
+//! the hop's recent failures; shedding is a verdict on inbound requests, before any hop is asked.
+
+mod decision;
+mod plan;
+mod time;
+
+use crate::budget::lease::{Lease, Offer, OlderGeneration, Validity};
+use crate::budget::{Fallback, FallbackKind, Mode, SuccessPredicate, WorkloadBudgets};
+use crate::context::Absolute;
+use crate::entry::{InvalidEntry, Request};
+use crate::units::{Generation, Micros};
+
+pub use decision::{
+    AfterFailure, Applied, Before, Body, Call, Decision, Failure, Followup, HopState, NoFallback, Verdict,
+};
+pub use plan::{HopRef, Journey};
+
+use plan::{Hop, Plan};
+use time::Time;
+
+/// Why budgets were refused. What is held goes on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedBudgets {
+    /// Overtaken by what is held; not a fault of the sender.
+    #[error("generation: {0}")]
+    Older(#[source] OlderGeneration),
+    /// A hop of a journey that is not listed.
+    #[error("hops[{hop}].journey: not listed under journeys")]
+    UnknownJourney {
+        /// Place in the list.
+        hop: usize,
+    },
+    /// An entry rule that cannot be asked.
+    #[error("journeys[{journey}].entry[{rule}]: {source}")]
+    Entry {
+        /// Place in the list.
+        journey: usize,
+        /// Place in the journey's list.
+        rule: usize,
+        /// What is wrong with it.
+        source: InvalidEntry,
+    },
+}
+
+/// Budgets of one workload and what is left of them.
+#[derive(Debug)]
+pub struct Enforcer {
+    mode_cap: Mode,
+    plan: Plan,
+    lease: Option<Lease>,
+}
+
+impl Enforcer {
+    /// Without budgets: every hop is Cold. No decision goes further than `mode_cap`.
+    pub fn new(mode_cap: Mode) -> Self {
+        Self { mode_cap, plan: Plan::default(), lease: None }
+    }
+
+    /// Starts with budgets that never expire and that any generation of a control plane replaces.
+    ///
+    /// # Errors
+    /// [`RefusedBudgets`], as for [`Enforcer::apply`].
+    pub fn with_static(
+        mode_cap: Mode,
+        budgets: &WorkloadBudgets,
+        now: Micros,
+    ) -> Result<Self, RefusedBudgets> {
+        let plan = Plan::default().succeed(budgets, now)?;
+        Ok(Self { mode_cap, plan, lease: Some(Lease::forever(now)) })
+    }
+
+    /// Takes budgets received at `received`. All or nothing; token buckets of hops that stay keep what they hold.
+    ///
+    /// # Errors
+    /// [`RefusedBudgets`]; what is held goes on.
+    pub fn apply(
+        &mut self,
+        now: Micros,
+        received: Micros,
+        budgets: &WorkloadBudgets,
+    ) -> Result<Applied, RefusedBudgets> {
+        let offer = self.lease.as_ref().map_or(Ok(Offer::Newer), |held| held.judge(budgets.generation));
+        let applied = match offer.map_err(RefusedBudgets::Older)? {
+            Offer::Newer => {
+                self.plan = self.plan.succeed(budgets, now)?;
+                Applied::Replaced
+            }
+            Offer::Renewal => Applied::Renewed,
+        };
+        let (valid_for, on_expiry) = (budgets.valid_for, budgets.on_expiry);
+        self.lease = Some(Lease::new(budgets.generation, valid_for, on_expiry, received, now));
+        Ok(applied)
+    }
+
+    /// Generation held; zero for none or those of the configuration.
+    pub fn generation(&self) -> Generation {
+        self.lease.as_ref().map(Lease::generation).unwrap_or_default()
+    }
+
+    /// Whether the lease has expired, as of the last request or [`Enforcer::observe`].
+    pub fn is_stale(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.validity() != Validity::Fresh)
+    }
+
+    /// Lets time pass without a request.
+    pub fn observe(&mut self, now: Micros) {
+        if let Some(lease) = &mut self.lease {
+            lease.observe(now);
+        }
+    }
+
+    /// A journey by name. At most 64 comparisons.
+    pub fn journey(&self, name: &str) -> Option<&Journey> {
+        self.plan.journey(name)
+    }
+
+    /// Whether any journey is known, so that an unknown one means something.
+    pub fn knows_journeys(&self) -> bool {
+        !self.plan.journeys().is_empty()
+    }
+
+    /// The first journey with a rule that matches.
+    pub fn classify(&self, request: &impl Request) -> Option<&Journey> {
+        self.plan.journeys().iter().find(|journey| journey.is_entered_by(request))
+    }
+
+    /// Finds the budget of a hop: its operation's own, else its destination's. One or two hash lookups: keep the answer until
+    /// [`Enforcer::is_current`] says no.
+    pub fn resolve(&self, journey: &str, destination: &str, operation: &str) -> HopRef {
+        self.plan.resolve(journey, destination, operation)
+    }
+
+    /// Whether a resolved hop still belongs to the budgets held.
+    pub fn is_current(&self, hop: HopRef) -> bool {
+        self.plan.is_current(hop)
+    }
+
+    /// What else can answer for the hop.
+    pub fn fallback(&self, hop: HopRef) -> Option<&Fallback> {
+        self.plan.hop(hop)?.fallback.as_ref()
+    }
+
+    /// What counts as a good answer of the hop; `None`: the default.
+    pub fn success(&self, hop: HopRef) -> Option<&SuccessPredicate> {
+        self.plan.hop(hop).map(|hop| &hop.success)
+    }
+
+    /// Whether retries of this hop must be reported to [`Enforcer::on_end`].
+    pub fn counts_retries(&self, hop: HopRef) -> bool {
+        self.plan.hop(hop).is_some_and(|hop| hop.retry.is_some())
+    }
+
+    /// Decides about a call that is about to be made. `deadline`: of the journey, if the request carries one.
+    pub fn on_request(
+        &mut self,
+        now: Micros,
+        hop: HopRef,
+        deadline: Option<Absolute>,
+        grpc: bool,
+    ) -> Decision {
+        self.observe(now);
+        let validity = self.lease.as_ref().map(Lease::validity);
+        let (Some(validity), Some(hop)) = (validity, self.plan.hop_mut(hop)) else {
+            return Decision::pass(HopState::Cold, Mode::Observe);
+        };
+        let mode = hop.mode.min(self.mode_cap);
+        hop.deposit(now);
+        let state = hop.state(validity);
+        if validity == Validity::Released || mode == Mode::Observe {
+            return Decision::pass(state, mode);
+        }
+        match Time::for_call(hop, deadline, now) {
+            Time::TooLate => decide_too_late(hop, deadline, now, grpc, state, mode),
+            Time::Enough(timeout) => decide_call(hop, timeout, state, mode),
+        }
+    }
+
+    /// Decides what to answer instead of a failure. A degraded fallback pays here; give it back with
+    /// [`Enforcer::on_fallback_failed`] when it could not answer after all.
+    pub fn on_failure(
+        &mut self,
+        now: Micros,
+        hop: HopRef,
+        deadline: Option<Absolute>,
+        failure: Failure,
+    ) -> Followup {
+        self.observe(now);
+        let released = self.lease.as_ref().is_none_or(|lease| lease.validity() == Validity::Released);
+        let cap = self.mode_cap;
+        let Some(hop) = self.plan.hop_mut(hop).filter(|_| !released) else {
+            return Followup { what: AfterFailure::Pass(NoFallback::NoneDeclared), mode: Mode::Observe };
+        };
+        let mode = hop.mode.min(cap);
+        let what = match suitable_after(hop, deadline, now, failure) {
+            _ if mode == Mode::Observe => AfterFailure::Pass(NoFallback::NoneDeclared),
+            Ok(_) if !hop.pay_fallback() => AfterFailure::Pass(NoFallback::BudgetSpent),
+            Ok(answer) => answer,
+            Err(reason) => AfterFailure::Pass(reason),
+        };
+        Followup { what, mode }
+    }
+
+    /// The fallback that was decided on could not answer: its token goes back.
+    pub fn on_fallback_failed(&mut self, hop: HopRef) {
+        if let Some(hop) = self.plan.hop_mut(hop) {
+            hop.refund_fallback();
+        }
+    }
+
+    /// A call is over; `retries` were made for it.
+    pub fn on_end(&mut self, hop: HopRef, retries: u32) {
+        if let Some(hop) = self.plan.hop_mut(hop) {
+            hop.owe_retries(retries);
+        }
+    }
+}
+
+fn decide_call(hop: &Hop, timeout: Option<crate::units::Millis>, state: HopState, mode: Mode) -> Decision {
+    let denied = hop.denies_retries();
+    let per_try = match (hop.per_try_timeout, timeout) {
+        (Some(per_try), Some(timeout)) => Some(per_try.min(timeout)),
+        (per_try, _) => per_try,
+    };
+    let max_retries = if denied { Some(0) } else { hop.max_retries() };
+    let verdict = Verdict::Call(Call { timeout, per_try, max_retries });
+    Decision { verdict, state, mode, retry_denied: denied, budget_spent: false }
+}
+
+fn decide_too_late(
+    hop: &mut Hop,
+    deadline: Option<Absolute>,
+    now: Micros,
+    grpc: bool,
+    state: HopState,
+    mode: Mode,
+) -> Decision {
+    let wanted = suitable_before(hop, deadline, now, grpc);
+    let paid = wanted.is_some() && hop.pay_fallback();
+    let verdict = match wanted {
+        Some(before) if paid => Verdict::FallbackBefore(before),
+        _ => Verdict::Refuse,
+    };
+    Decision { verdict, state, mode, retry_denied: false, budget_spent: wanted.is_some() && !paid }
+}
+
+/// A fallback that can answer without the call having been made.
+fn suitable_before(hop: &Hop, deadline: Option<Absolute>, now: Micros, grpc: bool) -> Option<Before> {
+    match &hop.fallback.as_ref()?.kind {
+        FallbackKind::Static(_) => (!grpc).then_some(Before::Static),
+        FallbackKind::Alternate(alternate) => {
+            alternate.route_header.as_ref()?;
+            let timeout = Time::for_alternate(alternate.timeout, hop, deadline, now)?;
+            Some(Before::Route { timeout })
+        }
+    }
+}
+
+/// A fallback that can answer after the call failed.
+fn suitable_after(
+    hop: &Hop,
+    deadline: Option<Absolute>,
+    now: Micros,
+    failure: Failure,
+) -> Result<AfterFailure, NoFallback> {
+    let fallback = hop.fallback.as_ref().ok_or(NoFallback::NoneDeclared)?;
+    if failure.grpc {
+        return Err(NoFallback::NotRepeatable);
+    }
+    let alternate = match &fallback.kind {
+        FallbackKind::Static(_) => return Ok(AfterFailure::Static),
+        FallbackKind::Alternate(alternate) => alternate,
+    };
+    if alternate.cluster.is_empty() {
+        return Err(NoFallback::NoneDeclared);
+    }
+    let repeatable = failure.idempotent || alternate.allow_non_idempotent;
+    if !repeatable || failure.body == Body::TooLong {
+        return Err(NoFallback::NotRepeatable);
+    }
+    let timeout = Time::for_alternate(alternate.timeout, hop, deadline, now).ok_or(NoFallback::NoTime)?;
+    Ok(AfterFailure::Callout { timeout })
+}
+
+#[cfg(test)]
+mod tests;
