@@ -5,10 +5,13 @@
 //! comments in `emac/v1/*.proto`.
 
 mod budgets;
+mod evidence;
 
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
+
+pub use evidence::NodeReport;
 
 /// A message that breaks its specification: where, and how.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

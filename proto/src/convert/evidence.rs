@@ -1,0 +1,301 @@
+//! `emac.v1.ReportRequest` and [`emac_core::evidence`].
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use emac_core::evidence::{self as domain, Delta, Report};
+use emac_core::id::{HopKey, JourneyName, WorkloadName};
+use emac_core::outcome::{Outcome, OutcomeCounts};
+use emac_core::sketch::Sketch;
+use emac_core::units::{Micros, Millis};
+
+use super::{InvalidMessage, at_most, in_range, text};
+use crate::v1;
+
+const JOURNEYS_MAX: usize = 64;
+/// 256 and the overflow hop.
+const HOPS_MAX: usize = 257;
+const RECORDS_MAX: usize = 1_024;
+const NODE_BYTES_MAX: usize = 253;
+
+/// A checked report and who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeReport {
+    /// Envoy's node id.
+    pub node: String,
+    /// Whose sidecar it is.
+    pub workload: WorkloadName,
+    /// Epoch, sequence and what happened.
+    pub report: Report,
+}
+
+impl NodeReport {
+    /// The message of a report, without taking the report apart. Cost: one copy of its names and sketches.
+    pub fn to_wire(node: &str, workload: &WorkloadName, report: &Report) -> v1::ReportRequest {
+        v1::ReportRequest {
+            node: node.to_owned(),
+            workload: workload.as_str().to_owned(),
+            epoch: report.epoch,
+            sequence: report.sequence,
+            start_unix_ms: report.start_unix.0,
+            end_unix_ms: report.end_unix.0,
+            ..(&report.delta).into()
+        }
+    }
+}
+
+impl TryFrom<v1::ReportRequest> for NodeReport {
+    type Error = InvalidMessage;
+
+    fn try_from(mut wire: v1::ReportRequest) -> Result<Self, InvalidMessage> {
+        let node = text("node", core::mem::take(&mut wire.node), 1, NODE_BYTES_MAX)?;
+        let workload =
+            WorkloadName::new(&wire.workload).map_err(|e| InvalidMessage::new("workload", e.to_string()))?;
+        if wire.end_unix_ms < wire.start_unix_ms {
+            return Err(InvalidMessage::new("end_unix_ms", "before start_unix_ms"));
+        }
+        let report = Report {
+            epoch: in_range("epoch", wire.epoch, 1, u64::MAX)?,
+            sequence: in_range("sequence", wire.sequence, 1, u64::MAX)?,
+            start_unix: Millis(wire.start_unix_ms),
+            end_unix: Millis(wire.end_unix_ms),
+            delta: wire.try_into()?,
+        };
+        Ok(Self { node, workload, report })
+    }
+}
+
+/// The body alone: what a worker hands its leader.
+impl TryFrom<v1::ReportRequest> for Delta {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: v1::ReportRequest) -> Result<Self, InvalidMessage> {
+        at_most("journeys", &wire.journeys, JOURNEYS_MAX)?;
+        at_most("hops", &wire.hops, HOPS_MAX)?;
+        at_most("records", &wire.records, RECORDS_MAX)?;
+        let record = |(i, r)| record(r).map_err(|e| e.within(&format!("records[{i}]")));
+        Ok(Self {
+            journeys: keyed("journeys", wire.journeys, journey)?,
+            hops: keyed("hops", wire.hops, hop)?,
+            records: wire.records.into_iter().enumerate().map(record).collect::<Result<_, _>>()?,
+            health: wire.health.as_ref().map(health).unwrap_or_default(),
+        })
+    }
+}
+
+/// Converts a list into a map, naming the entry that fails or comes twice.
+fn keyed<W, K: Ord, D>(
+    field: &str,
+    wire: Vec<W>,
+    convert: impl Fn(W) -> Result<(K, D), InvalidMessage>,
+) -> Result<BTreeMap<K, D>, InvalidMessage> {
+    let mut map = BTreeMap::new();
+    for (i, entry) in wire.into_iter().enumerate() {
+        let (key, value) = convert(entry).map_err(|e| e.within(&format!("{field}[{i}]")))?;
+        if map.insert(key, value).is_some() {
+            return Err(InvalidMessage::new(format!("{field}[{i}]"), "listed twice"));
+        }
+    }
+    Ok(map)
+}
+
+fn journey(wire: v1::JourneyDelta) -> Result<(JourneyName, domain::JourneyDelta), InvalidMessage> {
+    let name = JourneyName::new(&wire.journey).map_err(|e| InvalidMessage::new("journey", e.to_string()))?;
+    let delta = domain::JourneyDelta {
+        outcomes: outcomes(wire.outcomes),
+        latency: sketch("latency", &wire.latency)?,
+        within_deadline: wire.within_deadline,
+        degraded: wire.degraded,
+    };
+    Ok((name, delta))
+}
+
+fn hop(wire: v1::HopDelta) -> Result<(HopKey, domain::HopDelta), InvalidMessage> {
+    let key = hop_key(wire.hop)?;
+    let delta = domain::HopDelta {
+        outcomes: outcomes(wire.outcomes),
+        latency: sketch("latency", &wire.latency)?,
+        retries: wire.retries,
+        decisions: decisions(wire.decisions),
+        alternate_latency: sketch("alternate_latency", &wire.alternate_latency)?,
+    };
+    Ok((key, delta))
+}
+
+fn hop_key(wire: Option<v1::HopKey>) -> Result<HopKey, InvalidMessage> {
+    let wire = wire.ok_or_else(|| InvalidMessage::new("hop", "missing"))?;
+    let part = |field: &str, value, min| {
+        text(field, value, min, HopKey::PART_BYTES_MAX).map_err(|e| e.within("hop"))
+    };
+    if !wire.journey.is_empty() {
+        JourneyName::new(&wire.journey).map_err(|e| InvalidMessage::new("hop.journey", e.to_string()))?;
+    }
+    Ok(HopKey {
+        journey: wire.journey,
+        source: part("source", wire.source, 1)?,
+        destination: part("destination", wire.destination, 1)?,
+        operation: part("operation", wire.operation, 0)?,
+    })
+}
+
+fn record(wire: v1::HopRecord) -> Result<domain::HopRecord, InvalidMessage> {
+    Ok(domain::HopRecord {
+        trace_id: id("trace_id", &wire.trace_id)?,
+        parent_span_id: id("parent_span_id", &wire.parent_span_id)?,
+        hop: hop_key(wire.hop)?,
+        start_unix_us: wire.start_unix_us,
+        duration: Micros(wire.duration_us),
+        outcome: outcome(wire.outcome)?,
+        attempts: wire.attempts,
+        status: u16::try_from(wire.status)
+            .map_err(|_| InvalidMessage::new("status", format!("{} is no HTTP status", wire.status)))?,
+        inbound: wire.inbound,
+    })
+}
+
+fn id<const N: usize>(field: &str, bytes: &[u8]) -> Result<[u8; N], InvalidMessage> {
+    bytes.try_into().map_err(|_| InvalidMessage::new(field, format!("{} bytes, must be {N}", bytes.len())))
+}
+
+fn sketch(field: &str, bytes: &[u8]) -> Result<Sketch, InvalidMessage> {
+    Sketch::decode(bytes).map_err(|e| InvalidMessage::new(field, e.to_string()))
+}
+
+fn outcome(value: i32) -> Result<Outcome, InvalidMessage> {
+    let unknown = || InvalidMessage::new("outcome", format!("{value} is no outcome this version knows"));
+    // The wire's zero is "unspecified"; the others follow in the order of `Outcome::ALL`.
+    let index = usize::try_from(value).ok().and_then(|v| v.checked_sub(1)).ok_or_else(unknown)?;
+    Outcome::ALL.get(index).copied().ok_or_else(unknown)
+}
+
+fn outcomes(wire: Option<v1::OutcomeCounts>) -> OutcomeCounts {
+    let w = wire.unwrap_or_default();
+    OutcomeCounts::from_array([w.success, w.error, w.timeout, w.shed, w.fallback, w.alternate, w.cancelled])
+}
+
+fn decisions(wire: Option<v1::DecisionCounts>) -> domain::DecisionCounts {
+    let w = wire.unwrap_or_default();
+    domain::DecisionCounts::from_array([
+        w.pass,
+        w.call,
+        w.fallback_before,
+        w.fallback_after,
+        w.refuse,
+        w.budget_spent,
+        w.retry_denied,
+    ])
+}
+
+fn health(wire: &v1::FilterHealth) -> domain::FilterHealth {
+    domain::FilterHealth {
+        context_missing: wire.context_missing,
+        context_invalid: wire.context_invalid,
+        overflow: wire.overflow,
+        dropped: wire.dropped,
+        clock_backwards: wire.clock_backwards,
+        internal_errors: wire.internal_errors,
+        generation: wire.generation,
+        stale: wire.stale,
+    }
+}
+
+// === domain -> wire ===
+
+impl From<&Delta> for v1::ReportRequest {
+    fn from(delta: &Delta) -> Self {
+        Self {
+            journeys: delta.journeys.iter().map(wire_journey).collect(),
+            hops: delta.hops.iter().map(wire_hop).collect(),
+            records: delta.records.iter().map(wire_record).collect(),
+            health: Some(wire_health(&delta.health)),
+            ..Self::default()
+        }
+    }
+}
+
+fn wire_journey((name, delta): (&JourneyName, &domain::JourneyDelta)) -> v1::JourneyDelta {
+    v1::JourneyDelta {
+        journey: name.as_str().to_owned(),
+        outcomes: wire_outcomes(&delta.outcomes),
+        latency: delta.latency.encode(),
+        within_deadline: delta.within_deadline,
+        degraded: delta.degraded,
+    }
+}
+
+fn wire_hop((key, delta): (&HopKey, &domain::HopDelta)) -> v1::HopDelta {
+    v1::HopDelta {
+        hop: Some(wire_key(key)),
+        outcomes: wire_outcomes(&delta.outcomes),
+        latency: delta.latency.encode(),
+        retries: delta.retries,
+        decisions: wire_decisions(&delta.decisions),
+        alternate_latency: delta.alternate_latency.encode(),
+    }
+}
+
+fn wire_key(key: &HopKey) -> v1::HopKey {
+    v1::HopKey {
+        journey: key.journey.clone(),
+        source: key.source.clone(),
+        destination: key.destination.clone(),
+        operation: key.operation.clone(),
+    }
+}
+
+fn wire_record(record: &domain::HopRecord) -> v1::HopRecord {
+    v1::HopRecord {
+        trace_id: record.trace_id.to_vec(),
+        parent_span_id: record.parent_span_id.to_vec(),
+        hop: Some(wire_key(&record.hop)),
+        start_unix_us: record.start_unix_us,
+        duration_us: record.duration.0,
+        outcome: record.outcome as i32 + 1,
+        attempts: record.attempts,
+        status: u32::from(record.status),
+        inbound: record.inbound,
+    }
+}
+
+/// Absent when nothing ended: an idle hop costs its name only.
+fn wire_outcomes(counts: &OutcomeCounts) -> Option<v1::OutcomeCounts> {
+    let [success, error, timeout, shed, fallback, alternate, cancelled] = counts.to_array();
+    (counts.total() > 0).then_some(v1::OutcomeCounts {
+        success,
+        error,
+        timeout,
+        shed,
+        fallback,
+        alternate,
+        cancelled,
+    })
+}
+
+fn wire_decisions(counts: &domain::DecisionCounts) -> Option<v1::DecisionCounts> {
+    let [pass, call, fallback_before, fallback_after, refuse, budget_spent, retry_denied] = counts.to_array();
+    (*counts != domain::DecisionCounts::default()).then_some(v1::DecisionCounts {
+        pass,
+        call,
+        fallback_before,
+        fallback_after,
+        refuse,
+        budget_spent,
+        retry_denied,
+    })
+}
+
+fn wire_health(health: &domain::FilterHealth) -> v1::FilterHealth {
+    v1::FilterHealth {
+        context_missing: health.context_missing,
+        context_invalid: health.context_invalid,
+        overflow: health.overflow,
+        dropped: health.dropped,
+        clock_backwards: health.clock_backwards,
+        internal_errors: health.internal_errors,
+        generation: health.generation,
+        stale: health.stale,
+    }
+}
