@@ -1,0 +1,10 @@
+//! Push: budgets on their way to the sidecars, by xDS v3.
+//!
+//! In reading order: [`protocol`] is the xDS protocol as a pure state machine, for both variants and any kinds; [`snapshot`]
+//! turns a plan into versioned resources and renews their leases; [`proxies`] remembers who is connected and what they
+//! accepted; [`service`] is the gRPC service, which only carries bytes between a stream and its machine.
+//!
+//! What push leaves out: it plans nothing, and it never touches a route, a cluster or a listener of anybody's mesh: it
+//! serves one kind of its own, `emac.v1.WorkloadBudgets`.
+
+pub mod protocol;
