@@ -1,6 +1,14 @@
 //! Testbed, demo, benches and every test that crosses a crate.
 //!
-//! The binaries `demo` and `bench` and the tests under `tests/` are built from the modules here.
+//! The binaries `demo` and `bench` and the tests under `tests/` are built from the modules here: [`testbed`] builds a world of
+//! real Envoys around small real services; [`load`] asks questions of it and counts every answer; [`envoy`](mod@envoy) writes
+//! Envoy's configuration; [`supervise`] owns the processes; [`stats`] reads what they say of themselves.
+
+pub mod envoy;
+pub mod load;
+pub mod stats;
+pub mod supervise;
+pub mod testbed;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
