@@ -8,7 +8,7 @@
 //! let world = World::builder().seed(7).start().await?;
 //! world.service("paya").set_fault(Fault::Slow { factor: 10.0 }).await;
 //! let samples = world.load().rate(100.0).duration(Duration::from_secs(2)).run().await;
-//! let retries = world.stats().await.sum("envoy_cluster_upstream_rq_retry", &[]);
+//! let retries = world.stats().await?.sum("envoy_cluster_upstream_rq_retry", &[]);
 //! # let _ = (samples, retries); Ok(()) }
 //! ```
 //!
