@@ -3,6 +3,7 @@
 //! These are the domain twins of `emac/v1/budgets.proto`, whose comments specify ranges; `emac-proto` builds them and refuses what
 //! is out of range, so code that holds one need not check again.
 
+pub mod curve;
 pub mod lease;
 pub mod token_bucket;
 

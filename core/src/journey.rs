@@ -21,4 +21,4 @@ pub use expr::{Alternative, Choice, Expr, Join, Probability};
 pub use parse::{InvalidText, parse};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

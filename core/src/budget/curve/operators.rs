@@ -1,0 +1,92 @@
+//! Each operator on curves, value by value.
+
+use alloc::vec::Vec;
+
+use super::Curve;
+
+/// Splits whose values differ by less count as equal, and the middle one is taken: slack is shared between the parts instead of
+/// going to whoever comes first, and rounding does not choose. A hundredth of the error budget of four nines.
+pub(super) const TIE: f64 = 1e-6;
+
+/// A curve and, for each time, how much of it the first part gets.
+pub(super) struct Cut {
+    pub(super) curve: Curve,
+    pub(super) first: Vec<usize>,
+}
+
+/// `max over i+j = t of value(a(i), b(j))`, `value` non-decreasing in both. O(cells²).
+pub(super) fn best_split(a: &Curve, b: &Curve, value: impl Fn(f64, f64) -> f64) -> Cut {
+    let cells = a.values().len();
+    let timeless = b.is_constant();
+    let splits: Vec<(f64, usize)> =
+        (0..cells).map(|t| best_at(t, a.values(), b.values(), timeless, &value)).collect();
+    Cut {
+        curve: Curve::new(splits.iter().map(|&(value, _)| value)),
+        first: splits.into_iter().map(|(_, first)| first).collect(),
+    }
+}
+
+fn best_at(t: usize, a: &[f64], b: &[f64], timeless: bool, value: &impl Fn(f64, f64) -> f64) -> (f64, usize) {
+    let values = || a.iter().take(t + 1).zip(b.iter().take(t + 1).rev()).map(|(&a, &b)| value(a, b));
+    let best = values().fold(0.0, f64::max);
+    let good = |v: f64| v >= best - TIE;
+    let last = values().rposition(good).unwrap_or(t);
+    if timeless {
+        return (best, last);
+    }
+    let first = values().position(good).unwrap_or(0);
+    let middle = usize::midpoint(first, last);
+    (best, if values().nth(middle).is_some_and(good) { middle } else { first })
+}
+
+/// Both must succeed.
+pub(super) fn series(a: f64, b: f64) -> f64 {
+    a * b
+}
+
+/// The first, or else what the next is worth, for at most `share` of the requests.
+pub(super) fn fallback(first: f64, weight: f64, share: f64, next: f64) -> f64 {
+    first * weight + (1.0 - first).min(share) * next
+}
+
+/// At least `k` of independent events: tail of the Poisson binomial distribution. O(n k).
+pub(super) fn at_least(k: usize, events: impl Iterator<Item = f64>) -> f64 {
+    // exactly[j]: probability of j successes so far, the last entry of k or more.
+    let mut exactly: Vec<f64> = core::iter::once(1.0).chain(core::iter::repeat_n(0.0, k)).collect();
+    for p in events {
+        let mut below = 0.0;
+        for (j, slot) in exactly.iter_mut().enumerate() {
+            let here = *slot;
+            let stays = if j == k { here } else { here * (1.0 - p) };
+            *slot = stays + below * p;
+            below = here;
+        }
+    }
+    exactly.last().copied().unwrap_or(1.0)
+}
+
+/// `n` tries of success `p` each, tries beyond the first for at most `share` of the requests.
+pub(super) fn retry(p: f64, n: u32, share: f64) -> f64 {
+    let expected: f64 =
+        core::iter::successors(Some(1.0), |left| Some(left * (1.0 - p))).take(n as usize).sum();
+    p * expected.min(1.0 + share)
+}
+
+/// All of `n` times.
+pub(super) fn repeat(p: f64, n: u32) -> f64 {
+    libm::pow(p, f64::from(n))
+}
+
+/// The least of `sum q_i p_i` over `q_i` in their intervals with `sum q_i = 1`: what is free goes to the worst first.
+/// `choices`: (low, high, p). O(n log n).
+pub(super) fn branch(mut choices: Vec<(f64, f64, f64)>) -> f64 {
+    choices.sort_by(|a, b| a.2.total_cmp(&b.2));
+    let mut free = 1.0 - choices.iter().map(|c| c.0).sum::<f64>();
+    let mut sum = 0.0;
+    for (lo, hi, p) in choices {
+        let extra = (hi - lo).min(free).max(0.0);
+        free -= extra;
+        sum += (lo + extra) * p;
+    }
+    sum
+}
