@@ -52,6 +52,24 @@ pub struct Node {
     pub span: Span,
 }
 
+impl Node {
+    /// The text, if it is text.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The entries, if it is a mapping.
+    pub fn entries(&self) -> Option<&[Entry]> {
+        match &self.value {
+            Value::Mapping(entries) => Some(entries),
+            _ => None,
+        }
+    }
+}
+
 /// A value of the YAML core schema.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {

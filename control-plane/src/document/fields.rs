@@ -11,11 +11,12 @@ pub struct Fields<'a> {
     reader: Reader<'a>,
     entries: &'a [Entry],
     known: Vec<&'static str>,
+    rest_accepted: bool,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(reader: Reader<'a>, entries: &'a [Entry]) -> Self {
-        Self { reader, entries, known: Vec::new() }
+        Self { reader, entries, known: Vec::new(), rest_accepted: false }
     }
 
     /// The whole mapping, for problems that concern several fields.
@@ -57,8 +58,17 @@ impl<'a> Fields<'a> {
         self.entries.iter().any(|entry| entry.key == name && entry.value.value != Value::Null)
     }
 
+    /// Gives up on this mapping without judging its other fields, because what they may be is itself unknown.
+    pub fn accept_rest<T>(&mut self) -> Option<T> {
+        self.rest_accepted = true;
+        None
+    }
+
     /// Reports what was not asked for.
     pub(super) fn finish(self) {
+        if self.rest_accepted {
+            return;
+        }
         for entry in self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str())) {
             self.unknown(entry);
         }

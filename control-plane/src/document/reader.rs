@@ -71,6 +71,28 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// Reports an error at another place of the same source.
+    pub fn refuse_at<T>(self, span: Span, message: impl Into<String>) -> Option<T> {
+        self.problems.push(Problem::error(message).at(self.source, span));
+        None
+    }
+
+    /// The text `item` in the list (or the list itself, or this node) found along a path of keys: for problems noticed after reading.
+    pub fn find(self, path: &[&str], item: &str) -> Self {
+        let mut node = self.node;
+        for key in path {
+            let entry = node.entries().and_then(|entries| entries.iter().find(|entry| entry.key == *key));
+            let Some(entry) = entry else { return self.of(node) };
+            node = &entry.value;
+        }
+        match &node.value {
+            Value::Sequence(items) => {
+                self.of(items.iter().find(|one| one.text() == Some(item)).unwrap_or(node))
+            }
+            _ => self.of(node),
+        }
+    }
+
     /// Reports something worth knowing here.
     pub fn warn(self, message: impl Into<String>, help: impl Into<String>) {
         let problem = Problem { severity: Severity::Warning, ..Problem::error(message) };
@@ -147,8 +169,12 @@ impl<'a> Reader<'a> {
     pub fn ratio(self) -> Option<Ratio> {
         let value = match &self.node.value {
             Value::String(text) => {
-                match text.trim().strip_suffix('%').map(str::trim).map(str::parse::<f64>) {
-                    Some(Ok(percent)) => percent / 100.0,
+                match text
+                    .trim()
+                    .strip_suffix('%')
+                    .map(|percent| format!("{}e-2", percent.trim()).parse::<f64>())
+                {
+                    Some(Ok(percent)) => percent,
                     _ => return self.expected_number("a share between 0 and 1"),
                 }
             }
