@@ -8,3 +8,21 @@
 //! serves one kind of its own, `emac.v1.WorkloadBudgets`.
 
 pub mod protocol;
+pub mod proxies;
+pub mod service;
+pub mod snapshot;
+
+use emac_core::units::Micros;
+use std::sync::Arc;
+
+/// A reading of both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Time since an epoch of the host's choosing; never goes back. What durations are measured by.
+    pub at: Micros,
+    /// Milliseconds since 1970 by the calendar. What people are shown.
+    pub unix_ms: u64,
+}
+
+/// Reads the clocks. The shell hands it in; nothing below reads a clock of its own.
+pub type Now = Arc<dyn Fn() -> Moment + Send + Sync>;

@@ -49,6 +49,9 @@ impl Request for DeltaDiscoveryRequest {
     fn node(&self) -> Option<&Node> {
         self.node.as_ref()
     }
+    fn named(&self) -> Option<&str> {
+        self.resource_names_subscribe.iter().map(String::as_str).find(|name| *name != WILDCARD)
+    }
 }
 
 impl Watch for DeltaWatch {

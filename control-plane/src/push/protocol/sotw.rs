@@ -8,7 +8,7 @@ use super::exchange::{ErrorDetail, Shipment};
 use super::kind::{Kind, State};
 use super::resource::{Name, Resource, ResourceSet, Version};
 use super::stream::{Due, Limits, Part, Request, Watch};
-use super::subscription::Interest;
+use super::subscription::{Interest, WILDCARD};
 use emac_proto::xds::{Any, DiscoveryRequest, DiscoveryResponse, Node};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,9 @@ impl Request for DiscoveryRequest {
     }
     fn node(&self) -> Option<&Node> {
         self.node.as_ref()
+    }
+    fn named(&self) -> Option<&str> {
+        self.resource_names.iter().map(String::as_str).find(|name| *name != WILDCARD)
     }
 }
 

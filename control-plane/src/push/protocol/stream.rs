@@ -37,6 +37,8 @@ pub trait Request {
     fn error_detail(&self) -> Option<ErrorDetail>;
     /// Who asks; required in the first request of a stream only.
     fn node(&self) -> Option<&Node>;
+    /// First resource it asks for by name, the wildcard aside.
+    fn named(&self) -> Option<&str>;
 }
 
 /// The state of one kind on one stream, in one variant of the protocol.

@@ -1,0 +1,188 @@
+//! The aggregated discovery service: one task a stream, and no logic.
+//!
+//! A task waits for whatever comes first (a request, a new snapshot, room to send, the end) and asks the stream's machine what
+//! to send only when there is room for it, so a slow client is sent the latest state when it is ready and nothing piles up: one
+//! response waits in the channel, the rest is the transport's window.
+//!
+//! Left out: encryption and the checking of certificates, which the server's listener does; what a client may see is decided in one
+//! place, [`Admission`].
+
+mod session;
+
+use super::protocol::{Code, Kind, KindTable, Limits, Snapshot, State, StreamError, Watch};
+use super::proxies::{Connection, Proxies, Variant};
+use super::{Now, protocol};
+use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
+use emac_proto::xds::aggregated_discovery_service_server::{
+    AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
+};
+use emac_proto::xds::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Node,
+};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Bounds on what clients may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceLimits {
+    /// Streams open at once.
+    pub streams_max: usize,
+    /// Longest request. Names of a reconnecting wildcard client are the largest thing a request holds.
+    pub request_bytes_max: usize,
+    /// A stream whose client says nothing for this long at its start is ended: it would hold a place for nothing.
+    pub first_request_within: Duration,
+    /// Bounds within a stream.
+    pub stream: Limits,
+}
+
+impl Default for ServiceLimits {
+    fn default() -> Self {
+        Self {
+            streams_max: 10_000,
+            request_bytes_max: 4 << 20,
+            first_request_within: Duration::from_secs(30),
+            stream: Limits::default(),
+        }
+    }
+}
+
+/// Who may connect. Called once a stream, with its first request; the place for checking a client certificate against the node
+/// it claims to be.
+pub trait Admission: Send + Sync {
+    /// Lets the client in, or says why not (it is told).
+    ///
+    /// # Errors
+    /// The reason; the stream ends with `PERMISSION_DENIED`.
+    fn admit(&self, node: Option<&Node>, peer: Option<SocketAddr>) -> Result<(), String>;
+}
+
+/// Lets everybody in: for a listener that is not reachable from outside the mesh.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AdmitAll;
+
+impl Admission for AdmitAll {
+    fn admit(&self, _node: Option<&Node>, _peer: Option<SocketAddr>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The gRPC service.
+#[derive(Clone)]
+pub struct PushService {
+    shared: Arc<Shared>,
+}
+
+/// The responses of one stream.
+type Answers<R> = ReceiverStream<Result<R, Status>>;
+
+/// What all streams use.
+#[derive(Clone)]
+struct Shared {
+    kinds: Arc<KindTable>,
+    limits: ServiceLimits,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    proxies: Arc<Proxies>,
+    admission: Arc<dyn Admission>,
+    now: Now,
+    shutdown: CancellationToken,
+}
+
+// === impl PushService ===
+
+impl PushService {
+    /// Serves budgets from `snapshots` until `shutdown`, on which every stream ends with `UNAVAILABLE` so that its client
+    /// looks for another server.
+    pub fn new(
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        proxies: Arc<Proxies>,
+        now: Now,
+        shutdown: CancellationToken,
+    ) -> Self {
+        // Partial state, as the protocol has it for every kind but listeners and clusters.
+        let kinds = Arc::new(KindTable::new(vec![Kind::new(WORKLOAD_BUDGETS_TYPE_URL, State::Partial)]));
+        let (limits, admission) = (ServiceLimits::default(), Arc::new(AdmitAll));
+        Self { shared: Arc::new(Shared { kinds, limits, snapshots, proxies, admission, now, shutdown }) }
+    }
+
+    /// With other bounds.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ServiceLimits) -> Self {
+        Arc::make_mut(&mut self.shared).limits = limits;
+        self
+    }
+
+    /// With somebody at the door.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Arc<dyn Admission>) -> Self {
+        Arc::make_mut(&mut self.shared).admission = admission;
+        self
+    }
+
+    /// As a service of a tonic server.
+    pub fn into_server(self) -> AggregatedDiscoveryServiceServer<Self> {
+        let request_bytes_max = self.shared.limits.request_bytes_max;
+        AggregatedDiscoveryServiceServer::new(self).max_decoding_message_size(request_bytes_max)
+    }
+
+    fn open<W>(
+        &self,
+        variant: Variant,
+        request: Request<Streaming<W::Request>>,
+    ) -> Result<Response<Answers<W::Response>>, Status>
+    where
+        W: Watch + Send + 'static,
+        W::Request: Send + 'static,
+        W::Response: Send + 'static,
+    {
+        let connection = self.connect(variant)?;
+        let peer = request.remote_addr();
+        // One response may wait; more would only grow old.
+        let (out, responses) = mpsc::channel(1);
+        let session = session::Session::<W>::new(Arc::clone(&self.shared), connection, peer);
+        tokio::spawn(session.run(request.into_inner(), out));
+        Ok(Response::new(ReceiverStream::new(responses)))
+    }
+
+    fn connect(&self, variant: Variant) -> Result<Connection, Status> {
+        let (max, unix_ms) = (self.shared.limits.streams_max, (self.shared.now)().unix_ms);
+        let connection = self.shared.proxies.connect(variant, max, unix_ms);
+        connection
+            .ok_or_else(|| Status::resource_exhausted(format!("{max} streams are open, which is the most")))
+    }
+}
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for PushService {
+    type StreamAggregatedResourcesStream = Answers<DiscoveryResponse>;
+    type DeltaAggregatedResourcesStream = Answers<DeltaDiscoveryResponse>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        self.open::<protocol::SotwWatch>(Variant::Sotw, request)
+    }
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        self.open::<protocol::DeltaWatch>(Variant::Delta, request)
+    }
+}
+
+impl From<StreamError> for Status {
+    fn from(error: StreamError) -> Self {
+        let code = match error.code() {
+            Code::InvalidArgument => tonic::Code::InvalidArgument,
+            Code::ResourceExhausted => tonic::Code::ResourceExhausted,
+            Code::Unavailable => tonic::Code::Unavailable,
+        };
+        Self::new(code, error.to_string())
+    }
+}
