@@ -144,6 +144,13 @@ impl Builder {
         self
     }
 
+    /// A control plane that somebody else runs on this port of loopback.
+    #[must_use]
+    pub fn control_plane_at(mut self, port: u16) -> Self {
+        self.common.control_plane = Some(port);
+        self
+    }
+
     /// The control plane has its ports, but is started by the scenario.
     #[must_use]
     pub fn control_plane_later(mut self) -> Self {
