@@ -7,6 +7,7 @@
 //! The text may be hostile: [`Limits`] bound bytes, depth and nodes (aliases count as what they expand to), the tree is built without
 //! recursion, a duplicate key is an error. Left out on purpose: merge keys (`<<`, YAML 1.1), application tags, keys that are no scalars.
 mod fields;
+mod files;
 mod number;
 mod parse;
 mod problem;
@@ -17,6 +18,7 @@ mod suggest;
 mod units;
 
 pub use fields::Fields;
+pub use files::{read_all, read_file};
 pub use parse::{Limits, parse};
 pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
 pub use reader::Reader;
@@ -26,6 +28,34 @@ pub use suggest::did_you_mean;
 pub use units::{InvalidDuration, format_duration, parse_duration};
 
 use std::sync::Arc;
+
+/// A value and where it was written, for what is checked only after all files have been read. Equal when the values are: the place is no
+/// part of what is said.
+#[derive(Clone, Debug)]
+pub struct Located<T> {
+    /// What was written.
+    pub value: T,
+    source: Arc<Source>,
+    span: Span,
+}
+
+impl<T> Located<T> {
+    /// Remembers the place of what `reader` gave.
+    pub fn new(value: T, reader: Reader<'_>) -> Self {
+        Self { value, source: Arc::clone(reader.source()), span: reader.span() }
+    }
+
+    /// A problem, placed here.
+    pub fn place(&self, problem: Problem) -> Problem {
+        problem.at(&self.source, self.span)
+    }
+}
+
+impl<T: PartialEq> PartialEq for Located<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
 
 /// One document of a stream.
 #[derive(Clone, Debug)]

@@ -12,7 +12,6 @@ mod digest;
 mod entry;
 mod evidence;
 mod governance;
-mod load;
 mod objectives;
 mod operator;
 mod planner;
@@ -20,12 +19,13 @@ mod runtime;
 mod share;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use emac_core::budget::EntryRule;
 use emac_core::id::JourneyName;
 use emac_core::journey::{ComponentName, Journey};
 
-use crate::document::{Document, Fields, Problems, Reader};
+use crate::document::{Document, Fields, Limits, Problem, Problems, Reader, read_all};
 
 pub use component::{Component, ComponentKind, SloRef, Span, Telemetry, TelemetryMetrics};
 pub use digest::canonical_digest;
@@ -34,7 +34,6 @@ pub use governance::{
     Action, Alerts, AvailabilityEnd, BurnRate, EvaluationMode, Gate, Governance, LatencyEnd, ParameterBound,
     ProgressiveDelivery, RateLimit, Rollback, RolloutProvider,
 };
-pub use load::load;
 pub use objectives::{AvailabilityObjective, LatencyMetric, LatencyObjective, Objectives, RatioSli};
 pub use runtime::Runtime;
 
@@ -91,6 +90,28 @@ pub fn read(document: &Document, problems: &Problems) -> Option<Intent> {
         Some(spec.into_intent(metadata, digest))
     });
     intent.filter(|_| problems.errors() == before)
+}
+
+/// Reads every intent among documents; other kinds are passed over. In the order of names. Two journeys of one name are a problem.
+pub fn of(documents: &[Document], problems: &Problems) -> Vec<Intent> {
+    let mut found: BTreeMap<JourneyName, (Intent, &Document)> = BTreeMap::new();
+    for document in documents.iter().filter(|document| is_intent(document)) {
+        let Some(intent) = read(document, problems) else { continue };
+        if let Some((_, first)) = found.get(&intent.name) {
+            let (line, _) = first.source.position(first.root.span.start);
+            let problem = Problem::error(format!("the journey `{}` is declared twice", intent.name));
+            let help = format!("it was first declared in {}:{line}", first.source.name());
+            problems.push(problem.at(&document.source, document.root.span).help(help));
+        } else {
+            found.insert(intent.name.clone(), (intent, document));
+        }
+    }
+    found.into_values().map(|(intent, _)| intent).collect()
+}
+
+/// Reads every intent of files and directories; see [`of`] and [`read_all`].
+pub fn load(paths: &[PathBuf], problems: &Problems) -> Vec<Intent> {
+    of(&read_all(paths, &Limits::default(), problems), problems)
 }
 
 struct Metadata {

@@ -4,3 +4,4 @@ pub mod document;
 pub mod intent;
 pub mod plan;
 pub mod push;
+pub mod slo;

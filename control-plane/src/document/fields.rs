@@ -5,18 +5,25 @@ use super::reader::Reader;
 use super::suggest::did_you_mean;
 use super::{Entry, Value};
 
+/// What becomes of fields that nobody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Refused,
+    Accepted,
+}
+
 /// The fields of one mapping. Made by [`Reader::fields`], which reports unknown ones when the closure returns.
 #[derive(Debug)]
 pub struct Fields<'a> {
     reader: Reader<'a>,
     entries: &'a [Entry],
     known: Vec<&'static str>,
-    rest_accepted: bool,
+    rest: Rest,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(reader: Reader<'a>, entries: &'a [Entry]) -> Self {
-        Self { reader, entries, known: Vec::new(), rest_accepted: false }
+        Self { reader, entries, known: Vec::new(), rest: Rest::Refused }
     }
 
     /// The whole mapping, for problems that concern several fields.
@@ -58,15 +65,14 @@ impl<'a> Fields<'a> {
         self.entries.iter().any(|entry| entry.key == name && entry.value.value != Value::Null)
     }
 
-    /// Gives up on this mapping without judging its other fields, because what they may be is itself unknown.
-    pub fn accept_rest<T>(&mut self) -> Option<T> {
-        self.rest_accepted = true;
-        None
+    /// Takes fields that nobody asks for without a word: what they may be is unknown, or other people's to say.
+    pub fn accept_rest(&mut self) {
+        self.rest = Rest::Accepted;
     }
 
     /// Reports what was not asked for.
     pub(super) fn finish(self) {
-        if self.rest_accepted {
+        if self.rest == Rest::Accepted {
             return;
         }
         for entry in self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str())) {

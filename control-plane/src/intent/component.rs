@@ -13,7 +13,7 @@ use super::entry::headers;
 use super::objectives::target;
 use super::runtime::fallback_budget;
 use super::share::{named, owned, refuse_duplicates, small, wire_millis};
-use crate::document::{Fields, Reader};
+use crate::document::{Fields, Located, Reader, Value};
 use crate::plan::{CalloutOptions, HopRef, LatencyDefault, Reach};
 
 mod success;
@@ -25,8 +25,8 @@ pub struct Component {
     pub kind: ComponentKind,
     /// `description`.
     pub description: Option<String>,
-    /// `atomicSLORef`.
-    pub slo: Option<SloRef>,
+    /// `atomicSLORef`: one, or several (say one for good answers and one for latency).
+    pub slos: Vec<Located<SloRef>>,
     /// `availability`: promised share of good answers where there is no SLO document.
     pub availability: Option<Ratio>,
     /// `failureDomains`, in the order written.
@@ -64,7 +64,7 @@ pub enum ComponentKind {
 pub struct SloRef {
     /// `metadata.name` of the OpenSLO document.
     pub name: String,
-    /// Which of its objectives, behind a `#`: its `displayName`. `None`: the only one, or the strictest.
+    /// Which of its objectives, behind a `#`: its `displayName`, or its number from 0. `None`: all of them.
     pub objective: Option<String>,
 }
 
@@ -183,7 +183,7 @@ fn component(fields: &mut Fields<'_>) -> Option<Component> {
     ];
     let kind = fields.optional("kind", |kind| kind.choice(&KINDS));
     let description = fields.optional("description", owned);
-    let slo = fields.optional("atomicSLORef", slo_ref);
+    let slos = fields.optional("atomicSLORef", slo_refs).unwrap_or_default();
     let availability = fields.optional("availability", target);
     let failure_domains = fields.optional("failureDomains", failure_domains).unwrap_or_default();
     let telemetry =
@@ -192,7 +192,7 @@ fn component(fields: &mut Fields<'_>) -> Option<Component> {
     let latency = fields.optional("latency", |latency| latency.fields(latency_));
     let success = fields.optional("success", success::read).unwrap_or_default();
     let fallback_budget = fields.optional("fallbackBudget", fallback_budget);
-    if slo.is_some() && availability.is_some() {
+    if !slos.is_empty() && availability.is_some() {
         fields.reader().refuse::<()>("give `atomicSLORef` or `availability`, not both");
     }
     let implied = if matches!(reach, Reach::Static(_)) {
@@ -203,7 +203,7 @@ fn component(fields: &mut Fields<'_>) -> Option<Component> {
     Some(Component {
         kind: kind.unwrap_or(implied),
         description,
-        slo,
+        slos,
         availability,
         failure_domains,
         telemetry,
@@ -212,6 +212,14 @@ fn component(fields: &mut Fields<'_>) -> Option<Component> {
         success,
         fallback_budget,
     })
+}
+
+fn slo_refs(reader: Reader<'_>) -> Option<Vec<Located<SloRef>>> {
+    let located = |one: Reader<'_>| slo_ref(one).map(|slo| Located::new(slo, one));
+    match reader.node().value {
+        Value::Sequence(_) => reader.list(located),
+        _ => located(reader).map(|slo| vec![slo]),
+    }
 }
 
 fn slo_ref(reader: Reader<'_>) -> Option<SloRef> {

@@ -6,7 +6,7 @@ use emac_core::units::{Micros, Ratio};
 
 use super::runtime::Runtime;
 use super::share::{owned, small};
-use crate::document::{Fields, Reader, Value};
+use crate::document::{Fields, Located, Reader, Value};
 
 /// `governance` without `runtime`.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,7 +116,7 @@ pub struct Action {
     /// `kind`, such as `promote`.
     pub kind: String,
     /// `guard`: a CEL expression that must be true.
-    pub guard: String,
+    pub guard: Located<String>,
     /// `parameterBounds`.
     pub bounds: BTreeMap<String, ParameterBound>,
     /// `rollback`.
@@ -259,7 +259,7 @@ fn delivery_(fields: &mut Fields<'_>) -> Option<ProgressiveDelivery> {
 
 fn action_(fields: &mut Fields<'_>) -> Option<Action> {
     let kind = fields.required("kind", owned);
-    let guard = fields.required("guard", owned);
+    let guard = fields.required("guard", |guard| owned(guard).map(|text| Located::new(text, guard)));
     let bounds = fields.optional("parameterBounds", |bounds| {
         bounds.map(|entry, value| Some((entry.key.clone(), parameter_bound(value)?)))
     });

@@ -89,7 +89,10 @@ impl<'a> Builder<'_, 'a> {
             if fields.has("type") {
                 let operator = fields.required("type", |kind| kind.choice(&TYPES));
                 // Without its type, its other fields cannot be judged.
-                let Some(operator) = operator else { return fields.accept_rest() };
+                let Some(operator) = operator else {
+                    fields.accept_rest();
+                    return None;
+                };
                 self.of_type(operator, fields)
             } else {
                 let message = "an operator needs `type`, a component needs `ref`";

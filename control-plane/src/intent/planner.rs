@@ -1,5 +1,6 @@
 //! The runtime part of an intent, as the planner takes it.
 
+use emac_core::journey::ComponentName;
 use emac_core::units::{Micros, Millis, Ratio};
 
 use super::Intent;
@@ -15,16 +16,16 @@ impl Intent {
 
     /// What the planner needs; `None` for a journey that nobody enters or that has no deadline, which is computed but not enforced.
     ///
-    /// `availability` gives the promised share of good answers of a component with an `atomicSLORef`, where it is known.
+    /// `availability` gives the promised share of good answers of a component that refers to an SLO, where it is known.
     pub fn for_planner(
         &self,
-        availability: impl Fn(&super::SloRef) -> Option<Ratio>,
+        availability: impl Fn(&ComponentName) -> Option<Ratio>,
     ) -> Option<plan::JourneyIntent> {
         if self.entry.is_empty() {
             return None;
         }
         let components = self.components.iter().map(|(name, component)| {
-            let promised = component.availability.or_else(|| component.slo.as_ref().and_then(&availability));
+            let promised = component.availability.or_else(|| availability(name));
             let default = plan::Component::default();
             let component = plan::Component {
                 reach: component.reach.clone(),
