@@ -1,10 +1,10 @@
 //! `spec.operator`: from YAML to a checked [`Journey`].
 //!
-//! A node is `{ref: name}` or `{type: series, steps: [...]}` and so on. Where an operator takes one operand with a number of its own (a choice
+//! A node is `{ref: name}` or `{type: series, steps: [...]}` and so on, or the canonical text `Series(a, b)`. Where an operator takes one operand with a number of its own (a choice
 //! and its probability, an alternate and its weight, what is retried), the operand is `ref: name` or `operator: {...}` beside the number.
 //! A shadow tree of places is built along, because the rules of the language are checked on the finished expression.
 
-use emac_core::journey::{Alternative, Choice, ComponentName, Expr, Join, Journey, Probability};
+use emac_core::journey::{self, Alternative, Choice, ComponentName, Expr, Join, Journey, Probability};
 use emac_core::units::{Millis, Ratio};
 
 use super::component::{Declared, Meaning};
@@ -84,6 +84,9 @@ const TYPES: [(&str, Type); 9] = [
 
 impl<'a> Builder<'_, 'a> {
     fn operator(&mut self, reader: Reader<'a>) -> Option<Built> {
+        if matches!(reader.node().value, Value::String(_)) {
+            return self.canonical(reader);
+        }
         reader.fields(|fields| {
             let _ = (fields.optional("id", owned), fields.optional("description", owned));
             if fields.has("type") {
@@ -251,6 +254,26 @@ impl<'a> Builder<'_, 'a> {
         let built = self.operator(operator);
         self.within.pop();
         built
+    }
+
+    /// The text form. Its names are leaves; composite components are not written out in it.
+    fn canonical(&mut self, reader: Reader<'a>) -> Option<Built> {
+        let text = reader.text()?;
+        let expr = match journey::parse(text) {
+            Ok(expr) => expr,
+            Err(error) => return reader.refuse(format!("not an expression: {error}")),
+        };
+        for name in expr.leaves() {
+            self.leaves += 1;
+            match self.declared.get(name.as_str()).map(|declaration| &declaration.meaning) {
+                None => return self.dangling(reader, name.as_str()),
+                Some(Meaning::Composite(_)) => {
+                    return reader.refuse(format!("`{name}` is composite: refer to it by `ref`"));
+                }
+                Some(_) => {}
+            }
+        }
+        Some(Built::new(expr, reader, Vec::new()))
     }
 
     fn dangling(&self, reader: Reader<'a>, name: &str) -> Option<Built> {

@@ -134,6 +134,16 @@ fn a_composite_component_stands_for_its_operator() {
 }
 
 #[test]
+fn the_canonical_text_is_an_operator_too() {
+    let text = "Series(a, Fallback(b, 0.5*c), Retry(attempts=2, a))";
+    let components = "{a: {}, b: {}, c: {}}";
+    assert_eq!(good(&with(&format!("'{text}'"), components)).structure.to_string(), text);
+    assert_eq!(wrong(&with("'Series(a, d)'", components))[0], "`d` is not a component");
+    assert_eq!(wrong(&with("'Series(a, Async(b'", components)).len(), 1);
+    assert_eq!(wrong(&with("Series()", components))[0], "Series has no operands");
+}
+
+#[test]
 fn circular_references_are_named() {
     let messages = wrong(&with(
         "{ref: a}",

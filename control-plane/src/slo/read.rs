@@ -283,5 +283,5 @@ fn time(value: f64, unit: Unit) -> Option<Micros> {
             Unit::Millis => 1e3,
             Unit::Micros => 1.0,
         };
-    (micros >= 0.0 && micros <= 1e15).then(|| Micros(micros.round() as u64))
+    (0.0..=1e15).contains(&micros).then(|| Micros(micros.round() as u64))
 }

@@ -112,7 +112,7 @@ fn broken_documents_each_say_why() {
         ("budgetingMethod: Occurrences", "budgetingMethod: Occurences", "`Occurences` is not known here"),
         ("  service: cart\n", "", "the field `service` is missing"),
         ("        good:", "        goood:", "give one of `good` and `bad`"),
-        ("duration: 30d", "duration: 30", "a duration needs a unit"),
+        ("duration: 30d", "duration: 30x", "`x` is not a unit of time"),
         ("      ratioMetric:", "      ratio:", "give one of `ratioMetric` and `thresholdMetric`"),
     ] {
         assert!(RATIO.contains(old), "{old}");
