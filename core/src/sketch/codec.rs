@@ -13,7 +13,7 @@
 use alloc::vec::Vec;
 
 use super::mapping::SLOTS;
-use super::store::Store;
+use super::store::{ForEach, LOST_MAX, Store};
 
 /// First byte of every encoding that is not empty.
 pub(super) const VERSION: u8 = 1;
@@ -75,11 +75,12 @@ pub enum InvalidSketch {
 // === Writing ===
 
 pub(super) fn encode(store: &Store, out: &mut Vec<u8>) {
-    if store.total() == 0 {
+    let held = store.held();
+    if held == 0 {
         return;
     }
     out.push(VERSION);
-    write_varint(out, store.total());
+    write_varint(out, held + store.lost());
     let mut gap = 0;
     for &count in store.counts() {
         match count.checked_sub(1) {
@@ -112,15 +113,14 @@ fn write_varint(out: &mut Vec<u8>, mut value: u64) {
 /// Checks all of `bytes`, then adds them to `store`; on error `store` is as it was.
 pub(super) fn merge(store: &mut Store, bytes: &[u8]) -> Result<(), InvalidSketch> {
     if let Some(checked) = check(bytes)? {
-        store.add_all(checked.tokens.pairs(), checked.held, checked.total);
+        store.add_all(checked.lost, checked.tokens);
     }
     Ok(())
 }
 
 struct Checked<'a> {
     tokens: Reader<'a>,
-    held: u64,
-    total: u64,
+    lost: u64,
 }
 
 fn check(bytes: &[u8]) -> Result<Option<Checked<'_>>, InvalidSketch> {
@@ -131,10 +131,46 @@ fn check(bytes: &[u8]) -> Result<Option<Checked<'_>>, InvalidSketch> {
     if bytes.len() > ENCODED_BYTES_MAX {
         return Err(InvalidSketch::TooLong { len: bytes.len() });
     }
-    let mut reader = Reader { bytes, at: 1 };
-    let total = reader.varint()?;
-    let checked = Checked { tokens: reader, held: 0, total };
-    reader.check_tokens(checked).map(Some)
+    let mut tokens = Reader { bytes, at: 1 };
+    let declared = tokens.varint()?;
+    let Sums { held, any_full } = tokens.sums()?;
+    match declared.checked_sub(held) {
+        Some(0) if held > 0 => Ok(Some(Checked { tokens, lost: 0 })),
+        Some(lost) if any_full && lost <= LOST_MAX => Ok(Some(Checked { tokens, lost })),
+        _ => Err(InvalidSketch::Total { declared, held }),
+    }
+}
+
+/// What the tokens add up to.
+struct Sums {
+    held: u64,
+    any_full: bool,
+}
+
+/// A token of one byte.
+fn short_token(byte: u8) -> (usize, u32) {
+    (usize::from(byte & 3), u32::from(byte >> GAP_BITS) + 1)
+}
+
+/// Eight tokens of one byte each, the first in the lowest byte. A sum of its bytes' parts stays below 256.
+struct Eight(u64);
+
+impl Eight {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+
+    /// Slots they cover, gaps included.
+    fn slots(&self) -> usize {
+        8 + Self::sum(self.0 & (Self::ONES * 3)) as usize
+    }
+
+    /// Sum of their counts.
+    fn held(&self) -> u64 {
+        8 + Self::sum(self.0 >> GAP_BITS & (Self::ONES * 0x1f))
+    }
+
+    fn sum(bytes: u64) -> u64 {
+        bytes.wrapping_mul(Self::ONES) >> 56
+    }
 }
 
 /// A place in the bytes; copied, not borrowed, so that the checked part can be read again.
@@ -144,50 +180,58 @@ struct Reader<'a> {
     at: usize,
 }
 
-impl<'a> Reader<'a> {
-    fn check_tokens(mut self, mut checked: Checked<'a>) -> Result<Checked<'a>, InvalidSketch> {
-        let mut slot = 0;
-        let mut any_full = false;
+impl Reader<'_> {
+    fn sums(mut self) -> Result<Sums, InvalidSketch> {
+        let mut sums = Sums { held: 0, any_full: false };
+        let mut next = 0;
         while self.at < self.bytes.len() {
+            if let Some(eight) = self.eight().filter(|eight| next + eight.slots() <= SLOTS) {
+                self.at += 8;
+                next += eight.slots();
+                sums.held += eight.held();
+                continue;
+            }
             let at = self.at;
             let (gap, count) = self.token()?;
-            slot += gap;
-            if slot >= SLOTS {
+            next += gap + 1;
+            if next > SLOTS {
                 return Err(InvalidSketch::Bucket { at });
             }
-            slot += 1;
-            any_full |= count == u32::MAX;
-            checked.held += u64::from(count);
+            sums.held += u64::from(count);
+            sums.any_full |= count == u32::MAX;
         }
-        let (declared, held) = (checked.total, checked.held);
-        if held == 0 || declared < held || (declared > held && !any_full) {
-            return Err(InvalidSketch::Total { declared, held });
-        }
-        Ok(checked)
+        Ok(sums)
     }
 
-    /// The (slot, count) pairs of tokens that were checked before.
-    fn pairs(mut self) -> impl Iterator<Item = (usize, u32)> {
-        let mut next = 0;
-        core::iter::from_fn(move || {
-            let (gap, count) = self.token().ok()?;
-            let slot = next + gap;
-            next = slot + 1;
-            Some((slot, count))
-        })
+    /// The next eight bytes, if each is a token: most are, and eight are checked as quickly as one.
+    #[inline]
+    fn eight(&self) -> Option<Eight> {
+        let word = u64::from_le_bytes(*self.bytes.get(self.at..)?.first_chunk()?);
+        let long_gaps = word & (word >> 1) & Eight::ONES;
+        (word & (Eight::ONES << 7) == 0 && long_gaps == 0).then_some(Eight(word))
     }
 
     /// (empty slots before, count).
     #[inline]
     fn token(&mut self) -> Result<(usize, u32), InvalidSketch> {
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 && usize::from(byte & 3) != GAP_LONG => {
+                self.at += 1;
+                Ok(short_token(byte))
+            }
+            _ => self.long_token(),
+        }
+    }
+
+    fn long_token(&mut self) -> Result<(usize, u32), InvalidSketch> {
         let at = self.at;
         let word = self.varint()?;
         let gap = match (word & 3) as usize {
             GAP_LONG => GAP_LONG + self.long_gap(at)?,
             short => short,
         };
-        let count = (word >> GAP_BITS).checked_add(1).and_then(|count| u32::try_from(count).ok());
-        Ok((gap, count.ok_or(InvalidSketch::Count { at })?))
+        let count = u32::try_from((word >> GAP_BITS) + 1).map_err(|_| InvalidSketch::Count { at })?;
+        Ok((gap, count))
     }
 
     fn long_gap(&mut self, token_at: usize) -> Result<usize, InvalidSketch> {
@@ -195,26 +239,14 @@ impl<'a> Reader<'a> {
         if rest < SLOTS as u64 { Ok(rest as usize) } else { Err(InvalidSketch::Bucket { at: token_at }) }
     }
 
-    #[inline]
     fn varint(&mut self) -> Result<u64, InvalidSketch> {
-        match self.bytes.get(self.at) {
-            Some(&byte) if byte < 0x80 => {
-                self.at += 1;
-                Ok(u64::from(byte))
-            }
-            Some(_) => self.long_varint(),
-            None => Err(InvalidSketch::Truncated { at: self.at }),
-        }
-    }
-
-    fn long_varint(&mut self) -> Result<u64, InvalidSketch> {
         let start = self.at;
         let mut value = 0_u64;
         for (shift, &byte) in (0..64).step_by(7).zip(self.bytes.get(start..).unwrap_or_default()) {
             self.at += 1;
             let low = u64::from(byte & 0x7f);
-            // The tenth byte has room for one bit; a last byte of zero says nothing.
-            if low << shift >> shift != low || byte == 0 {
+            // The tenth byte has room for one bit; a further byte of zero says nothing.
+            if low << shift >> shift != low || (byte == 0 && shift > 0) {
                 return Err(InvalidSketch::Overlong { at: start });
             }
             value |= low << shift;
@@ -224,5 +256,24 @@ impl<'a> Reader<'a> {
         }
         let full = self.at - start == 10;
         Err(if full { InvalidSketch::Overlong { at: start } } else { InvalidSketch::Truncated { at: start } })
+    }
+}
+
+impl ForEach for Reader<'_> {
+    /// They were checked before.
+    fn for_each(mut self, mut add: impl FnMut(usize, u32)) {
+        let mut next = 0;
+        let mut add_next = |gap: usize, count| {
+            add(next + gap, count);
+            next += gap + 1;
+        };
+        while self.at < self.bytes.len() {
+            if let Some(Eight(word)) = self.eight() {
+                self.at += 8;
+                word.to_le_bytes().into_iter().map(short_token).for_each(|(gap, count)| add_next(gap, count));
+            } else if let Ok((gap, count)) = self.token() {
+                add_next(gap, count);
+            }
+        }
     }
 }
