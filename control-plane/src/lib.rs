@@ -1,7 +1,19 @@
 //! The control plane as a library: evidence in, accepted models, bounds and budgets out. One folder a stage, in pipeline order.
 
+// What people write.
 pub mod document;
 pub mod intent;
+pub mod slo;
+
+// The loop: evidence in, plans made, budgets out.
+pub mod aggregate;
+pub mod ingest;
 pub mod plan;
 pub mod push;
-pub mod slo;
+
+// The process around it.
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod serve;
+pub mod store;

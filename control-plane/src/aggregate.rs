@@ -1,0 +1,214 @@
+//! What is known: lifetime totals, the last seconds, and who reported.
+//!
+//! Everything here is plain memory behind one lock; [`crate::store`] keeps the durable part, and only the committer of
+//! [`crate::ingest`] writes. Evidence is filed under its time of arrival, so that clocks of hosts are never compared.
+//!
+//! Bounds: [`HOPS_MAX`] hops and [`JOURNEYS_MAX`] journeys; what is above is filed under an overflow entry, so that totals stay
+//! exact while memory stays bounded. A sidecar that reported nothing for [`NODE_KEPT`] leaves the list.
+
+mod batch;
+mod recent;
+mod totals;
+
+use std::collections::BTreeMap;
+
+use emac_core::evidence::{Delta, FilterHealth, HopDelta, JourneyDelta};
+use emac_core::id::{HopKey, JourneyName, WorkloadName};
+use emac_core::units::{Generation, Micros, Millis};
+
+use crate::ingest::{Marks, NodeReport};
+use crate::store::Stored;
+
+pub use batch::{Batch, Judged};
+pub use recent::Recent;
+pub use totals::{HopTotals, JourneyTotals, LatencyTotals};
+
+/// Most hops kept apart: a thousand workloads with four calls each. A busy hop takes 75 KB of windows per five seconds.
+pub const HOPS_MAX: usize = 4_096;
+/// Most journeys kept apart.
+pub const JOURNEYS_MAX: usize = 512;
+/// The journey that takes what the cap leaves over.
+pub const JOURNEY_OVERFLOW: &str = "overflow";
+/// How long a silent sidecar is listed.
+pub const NODE_KEPT: Micros = Micros(3_600 * 1_000_000);
+
+/// A journey: since ever, and lately.
+#[derive(Debug)]
+pub struct Journey {
+    /// Since the store began.
+    pub totals: JourneyTotals,
+    /// The last seconds.
+    pub recent: Recent<JourneyDelta>,
+}
+
+/// A hop: since ever, and lately.
+#[derive(Debug)]
+pub struct Hop {
+    /// Since the store began.
+    pub totals: HopTotals,
+    /// The last seconds.
+    pub recent: Recent<HopDelta>,
+}
+
+/// A sidecar that reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Whose sidecar it is.
+    pub workload: WorkloadName,
+    /// Its current leader's epoch.
+    pub epoch: u64,
+    /// The last sequence counted.
+    pub sequence: u64,
+    /// When that came.
+    pub seen: Micros,
+    /// Generation it acts on, as of then.
+    pub generation: Generation,
+    /// Its lease had expired.
+    pub stale: bool,
+}
+
+/// All evidence.
+#[derive(Debug)]
+pub struct Aggregate {
+    window: Millis,
+    marks: Marks,
+    journeys: BTreeMap<JourneyName, Journey>,
+    hops: BTreeMap<HopKey, Hop>,
+    nodes: BTreeMap<String, Node>,
+    /// Sum of all filters' counters since this process began.
+    health: FilterHealth,
+    served_before: Micros,
+}
+
+impl Aggregate {
+    /// From what is stored; `window` is how far back the last seconds reach.
+    pub fn new(stored: Stored, window: Millis) -> Self {
+        let journey = |totals| Journey { totals, recent: Recent::new(window) };
+        let hop = |totals| Hop { totals, recent: Recent::new(window) };
+        Self {
+            window,
+            marks: Marks::from_parts(stored.marks, stored.floor),
+            journeys: stored.journeys.into_iter().map(|(name, totals)| (name, journey(totals))).collect(),
+            hops: stored.hops.into_iter().map(|(key, totals)| (key, hop(totals))).collect(),
+            nodes: BTreeMap::new(),
+            health: FilterHealth::default(),
+            served_before: stored.served,
+        }
+    }
+
+    // === reading ===
+
+    /// Journeys by name.
+    pub fn journeys(&self) -> &BTreeMap<JourneyName, Journey> {
+        &self.journeys
+    }
+
+    /// Hops by key.
+    pub fn hops(&self) -> &BTreeMap<HopKey, Hop> {
+        &self.hops
+    }
+
+    /// Sidecars by Envoy's node id.
+    pub fn nodes(&self) -> &BTreeMap<String, Node> {
+        &self.nodes
+    }
+
+    /// Sum of all filters' counters since this process began; `generation` and `stale` are not sums and mean nothing here.
+    pub fn health(&self) -> &FilterHealth {
+        &self.health
+    }
+
+    /// Which reports are counted.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// How far back the last seconds reach.
+    pub fn window(&self) -> Millis {
+        self.window
+    }
+
+    /// Time served over all lives of the store, for the age of marks.
+    pub fn served(&self, now: Micros) -> Micros {
+        self.served_before.after(now)
+    }
+
+    /// What each hop did lately; hops without calls are left out. Costs a merge of every slot of every hop.
+    pub fn lately(&self, now: Micros) -> BTreeMap<HopKey, HopDelta> {
+        let lately = self.hops.iter().map(|(key, hop)| (key.clone(), hop.recent.total(now)));
+        lately.filter(|(_, delta)| !delta.is_empty()).collect()
+    }
+
+    // === writing ===
+
+    /// Takes over a committed batch.
+    pub fn apply(&mut self, now: Micros, batch: Batch) {
+        let Batch { changes, counted } = batch;
+        self.marks.apply(changes.marks);
+        self.marks.forget(&changes.forgotten);
+        for (name, totals) in changes.journeys {
+            self.journey(name).totals = totals;
+        }
+        for (key, totals) in changes.hops {
+            self.hop(key).totals = totals;
+        }
+        for report in counted {
+            self.file(now, report);
+        }
+        self.nodes.retain(|_, node| now.since(node.seen) < NODE_KEPT);
+    }
+
+    /// Files a counted report under the last seconds and its sender.
+    fn file(&mut self, now: Micros, report: NodeReport) {
+        let NodeReport { node, workload, report } = report;
+        let Delta { journeys, hops, health, .. } = report.delta;
+        for (name, journey) in &journeys {
+            let name = self.place_of_journey(name);
+            self.journey(name).recent.record(now, journey);
+        }
+        for (key, hop) in &hops {
+            let key = self.place_of_hop(key);
+            self.hop(key).recent.record(now, hop);
+        }
+        self.health.merge(&health);
+        let generation = Generation(health.generation);
+        let (epoch, sequence, stale) = (report.epoch, report.sequence, health.stale);
+        let seen = Node { workload, epoch, sequence, seen: now, generation, stale };
+        self.nodes.insert(node, seen);
+    }
+
+    fn journey(&mut self, name: JourneyName) -> &mut Journey {
+        let window = self.window;
+        let empty = || Journey { totals: JourneyTotals::default(), recent: Recent::new(window) };
+        self.journeys.entry(name).or_insert_with(empty)
+    }
+
+    fn hop(&mut self, key: HopKey) -> &mut Hop {
+        let window = self.window;
+        let empty = || Hop { totals: HopTotals::default(), recent: Recent::new(window) };
+        self.hops.entry(key).or_insert_with(empty)
+    }
+
+    // === caps ===
+
+    /// Where a journey is filed once the batch that brought it is applied.
+    fn place_of_journey(&self, name: &JourneyName) -> JourneyName {
+        match JourneyName::new(JOURNEY_OVERFLOW) {
+            Ok(overflow) if !self.journeys.contains_key(name) => overflow,
+            _ => name.clone(),
+        }
+    }
+
+    /// Where a hop is filed once the batch that brought it is applied.
+    fn place_of_hop(&self, key: &HopKey) -> HopKey {
+        if self.hops.contains_key(key) { key.clone() } else { overflow_hop() }
+    }
+}
+
+/// The hop that takes what the cap leaves over.
+fn overflow_hop() -> HopKey {
+    HopKey { destination: HopKey::OVERFLOW_DESTINATION.to_string(), ..HopKey::default() }
+}
+
+#[cfg(test)]
+mod tests;

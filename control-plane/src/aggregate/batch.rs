@@ -1,0 +1,101 @@
+//! A transaction being put together: many reports, one commit.
+//!
+//! Totals in it are whole new values, begun from the aggregate's when first touched, so a batch costs what it touches. Nothing
+//! of it is visible before [`super::Aggregate::apply`], which is called only after the store has it.
+
+use emac_core::evidence::{HopDelta, JourneyDelta};
+use emac_core::id::{HopKey, JourneyName};
+use emac_core::units::{Generation, Micros};
+
+use super::{Aggregate, HOPS_MAX, HopTotals, JOURNEY_OVERFLOW, JOURNEYS_MAX, JourneyTotals, overflow_hop};
+use crate::ingest::{Mark, NodeReport, Verdict};
+use crate::store::Changes;
+
+/// What became of a report in a batch.
+pub type Judged = Verdict;
+
+/// Reports on their way into store and memory together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(super) changes: Changes,
+    pub(super) counted: Vec<NodeReport>,
+}
+
+impl Batch {
+    /// An empty batch, in which marks that are too old are forgotten.
+    pub fn new(aggregate: &Aggregate, now: Micros, unix_ms: u64, generation: Generation) -> Self {
+        let forgotten = aggregate.marks.idle(aggregate.served(now), unix_ms);
+        let floor = forgotten.iter().map(|(_, epoch)| *epoch).fold(aggregate.marks.floor(), u64::max);
+        let served = aggregate.served(now);
+        let changes = Changes { forgotten, floor, generation, served, ..Changes::default() };
+        Self { changes, counted: Vec::new() }
+    }
+
+    /// What the store is to write.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Reports that count.
+    pub fn counted(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// Judges a report and, if it counts, adds it.
+    pub fn add(&mut self, aggregate: &Aggregate, report: NodeReport) -> Judged {
+        let life = (report.node.clone(), report.report.epoch);
+        let verdict = aggregate.marks.judge(&self.changes.marks, &life, report.report.sequence);
+        if let Verdict::Count { .. } = verdict {
+            // A life forgotten by this very batch is alive after all.
+            self.changes.forgotten.retain(|forgotten| *forgotten != life);
+            let mark = Mark { sequence: report.report.sequence, seen: self.changes.served };
+            self.changes.marks.insert(life, mark);
+            self.add_totals(aggregate, &report);
+            self.counted.push(report);
+        }
+        verdict
+    }
+
+    fn add_totals(&mut self, aggregate: &Aggregate, report: &NodeReport) {
+        for (name, delta) in &report.report.delta.journeys {
+            add_journey(self.journey(aggregate, name), delta);
+        }
+        for (key, delta) in &report.report.delta.hops {
+            add_hop(self.hop(aggregate, key), delta);
+        }
+    }
+
+    fn journey(&mut self, aggregate: &Aggregate, name: &JourneyName) -> &mut JourneyTotals {
+        let known = |name| aggregate.journeys.contains_key(name) || self.changes.journeys.contains_key(name);
+        let room = aggregate.journeys.len() + self.changes.journeys.len() < JOURNEYS_MAX;
+        let overflow = JourneyName::new(JOURNEY_OVERFLOW).ok().filter(|_| !room && !known(name));
+        let place = overflow.unwrap_or_else(|| name.clone());
+        let before = aggregate.journeys.get(&place);
+        let begin = || before.map(|journey| journey.totals.clone()).unwrap_or_default();
+        self.changes.journeys.entry(place).or_insert_with(begin)
+    }
+
+    fn hop(&mut self, aggregate: &Aggregate, key: &HopKey) -> &mut HopTotals {
+        let known = aggregate.hops.contains_key(key) || self.changes.hops.contains_key(key);
+        let room = aggregate.hops.len() + self.changes.hops.len() < HOPS_MAX;
+        let place = if known || room { key.clone() } else { overflow_hop() };
+        let before = aggregate.hops.get(&place);
+        let begin = || before.map(|hop| hop.totals.clone()).unwrap_or_default();
+        self.changes.hops.entry(place).or_insert_with(begin)
+    }
+}
+
+fn add_journey(totals: &mut JourneyTotals, delta: &JourneyDelta) {
+    totals.outcomes.merge(&delta.outcomes);
+    totals.within_deadline = totals.within_deadline.saturating_add(delta.within_deadline);
+    totals.degraded = totals.degraded.saturating_add(delta.degraded);
+    totals.latency.add(&delta.latency);
+}
+
+fn add_hop(totals: &mut HopTotals, delta: &HopDelta) {
+    totals.outcomes.merge(&delta.outcomes);
+    totals.retries = totals.retries.saturating_add(delta.retries);
+    totals.decisions.merge(&delta.decisions);
+    totals.latency.add(&delta.latency);
+    totals.alternate_latency.add(&delta.alternate_latency);
+}

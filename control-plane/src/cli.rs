@@ -1,0 +1,72 @@
+//! The command line `emac`: parse, run, exit code.
+//!
+//! The contract people script against: results on standard output (`--format json` for machines), everything said to people on
+//! standard error, colours only on a terminal and never with `NO_COLOR`, and the exit codes of [`Exit`]. One module a command.
+
+mod check;
+mod exit;
+mod output;
+mod serve;
+mod status;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+const EXAMPLES: &str = "Examples:
+  emac check emac.yaml journeys/
+  emac serve --config emac.yaml
+  emac status --watch
+
+Exit codes: 0 ok, 1 runtime failure, 2 FAIL, 3 REVIEW, 64 usage, 65 invalid input.";
+
+/// Reliability of user journeys: declared, computed, reviewed and enforced.
+#[derive(Debug, Parser)]
+#[command(name = "emac", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Args),
+    Serve(serve::Args),
+    Status(status::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors to clap and answers to people. A closed pipe is no reason to fail.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+        }
+    };
+    match cli.command {
+        Command::Check(args) => check::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Status(args) => status::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_after_help().is_some(), "{} has no examples", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `emac check`: are these files valid? All problems of all of them at once.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::exit::Exit;
+use super::output::{Format, print_json, print_line, show_problems};
+use crate::document::{Document, Limits, Problem, Problems, read_all, render_json};
+use crate::slo::Slos;
+use crate::{config, intent};
+
+/// Validate intents, SLOs and configurations; all problems at once
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  emac check emac.yaml journeys/
+  emac check --format json journeys/checkout/intent.yaml")]
+pub(super) struct Args {
+    /// Files, or directories searched for .yaml, .yml and .json files; other kinds of documents are passed over
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let problems = Problems::new();
+    let found = Found::read(&args.paths, &problems);
+    if problems.is_empty() && found.is_empty() {
+        problems.push(Problem::error("no intent, SLO or configuration in what was given"));
+    }
+    match args.format {
+        Format::Json => print_json(&found.to_json(&problems)),
+        Format::Text if problems.is_empty() => found.show(),
+        Format::Text => show_problems(&problems, Format::Text),
+    }
+    if problems.errors() == 0 { Exit::Ok } else { Exit::InvalidInput }
+}
+
+/// Names of what is valid.
+struct Found {
+    journeys: Vec<String>,
+    slos: Vec<String>,
+    configurations: Vec<String>,
+}
+
+impl Found {
+    fn read(paths: &[PathBuf], problems: &Problems) -> Self {
+        let documents = read_all(paths, &Limits::default(), problems);
+        let intents = intent::of(&documents, problems);
+        let slos = Slos::read(&documents, problems);
+        // References lead nowhere as long as no SLO was given: they may live in another repository.
+        if slos.iter().next().is_some() {
+            intents.iter().for_each(|intent| drop(slos.resolve(intent, problems)));
+        }
+        Self {
+            journeys: intents.iter().map(|intent| intent.name.to_string()).collect(),
+            slos: slos.iter().map(|slo| slo.name.clone()).collect(),
+            configurations: configurations(&documents, problems),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.journeys.is_empty() && self.slos.is_empty() && self.configurations.is_empty()
+    }
+
+    fn to_json(&self, problems: &Problems) -> Value {
+        json!({
+            "valid": problems.errors() == 0,
+            "journeys": self.journeys,
+            "slos": self.slos,
+            "configurations": self.configurations,
+            "problems": render_json(problems),
+        })
+    }
+
+    fn show(&self) {
+        let kinds =
+            [("journey", &self.journeys), ("slo", &self.slos), ("configuration", &self.configurations)];
+        for (kind, names) in kinds {
+            names.iter().for_each(|name| print_line(format!("ok: {kind} {name}")));
+        }
+    }
+}
+
+/// Files of valid configurations.
+fn configurations(documents: &[Document], problems: &Problems) -> Vec<String> {
+    let configurations = documents.iter().filter(|document| config::is_config(document));
+    let valid = configurations.filter_map(|document| {
+        let file = document.source.name();
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        config::read(document.reader(problems), folder).map(|_| file.to_string())
+    });
+    valid.collect()
+}

@@ -1,0 +1,46 @@
+//! Where words go: results to standard output, everything else to standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::document::{Problems, render_json, render_text};
+
+/// How a command answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs, on standard output.
+    Json,
+}
+
+/// A line for people about what went wrong.
+pub(super) fn complain(message: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "emac: {message}");
+}
+
+/// Shows problems of files: for people on standard error, for programs on standard output.
+pub(super) fn show_problems(problems: &Problems, format: Format) {
+    match format {
+        Format::Text => {
+            let _ = write!(io::stderr(), "{}", render_text(problems, colors(&io::stderr())));
+        }
+        Format::Json => print_json(&render_json(problems)),
+    }
+}
+
+/// A result for people.
+pub(super) fn print_line(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// A result for programs.
+pub(super) fn print_json(value: &serde_json::Value) {
+    // A reader that has gone away is no failure of ours.
+    let _ = writeln!(io::stdout(), "{value:#}");
+}
+
+/// Colours only for a terminal, and never when `NO_COLOR` is set to something (no-color.org).
+pub(super) fn colors(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

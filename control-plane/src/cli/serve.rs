@@ -1,0 +1,120 @@
+//! `emac serve`: the control plane as a process.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::exit::Exit;
+use super::output::{Format, colors, complain, show_problems};
+use crate::config::{self, Config, Log, LogFormat, Overrides};
+use crate::document::Problems;
+use crate::serve::{Server, StartError};
+
+/// Run the control plane: evidence in, budgets out
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  emac serve --config emac.yaml
+  emac serve --grpc 127.0.0.1:0 --http 127.0.0.1:0 --ports-file ports.json --intent journeys/")]
+pub(super) struct Args {
+    /// Configuration file; without it the defaults hold
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address for evidence and budgets; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT")]
+    grpc: Option<SocketAddr>,
+    /// Address for API and metrics; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT")]
+    http: Option<SocketAddr>,
+    /// Write the bound addresses here, as JSON
+    #[arg(long, value_name = "FILE")]
+    ports_file: Option<PathBuf>,
+    /// Directory of the store; without one nothing survives a restart
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// File, directory or glob of intents; may be repeated
+    #[arg(long = "intent", value_name = "PATH")]
+    intents: Vec<String>,
+    /// Form of log lines
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// What is logged, as `info` or `info,emac_control_plane::ingest=debug`
+    #[arg(long, value_name = "FILTER", value_parser = check_level)]
+    log_level: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let problems = Problems::new();
+    let Some(config) = configure(args, &problems) else {
+        show_problems(&problems, Format::Text);
+        return Exit::InvalidInput;
+    };
+    start_log(&config.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    match runtime.block_on(serve(&config)) {
+        Ok(()) => Exit::Ok,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(message: &str) -> Exit {
+    complain(message);
+    Exit::Runtime
+}
+
+fn configure(args: &Args, problems: &Problems) -> Option<Config> {
+    let mut config = match &args.config {
+        Some(path) => config::load(path, problems)?,
+        None => Config::default(),
+    };
+    let overrides = Overrides {
+        grpc: args.grpc,
+        http: args.http,
+        ports_file: args.ports_file.clone(),
+        state: args.state.clone(),
+        intents: args.intents.clone(),
+        log_format: args.log_format,
+        log_level: args.log_level.clone(),
+    };
+    overrides.apply(&mut config);
+    Some(config)
+}
+
+/// Runs until a signal says otherwise.
+async fn serve(config: &Config) -> Result<(), StartError> {
+    // Before anything runs, so that a signal during the start is not the end without order.
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signal)?;
+    let server = Server::start(config).await?;
+    let reason = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    info!(reason, "shutting down");
+    server.shutdown().await;
+    info!("bye");
+    Ok(())
+}
+
+fn check_level(text: &str) -> Result<String, String> {
+    config::check_log_level(text).map(|()| text.to_string())
+}
+
+fn start_log(log: &Log) {
+    // Checked where it was read.
+    let filter = log.level.parse::<Targets>().unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colors(&io::stderr()));
+    let registry = tracing_subscriber::registry().with(filter);
+    match log.format {
+        LogFormat::Text => registry.with(lines).init(),
+        LogFormat::Json => registry.with(lines.json()).init(),
+    }
+}

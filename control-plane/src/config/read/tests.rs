@@ -1,0 +1,75 @@
+//! Configurations as people write them, and as they get them wrong.
+
+use super::super::Overrides;
+use super::*;
+use crate::document::{Source, parse, render_text};
+
+fn read_text(text: &str) -> Result<Config, String> {
+    let problems = Problems::new();
+    let source = Source::new("emac.yaml", text);
+    let documents = parse(&source, &Limits::default(), &problems);
+    let config =
+        documents.first().and_then(|document| read(document.reader(&problems), Path::new("/etc/emac")));
+    config.ok_or_else(|| render_text(&problems, false))
+}
+
+const HEAD: &str = "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\n";
+
+#[test]
+fn nothing_said_means_the_defaults() {
+    assert_eq!(read_text(HEAD), Ok(Config::default()));
+    assert!(
+        Config::default().listen.grpc.ip().is_loopback() && Config::default().listen.http.ip().is_loopback()
+    );
+}
+
+#[test]
+fn every_field_is_read_and_paths_are_relative_to_the_file() {
+    let text = format!(
+        "{HEAD}listen: {{grpc: \"0.0.0.0:1\", http: \"[::1]:2\"}}
+portsFile: ports.json
+state: /var/lib/emac
+intents: [journeys, \"more/*.yaml\"]
+evidence: {{window: 3s, queue: 7, commitDelay: 20ms}}
+plan: {{period: 250ms}}
+log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
+"
+    );
+    let expected = Config {
+        listen: Listen { grpc: "0.0.0.0:1".parse().unwrap(), http: "[::1]:2".parse().unwrap() },
+        ports_file: Some("/etc/emac/ports.json".into()),
+        state: Some("/var/lib/emac".into()),
+        intents: vec!["/etc/emac/journeys".into(), "/etc/emac/more/*.yaml".into()],
+        evidence: Evidence { window: Millis(3_000), queue: 7, commit_delay: Millis(20) },
+        plan_period: Millis(250),
+        log: Log { format: LogFormat::Json, level: "warn,emac_control_plane=debug".into() },
+    };
+    assert_eq!(read_text(&text), Ok(expected));
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_their_place() {
+    let text = "apiVersion: emac.dev/v1
+listen: {grpc: localhost:18000, htp: \"127.0.0.1:0\"}
+intents: [\"a[\"]
+evidence: {queue: 0, window: 5}
+plan: {period: 1ms}
+log: {format: xml, level: inof}
+";
+    insta::assert_snapshot!(read_text(text).unwrap_err());
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let mut config = read_text(&format!("{HEAD}state: a\nintents: [b]\n")).unwrap();
+    let overrides = Overrides {
+        http: Some("127.0.0.1:0".parse().unwrap()),
+        state: Some("c".into()),
+        intents: vec!["d".into()],
+        ..Overrides::default()
+    };
+    overrides.apply(&mut config);
+    assert_eq!((config.state, config.intents), (Some("c".into()), vec!["d".to_string()]));
+    assert_eq!(config.listen.http.port(), 0);
+    assert_eq!(config.listen.grpc.port(), 18_000, "what no flag says stays");
+}

@@ -1,0 +1,16 @@
+//! Evidence in: checked, judged, made durable, acknowledged.
+//!
+//! A sidecar's stream ([`service`]) checks each report and puts it into a bounded queue; one committer thread ([`committer`])
+//! takes what has gathered, judges it ([`marks`]), stores it in one transaction, and only then acknowledges. A full queue is
+//! answered with RESOURCE_EXHAUSTED: the sidecar keeps the report, so the bound costs time and no evidence.
+
+mod committer;
+mod marks;
+mod service;
+mod stats;
+
+pub use committer::{Answer, Committer, Queue, Settings, SubmitError};
+pub use emac_proto::convert::NodeReport;
+pub use marks::{IDLE_MAX, Life, MARKS_MAX, Mark, Marks, Verdict};
+pub use service::Evidence;
+pub use stats::{Stats, StatsSnapshot};

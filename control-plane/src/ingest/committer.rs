@@ -1,0 +1,216 @@
+//! Group commit: one thread, one transaction for everything that has gathered.
+//!
+//! The first report of a batch waits at most the configured delay for company, then all are stored together; while the disk
+//! flushes, the next batch gathers by itself. So a commit costs one flush however many sidecars report, and an acknowledgement
+//! comes within two flushes and the delay.
+//!
+//! A thread of its own, because a flush blocks. It ends when every [`Queue`] is gone and everything queued is answered.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use emac_core::units::Generation;
+use tokio::sync::oneshot;
+use tracing::{error, warn};
+
+use super::{NodeReport, Stats, Verdict};
+use crate::aggregate::{Aggregate, Batch};
+use crate::clock::Clock;
+use crate::store::Store;
+
+/// Most reports in a transaction: bounds its memory and the wait of the first.
+const BATCH_MAX: usize = 512;
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Everything up to this sequence is counted and durable.
+    Durable(u64),
+    /// Its epoch was forgotten: it may have been counted and is not counted again.
+    Expired,
+    /// No room for another epoch.
+    Full,
+    /// The disk failed; nothing was counted.
+    NotStored,
+}
+
+/// Why a report was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Too many reports wait; send it again later.
+    #[error("the evidence queue is full")]
+    QueueFull,
+    /// The control plane is ending; send it to the next one.
+    #[error("the control plane is shutting down")]
+    ShuttingDown,
+}
+
+struct Waiting {
+    report: NodeReport,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The way in; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    sender: SyncSender<Waiting>,
+    stats: Arc<Stats>,
+}
+
+impl Queue {
+    /// Queues a report; the receiver gets its answer once that is durable.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; the report is not counted.
+    pub fn submit(&self, report: NodeReport) -> Result<oneshot::Receiver<Answer>, SubmitError> {
+        let (answer, receiver) = oneshot::channel();
+        Stats::add(&self.stats.queued, 1);
+        self.sender.try_send(Waiting { report, answer }).map_err(|refused| {
+            Stats::take(&self.stats.queued, 1);
+            match refused {
+                TrySendError::Full(_) => SubmitError::QueueFull,
+                TrySendError::Disconnected(_) => SubmitError::ShuttingDown,
+            }
+        })?;
+        Ok(receiver)
+    }
+}
+
+/// How a committer works.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Reports that may wait, at least 1.
+    pub queue: usize,
+    /// How long the first report of a batch waits for company.
+    pub delay: Duration,
+}
+
+/// The only writer of store and aggregate.
+pub struct Committer {
+    store: Store,
+    aggregate: Arc<RwLock<Aggregate>>,
+    stats: Arc<Stats>,
+    clock: Clock,
+    /// The last generation issued, to be stored along.
+    generation: Box<dyn Fn() -> Generation + Send>,
+    delay: Duration,
+}
+
+impl Committer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system refuses another thread.
+    pub fn spawn(
+        settings: Settings,
+        store: Store,
+        aggregate: Arc<RwLock<Aggregate>>,
+        stats: Arc<Stats>,
+        clock: Clock,
+        generation: impl Fn() -> Generation + Send + 'static,
+    ) -> std::io::Result<(Queue, JoinHandle<()>)> {
+        let (sender, receiver) = sync_channel(settings.queue.max(1));
+        let queue = Queue { sender, stats: Arc::clone(&stats) };
+        let generation = Box::new(generation);
+        let committer = Self { store, aggregate, stats, clock, generation, delay: settings.delay };
+        let thread =
+            std::thread::Builder::new().name("committer".into()).spawn(move || committer.run(&receiver))?;
+        Ok((queue, thread))
+    }
+
+    fn run(&self, receiver: &Receiver<Waiting>) {
+        while let Ok(first) = receiver.recv() {
+            let batch = gather(first, receiver, self.delay);
+            Stats::take(&self.stats.queued, batch.len() as u64);
+            self.commit(batch);
+        }
+        // The last word: time served and generation, so that they are not lost with an idle end.
+        let last = self.empty_batch();
+        self.store_batch(last);
+    }
+
+    fn commit(&self, waiting: Vec<Waiting>) {
+        let mut batch = self.empty_batch();
+        let judged: Vec<_> = {
+            let aggregate = self.aggregate.read().unwrap_or_else(PoisonError::into_inner);
+            waiting
+                .into_iter()
+                .map(|Waiting { report, answer }| {
+                    let sequence = report.report.sequence;
+                    (batch.add(&aggregate, report), sequence, answer)
+                })
+                .collect()
+        };
+        let stored = batch.counted() == 0 || self.store_batch(batch);
+        for (verdict, sequence, answer) in judged {
+            // A stream that has gone away will send again and be told "duplicate".
+            let _ = answer.send(self.answer(verdict, sequence, stored));
+        }
+    }
+
+    fn empty_batch(&self) -> Batch {
+        let aggregate = self.aggregate.read().unwrap_or_else(PoisonError::into_inner);
+        Batch::new(&aggregate, self.clock.now(), self.clock.unix_ms(), (self.generation)())
+    }
+
+    /// Store first, memory second: what can be seen is durable.
+    fn store_batch(&self, batch: Batch) -> bool {
+        let begun = self.clock.now();
+        let result = self.store.commit(batch.changes());
+        let now = self.clock.now();
+        self.stats.committed(now.since(begun));
+        self.stats.last_commit_failed.store(result.is_err(), Relaxed);
+        match result {
+            Ok(()) => {
+                self.aggregate.write().unwrap_or_else(PoisonError::into_inner).apply(now, batch);
+                true
+            }
+            Err(problem) => {
+                Stats::add(&self.stats.commit_failures, 1);
+                error!(%problem, reports = batch.counted(), "evidence is not acknowledged");
+                false
+            }
+        }
+    }
+
+    fn answer(&self, verdict: Verdict, sequence: u64, stored: bool) -> Answer {
+        match verdict {
+            Verdict::Count { .. } if !stored => self.counting(&self.stats.not_stored, Answer::NotStored),
+            Verdict::Count { missing } => {
+                if missing > 0 {
+                    warn!(missing, "reports of a sidecar never came: acknowledged by another store");
+                }
+                Stats::add(&self.stats.missing, missing);
+                self.counting(&self.stats.counted, Answer::Durable(sequence))
+            }
+            // The one it repeats may stand in this very batch.
+            Verdict::Duplicate { .. } if !stored => self.counting(&self.stats.not_stored, Answer::NotStored),
+            Verdict::Duplicate { sequence } => {
+                self.counting(&self.stats.duplicates, Answer::Durable(sequence))
+            }
+            Verdict::Expired => self.counting(&self.stats.expired, Answer::Expired),
+            Verdict::Full => self.counting(&self.stats.turned_away, Answer::Full),
+        }
+    }
+
+    fn counting(&self, counter: &std::sync::atomic::AtomicU64, answer: Answer) -> Answer {
+        Stats::add(counter, 1);
+        answer
+    }
+}
+
+/// The first report and what comes within `delay` of it, at most [`BATCH_MAX`].
+fn gather(first: Waiting, receiver: &Receiver<Waiting>, delay: Duration) -> Vec<Waiting> {
+    let mut batch = vec![first];
+    let until = Instant::now() + delay;
+    while batch.len() < BATCH_MAX {
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(next) => batch.push(next),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    batch
+}

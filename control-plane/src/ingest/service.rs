@@ -1,0 +1,153 @@
+//! `emac.v1.EvidenceService`: a stream a sidecar.
+//!
+//! Each report is answered in order, once durable. Whatever is wrong ends the stream with a status that says what to do:
+//! INVALID_ARGUMENT names the field (the report will never be taken), RESOURCE_EXHAUSTED and UNAVAILABLE mean "again later",
+//! FAILED_PRECONDITION that the epoch is too old to be told from one already counted.
+
+use std::sync::Arc;
+
+use emac_proto::v1::evidence_service_server::{EvidenceService, EvidenceServiceServer};
+use emac_proto::v1::{ReportRequest, ReportResponse};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::debug;
+
+use super::{Answer, NodeReport, Queue, Stats, SubmitError};
+
+/// Most bytes of a report: 257 hops with two full sketches each take 2.3 MB.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// The service.
+#[derive(Debug)]
+pub struct Evidence {
+    queue: Queue,
+    stats: Arc<Stats>,
+    shutdown: CancellationToken,
+}
+
+impl Evidence {
+    /// Streams end when `shutdown` is cancelled, each after the report it is at.
+    pub fn new(queue: Queue, stats: Arc<Stats>, shutdown: CancellationToken) -> Self {
+        Self { queue, stats, shutdown }
+    }
+
+    /// The tonic server.
+    pub fn into_server(self) -> EvidenceServiceServer<Self> {
+        EvidenceServiceServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+}
+
+#[tonic::async_trait]
+impl EvidenceService for Evidence {
+    type ReportStream = ReceiverStream<Result<ReportResponse, Status>>;
+
+    async fn report(
+        &self,
+        request: Request<Streaming<ReportRequest>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let (answers, receiver) = mpsc::channel(1);
+        let stream =
+            Stream { queue: self.queue.clone(), stats: Arc::clone(&self.stats), order: Order::default() };
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(stream.run(request.into_inner(), answers, shutdown));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+struct Stream {
+    queue: Queue,
+    stats: Arc<Stats>,
+    order: Order,
+}
+
+impl Stream {
+    async fn run(
+        mut self,
+        mut reports: Streaming<ReportRequest>,
+        answers: mpsc::Sender<Result<ReportResponse, Status>>,
+        shutdown: CancellationToken,
+    ) {
+        Stats::add(&self.stats.streams, 1);
+        loop {
+            let next = tokio::select! {
+                () = shutdown.cancelled() => break,
+                next = reports.message() => next,
+            };
+            // A broken stream is the sidecar's restart or the network's: it will come again.
+            let Ok(Some(report)) = next else { break };
+            let answer = self.handle(report).await;
+            let ended = answer.is_err();
+            if answers.send(answer).await.is_err() || ended {
+                break;
+            }
+        }
+        Stats::take(&self.stats.streams, 1);
+    }
+
+    async fn handle(&mut self, request: ReportRequest) -> Result<ReportResponse, Status> {
+        let report = self.check(request).inspect_err(|status| {
+            Stats::add(&self.stats.invalid, 1);
+            debug!(problem = status.message(), "report refused");
+        })?;
+        Stats::add(&self.stats.records, report.report.delta.records.len() as u64);
+        let epoch = report.report.epoch;
+        let answer = self.queue.submit(report).map_err(|error| self.turned_away(error))?;
+        match answer.await.unwrap_or(Answer::NotStored) {
+            Answer::Durable(acknowledged_sequence) => Ok(ReportResponse { epoch, acknowledged_sequence }),
+            Answer::Expired => {
+                Err(Status::failed_precondition("epoch: too long silent to be told from a duplicate"))
+            }
+            Answer::Full => {
+                Err(Status::resource_exhausted("too many sidecars are remembered; send it again later"))
+            }
+            Answer::NotStored => {
+                Err(Status::unavailable("evidence cannot be stored now; send it again later"))
+            }
+        }
+    }
+
+    fn check(&mut self, request: ReportRequest) -> Result<NodeReport, Status> {
+        let report =
+            NodeReport::try_from(request).map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
+        self.order.check(&report).map_err(Status::invalid_argument)?;
+        Ok(report)
+    }
+
+    fn turned_away(&self, error: SubmitError) -> Status {
+        Stats::add(&self.stats.turned_away, 1);
+        match error {
+            SubmitError::QueueFull => {
+                Status::resource_exhausted("the evidence queue is full; send it again later")
+            }
+            SubmitError::ShuttingDown => Status::unavailable(error.to_string()),
+        }
+    }
+}
+
+/// What came last on a stream. A stream is one sidecar's and keeps the order of what was sent, so a step back or a gap on it is no
+/// loss but a confused sender.
+#[derive(Debug, Default)]
+struct Order {
+    last: Option<(String, u64, u64)>,
+}
+
+impl Order {
+    fn check(&mut self, report: &NodeReport) -> Result<(), String> {
+        if let Some((node, epoch, sequence)) = &self.last {
+            if *node != report.node {
+                return Err(format!("node: a stream belongs to one node; this one began as {node:?}"));
+            }
+            let next = sequence.saturating_add(1);
+            if *epoch == report.report.epoch && ![*sequence, next].contains(&report.report.sequence) {
+                return Err(format!(
+                    "sequence: {} after {sequence}; expected {next}",
+                    report.report.sequence
+                ));
+            }
+        }
+        self.last = Some((report.node.clone(), report.report.epoch, report.report.sequence));
+        Ok(())
+    }
+}

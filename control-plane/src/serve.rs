@@ -1,0 +1,182 @@
+//! The running control plane: sockets, tasks, and how they end. No logic of its own: it wires the stages.
+//!
+//! In reading order: [`Server`] starts everything and ends it in order; `state` is what tasks share; `http` answers people and
+//! scrapers; `api` and `metrics` shape the answers; [`exposition`] writes metric formats.
+//!
+//! Ending: no new streams, those open end after the report they are at, the committer answers what is queued and stores it, and
+//! then the process may go. What is not acknowledged stays with the sidecars.
+
+mod api;
+pub mod exposition;
+mod http;
+mod metrics;
+mod state;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ingest::{Committer, Evidence, Queue, Settings};
+use crate::store::{OpenError, Store, Stored};
+use state::Shared;
+
+/// How long open connections may take to end; then they are cut.
+const GRACE: Duration = Duration::from_secs(5);
+/// Sidecars keep streams for days; a dead peer is noticed by its silence on these pings.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Why a control plane did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The ports file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    PortsFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system refuses a thread.
+    #[error("cannot start the committer: {0}")]
+    Thread(#[source] std::io::Error),
+    /// The system refuses a signal handler.
+    #[error("cannot listen for signals: {0}")]
+    Signal(#[source] std::io::Error),
+}
+
+/// A control plane that runs; ends by [`Server::shutdown`].
+#[derive(Debug)]
+pub struct Server {
+    grpc: SocketAddr,
+    http: SocketAddr,
+    shared: Arc<Shared>,
+    shutdown: CancellationToken,
+    tasks: JoinSet<()>,
+    committer: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the store, listens, and starts every task. Returns when both sockets take connections.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let clock = Clock::start();
+        let (store, stored) = open_store(config.state.as_deref())?;
+        let grpc = listen(config.listen.grpc).await?;
+        let http = listen(config.listen.http).await?;
+        let shared = Arc::new(Shared::new(clock, stored, config.evidence.window, store.is_durable()));
+        let settings = Settings {
+            queue: config.evidence.queue,
+            delay: Duration::from_millis(config.evidence.commit_delay.0),
+        };
+        let generation = {
+            let shared = Arc::clone(&shared);
+            move || shared.plan.load().generation
+        };
+        let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
+        let (queue, committer) = Committer::spawn(settings, store, aggregate, stats, clock, generation)
+            .map_err(StartError::Thread)?;
+        let mut server = Self {
+            grpc: grpc.local_addr().unwrap_or(config.listen.grpc),
+            http: http.local_addr().unwrap_or(config.listen.http),
+            shared,
+            shutdown: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            committer,
+        };
+        server.write_ports(config.ports_file.as_deref())?;
+        server.spawn(grpc, http, queue);
+        Ok(server)
+    }
+
+    /// Where evidence and budgets are served.
+    pub fn grpc(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    /// Where the API is served.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Ends every task, then stores what is queued. Takes at most a few seconds.
+    pub async fn shutdown(mut self) {
+        self.shared.stop();
+        self.shutdown.cancel();
+        let ended = tokio::time::timeout(GRACE, async { while self.tasks.join_next().await.is_some() {} });
+        if ended.await.is_err() {
+            warn!("connections did not end in {GRACE:?} and are cut");
+            self.tasks.shutdown().await;
+        }
+        // The last queue is gone with its server, so the committer is at its last batch.
+        let committer = self.committer;
+        if tokio::task::spawn_blocking(move || committer.join()).await.is_err() {
+            warn!("the committer did not end in order");
+        }
+    }
+
+    fn spawn(&mut self, grpc: TcpListener, http: TcpListener, queue: Queue) {
+        let evidence = Evidence::new(queue, Arc::clone(&self.shared.stats), self.shutdown.clone());
+        let grpc_server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .add_service(evidence.into_server())
+            .serve_with_incoming_shutdown(
+                TcpListenerStream::new(grpc),
+                self.shutdown.clone().cancelled_owned(),
+            );
+        self.tasks.spawn(async move { log_end("grpc", grpc_server.await) });
+        let http_server = axum::serve(http, http::router(Arc::clone(&self.shared)))
+            .with_graceful_shutdown(self.shutdown.clone().cancelled_owned());
+        self.tasks.spawn(async move { log_end("http", http_server.await) });
+        info!(grpc = %self.grpc, http = %self.http, "listening");
+    }
+
+    /// Written whole or not at all: whoever waits for the file must not read half of it.
+    fn write_ports(&self, path: Option<&Path>) -> Result<(), StartError> {
+        let Some(path) = path else { return Ok(()) };
+        let ports = serde_json::json!({"grpc": self.grpc.to_string(), "http": self.http.to_string()});
+        let temporary = path.with_extension("tmp");
+        std::fs::write(&temporary, format!("{ports}\n"))
+            .and_then(|()| std::fs::rename(&temporary, path))
+            .map_err(|source| StartError::PortsFile { path: path.to_path_buf(), source })
+    }
+}
+
+fn log_end(server: &str, result: Result<(), impl std::error::Error>) {
+    if let Err(problem) = result {
+        warn!(server, %problem, "server ended");
+    }
+}
+
+fn open_store(state: Option<&Path>) -> Result<(Store, Stored), StartError> {
+    match state {
+        Some(directory) => Ok(Store::open(directory)?),
+        None => Ok((Store::in_memory(), Stored::default())),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}

@@ -1,0 +1,52 @@
+//! HTTP: health, metrics and the API. Shapes are made in `api` and `metrics`; here is only what travels.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use super::exposition::Format;
+use super::state::Shared;
+use super::{api, metrics};
+
+/// Every route.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(serve_metrics))
+        .route(
+            "/api/v1/journeys",
+            get(async |State(shared): State<Arc<Shared>>| json(&api::journeys(&shared))),
+        )
+        .route("/api/v1/hops", get(async |State(shared): State<Arc<Shared>>| json(&api::hops(&shared))))
+        .route("/api/v1/proxies", get(async |State(shared): State<Arc<Shared>>| json(&api::proxies(&shared))))
+        .route("/api/v1/plan", get(async |State(shared): State<Arc<Shared>>| json(&api::plan(&shared))))
+        .with_state(shared)
+}
+
+async fn readyz(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
+    match shared.not_ready() {
+        None => (StatusCode::OK, "ready\n".to_string()),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+    }
+}
+
+async fn serve_metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::negotiate(accept);
+    let body = format.encode(&metrics::families(&shared));
+    ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
+}
+
+/// Pretty, because people read it with curl; in the order of the fields, so that two answers can be compared.
+fn json(body: &impl Serialize) -> Response {
+    match serde_json::to_string_pretty(body) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
