@@ -1,14 +1,82 @@
 //! Planning: from intents and evidence to the budgets of every workload.
 //!
-//! The stages are pure: the same intents, evidence, previous plan and time give the same [`PlanSnapshot`]. What they do is
+//! [`plan`] is pure: the same intents, evidence, previous plan and time give the same [`PlanSnapshot`]. What it does is
 //! runtime.md section 6: success-by-deadline curves bottom-up (`emac_core::budget::curve`), the arg max as each hop's timeout,
 //! then bounds and damping, because a plan that follows every wiggle of the evidence is itself a fault.
+//!
+//! Before there is evidence the default curves already give sensible timeouts, so a fault right after the start is handled like
+//! any other. Evidence counts by the lower confidence bound of what was measured.
+//!
+//! Left out: a canary share of workloads first, rollback on burn rate. The own time of a workload that calls others is taken from
+//! its default curve, because no hop shows it without what it calls.
 
+mod curves;
+mod damp;
+mod hops;
 mod input;
+mod journey;
+mod roles;
 mod snapshot;
+mod workloads;
+
+use std::collections::BTreeMap;
+
+use emac_core::budget::WorkloadBudgets;
+use emac_core::id::WorkloadName;
+use emac_core::units::Generation;
 
 pub use input::{
     CalloutOptions, Component, Damping, Evidence, HopEvidence, HopRef, JourneyIntent, LatencyDefault, Lease,
     Reach, RuntimePolicy,
 };
 pub use snapshot::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan, PlanSnapshot};
+
+/// Plans all journeys. `intents` in the order in which their entry rules are tried; names are unique. `evidence` covers the planning
+/// window.
+///
+/// The generation of a changed plan is the time in milliseconds since 1970, and at least one more than the previous one: it grows
+/// across restarts that forgot the previous plan, and when the clock goes back. An unchanged plan keeps its generation and the
+/// time it was issued.
+///
+/// Cost: about 2 ms for a journey of six leaves and a deadline of 400 ms.
+pub fn plan(
+    intents: &[JourneyIntent],
+    evidence: &Evidence,
+    previous: Option<&PlanSnapshot>,
+    now_unix_ms: u64,
+) -> PlanSnapshot {
+    let mut workloads = workloads::Workloads::default();
+    let mut journeys = BTreeMap::new();
+    for intent in intents {
+        let roles = roles::Roles::new(intent);
+        let before = previous.and_then(|previous| previous.journeys.get(&intent.name));
+        let mut planned = journey::plan_journey(intent, &roles, evidence, before, now_unix_ms);
+        let hops = hops::hop_budgets(intent, &roles, &mut planned);
+        let overflow = workloads.add(intent, planned.deadline, hops);
+        planned.notes.extend(overflow);
+        journeys.insert(intent.name.clone(), planned);
+    }
+    let last = previous.map_or(Generation(0), |previous| previous.generation);
+    let next = Generation(now_unix_ms.max(last.0.saturating_add(1)));
+    let workloads = workloads.finish(next, now_unix_ms);
+    match previous.filter(|previous| same(&previous.workloads, &workloads)) {
+        Some(previous) => PlanSnapshot { generation: last, workloads: previous.workloads.clone(), journeys },
+        None => PlanSnapshot { generation: next, workloads, journeys },
+    }
+}
+
+/// Equal but for when and under which number they were issued.
+fn same(
+    old: &BTreeMap<WorkloadName, WorkloadBudgets>,
+    new: &BTreeMap<WorkloadName, WorkloadBudgets>,
+) -> bool {
+    let reissued = |old: &WorkloadBudgets, new: &WorkloadBudgets| WorkloadBudgets {
+        generation: new.generation,
+        issued_at_unix_ms: new.issued_at_unix_ms,
+        ..old.clone()
+    };
+    old.len() == new.len() && old.iter().zip(new).all(|(o, n)| o.0 == n.0 && reissued(o.1, n.1) == *n.1)
+}
+
+#[cfg(test)]
+mod tests;

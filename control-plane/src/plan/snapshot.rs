@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use emac_core::budget::WorkloadBudgets;
+use emac_core::budget::curve::Allocation;
 use emac_core::id::{HopKey, JourneyName, WorkloadName};
-use emac_core::journey::ComponentName;
 use emac_core::units::{Generation, Millis};
 
 /// A complete plan. Immutable; the next one is built beside it.
@@ -30,8 +30,10 @@ pub struct JourneyPlan {
     pub objective: f64,
     /// Deadline of the intent.
     pub deadline: Millis,
-    /// Time and reason of every leaf, in the order of the expression.
-    pub leaves: BTreeMap<ComponentName, LeafPlan>,
+    /// What is left of it to split, once the answer's way back is kept.
+    pub planned: Millis,
+    /// Time and reason of every leaf, in the order of the expression; a component that occurs twice is here twice.
+    pub leaves: Vec<LeafPlan>,
     /// When the timeouts last changed, milliseconds since 1970.
     pub changed_unix_ms: u64,
     /// Why the timeouts are those of the previous plan, or only part of the way.
@@ -43,17 +45,17 @@ pub struct JourneyPlan {
 /// Time given to one leaf, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeafPlan {
-    /// Share of the deadline given to it, from its start to its end. Never sums above the deadline on any path.
-    pub split: Millis,
-    /// Hop that carries the budget; `None` for what no sidecar sees.
-    pub hop: Option<HopKey>,
-    /// Timeout as pushed.
+    /// Time in force: `allocation.time` for each try. Never sums above `planned` on any path.
+    pub allocation: Allocation,
+    /// Hops that carry the budget, one a source; none for what no sidecar calls by itself.
+    pub hops: Vec<HopKey>,
+    /// Timeout as pushed; for an alternate that of the callout.
     pub timeout: Option<Millis>,
     /// Where its curve comes from.
     pub source: CurveSource,
-    /// What limited the timeout besides the curves.
+    /// What limited the timeout.
     pub bound: Bound,
-    /// Predicted share of its calls that succeed within `split` (0 ..= 1, as measured).
+    /// Share of its calls that succeed within `allocation.time`, as measured.
     pub success: f64,
 }
 

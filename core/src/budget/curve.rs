@@ -9,7 +9,7 @@
 //! | series | `max over t1+t2<=t of f1(t1) f2(t2)` |
 //! | parallel | `prod f_i(t)`, or at least k of them |
 //! | race | `1 - prod (1 - f_i(t - i delay))`, or `max` when the branches share fate |
-//! | fallback | `max over t1+t2<=t of f1(t1) + min(1 - f1(t1), budget) w f2(t2)` |
+//! | fallback | `max over t1+t2<=t, t1>=least of f1(t1) + min(1 - f1(t1), budget) w f2(t2)` |
 //! | retry n | `f(t/n) min(E, 1 + budget)`, `E = sum_{k<n} (1 - f(t/n))^k` attempts expected |
 //! | branch | `sum q_i f_i(t)`, the least over the interval of `q` |
 //! | timeout d | `f(min(t, d))` |

@@ -16,6 +16,10 @@ pub trait Inputs {
     /// Largest share of requests that a degraded fallback of `primary` may answer.
     fn fallback_share(&self, primary: &Expr) -> f64;
 
+    /// Time that the primary of a fallback gets however bad it looks (but never more than half of what there is). A primary given no
+    /// time is never seen to recover.
+    fn primary_least(&self, primary: &Expr) -> Millis;
+
     /// Retries per request of `body`.
     fn retry_share(&self, body: &Expr) -> f64;
 
@@ -189,14 +193,14 @@ impl<I: Inputs> Evaluator<'_, I> {
         Node { curve, give: Give::Parts { node: Box::new(node), n, tries } }
     }
 
-    /// From the last alternate upwards, because what a rung is worth depends on what is left to those after it.
     fn fallback(&self, primary: &Expr, alternates: &[Alternative]) -> Result<Node, UnboundLeaf> {
         let budget = self.inputs.fallback_share(primary);
-        let mut rungs = alloc::vec![(self.node(primary)?, 1.0, 1.0)];
+        let least = self.grid.wait(self.inputs.primary_least(primary));
+        let mut rungs = alloc::vec![Rung { node: self.node(primary)?, weight: 1.0, share: 1.0, least }];
         for alternate in alternates {
             let weight = alternate.weight.get();
             let share = if weight < 1.0 { budget } else { 1.0 };
-            rungs.push((self.node(&alternate.expr)?, weight, share));
+            rungs.push(Rung { node: self.node(&alternate.expr)?, weight, share, least: 0 });
         }
         Ok(ladder(rungs, self.grid))
     }
@@ -212,21 +216,31 @@ fn chain(steps: Vec<Node>) -> Node {
     let mut whole = rest.next().map_or_else(|| Curve::new([]), |first| first.curve.clone());
     let mut cuts = Vec::with_capacity(steps.len());
     for step in rest {
-        let Cut { curve, first } = operators::best_split(&whole, &step.curve, operators::series);
+        let Cut { curve, first } = operators::best_split(&whole, &step.curve, 0, operators::series);
         whole = curve;
         cuts.push(first);
     }
     Node { curve: whole, give: Give::Chain { steps, cuts } }
 }
 
-/// `rungs`: node, weight of its answer, share of requests that may go to it.
-fn ladder(rungs: Vec<(Node, f64, f64)>, grid: &Grid) -> Node {
+struct Rung {
+    node: Node,
+    /// Worth of its answer.
+    weight: f64,
+    /// Largest share of requests that may go to it.
+    share: f64,
+    /// Time it gets however bad it looks.
+    least: usize,
+}
+
+/// From the last alternate upwards, because what a rung is worth depends on what is left to those after it.
+fn ladder(rungs: Vec<Rung>, grid: &Grid) -> Node {
     let mut below = Curve::constant(grid, 0.0);
     let mut share = 0.0;
     let mut cuts = Vec::with_capacity(rungs.len());
-    for (node, weight, own_share) in rungs.iter().rev() {
+    for Rung { node, weight, share: own_share, least } in rungs.iter().rev() {
         let value = |first, next| operators::fallback(first, *weight, share, next);
-        let Cut { curve, first } = operators::best_split(&node.curve, &below, value);
+        let Cut { curve, first } = operators::best_split(&node.curve, &below, *least, value);
         below = curve;
         share = *own_share;
         cuts.push(first);
@@ -234,6 +248,6 @@ fn ladder(rungs: Vec<(Node, f64, f64)>, grid: &Grid) -> Node {
     cuts.reverse();
     Node {
         curve: below,
-        give: Give::Ladder { rungs: rungs.into_iter().map(|(node, _, _)| node).collect(), cuts },
+        give: Give::Ladder { rungs: rungs.into_iter().map(|rung| rung.node).collect(), cuts },
     }
 }

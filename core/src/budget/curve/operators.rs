@@ -14,23 +14,31 @@ pub(super) struct Cut {
     pub(super) first: Vec<usize>,
 }
 
-/// `max over i+j = t of value(a(i), b(j))`, `value` non-decreasing in both. O(cells²).
-pub(super) fn best_split(a: &Curve, b: &Curve, value: impl Fn(f64, f64) -> f64) -> Cut {
+/// `max over i+j = t, i >= min(least, t/2) of value(a(i), b(j))`, `value` non-decreasing in `b`. O(cells²).
+pub(super) fn best_split(a: &Curve, b: &Curve, least: usize, value: impl Fn(f64, f64) -> f64) -> Cut {
     let cells = a.values().len();
     let timeless = b.is_constant();
-    let splits: Vec<(f64, usize)> =
-        (0..cells).map(|t| best_at(t, a.values(), b.values(), timeless, &value)).collect();
+    let splits: Vec<(f64, usize)> = (0..cells)
+        .map(|t| {
+            let least = least.min(t / 2);
+            let own = a.values().get(least..=t).unwrap_or_default();
+            let rest = b.values().get(..=t - least).unwrap_or_default();
+            let (best, more) = best_of(own, rest, timeless, &value);
+            (best, least + more)
+        })
+        .collect();
     Cut {
         curve: Curve::new(splits.iter().map(|&(value, _)| value)),
         first: splits.into_iter().map(|(_, first)| first).collect(),
     }
 }
 
-fn best_at(t: usize, a: &[f64], b: &[f64], timeless: bool, value: &impl Fn(f64, f64) -> f64) -> (f64, usize) {
-    let values = || a.iter().take(t + 1).zip(b.iter().take(t + 1).rev()).map(|(&a, &b)| value(a, b));
+/// The best of the pairs of `a` upwards with `b` downwards, and its place; among near equals the middle one.
+fn best_of(a: &[f64], b: &[f64], timeless: bool, value: &impl Fn(f64, f64) -> f64) -> (f64, usize) {
+    let values = || a.iter().zip(b.iter().rev()).map(|(&a, &b)| value(a, b));
     let best = values().fold(0.0, f64::max);
     let good = |v: f64| v >= best - TIE;
-    let last = values().rposition(good).unwrap_or(t);
+    let last = values().rposition(good).unwrap_or(0);
     if timeless {
         return (best, last);
     }

@@ -14,6 +14,7 @@ use crate::units::{Micros, Millis};
 struct Curves {
     curves: BTreeMap<ComponentName, Curve>,
     share: f64,
+    least: u64,
     fate: Fate,
 }
 
@@ -23,6 +24,9 @@ impl Inputs for Curves {
     }
     fn fallback_share(&self, _: &Expr) -> f64 {
         self.share
+    }
+    fn primary_least(&self, _: &Expr) -> Millis {
+        Millis(self.least)
     }
     fn retry_share(&self, _: &Expr) -> f64 {
         self.share
@@ -38,7 +42,7 @@ fn journey(text: &str) -> Journey {
 
 fn curves(share: f64, leaves: &[(&str, Curve)]) -> Curves {
     let named = |(name, curve): &(&str, Curve)| (ComponentName::new(name).unwrap(), curve.clone());
-    Curves { curves: leaves.iter().map(named).collect(), share, fate: Fate::Independent }
+    Curves { curves: leaves.iter().map(named).collect(), share, least: 0, fate: Fate::Independent }
 }
 
 fn grid(ms: u64) -> Grid {
@@ -214,9 +218,10 @@ impl Twin<'_> {
                 };
                 1.0 - branches.iter().enumerate().map(fails).product::<f64>()
             }
-            Expr::Fallback { primary, alternates } => {
-                self.splits(1 + alternates.len(), t, &|parts| self.ladder(primary, alternates, parts))
-            }
+            Expr::Fallback { primary, alternates } => self.splits(1 + alternates.len(), t, &|parts| {
+                let enough = parts[0] >= (self.inputs.least as usize).min(t / 2);
+                if enough { self.ladder(primary, alternates, parts) } else { 0.0 }
+            }),
             Expr::Branch(choices) => self.branch(choices, t),
             Expr::Retry { attempts, per_try_timeout, body } => {
                 let each = t / *attempts as usize;
@@ -304,8 +309,11 @@ fn any_curves(cells: usize) -> impl Strategy<Value = Curves> {
             sum
         }))
     });
-    (prop::collection::vec(curve, names.len()), prop_oneof![Just(0.0), Just(0.2), Just(1.0)])
-        .prop_map(move |(drawn, share)| curves(share, &names.into_iter().zip(drawn).collect::<Vec<_>>()))
+    (prop::collection::vec(curve, names.len()), prop_oneof![Just(0.0), Just(0.2), Just(1.0)], 0..4_u64)
+        .prop_map(move |(drawn, share, least)| Curves {
+            least,
+            ..curves(share, &names.into_iter().zip(drawn).collect::<Vec<_>>())
+        })
 }
 
 proptest! {

@@ -1,0 +1,201 @@
+//! The curves of a journey's leaves: measured where there is evidence, the default otherwise.
+
+use std::collections::BTreeMap;
+
+use emac_core::budget::Mode;
+use emac_core::budget::curve::{Curve, Fate, Grid, Inputs, at_once, lognormal, lower_confidence, measured};
+use emac_core::id::HopKey;
+use emac_core::journey::{ComponentName, Expr};
+use emac_core::outcome::Outcome;
+use emac_core::sketch::Sketch;
+use emac_core::units::Millis;
+
+use super::input::{Component, Evidence, HopEvidence, JourneyIntent, LatencyDefault, Reach};
+use super::roles::{Role, Roles, direct_leaf};
+use super::snapshot::CurveSource;
+
+/// One-sided 95 %: normal quantile.
+const Z_95: f64 = 1.645;
+
+/// What is known of one leaf.
+pub(super) struct LeafCurve {
+    pub(super) measured: Curve,
+    pub(super) lower: Curve,
+    pub(super) source: CurveSource,
+    /// 90 % quantile of the default latency.
+    pub(super) usual: Millis,
+}
+
+/// The curves of all leaves, and the journey's budgets, as the algebra asks for them.
+pub(super) struct Curves<'a> {
+    intent: &'a JourneyIntent,
+    pub(super) leaves: BTreeMap<ComponentName, LeafCurve>,
+}
+
+/// One reading of the curves.
+pub(super) struct Reading<'a> {
+    curves: &'a Curves<'a>,
+    lower: bool,
+}
+
+impl<'a> Curves<'a> {
+    pub(super) fn new(intent: &'a JourneyIntent, roles: &Roles, evidence: &Evidence, grid: &Grid) -> Self {
+        let leaf = |(place, name): (usize, &ComponentName)| {
+            let builder = Builder { intent, roles, evidence, grid };
+            (name.clone(), builder.leaf(place, name))
+        };
+        let leaves = intent.structure.leaves().into_iter().enumerate().map(leaf).collect();
+        Self { intent, leaves }
+    }
+
+    /// Shares as measured.
+    pub(super) const fn measured(&'a self) -> Reading<'a> {
+        Reading { curves: self, lower: false }
+    }
+
+    /// Lower confidence bounds of the shares.
+    pub(super) const fn lower(&'a self) -> Reading<'a> {
+        Reading { curves: self, lower: true }
+    }
+}
+
+impl Inputs for Reading<'_> {
+    fn curve(&self, leaf: &ComponentName) -> Option<&Curve> {
+        let known = self.curves.leaves.get(leaf)?;
+        Some(if self.lower { &known.lower } else { &known.measured })
+    }
+
+    fn fallback_share(&self, primary: &Expr) -> f64 {
+        let component = direct_leaf(primary).and_then(|name| self.curves.intent.components.get(name));
+        let own = component.and_then(|component| component.fallback_budget);
+        own.unwrap_or(self.curves.intent.runtime.fallback).share.ratio()
+    }
+
+    /// Nine tenths of the usual answers: enough to see it recover.
+    fn primary_least(&self, primary: &Expr) -> Millis {
+        let known = direct_leaf(primary).and_then(|name| self.curves.leaves.get(name));
+        known.map_or(Millis(0), |known| known.usual)
+    }
+
+    fn retry_share(&self, _: &Expr) -> f64 {
+        self.curves.intent.runtime.retry.map_or(1.0, |budget| budget.ratio.ratio())
+    }
+
+    fn fate(&self) -> Fate {
+        Fate::Independent
+    }
+}
+
+struct Builder<'a> {
+    intent: &'a JourneyIntent,
+    roles: &'a Roles,
+    evidence: &'a Evidence,
+    grid: &'a Grid,
+}
+
+/// Calls of a leaf and the latency of those that succeeded.
+#[derive(Default)]
+struct Seen {
+    calls: u64,
+    latency: Sketch,
+}
+
+impl Builder<'_> {
+    fn leaf(&self, place: usize, name: &ComponentName) -> LeafCurve {
+        let fallback = Component::default();
+        let component = self.intent.components.get(name).unwrap_or(&fallback);
+        if let Reach::Static(_) = component.reach {
+            let always = at_once(self.grid, 1.0);
+            return LeafCurve {
+                measured: always.clone(),
+                lower: always,
+                source: CurveSource::Static,
+                usual: Millis(0),
+            };
+        }
+        let default = self.default_curve(component);
+        let usual = self.usual(component, &default);
+        let seen = self.seen(place);
+        let calls = seen.calls;
+        // A hop that encloses others was seen with them inside: its own time is not in the evidence.
+        if calls < self.intent.runtime.evidence_min.max(1) || self.roles.encloses(place) {
+            let default = self.bounded(component, &default);
+            let source = CurveSource::Default { calls };
+            return LeafCurve { measured: default.clone(), lower: default, source, usual };
+        }
+        let curve = measured(self.grid, &seen.latency, calls, &default);
+        LeafCurve {
+            lower: self.bounded(component, &lower_confidence(&curve, calls, Z_95)),
+            measured: self.bounded(component, &curve),
+            source: CurveSource::Measured { calls },
+            usual,
+        }
+    }
+
+    fn default_curve(&self, component: &Component) -> Curve {
+        let deadline = self.intent.deadline.0;
+        let built_in =
+            LatencyDefault { p50: Millis((deadline / 20).max(1)), p99: Millis((deadline / 5).max(1)) };
+        let LatencyDefault { p50, p99 } = component.latency.unwrap_or(built_in);
+        lognormal(self.grid, p50, p99, component.availability.get())
+    }
+
+    fn usual(&self, component: &Component, default: &Curve) -> Millis {
+        let cell = default.first_at_least(0.9 * component.availability.get());
+        cell.map_or(Millis(0), |cell| self.grid.time(cell))
+    }
+
+    /// Bounds on a timeout are bounds on the curve: less than the minimum is never given, more than the maximum never used.
+    fn bounded(&self, component: &Component, curve: &Curve) -> Curve {
+        if !matches!(component.reach, Reach::Hop(_)) {
+            return curve.clone();
+        }
+        let policy = &self.intent.runtime;
+        let max = policy.timeout_max.map_or(self.grid.cells(), |max| self.grid.cell(max));
+        curve.bounded(self.grid.cell(policy.timeout_min).min(max), max)
+    }
+
+    /// Its own calls, and those in which it stood in for another.
+    fn seen(&self, place: usize) -> Seen {
+        let mut seen = Seen::default();
+        self.hops(place).for_each(|hop| seen.add_own(hop));
+        if let Some(Role::Alternate { of }) = self.roles.get(place)
+            && self.intent.runtime.mode == Mode::Enforce
+        {
+            self.hops(*of).for_each(|hop| seen.add_as_alternate(hop));
+        }
+        seen
+    }
+
+    fn hops(&self, place: usize) -> impl Iterator<Item = &HopEvidence> {
+        let keys = self.roles.hops(place);
+        let matching = move |(key, _): &(&HopKey, &HopEvidence)| {
+            keys.iter().any(|wanted| {
+                same_destination(wanted, key)
+                    && (wanted.operation.is_empty() || wanted.operation == key.operation)
+            })
+        };
+        self.evidence.iter().filter(matching).map(|(_, hop)| hop)
+    }
+}
+
+fn same_destination(a: &HopKey, b: &HopKey) -> bool {
+    (&a.journey, &a.source, &a.destination) == (&b.journey, &b.source, &b.destination)
+}
+
+impl Seen {
+    /// Calls that were not made, or given up by the caller, say nothing about the destination.
+    fn add_own(&mut self, hop: &HopEvidence) {
+        let silent = hop.outcomes.get(Outcome::Cancelled) + hop.outcomes.get(Outcome::Shed);
+        self.calls += hop.outcomes.total().saturating_sub(silent);
+        self.latency.merge(&hop.latency);
+    }
+
+    /// Asked and not answered is at most what ended badly all the same.
+    fn add_as_alternate(&mut self, hop: &HopEvidence) {
+        let answered = hop.alternate_latency.count();
+        let bad = hop.outcomes.get(Outcome::Error) + hop.outcomes.get(Outcome::Timeout);
+        self.calls += answered + hop.alternate_asked.saturating_sub(answered).min(bad);
+        self.latency.merge(&hop.alternate_latency);
+    }
+}
