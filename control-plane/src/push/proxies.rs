@@ -230,3 +230,26 @@ fn answered(shipment: &Shipment, error: Option<&ErrorDetail>, at_unix_ms: u64) -
 fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_says_about_itself_is_cut_and_its_entry_goes_with_it() {
+        let proxies = Arc::<Proxies>::default();
+        let connection = proxies.connect(Variant::Delta, 1, 7).unwrap();
+        assert!(proxies.connect(Variant::Sotw, 1, 8).is_none());
+        connection.introduce(Some(&"é".repeat(10_000)), Some("shop/cart"));
+        connection.introduce(Some("another"), Some("shop/other"));
+        let error = ErrorDetail { code: 3, message: "x".repeat(10_000) };
+        connection.received(&Receipt::Nacked { shipment: Shipment::default(), error }, 9);
+        let proxy = &proxies.list()[0];
+        assert_eq!((proxy.node.len(), proxy.workload.as_str()), (TEXT_BYTES_MAX, "shop/cart"));
+        assert_eq!(proxy.refused.as_ref().map(|r| (r.at_unix_ms, r.error.len())), Some((9, TEXT_BYTES_MAX)));
+        drop(connection);
+        assert_eq!(proxies.connected(), 0);
+        let totals = proxies.totals();
+        assert_eq!((totals.streams, totals.turned_away, totals.nacks), (1, 1, 1));
+    }
+}

@@ -158,6 +158,8 @@ fn c25_the_legacy_wildcard_can_be_unsubscribed() {
         client.silent(&world);
         world.put(kind, "v2", &["a@2", "b@2"]);
         assert_eq!(client.one(&world).resources, ["b@2"]);
+        world.put(kind, "v3", &["b@2"]);
+        client.silent(&world);
     }
 }
 

@@ -65,6 +65,14 @@ fn world(versions: [u8; 4]) -> (View, Snapshot) {
     (view, Snapshot::default().with(CDS, Arc::clone(&set)).with(RDS, set))
 }
 
+/// The world in which only what nobody here asked for is different.
+fn elsewhere(existing: &View, covers: impl Fn(&str) -> bool) -> Snapshot {
+    let version = |name: &str| existing.get(name).map_or(0, |version| version.parse().unwrap());
+    let other = |version: u8| if version == 0 { 9 } else { 0 };
+    let versions = ["a", "b", "c", "d"].map(|name| (name, version(name)));
+    world(versions.map(|(name, version)| if covers(name) { version } else { other(version) })).1
+}
+
 fn pick(indices: &BTreeSet<usize>) -> Vec<String> {
     indices.iter().map(|i| NAMES[*i].to_string()).collect()
 }
@@ -152,6 +160,7 @@ impl DeltaRun {
             self.model.view.insert(resource.name.clone(), resource.version.clone());
         }
         for name in &response.removed_resources {
+            assert!(self.model.covers(name), "{name} was mentioned unasked");
             self.model.view.remove(name);
         }
         let error_detail = refuse.then(|| Status { code: 3, message: "no".into() });
@@ -278,6 +287,8 @@ proptest! {
         steps.into_iter().for_each(|step| run.step(step));
         run.settle();
         prop_assert_eq!(&run.model.view, &run.model.expected(&run.existing));
+        let elsewhere = elsewhere(&run.existing, |name| run.model.covers(name));
+        prop_assert_eq!(run.stream.poll(&elsewhere, Micros(0)), None, "none of its business");
     }
 
     #[test]
@@ -286,6 +297,8 @@ proptest! {
         steps.into_iter().for_each(|step| run.step(step));
         let expected = run.settle();
         prop_assert_eq!(&run.view, &expected);
+        let elsewhere = elsewhere(&run.existing, |name| run.covers(name));
+        prop_assert_eq!(run.stream.poll(&elsewhere, Micros(0)), None, "none of its business");
     }
 
     /// Requests that make no sense: any nonce, names, versions and errors, in any order.

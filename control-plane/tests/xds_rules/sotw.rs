@@ -99,6 +99,8 @@ fn c10_c11_a_list_that_shrinks_owes_nothing_and_keeps_the_rest_alive() {
         world.put(kind, "v2", &["a@1", "b@2", "c@1"]);
         let answer = client.one(&world);
         assert_eq!((answer.version.as_str(), answer.resources), ("v2", vec_of(&["b@2"])));
+        world.put(kind, "v3", &["b@2"]);
+        client.silent(&world);
     }
 }
 
@@ -112,6 +114,8 @@ fn c12_who_unsubscribes_from_everything_hears_nothing() {
         client.want(kind, &[]);
         client.silent(&world);
         world.put(kind, "v2", &["a@2", "b@1"]);
+        client.silent(&world);
+        world.put(kind, "v3", &["b@1"]);
         client.silent(&world);
     }
 }
