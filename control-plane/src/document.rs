@@ -6,6 +6,7 @@
 //!
 //! The text may be hostile: [`Limits`] bound bytes, depth and nodes (aliases count as what they expand to), the tree is built without
 //! recursion, a duplicate key is an error. Left out on purpose: merge keys (`<<`, YAML 1.1), application tags, keys that are no scalars.
+mod emit;
 mod fields;
 mod files;
 mod number;
@@ -17,6 +18,7 @@ mod source;
 mod suggest;
 mod units;
 
+pub use emit::to_yaml;
 pub use fields::Fields;
 pub use files::{read_all, read_file};
 pub use parse::{Limits, parse};
