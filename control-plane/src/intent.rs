@@ -37,6 +37,8 @@ pub use governance::{
 pub use objectives::{AvailabilityObjective, LatencyMetric, LatencyObjective, Objectives, RatioSli};
 pub use runtime::Runtime;
 
+pub(crate) use operator::free_structure;
+
 /// Version of the documents read here.
 pub const API_VERSION: &str = "emac.dev/v1alpha1";
 /// Kind of the documents read here.

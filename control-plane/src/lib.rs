@@ -3,6 +3,7 @@
 // What people write.
 pub mod document;
 pub mod intent;
+pub mod model;
 pub mod slo;
 
 // The loop: evidence in, plans made, budgets out.

@@ -7,8 +7,8 @@
 use emac_core::journey::{self, Alternative, Choice, ComponentName, Expr, Join, Journey, Probability};
 use emac_core::units::{Millis, Ratio};
 
-use super::component::{Declared, Meaning};
-use super::share::{owned, small};
+use super::component::{Declaration, Declared, Meaning};
+use super::share::{named, owned, small};
 use crate::document::{Fields, Problem, Reader, Span, Value, did_you_mean};
 
 /// An operator's expression and the places of its parts.
@@ -31,6 +31,15 @@ impl Built {
 
 /// Reads the operator and checks every rule; problems point at the operator that breaks it.
 pub(super) fn structure(reader: Reader<'_>, declared: &Declared<'_>) -> Option<Journey> {
+    build(reader, Some(declared))
+}
+
+/// The operator of a model: every name is a component.
+pub(crate) fn free_structure(reader: Reader<'_>) -> Option<Journey> {
+    build(reader, None)
+}
+
+fn build(reader: Reader<'_>, declared: Option<&Declared<'_>>) -> Option<Journey> {
     if reader.is_null() {
         return reader.refuse("`operator` is empty");
     }
@@ -49,7 +58,8 @@ pub(super) fn structure(reader: Reader<'_>, declared: &Declared<'_>) -> Option<J
 }
 
 struct Builder<'d, 'a> {
-    declared: &'d Declared<'a>,
+    /// `None`: every name is a component.
+    declared: Option<&'d Declared<'a>>,
     /// Composite components that are being written out, outermost first.
     within: Vec<&'a str>,
     /// Leaves so far: a composite used often could grow without bound.
@@ -222,12 +232,16 @@ impl<'a> Builder<'_, 'a> {
 
     fn reference(&mut self, reader: Reader<'a>) -> Option<Built> {
         let name = reader.word()?;
-        let Some(declaration) = self.declared.get(name) else {
-            return self.dangling(reader, name);
+        let Some(declared) = self.declared else {
+            let name = named(reader, ComponentName::new)?;
+            return self.leaf(name, reader);
         };
-        match declaration.meaning {
-            Meaning::Composite(operator) => self.composite(name, reader, operator),
-            Meaning::Component(_) | Meaning::Unreadable => self.leaf(declaration.name.clone(), reader),
+        match declared.get(name) {
+            None => dangling(declared, reader, name),
+            Some(Declaration { meaning: Meaning::Composite(operator), .. }) => {
+                self.composite(name, reader, *operator)
+            }
+            Some(declaration) => self.leaf(declaration.name.clone(), reader),
         }
     }
 
@@ -263,10 +277,14 @@ impl<'a> Builder<'_, 'a> {
             Ok(expr) => expr,
             Err(error) => return reader.refuse(format!("not an expression: {error}")),
         };
-        for name in expr.leaves() {
-            self.leaves += 1;
-            match self.declared.get(name.as_str()).map(|declaration| &declaration.meaning) {
-                None => return self.dangling(reader, name.as_str()),
+        let leaves = expr.leaves();
+        self.leaves += leaves.len();
+        let Some(declared) = self.declared else {
+            return Some(Built::new(expr, reader, Vec::new()));
+        };
+        for name in leaves {
+            match declared.get(name.as_str()).map(|declaration| &declaration.meaning) {
+                None => return dangling(declared, reader, name.as_str()),
                 Some(Meaning::Composite(_)) => {
                     return reader.refuse(format!("`{name}` is composite: refer to it by `ref`"));
                 }
@@ -275,15 +293,15 @@ impl<'a> Builder<'_, 'a> {
         }
         Some(Built::new(expr, reader, Vec::new()))
     }
+}
 
-    fn dangling(&self, reader: Reader<'a>, name: &str) -> Option<Built> {
-        let shown: String = name.chars().take(80).collect();
-        let help = match did_you_mean(name, self.declared.names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("declare it under components: `{shown}: {{...}}`"),
-        };
-        reader.refuse_with(format!("`{shown}` is not a component"), help)
-    }
+fn dangling<T>(declared: &Declared<'_>, reader: Reader<'_>, name: &str) -> Option<T> {
+    let shown: String = name.chars().take(80).collect();
+    let help = match did_you_mean(name, declared.names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("declare it under components: `{shown}: {{...}}`"),
+    };
+    reader.refuse_with(format!("`{shown}` is not a component"), help)
 }
 
 fn split(built: Vec<Built>) -> (Vec<Expr>, Vec<Places>) {
