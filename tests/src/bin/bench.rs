@@ -21,22 +21,24 @@ enum What {
     All,
     /// The sketch beside hdrhistogram, DDSketch and t-digest.
     Sketch,
+    /// Budgets from a plan to connected clients.
+    Push,
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let arguments = Arguments::parse();
     let sections: Vec<Section> = match arguments.what {
-        What::All | What::Sketch => vec![bench::sketch::section()],
+        What::All => vec![bench::sketch::section(), bench::push::section()?],
+        What::Sketch => vec![bench::sketch::section()],
+        What::Push => vec![bench::push::section()?],
     };
     let mut report = format!("# Measured\n\nOn {}.\n", bench::machine());
     sections.iter().for_each(|section| report.push_str(&format!("\n{}", section.markdown())));
     match arguments.out {
-        Some(path) => write(&path, &report),
-        None => {
-            print!("{report}");
-            Ok(())
-        }
+        Some(path) => write(&path, &report)?,
+        None => print!("{report}"),
     }
+    Ok(())
 }
 
 fn write(path: &std::path::Path, report: &str) -> std::io::Result<()> {
