@@ -20,7 +20,7 @@ mod units;
 
 pub use emit::to_yaml;
 pub use fields::Fields;
-pub use files::{read_all, read_file};
+pub use files::{list_files, read_all, read_file};
 pub use parse::{Limits, parse};
 pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
 pub use reader::Reader;

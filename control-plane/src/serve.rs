@@ -1,7 +1,8 @@
 //! The running control plane: sockets, tasks, and how they end. No logic of its own: it wires the stages.
 //!
-//! In reading order: [`Server`] starts everything and ends it in order; `state` is what tasks share; `http` answers people and
-//! scrapers; `api` and `metrics` shape the answers; [`exposition`] writes metric formats.
+//! In reading order: [`Server`] starts everything and ends it in order; `state` is what tasks share; `intents` and `reload` keep the
+//! intents in force, `plan_loop` turns them and the evidence into budgets; `http` answers people and scrapers; `api` and `metrics`
+//! shape the answers; [`exposition`] writes metric formats.
 //!
 //! Ending: no new streams, those open end after the report they are at, the committer answers what is queued and stores it, and
 //! then the process may go. What is not acknowledged stays with the sidecars.
@@ -9,7 +10,10 @@
 mod api;
 pub mod exposition;
 mod http;
+mod intents;
 mod metrics;
+mod plan_loop;
+mod reload;
 mod state;
 
 use std::net::SocketAddr;
@@ -27,7 +31,11 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ingest::{Committer, Evidence, Queue, Settings};
+use crate::push::Now;
+use crate::push::service::PushService;
 use crate::store::{OpenError, Store, Stored};
+use intents::Fingerprint;
+pub use intents::Intents;
 use state::Shared;
 
 /// How long open connections may take to end; then they are cut.
@@ -77,16 +85,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store, listens, and starts every task. Returns when both sockets take connections.
+    /// Opens the store, listens, and starts every task. Returns when both sockets take connections. `intents` are those of
+    /// `config.intents`, read by the caller, who can tell people what is wrong with them.
     ///
     /// # Errors
     /// [`StartError`]; nothing runs then.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let clock = Clock::start();
+    pub async fn start(config: &Config, intents: Intents) -> Result<Self, StartError> {
+        let (clock, read) = (Clock::start(), Fingerprint::take(&config.intents));
         let (store, stored) = open_store(config.state.as_deref())?;
         let grpc = listen(config.listen.grpc).await?;
         let http = listen(config.listen.http).await?;
-        let shared = Arc::new(Shared::new(clock, stored, config.evidence.window, store.is_durable()));
+        let shared =
+            Arc::new(Shared::new(clock, stored, config.evidence.window, store.is_durable(), intents));
         let settings = Settings {
             queue: config.evidence.queue,
             delay: Duration::from_millis(config.evidence.commit_delay.0),
@@ -107,7 +117,8 @@ impl Server {
             committer,
         };
         server.write_ports(config.ports_file.as_deref())?;
-        server.spawn(grpc, http, queue);
+        server.spawn_servers(grpc, http, queue);
+        server.spawn_loops(config, read);
         Ok(server)
     }
 
@@ -119,6 +130,11 @@ impl Server {
     /// Where the API is served.
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Reads the intents again, changed or not.
+    pub fn reload(&self) {
+        self.shared.reload.notify_one();
     }
 
     /// Ends every task, then stores what is queued. Takes at most a few seconds.
@@ -137,20 +153,28 @@ impl Server {
         }
     }
 
-    fn spawn(&mut self, grpc: TcpListener, http: TcpListener, queue: Queue) {
-        let evidence = Evidence::new(queue, Arc::clone(&self.shared.stats), self.shutdown.clone());
+    fn spawn_servers(&mut self, grpc: TcpListener, http: TcpListener, queue: Queue) {
+        let (shared, shutdown) = (&self.shared, &self.shutdown);
+        let evidence = Evidence::new(queue, Arc::clone(&shared.stats), shutdown.clone());
+        let (snapshots, proxies) = (shared.publisher.subscribe(), Arc::clone(&shared.proxies));
+        let push = PushService::new(snapshots, proxies, now(shared), shutdown.clone());
         let grpc_server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .add_service(evidence.into_server())
-            .serve_with_incoming_shutdown(
-                TcpListenerStream::new(grpc),
-                self.shutdown.clone().cancelled_owned(),
-            );
+            .add_service(push.into_server())
+            .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), shutdown.clone().cancelled_owned());
+        let http_server = axum::serve(http, http::router(Arc::clone(shared)))
+            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
         self.tasks.spawn(async move { log_end("grpc", grpc_server.await) });
-        let http_server = axum::serve(http, http::router(Arc::clone(&self.shared)))
-            .with_graceful_shutdown(self.shutdown.clone().cancelled_owned());
         self.tasks.spawn(async move { log_end("http", http_server.await) });
         info!(grpc = %self.grpc, http = %self.http, "listening");
+    }
+
+    fn spawn_loops(&mut self, config: &Config, read: Fingerprint) {
+        let (shared, stop) = (Arc::clone(&self.shared), self.shutdown.clone());
+        self.tasks.spawn(plan_loop::run(Arc::clone(&shared), config.plan_period, stop.clone()));
+        self.tasks.spawn(reload::run(Arc::clone(&shared), config.intents.clone(), read, stop.clone()));
+        self.tasks.spawn(async move { shared.publisher.keep_leases(now(&shared), stop).await });
     }
 
     /// Written whole or not at all: whoever waits for the file must not read half of it.
@@ -162,6 +186,11 @@ impl Server {
             .and_then(|()| std::fs::rename(&temporary, path))
             .map_err(|source| StartError::PortsFile { path: path.to_path_buf(), source })
     }
+}
+
+fn now(shared: &Arc<Shared>) -> Now {
+    let shared = Arc::clone(shared);
+    Arc::new(move || shared.moment())
 }
 
 fn log_end(server: &str, result: Result<(), impl std::error::Error>) {

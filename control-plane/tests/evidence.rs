@@ -3,8 +3,8 @@
 mod support;
 
 use emac_control_plane::config::Config;
-use emac_control_plane::serve::Server;
 use emac_control_plane::serve::exposition::{Histogram, MetricFamily};
+use emac_control_plane::serve::{Intents, Server};
 use emac_core::outcome::Outcome;
 use emac_proto::v1::ReportRequest;
 use prost::Message;
@@ -12,7 +12,7 @@ use support::{Sidecar, Truth, api, config, get, report, scrape};
 use tonic::Code;
 
 async fn start() -> Server {
-    Server::start(&config()).await.unwrap()
+    Server::start(&config(), Intents::default()).await.unwrap()
 }
 
 fn hop(series: &str, label: &str) -> String {
@@ -203,10 +203,10 @@ async fn a_state_directory_survives_a_restart_and_memory_does_not() {
     let folder = tempfile::tempdir().unwrap();
     for (state, after) in [(Some(folder.path().join("state")), 5.0), (None, 0.0)] {
         let config = Config { state, ..config() };
-        let server = Server::start(&config).await.unwrap();
+        let server = Server::start(&config, Intents::default()).await.unwrap();
         Sidecar::connect(server.grpc()).await.unwrap().send(report("node", 7, 1, 5)).await.unwrap();
         server.shutdown().await;
-        let server = Server::start(&config).await.unwrap();
+        let server = Server::start(&config, Intents::default()).await.unwrap();
         let samples = scrape(server.http()).await;
         let count =
             samples.get(r#"journey_latency_seconds_count{journey="checkout"}"#).copied().unwrap_or(0.0);

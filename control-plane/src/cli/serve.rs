@@ -14,7 +14,7 @@ use super::exit::Exit;
 use super::output::{Format, colors, complain, show_problems};
 use crate::config::{self, Config, Log, LogFormat, Overrides};
 use crate::document::Problems;
-use crate::serve::{Server, StartError};
+use crate::serve::{Intents, Server, StartError};
 
 /// Run the control plane: evidence in, budgets out
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Exit {
     let problems = Problems::new();
-    let Some(config) = configure(args, &problems) else {
+    let configured = configure(args, &problems);
+    let Some((config, intents)) = configured.and_then(|config| with_intents(config, &problems)) else {
         show_problems(&problems, Format::Text);
         return Exit::InvalidInput;
     };
@@ -59,7 +60,7 @@ pub(super) fn run(args: &Args) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    match runtime.block_on(serve(&config)) {
+    match runtime.block_on(serve(&config, intents)) {
         Ok(()) => Exit::Ok,
         Err(error) => fail(&error.to_string()),
     }
@@ -88,15 +89,24 @@ fn configure(args: &Args, problems: &Problems) -> Option<Config> {
     Some(config)
 }
 
+fn with_intents(config: Config, problems: &Problems) -> Option<(Config, Intents)> {
+    let intents = Intents::load(&config.intents, problems)?;
+    Some((config, intents))
+}
+
 /// Runs until a signal says otherwise.
-async fn serve(config: &Config) -> Result<(), StartError> {
+async fn serve(config: &Config, intents: Intents) -> Result<(), StartError> {
     // Before anything runs, so that a signal during the start is not the end without order.
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signal)?;
-    let server = Server::start(config).await?;
-    let reason = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+    let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
+    let server = Server::start(config, intents).await?;
+    let reason = loop {
+        tokio::select! {
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            _ = hangup.recv() => server.reload(),
+        }
     };
     info!(reason, "shutting down");
     server.shutdown().await;

@@ -16,13 +16,19 @@ const FILES_MAX: usize = 10_000;
 /// Reads every document of the given files, and of the `.yaml`, `.yml` and `.json` files of the given directories, in the order of names. What
 /// cannot be listed or read is a problem.
 pub fn read_all(paths: &[PathBuf], limits: &Limits, problems: &Problems) -> Vec<Document> {
+    let files = list_files(paths, problems);
+    files.iter().flat_map(|file| read_file(file, limits, problems)).collect()
+}
+
+/// The given files, and the `.yaml`, `.yml` and `.json` files of the given directories, in the order of names.
+pub fn list_files(paths: &[PathBuf], problems: &Problems) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for path in paths {
         collect(path, 0, &mut files, problems);
     }
     files.sort();
     files.dedup();
-    files.iter().flat_map(|file| read_file(file, limits, problems)).collect()
+    files
 }
 
 /// Reads every document of a file.

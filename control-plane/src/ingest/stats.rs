@@ -1,4 +1,4 @@
-//! Counters of ingestion, written by streams and the committer, read by /metrics.
+//! Counters of this process, written by its tasks, read by /metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -35,7 +35,12 @@ pub struct Stats {
     pub streams: AtomicU64,
     /// Single calls reported. Discovery, which uses them, is not built yet; they are counted and dropped.
     pub records: AtomicU64,
+    /// Times changed intents were taken over.
+    pub reloads: AtomicU64,
+    /// Times they were refused.
+    pub reloads_refused: AtomicU64,
     commits: Mutex<LatencyTotals>,
+    plans: Mutex<LatencyTotals>,
 }
 
 /// The counters at about one time.
@@ -53,7 +58,10 @@ pub struct StatsSnapshot {
     pub queued: u64,
     pub streams: u64,
     pub records: u64,
+    pub reloads: u64,
+    pub reloads_refused: u64,
     pub commits: LatencyTotals,
+    pub plans: LatencyTotals,
 }
 
 impl Stats {
@@ -69,9 +77,12 @@ impl Stats {
 
     /// Notes how long a transaction took.
     pub fn committed(&self, took: Micros) {
-        let mut one = Sketch::new();
-        one.record(took);
-        self.commits.lock().unwrap_or_else(PoisonError::into_inner).add(&one);
+        note(&self.commits, took);
+    }
+
+    /// Notes how long a plan took.
+    pub fn planned(&self, took: Micros) {
+        note(&self.plans, took);
     }
 
     /// Reads every counter.
@@ -89,7 +100,16 @@ impl Stats {
             queued: read(&self.queued),
             streams: read(&self.streams),
             records: read(&self.records),
+            reloads: read(&self.reloads),
+            reloads_refused: read(&self.reloads_refused),
             commits: self.commits.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            plans: self.plans.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
+}
+
+fn note(histogram: &Mutex<LatencyTotals>, took: Micros) {
+    let mut one = Sketch::new();
+    one.record(took);
+    histogram.lock().unwrap_or_else(PoisonError::into_inner).add(&one);
 }

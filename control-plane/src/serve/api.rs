@@ -2,12 +2,16 @@
 //!
 //! Lists are sorted by name and fields keep their order, so equal states give equal bytes. Whole numbers above 2^53 are text.
 
+mod plan;
+
 use emac_core::evidence::{DecisionCounts, DecisionKind, HopDelta, JourneyDelta};
 use emac_core::outcome::{Outcome, OutcomeCounts};
 use emac_core::sketch::Sketch;
 use serde_json::{Map, Value, json};
 
 use super::state::Shared;
+use crate::push::proxies::{Answered, Proxy};
+pub(super) use plan::plan;
 
 /// Journeys with totals and the last seconds.
 pub(super) fn journeys(shared: &Shared) -> Value {
@@ -50,10 +54,10 @@ pub(super) fn hops(shared: &Shared) -> Value {
     json!({"window_ms": evidence.window().0, "hops": hops.collect::<Vec<_>>()})
 }
 
-/// Sidecars that reported.
+/// Sidecars that reported, and streams that ask for budgets; the same sidecar is in both, under its node id.
 pub(super) fn proxies(shared: &Shared) -> Value {
     let (now, evidence) = (shared.clock.now(), shared.evidence());
-    let proxies = evidence.nodes().iter().map(|(node, seen)| {
+    let reporting = evidence.nodes().iter().map(|(node, seen)| {
         json!({
             "node": node,
             "workload": seen.workload.as_str(),
@@ -64,13 +68,27 @@ pub(super) fn proxies(shared: &Shared) -> Value {
             "stale": seen.stale,
         })
     });
-    json!({"proxies": proxies.collect::<Vec<_>>()})
+    let streams: Vec<Value> = shared.proxies.list().iter().map(stream).collect();
+    json!({"proxies": reporting.collect::<Vec<_>>(), "streams": streams})
 }
 
-/// The plan in force.
-pub(super) fn plan(shared: &Shared) -> Value {
-    let plan = shared.plan.load();
-    json!({"generation": plan.generation.0})
+fn stream(proxy: &Proxy) -> Value {
+    let answered = |answered: &Option<Answered>| {
+        answered.as_ref().map(|it| {
+            json!({"at_unix_ms": it.at_unix_ms, "version": it.version, "generation": it.generation, "error": it.error})
+        })
+    };
+    json!({
+        "node": proxy.node,
+        "workload": proxy.workload,
+        "variant": proxy.variant,
+        "connected_since_unix_ms": proxy.connected_since_unix_ms,
+        "pushes": proxy.pushes,
+        "acks": proxy.acks,
+        "nacks": proxy.nacks,
+        "accepted": answered(&proxy.accepted),
+        "refused": answered(&proxy.refused),
+    })
 }
 
 fn recent_journey(delta: &JourneyDelta) -> Value {

@@ -19,6 +19,7 @@ use super::exposition::{Histogram, MetricFamily, MetricType};
 use super::state::Shared;
 use crate::aggregate::{Aggregate, LatencyTotals};
 use crate::ingest::StatsSnapshot;
+use crate::push::proxies::Proxies;
 
 /// `round(32 * log2(1e6))`, less the one by which Prometheus numbers buckets higher than OpenTelemetry.
 const NATIVE_SHIFT: i32 = 638 - 1;
@@ -32,8 +33,11 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
         let evidence = shared.evidence();
         [journeys(&evidence), hops(&evidence), sidecars(&evidence, now)].concat()
     };
-    families.extend(ingestion(&shared.stats.snapshot()));
-    families.extend(control_plane(shared));
+    let stats = shared.stats.snapshot();
+    families.extend(ingestion(&stats));
+    families.extend(push(&shared.proxies));
+    families.extend(predictions(shared));
+    families.extend(control_plane(shared, &stats));
     families.retain(|family| !family.metric.is_empty());
     families
 }
@@ -146,12 +150,51 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
     vec![reports, missing, records, failures, queued, streams, commits]
 }
 
-fn control_plane(shared: &Shared) -> [MetricFamily; 2] {
+fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let mut generation = gauge("emac_plan_generation", "Generation of the plan in force.");
     generation.gauge(&[], shared.plan.load().generation.0 as f64);
+    let help = "Time a plan took, from evidence to the publisher.";
+    let mut plans = MetricFamily::new("emac_plan_seconds", MetricType::Histogram, help);
+    plans.histogram(&[], histogram(&stats.plans));
+    let mut intents = gauge("emac_intents", "Journeys that are planned.");
+    intents.gauge(&[], shared.intents.load().journeys.len() as f64);
+    let mut reloads = counter("emac_intent_reloads_total", "Times the intents' files were read again.");
+    reloads.counter(&[("result", "taken")], stats.reloads);
+    reloads.counter(&[("result", "refused")], stats.reloads_refused);
     let mut durable = gauge("emac_store_durable", "Whether evidence survives a restart (1) or not (0).");
     durable.gauge(&[], f64::from(u8::from(shared.durable)));
-    [generation, durable]
+    vec![generation, plans, intents, reloads, durable]
+}
+
+fn push(proxies: &Proxies) -> Vec<MetricFamily> {
+    let totals = proxies.totals();
+    let mut connected = gauge("emac_proxies_connected", "Open budget streams.");
+    connected.gauge(&[], proxies.connected() as f64);
+    let mut responses = counter("emac_xds_responses_total", "Budget responses sent.");
+    responses.counter(&[], totals.pushes);
+    let mut answers = counter("emac_xds_answers_total", "What proxies said to budget responses.");
+    answers.counter(&[("answer", "ack")], totals.acks);
+    answers.counter(&[("answer", "nack")], totals.nacks);
+    answers.counter(&[("answer", "stale")], totals.stale);
+    let mut streams = counter("emac_xds_streams_total", "Budget streams by what became of them at the door.");
+    streams.counter(&[("result", "opened")], totals.streams);
+    streams.counter(&[("result", "turned_away")], totals.turned_away);
+    vec![connected, responses, answers, streams]
+}
+
+fn predictions(shared: &Shared) -> Vec<MetricFamily> {
+    let help = "Share of requests predicted to succeed within the deadline under the plan in force.";
+    let mut predicted = gauge("emac_journey_predicted_success", help);
+    let help = "The same from the lower confidence bound of the evidence.";
+    let mut lower = gauge("emac_journey_predicted_success_lower", help);
+    let mut objective = gauge("emac_journey_objective", "Promised share of good answers.");
+    for (name, journey) in &shared.plan.load().journeys {
+        let labels = [("journey", name.as_str())];
+        predicted.gauge(&labels, journey.predicted);
+        lower.gauge(&labels, journey.predicted_lower);
+        objective.gauge(&labels, journey.objective);
+    }
+    vec![predicted, lower, objective]
 }
 
 fn counter(name: &str, help: &str) -> MetricFamily {

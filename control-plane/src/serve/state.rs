@@ -4,12 +4,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
-use emac_core::units::{Generation, Millis};
+use emac_core::units::{Micros, Millis};
+use tokio::sync::Notify;
 
+use super::intents::Intents;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
 use crate::ingest::Stats;
 use crate::plan::PlanSnapshot;
+use crate::push::Moment;
+use crate::push::proxies::Proxies;
+use crate::push::snapshot::Publisher;
 use crate::store::Stored;
 
 /// Shared state: one lock for evidence, the plan without any.
@@ -20,20 +25,36 @@ pub(super) struct Shared {
     pub(super) stats: Arc<Stats>,
     /// The plan in force. Readers never wait.
     pub(super) plan: ArcSwap<PlanSnapshot>,
+    /// The intents in force.
+    pub(super) intents: ArcSwap<Intents>,
+    /// Budgets on their way to sidecars.
+    pub(super) publisher: Arc<Publisher>,
+    /// Who is connected for budgets.
+    pub(super) proxies: Arc<Proxies>,
+    /// No plan is made before.
+    pub(super) plan_from: Micros,
+    /// Plan now, not at the next period.
+    pub(super) replan: Notify,
+    /// Read the intents again.
+    pub(super) reload: Notify,
     /// Whether evidence survives a restart.
     pub(super) durable: bool,
     stopping: AtomicBool,
 }
 
 impl Shared {
-    /// Begins with what is stored.
-    ///
-    /// A generation must grow over restarts even when the store is lost, or sidecars would ignore the new plans; so plans
-    /// begin at the calendar's milliseconds, which no plan period of at least 50 ms can overtake.
-    pub(super) fn new(clock: Clock, stored: Stored, window: Millis, durable: bool) -> Self {
-        let generation = stored.generation.max(Generation(clock.unix_ms()));
-        let plan = PlanSnapshot { generation, ..PlanSnapshot::default() };
+    /// Begins with what is stored. Generations grow over restarts even when the store is lost: the planner numbers plans by the
+    /// calendar's milliseconds.
+    pub(super) fn new(clock: Clock, stored: Stored, window: Millis, durable: bool, intents: Intents) -> Self {
+        let plan = PlanSnapshot { generation: stored.generation, ..PlanSnapshot::default() };
+        let restarted = stored.hops.values().any(|totals| totals.outcomes.total() > 0);
         Self {
+            intents: ArcSwap::from_pointee(intents),
+            publisher: Arc::default(),
+            proxies: Arc::default(),
+            plan_from: if restarted { clock.now().after(window.to_micros()) } else { Micros(0) },
+            replan: Notify::new(),
+            reload: Notify::new(),
             clock,
             aggregate: Arc::new(RwLock::new(Aggregate::new(stored, window))),
             stats: Arc::default(),
@@ -46,6 +67,11 @@ impl Shared {
     /// Evidence for reading; held briefly, because the committer waits for it.
     pub(super) fn evidence(&self) -> RwLockReadGuard<'_, Aggregate> {
         self.aggregate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Both clocks.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { at: self.clock.now(), unix_ms: self.clock.unix_ms() }
     }
 
     /// From now on not ready.

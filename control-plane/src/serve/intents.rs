@@ -1,0 +1,90 @@
+//! The intents in force, and the files they come from.
+//!
+//! Read at the start and again when a file changed, appeared or went, or on SIGHUP. A set of files with any error changes nothing:
+//! the last good intents stay in force, the problems are logged and counted. SLO documents among the files are resolved for the
+//! availability of components that declare none of their own.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::document::{Limits, Problem, Problems, list_files, read_all};
+use crate::intent::{self, Intent};
+use crate::plan::JourneyIntent;
+use crate::slo::Slos;
+
+/// Intents read from files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Intents {
+    /// Journeys as the planner sees them, by name; those without entry or deadline are left out.
+    pub journeys: Vec<JourneyIntent>,
+}
+
+/// Every file looked at, with what tells that it changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fingerprint(Vec<(PathBuf, Option<(u64, SystemTime)>)>);
+
+impl Intents {
+    /// Reads every intent under some patterns (files, directories, globs). `None` when there was an error; all are in `problems`.
+    pub fn load(patterns: &[String], problems: &Problems) -> Option<Self> {
+        let documents = read_all(&expand(patterns, problems), &Limits::default(), problems);
+        let intents = intent::of(&documents, problems);
+        let slos = Slos::read(&documents, problems);
+        let journeys = intents.iter().filter_map(|intent| for_planner(intent, &slos, problems)).collect();
+        (problems.errors() == 0).then_some(Self { journeys })
+    }
+}
+
+impl Fingerprint {
+    /// Looks at every file: one directory listing and one `stat` a file.
+    pub(super) fn take(patterns: &[String]) -> Self {
+        let unheard = Problems::new();
+        let files = list_files(&expand(patterns, &unheard), &unheard);
+        Self(
+            files
+                .into_iter()
+                .map(|file| {
+                    let seen = look(&file);
+                    (file, seen)
+                })
+                .collect(),
+        )
+    }
+}
+
+fn look(file: &Path) -> Option<(u64, SystemTime)> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
+}
+
+fn for_planner(intent: &Intent, slos: &Slos, problems: &Problems) -> Option<JourneyIntent> {
+    // Without any SLO document references lead nowhere by design: the documents may live elsewhere.
+    if slos.iter().next().is_none() {
+        return intent.for_planner(|_| None);
+    }
+    let promises = slos.resolve(intent, problems);
+    intent.for_planner(|component| promises.get(component)?.availability)
+}
+
+/// Paths of patterns; one that is no pattern stands for itself, so that a missing file is a problem, and so is one without a match.
+fn expand(patterns: &[String], problems: &Problems) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for pattern in patterns {
+        if !pattern.contains(['*', '?', '[']) {
+            paths.push(PathBuf::from(pattern));
+            continue;
+        }
+        match glob::glob(pattern) {
+            Ok(found) => {
+                let before = paths.len();
+                paths.extend(found.filter_map(Result::ok));
+                if paths.len() == before {
+                    problems.push(Problem::error("no file matches this pattern").in_file(pattern));
+                }
+            }
+            Err(error) => {
+                problems.push(Problem::error(format!("not a path pattern: {}", error.msg)).in_file(pattern))
+            }
+        }
+    }
+    paths
+}
