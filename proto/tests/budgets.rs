@@ -98,6 +98,10 @@ fn each_broken_field_is_named() {
         "hops[1].fallback.budget_ppm"
     );
     assert_eq!(refused(|b| b.hops[0].fallback.as_mut().unwrap().kind = None), "hops[0].fallback.kind");
+    for template in ["checkout", "/a/{b", "/a/**/b", "/a?b"] {
+        let field = refused(|b| b.journeys[0].entry[0].path_template = template.into());
+        assert_eq!(field, "journeys[0].entry[0].path_template", "{template}");
+    }
     let mut twice = front();
     let Some(v1::fallback::Kind::StaticResponse(response)) =
         &mut twice.hops[1].fallback.as_mut().unwrap().kind

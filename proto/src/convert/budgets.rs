@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use emac_core::budget as domain;
+use emac_core::entry::PathTemplate;
 use emac_core::id::{JourneyName, WorkloadName};
 use emac_core::units::{Generation, Millis, Ppm};
 
@@ -112,8 +113,9 @@ fn entry_rule(wire: v1::EntryRule) -> Result<domain::EntryRule, InvalidMessage> 
             "an entry rule without any condition would take all traffic",
         ));
     }
-    if !rule.path_template.is_empty() && !rule.path_template.starts_with('/') {
-        return Err(InvalidMessage::new("path_template", "a path template starts with /"));
+    if !rule.path_template.is_empty() {
+        PathTemplate::new(&rule.path_template)
+            .map_err(|e| InvalidMessage::new("path_template", e.to_string()))?;
     }
     if !rule.grpc.is_empty() && !(rule.method.is_empty() && rule.path_template.is_empty()) {
         return Err(InvalidMessage::new("grpc", "grpc excludes method and path_template"));
