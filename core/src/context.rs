@@ -4,7 +4,8 @@
 //! default. `<deadline>` is decimal milliseconds: what REMAINS on the wire between pods, an ABSOLUTE time of that Envoy's
 //! clock inside a pod, so that time spent in the application is deducted and clocks of hosts are never compared. The type
 //! parameter of [`Context`] says which of the two a value is; [`Context::arrive`] and [`Context::depart`] are the only ways
-//! between them. `<flags>` is four lower-case hex digits: two of bits ([`Flags`]), two of priority.
+//! between them. `<flags>` is four lower-case hex digits: two of bits ([`Flags`]), two of priority. Inside a pod a property, `;id=<hex>`,
+//! tells requests apart, so that what happens on the way out can be told to the way in.
 //!
 //! Left out: who may be believed. The edge strips what comes from outside before anything here is asked.
 
@@ -108,6 +109,8 @@ pub struct Context<'a, D> {
     pub deadline: D,
     /// Marks.
     pub flags: Flags,
+    /// Inside a pod: which request; 0: not known (an SDK may drop properties). Never on the wire between pods.
+    pub id: u64,
 }
 
 /// Why a context was refused.
@@ -148,18 +151,16 @@ impl<'a> Context<'a, Remaining> {
     /// # Errors
     /// [`InvalidContext`] naming the first field that is wrong.
     pub fn parse_remaining(value: &'a [u8]) -> Result<Self, InvalidContext> {
-        let (journey, deadline, flags) = parse(value)?;
-        let deadline = Remaining(deadline);
-        if deadline.0 > REMAINING_MAX {
-            Err(InvalidContext::Deadline)
-        } else {
-            Ok(Self { journey, deadline, flags })
+        let (journey, deadline, flags, _) = parse(value)?;
+        if deadline > REMAINING_MAX {
+            return Err(InvalidContext::Deadline);
         }
+        Ok(Self { journey, deadline: Remaining(deadline), flags, id: 0 })
     }
 
-    /// Inbound: from the wire into the pod.
-    pub const fn arrive(self, now: Micros) -> Context<'a, Absolute> {
-        Context { journey: self.journey, deadline: self.deadline.at(now), flags: self.flags }
+    /// Inbound: from the wire into the pod, as its request `id`.
+    pub const fn arrive(self, now: Micros, id: u64) -> Context<'a, Absolute> {
+        Context { journey: self.journey, deadline: self.deadline.at(now), flags: self.flags, id }
     }
 }
 
@@ -169,13 +170,13 @@ impl<'a> Context<'a, Absolute> {
     /// # Errors
     /// [`InvalidContext`] naming the first field that is wrong.
     pub fn parse_absolute(value: &'a [u8]) -> Result<Self, InvalidContext> {
-        let (journey, deadline, flags) = parse(value)?;
-        Ok(Self { journey, deadline: Absolute(deadline), flags })
+        let (journey, deadline, flags, id) = parse(value)?;
+        Ok(Self { journey, deadline: Absolute(deadline), flags, id })
     }
 
     /// Outbound: out of the pod onto the wire.
     pub const fn depart(self, now: Micros) -> Context<'a, Remaining> {
-        Context { journey: self.journey, deadline: self.deadline.left(now), flags: self.flags }
+        Context { journey: self.journey, deadline: self.deadline.left(now), flags: self.flags, id: 0 }
     }
 }
 
@@ -187,7 +188,8 @@ impl fmt::Display for Context<'_, Remaining> {
 
 impl fmt::Display for Context<'_, Absolute> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(f, self.journey, self.deadline.0, self.flags)
+        write(f, self.journey, self.deadline.0, self.flags)?;
+        if self.id == 0 { Ok(()) } else { write!(f, ";id={:x}", self.id) }
     }
 }
 
@@ -195,9 +197,10 @@ fn write(f: &mut fmt::Formatter<'_>, journey: &str, deadline: Millis, flags: Fla
     write!(f, "v1:{journey}:{}:{:02x}{:02x}", deadline.0, flags.bits, flags.priority)
 }
 
-fn parse(value: &[u8]) -> Result<(&str, Millis, Flags), InvalidContext> {
+fn parse(value: &[u8]) -> Result<(&str, Millis, Flags, u64), InvalidContext> {
     let value = core::str::from_utf8(value).map_err(|_| InvalidContext::Fields)?;
-    let mut fields = value.split(':');
+    let (value, properties) = value.split_once(';').unwrap_or((value, ""));
+    let mut fields = value.trim_end().split(':');
     if fields.next() != Some("v1") {
         return Err(InvalidContext::Version);
     }
@@ -206,7 +209,13 @@ fn parse(value: &[u8]) -> Result<(&str, Millis, Flags), InvalidContext> {
     else {
         return Err(InvalidContext::Fields);
     };
-    Ok((parse_journey(journey)?, parse_deadline(deadline)?, parse_flags(flags)?))
+    Ok((parse_journey(journey)?, parse_deadline(deadline)?, parse_flags(flags)?, parse_id(properties)))
+}
+
+/// Properties are not ours alone: what is no id is none.
+fn parse_id(properties: &str) -> u64 {
+    let mut ids = properties.split(';').filter_map(|property| property.trim().strip_prefix("id="));
+    ids.next().and_then(|id| u64::from_str_radix(id, 16).ok()).unwrap_or(0)
 }
 
 /// The rule of `JourneyName`, without owning the name.

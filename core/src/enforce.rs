@@ -16,6 +16,7 @@ use crate::budget::lease::{Lease, Offer, OlderGeneration, Validity};
 use crate::budget::{Fallback, FallbackKind, Mode, SuccessPredicate, WorkloadBudgets};
 use crate::context::Absolute;
 use crate::entry::{InvalidEntry, Request};
+use crate::id::JourneyName;
 use crate::units::{Generation, Micros};
 
 pub use decision::{
@@ -136,6 +137,20 @@ impl Enforcer {
     /// [`Enforcer::is_current`] says no.
     pub fn resolve(&self, journey: &str, destination: &str, operation: &str) -> HopRef {
         self.plan.resolve(journey, destination, operation)
+    }
+
+    /// Finds the budget of a call that carries no context: that of the only journey on which this workload makes such calls.
+    /// `None` when no journey or more than one does.
+    pub fn resolve_alone(&self, destination: &str, operation: &str) -> Option<(&JourneyName, HopRef)> {
+        let candidates = self.plan.journeys().iter().map(|journey| &journey.name);
+        let resolved = candidates.map(|name| (name, self.resolve(name.as_str(), destination, operation)));
+        let mut budgeted = resolved.filter(|(_, hop)| hop.has_budget());
+        budgeted.next().filter(|_| budgeted.next().is_none())
+    }
+
+    /// Whether any budget is for one operation, so that operations must be named.
+    pub fn tells_operations_apart(&self) -> bool {
+        self.plan.tells_operations_apart()
     }
 
     /// Whether a resolved hop still belongs to the budgets held.

@@ -1,7 +1,20 @@
-//! The sidecar filter: one wasm module in every Envoy.
+//! The sidecar filter: a proxy-wasm module that observes hops and enforces budgets.
 //!
-//! Invariant: no panic, no wait, no unbounded memory, and no request broken by the filter itself.
+//! [`host`] is the port to the proxy, `envoy` the adapter and the only place that names the SDK; [`root`] is the life of a VM, [`stream`]
+//! that of a request, [`vm`] what they share. Decisions are `emac-core`'s.
+//!
+//! Invariant: a request never fails because of the filter. What goes wrong inside is counted, and the request passes.
+//! Invariant: no panic. `unwrap`, `expect`, `panic!` and indexing are denied outside tests.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
+
+pub mod config;
+#[cfg(target_arch = "wasm32")]
+mod envoy;
+pub mod host;
+mod metrics;
+pub mod root;
+pub mod stream;
+pub mod vm;

@@ -1,7 +1,7 @@
 //! Our member in a W3C Baggage header: found and replaced, the others kept byte for byte.
 //!
 //! Limits are those of the W3C recommendation (8 192 bytes, 64 members): a longer header is not searched, so work is bounded.
-//! Properties of our member (`;...`) are ignored and not written again.
+//! Properties of our member (`;...`) that we do not know are not written again.
 
 use alloc::vec::Vec;
 use core::fmt::{self, Display, Write};
@@ -77,7 +77,7 @@ impl Write for Bytes {
 fn find(header: &[u8]) -> Result<Option<&[u8]>, InvalidContext> {
     check_limits(header)?;
     let mut ours = members(header).filter(|member| is_ours(member));
-    let first = ours.next().and_then(value);
+    let first = ours.next().map(|member| value(member).unwrap_or_default());
     if ours.next().is_some() { Err(InvalidContext::Duplicate) } else { Ok(first) }
 }
 
@@ -104,7 +104,7 @@ fn key(member: &[u8]) -> &[u8] {
     member.split(|&b| b == b'=' || b == b';').next().unwrap_or_default().trim_ascii()
 }
 
+/// With its properties.
 fn value(member: &[u8]) -> Option<&[u8]> {
-    let value = member.splitn(2, |&b| b == b'=').nth(1).unwrap_or_default();
-    value.split(|&b| b == b';').next().map(<[u8]>::trim_ascii)
+    member.splitn(2, |&b| b == b'=').nth(1).map(<[u8]>::trim_ascii)
 }

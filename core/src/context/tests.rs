@@ -30,18 +30,22 @@ proptest! {
     #![proptest_config(fixed())]
 
     #[test]
-    fn what_is_written_is_read(journey in "[a-z0-9-]{1,63}", ms in 0..=REMAINING_MAX.0, flags in flags()) {
-        let context = Context { journey: &journey, deadline: Remaining(Millis(ms)), flags };
+    fn what_is_written_is_read(journey in "[a-z0-9-]{1,63}", ms in 0..=REMAINING_MAX.0, flags in flags(), id: u64) {
+        let context = Context { journey: &journey, deadline: Remaining(Millis(ms)), flags, id: 0 };
         let written = context.to_string();
         prop_assert_eq!(Context::parse_remaining(written.as_bytes()), Ok(context));
-        let inside = Context { journey: &journey, deadline: Absolute(Millis(ms)), flags };
+        let inside = Context { journey: &journey, deadline: Absolute(Millis(ms)), flags, id: 0 };
         prop_assert_eq!(Context::parse_absolute(written.as_bytes()), Ok(inside));
         prop_assert_eq!(inside.to_string(), written);
+        let named = Context { id, ..inside };
+        let written = named.to_string();
+        prop_assert_eq!(Context::parse_absolute(written.as_bytes()), Ok(named));
+        prop_assert_eq!(Context::parse_remaining(written.as_bytes()), Ok(context));
     }
 
     #[test]
     fn others_keep_their_bytes_and_order(others in prop::collection::vec(other(), 0..20), at in 0..20_usize) {
-        let ours = Context { journey: "checkout", deadline: Remaining(Millis(7)), flags: Flags::new(3) };
+        let ours = Context { journey: "checkout", deadline: Remaining(Millis(7)), flags: Flags::new(3), id: 0 };
         let mut members = others.clone();
         members.insert(at.min(members.len()), "emac=v1:old:1:0000".into());
         let replaced = replace(members.join(",").as_bytes(), Some(&ours));
@@ -63,7 +67,7 @@ proptest! {
     fn any_bytes_are_refused_or_read_and_replaced_within_limits(header in prop::collection::vec(any::<u8>(), 0..9_000)) {
         let _ = find_remaining(&header);
         let _ = TraceParent::parse(&header);
-        let ours = Context { journey: "j", deadline: Absolute(Millis(1)), flags: Flags::default() };
+        let ours = Context { journey: "j", deadline: Absolute(Millis(1)), flags: Flags::default(), id: 0 };
         let replaced = replace(&header, Some(&ours));
         prop_assert!(replaced.len() <= baggage::BYTES_MAX);
         prop_assert_eq!(find_absolute(&replaced), Ok(Some(ours)));
@@ -134,7 +138,7 @@ fn limits_and_duplicates_are_refused() {
 
 #[test]
 fn a_full_header_makes_room_for_ours() {
-    let ours = Context { journey: "checkout", deadline: Remaining(Millis(250)), flags: Flags::new(9) };
+    let ours = Context { journey: "checkout", deadline: Remaining(Millis(250)), flags: Flags::new(9), id: 0 };
     let full = vec!["a=1"; 64].join(",");
     let replaced = replace(full.as_bytes(), Some(&ours));
     assert_eq!(replaced.split(|&b| b == b',').count(), 64);

@@ -201,6 +201,7 @@ pub(super) struct Plan {
     journeys: Vec<Journey>,
     hops: Vec<Hop>,
     index: HashMap<String, u32>,
+    operations: bool,
 }
 
 impl Plan {
@@ -220,6 +221,7 @@ impl Plan {
             let hop = Hop::new(budget, journey, before, now);
             next.index.insert(key, u32::try_from(next.hops.len()).unwrap_or(u32::MAX));
             next.hops.push(hop);
+            next.operations |= !budget.operation.is_empty();
         }
         Ok(next)
     }
@@ -236,6 +238,10 @@ impl Plan {
         let find = |operation| self.index.get(&key(journey, destination, operation)).copied();
         let own = if operation.is_empty() { None } else { find(operation) };
         HopRef { revision: self.revision, index: own.or_else(|| find("")) }
+    }
+
+    pub(super) const fn tells_operations_apart(&self) -> bool {
+        self.operations
     }
 
     pub(super) fn is_current(&self, hop: HopRef) -> bool {

@@ -133,6 +133,20 @@ fn an_operation_has_its_own_budget_before_its_destination() {
 }
 
 #[test]
+fn a_call_without_context_has_the_budget_of_the_only_journey_that_makes_it() {
+    let mut enforcer = Enforcer::new(Mode::Enforce);
+    let search = JourneyName::new("search").unwrap();
+    let mut budgets = plan(1, vec![hop(), HopBudget { destination: "cart".into(), ..hop() }]);
+    budgets.journeys.push(JourneyBudget { journey: search.clone(), ..journey() });
+    budgets.hops.push(HopBudget { journey: search, destination: "cart".into(), ..hop() });
+    enforcer.apply(Micros(0), Micros(0), &budgets).unwrap();
+    let alone = enforcer.resolve_alone("pricing", "").map(|(name, _)| name.as_str());
+    assert_eq!(alone, Some("checkout"));
+    assert!(enforcer.resolve_alone("cart", "").is_none() && enforcer.resolve_alone("other", "").is_none());
+    assert!(!enforcer.tells_operations_apart());
+}
+
+#[test]
 fn too_late_for_a_call_is_early_enough_for_a_fallback() {
     let (mut with_static, hop_ref) = enforcer(HopBudget { fallback: Some(cached(0, 1)), ..hop() });
     let first = with_static.on_request(Micros(0), hop_ref, at(10), false);

@@ -1,0 +1,242 @@
+//! The plugin configuration: JSON, checked as a whole, unknown fields refused.
+//!
+//! Every field has a default, so that `{}` observes. A configuration that cannot be read never breaks traffic: the filter logs why,
+//! counts it, and lets everything pass.
+
+mod budgets;
+mod raw;
+
+use emac_core::budget::{Mode, WorkloadBudgets};
+use emac_core::entry::{InvalidTemplate, PathTemplate};
+use emac_core::id::{InvalidName, WorkloadName};
+use emac_core::units::{Micros, Millis};
+use emac_proto::convert::InvalidMessage;
+
+use crate::root::target::{GrpcTarget, InvalidTarget};
+
+/// Which requests a listener sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A gateway: requests enter the mesh here and are calls of the gateway itself.
+    Edge,
+    /// Requests to the workload.
+    Inbound,
+    /// Calls of the workload.
+    Outbound,
+    /// Inbound or outbound, as the listener says (`xds.listener_direction`).
+    Auto,
+}
+
+/// How a context gets from the inbound to the outbound side of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// The application forwards baggage.
+    Baggage,
+    /// It forwards only `traceparent`: contexts wait under the trace id.
+    TraceParent,
+}
+
+/// When an answer says what was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionHeader {
+    /// Never: nothing is looked at.
+    Off,
+    /// When the request has a header `emac-decision`.
+    Asked,
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which requests this listener sees.
+    pub role: Role,
+    /// Inbound listener of a workload at the edge: contexts are made here, not believed.
+    pub edge: bool,
+    /// Who this is; `None`: ask the node's metadata.
+    pub workload: Option<WorkloadName>,
+    /// Node id in reports; empty: Envoy's own.
+    pub node: String,
+    /// Where the control plane is; `None`: work from this configuration alone.
+    pub control_plane: Option<GrpcTarget>,
+    /// No decision goes further.
+    pub mode: Mode,
+    /// How contexts cross the application.
+    pub join: Join,
+    /// Period of the filter's clockwork, 10 ..= 60 000 ms.
+    pub tick: Millis,
+    /// Evidence and metrics are flushed this often.
+    pub report: Micros,
+    /// Most hops told apart, 1 ..= 256.
+    pub hops_max: usize,
+    /// Destination of every call through this listener; empty: the cluster the route chose.
+    pub destination: String,
+    /// Tell operations apart even where no budget does.
+    pub operations: bool,
+    /// Names of paths, asked before guessing.
+    pub templates: Vec<PathTemplate>,
+    /// Whether answers may say what was decided.
+    pub decision_header: DecisionHeader,
+    /// Count retries of every call, not only where a retry budget needs them.
+    pub count_retries: bool,
+    /// Budgets that rule until the control plane's come.
+    pub budgets: Option<WorkloadBudgets>,
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidConfig {
+    /// Not the JSON that is expected.
+    #[error("{0}")]
+    Json(#[source] serde_json::Error),
+    /// Not `<namespace>/<workload>`.
+    #[error("workload: {0}")]
+    Workload(#[source] InvalidName),
+    /// Cannot be called.
+    #[error("control_plane: {0}")]
+    ControlPlane(#[source] InvalidTarget),
+    /// A number outside its range.
+    #[error("{field}: {value} is outside {min} ..= {max}")]
+    Range {
+        /// Which.
+        field: &'static str,
+        /// What was given.
+        value: u64,
+        /// Least allowed.
+        min: u64,
+        /// Most allowed.
+        max: u64,
+    },
+    /// Not a path template.
+    #[error("templates[{index}]: {source}")]
+    Template {
+        /// Which.
+        index: usize,
+        /// What is wrong with it.
+        source: InvalidTemplate,
+    },
+    /// Budgets out of range.
+    #[error("budgets.{0}")]
+    Budgets(#[source] InvalidMessage),
+}
+
+impl Config {
+    /// Reads a plugin configuration; nothing at all is `{}`.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] naming the first field that is wrong.
+    pub fn parse(json: &[u8]) -> Result<Self, InvalidConfig> {
+        let json = if json.trim_ascii().is_empty() { b"{}" } else { json };
+        serde_json::from_slice::<raw::Config>(json).map_err(InvalidConfig::Json)?.try_into()
+    }
+}
+
+impl TryFrom<raw::Config> for Config {
+    type Error = InvalidConfig;
+
+    fn try_from(raw: raw::Config) -> Result<Self, InvalidConfig> {
+        let template = |(index, text): (usize, &String)| {
+            PathTemplate::new(text).map_err(|source| InvalidConfig::Template { index, source })
+        };
+        let workload = Some(raw.workload).filter(|name| !name.is_empty());
+        let target = |raw: raw::ControlPlane| GrpcTarget::new(&raw.cluster, &raw.authority);
+        let report_ms = in_range("report_ms", raw.report_ms, raw.tick_ms, 600_000)?;
+        Ok(Self {
+            role: raw.role.into(),
+            edge: raw.edge,
+            workload: workload
+                .map(|name| WorkloadName::new(&name))
+                .transpose()
+                .map_err(InvalidConfig::Workload)?,
+            node: raw.node,
+            control_plane: raw.control_plane.map(target).transpose().map_err(InvalidConfig::ControlPlane)?,
+            mode: raw.mode.into(),
+            join: raw.join.into(),
+            tick: Millis(in_range("tick_ms", raw.tick_ms, 10, 60_000)?),
+            report: Millis(report_ms).to_micros(),
+            hops_max: in_range("max_hops", raw.max_hops, 1, 256)? as usize,
+            destination: raw.destination,
+            operations: raw.operations,
+            templates: raw.templates.iter().enumerate().map(template).collect::<Result<_, _>>()?,
+            decision_header: raw.decision_header.into(),
+            count_retries: raw.count_retries,
+            budgets: raw.budgets.map(budgets::check).transpose().map_err(InvalidConfig::Budgets)?,
+        })
+    }
+}
+
+fn in_range(field: &'static str, value: u64, min: u64, max: u64) -> Result<u64, InvalidConfig> {
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        Err(InvalidConfig::Range { field, value, min, max })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_at_all_observes() {
+        for json in ["", " ", "{}"] {
+            let config = Config::parse(json.as_bytes()).unwrap();
+            assert_eq!((config.role, config.mode, config.tick), (Role::Auto, Mode::Enforce, Millis(200)));
+            assert!(config.budgets.is_none() && config.control_plane.is_none());
+        }
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let json = r#"{
+            "role": "outbound", "edge": false, "workload": "shop/front", "node": "front-1",
+            "control_plane": {"cluster": "emac", "authority": "emac.example"},
+            "mode": "dry-run", "join": "traceparent", "tick_ms": 100, "report_ms": 1000, "max_hops": 16,
+            "destination": "pricing", "operations": true, "templates": ["/carts/{id}"],
+            "decision_header": "asked", "count_retries": false,
+            "budgets": {
+                "journeys": [{"journey": "checkout", "deadline_ms": 400, "mode": "enforce", "priority": 3, "record_ppm": 1000,
+                    "entry": [{"host": "shop", "method": "GET", "path_template": "/checkout", "headers": [{"name": "x", "value": "1"}]},
+                              {"grpc": "shop.Checkout/Buy"}]}],
+                "hops": [
+                    {"journey": "checkout", "destination": "pricing", "operation": "GET /price", "mode": "enforce",
+                     "timeout_ms": 100, "per_try_timeout_ms": 50, "reserve_ms": 10, "useful_min_ms": 5,
+                     "retry": {"ratio_ppm": 200000, "floor_milli_per_s": 1000, "burst": 10, "max_retries": 1},
+                     "fallback": {"static_response": {"status": 200, "headers": [{"name": "a", "value": "b"}], "body": "{}"},
+                                  "weight_ppm": 500000, "budget_ppm": 200000, "burst": 10},
+                     "success": {"http": [{"first": 200, "last": 299}], "grpc": [5]}},
+                    {"journey": "checkout", "destination": "paya", "mode": "enforce",
+                     "fallback": {"alternate": {"cluster": "payb", "authority": "b", "path": "/pay",
+                         "route_header": {"name": "x-provider", "value": "b"}, "allow_non_idempotent": true,
+                         "body_bytes_max": 1024, "timeout_ms": 100}, "weight_ppm": 1000000}}]
+            }
+        }"#;
+        let config = Config::parse(json.as_bytes()).unwrap();
+        let budgets = config.budgets.unwrap();
+        assert_eq!((budgets.journeys.len(), budgets.hops.len()), (1, 2));
+        assert_eq!(budgets.journeys[0].mode, Mode::Enforce);
+        assert!(budgets.hops[1].fallback.as_ref().is_some_and(|fallback| !fallback.is_degraded()));
+        assert_eq!(config.hops_max, 16);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (json, field) in [
+            (r#"{"rolle": "edge"}"#, "rolle"),
+            (r#"{"role": "middle"}"#, "middle"),
+            (r#"{"tick_ms": 1}"#, "tick_ms"),
+            (r#"{"report_ms": 100}"#, "report_ms"),
+            (r#"{"max_hops": 0}"#, "max_hops"),
+            (r#"{"workload": "front"}"#, "workload"),
+            (r#"{"templates": ["/a", "b"]}"#, "templates[1]"),
+            (r#"{"control_plane": {"cluster": ""}}"#, "control_plane"),
+            (
+                r#"{"budgets": {"journeys": [{"journey": "Checkout", "deadline_ms": 1}]}}"#,
+                "budgets.journeys[0].journey",
+            ),
+            ("[1", "line 1"),
+        ] {
+            let error = Config::parse(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(field), "{json}: {error}");
+        }
+    }
+}

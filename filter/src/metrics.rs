@@ -1,0 +1,154 @@
+//! Metrics as a function of what is reported: each delta, as it is taken, is added to Envoy's counters.
+//!
+//! So a request costs no host call for its counters, and the counters say what the reports say. Labels exist only as name-encoded tags,
+//! `name.key=.=value;.;`, which a stats tag regex `(key=\.=(.*?);\.;)` takes apart. A metric is never deleted; the caps on hops and journeys
+//! bound their number. The journey's latency alone is recorded per request, at the edge, as a histogram cannot be added to in bulk.
+
+use emac_core::evidence::{DecisionKind, Delta, FilterHealth, HopDelta, JourneyDelta};
+use emac_core::id::HopKey;
+use emac_core::outcome::Outcome;
+use emac_core::units::Micros;
+use hashbrown::HashMap;
+
+use crate::host::{Host, MetricKind};
+
+/// Ids of metrics defined by this VM.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    ids: HashMap<String, u32>,
+    latency: HashMap<String, u32>,
+}
+
+impl Metrics {
+    /// Adds what happened.
+    pub(crate) fn add(&mut self, host: &dyn Host, delta: &Delta) {
+        delta.journeys.iter().for_each(|(name, journey)| self.add_journey(host, name.as_str(), journey));
+        delta.hops.iter().for_each(|(key, hop)| self.add_hop(host, key, hop));
+        self.add_health(host, &delta.health);
+    }
+
+    /// Adds to a counter without labels.
+    pub(crate) fn count(&mut self, host: &dyn Host, name: &str, by: u64) {
+        if by == 0 {
+            return;
+        }
+        if let Some(id) = self.id(host, MetricKind::Counter, name) {
+            host.add_metric(id, by);
+        }
+    }
+
+    /// Sets a gauge.
+    pub(crate) fn gauge(&mut self, host: &dyn Host, name: &str, value: u64) {
+        if let Some(id) = self.id(host, MetricKind::Gauge, name) {
+            host.record_metric(id, value);
+        }
+    }
+
+    /// Records a journey's latency, in whole milliseconds.
+    pub(crate) fn journey_latency(&mut self, host: &dyn Host, journey: &str, latency: Micros) {
+        let id = self.latency.get(journey).copied().or_else(|| {
+            let name = name("journey_latency_milliseconds", &[("journey", journey)]);
+            let id = host.metric(MetricKind::Histogram, &name)?;
+            self.latency.insert(journey.to_owned(), id);
+            Some(id)
+        });
+        if let Some(id) = id {
+            host.record_metric(id, latency.to_millis_floor().0);
+        }
+    }
+
+    fn add_journey(&mut self, host: &dyn Host, journey: &str, delta: &JourneyDelta) {
+        for result in RESULTS {
+            let count = Outcome::ALL.iter().filter(|&&outcome| result_of(outcome) == result);
+            let count = count.map(|&outcome| delta.outcomes.get(outcome)).sum();
+            let labels = [("journey", journey), ("result", result)];
+            self.count_labelled(host, "journey_requests_total", &labels, count);
+        }
+        let labels = [("journey", journey)];
+        self.count_labelled(host, "emac_journey_within_deadline_total", &labels, delta.within_deadline);
+        self.count_labelled(host, "emac_journey_degraded_total", &labels, delta.degraded);
+    }
+
+    fn add_hop(&mut self, host: &dyn Host, key: &HopKey, delta: &HopDelta) {
+        let HopKey { journey, destination, operation, .. } = key;
+        let labels = |extra| {
+            let mut labels = vec![("journey", journey.as_str()), ("destination", destination)];
+            labels.extend(Some(("operation", operation.as_str())).filter(|(_, name)| !name.is_empty()));
+            labels.extend(extra);
+            labels
+        };
+        for outcome in Outcome::ALL {
+            let labels = labels(Some(("outcome", outcome.label())));
+            self.count_labelled(host, "emac_hop_requests_total", &labels, delta.outcomes.get(outcome));
+        }
+        for kind in DecisionKind::ALL {
+            let labels = labels(Some(("decision", kind.label())));
+            self.count_labelled(host, "emac_decisions_total", &labels, delta.decisions.get(kind));
+        }
+        self.count_labelled(host, "emac_retries_total", &labels(None), delta.retries);
+    }
+
+    fn add_health(&mut self, host: &dyn Host, health: &FilterHealth) {
+        for (name, count) in [
+            ("emac_context_missing_total", health.context_missing),
+            ("emac_context_invalid_total", health.context_invalid),
+            ("emac_overflow_total", health.overflow),
+            ("emac_dropped_total", health.dropped),
+            ("emac_clock_backwards_total", health.clock_backwards),
+            ("emac_internal_errors_total", health.internal_errors),
+        ] {
+            self.count(host, name, count);
+        }
+    }
+
+    fn count_labelled(&mut self, host: &dyn Host, metric: &str, labels: &[(&str, &str)], by: u64) {
+        if by > 0 {
+            self.count(host, &name(metric, labels), by);
+        }
+    }
+
+    fn id(&mut self, host: &dyn Host, kind: MetricKind, name: &str) -> Option<u32> {
+        if let Some(id) = self.ids.get(name) {
+            return Some(*id);
+        }
+        let id = host.metric(kind, name)?;
+        self.ids.insert(name.to_owned(), id);
+        Some(id)
+    }
+}
+
+const RESULTS: [&str; 5] = ["success", "error", "timeout", "shed", "cancelled"];
+
+/// To its user an answer is an answer, whoever gave it.
+const fn result_of(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success | Outcome::Alternate | Outcome::Fallback => "success",
+        Outcome::Error => "error",
+        Outcome::Timeout => "timeout",
+        Outcome::Shed => "shed",
+        Outcome::Cancelled => "cancelled",
+    }
+}
+
+fn name(metric: &str, labels: &[(&str, &str)]) -> String {
+    let mut name = format!("{metric}.");
+    for (key, value) in labels {
+        name.push_str(key);
+        name.push_str("=.=");
+        // What would end the value early, or break a line of the exposition format, is replaced.
+        name.extend(value.chars().map(|c| if c == ';' || c.is_control() { '_' } else { c }));
+        name.push_str(";.;");
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_encoded_in_the_name() {
+        let labels = [("journey", "checkout"), ("operation", "GET /a;.;b\n")];
+        assert_eq!(name("x_total", &labels), "x_total.journey=.=checkout;.;operation=.=GET /a_._b_;.;");
+    }
+}

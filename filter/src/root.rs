@@ -1,0 +1,91 @@
+//! A root context: one listener direction in one VM. It reads its configuration and lends its ticks to the VM.
+//!
+//! The first root context of a VM that ticks drives the VM's [`clockwork`]; streams belong to the root context that opened them, so only
+//! the driver uses them. When the driver goes (a configuration push makes new root contexts), or stops ticking, another takes over.
+
+pub(crate) mod clockwork;
+mod discovery;
+mod evidence;
+mod leader;
+mod link;
+mod published;
+pub mod target;
+
+use std::rc::Rc;
+
+use emac_core::units::Millis;
+
+use crate::config::Config;
+use crate::host::{Host, Level};
+use crate::stream::Listener;
+use crate::vm::Vm;
+use crate::vm::counters::Event;
+
+/// How often a filter without a readable configuration flushes its counters.
+const IDLE_TICK: Millis = Millis(1_000);
+
+/// A root context.
+pub struct Root {
+    id: u32,
+    listener: Rc<Listener>,
+}
+
+impl Root {
+    /// Lets everything pass until it is configured.
+    pub fn new(id: u32) -> Self {
+        Self { id, listener: Rc::new(Listener::pass_through()) }
+    }
+
+    /// What requests of this listener need to know.
+    pub fn listener(&self) -> Rc<Listener> {
+        Rc::clone(&self.listener)
+    }
+
+    /// Reads the configuration; when it cannot be read, everything passes.
+    pub fn on_configure(&mut self, vm: &mut Vm, host: &dyn Host) {
+        vm.marks.configure(host);
+        match Config::parse(&host.plugin_configuration()) {
+            Ok(config) => {
+                vm.configure(host, &config);
+                host.set_tick(config.tick);
+                self.listener = Rc::new(Listener::new(config));
+            }
+            Err(invalid) => {
+                vm.counters.add(Event::ConfigInvalid);
+                host.log(Level::Warn, &format!("emac: configuration refused, everything passes: {invalid}"));
+                host.set_tick(IDLE_TICK);
+                self.listener = Rc::new(Listener::pass_through());
+            }
+        }
+    }
+
+    /// Turns the VM's clockwork, if this is the root context that drives it.
+    pub fn on_tick(&mut self, vm: &mut Vm, host: &dyn Host) {
+        let now = vm.read_clock(host);
+        if vm.clockwork.is_driven_by(self.id, now, vm.settings.tick) {
+            vm.turn(host, now);
+        }
+    }
+
+    /// A message on one of the VM's streams.
+    pub fn on_message(&mut self, vm: &mut Vm, host: &dyn Host, token: u32, bytes: usize) {
+        vm.on_message(host, token, &host.message(bytes));
+    }
+
+    /// One of the VM's streams ended.
+    pub fn on_close(&mut self, vm: &mut Vm, host: &dyn Host, token: u32, status: u32) {
+        // At once, or the host keeps it and later sends on its number are lost without an error.
+        host.forget_stream(token);
+        vm.on_close(host, token, status);
+    }
+
+    /// The listener goes: what this root context owns goes with it.
+    pub fn on_done(&mut self, vm: &mut Vm, host: &dyn Host) {
+        vm.clockwork.leave(self.id, Some(host));
+    }
+
+    /// As [`Root::on_done`], when the host did not say so.
+    pub fn on_delete(&mut self, vm: &mut Vm) {
+        vm.clockwork.leave(self.id, None);
+    }
+}

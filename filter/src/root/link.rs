@@ -1,0 +1,126 @@
+//! A stream to the control plane that comes back: opened from ticks, with backoff, bounded.
+//!
+//! Envoy calls a stream open before anybody answered; so "connected" means that a message was heard, and only that resets the backoff.
+
+use emac_core::units::{Micros, Millis};
+
+use super::target::GrpcTarget;
+use crate::host::Host;
+
+const FIRST_WAIT: Micros = Micros(200_000);
+/// A sidecar among thousands waits no longer than this after the control plane is back.
+const LONGEST_WAIT: Micros = Micros(10_000_000);
+
+/// One stream's life.
+#[derive(Debug)]
+pub(super) struct Link {
+    service: &'static str,
+    method: &'static str,
+    stream: Option<u32>,
+    heard: bool,
+    last_heard: Micros,
+    wait: Micros,
+    next_try: Micros,
+}
+
+/// What [`Link::keep_open`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Opened just now: say hello.
+    Opened,
+    /// Open since before.
+    Open,
+    /// Not open; a later tick tries.
+    Down,
+}
+
+impl Link {
+    pub(super) const fn new(service: &'static str, method: &'static str) -> Self {
+        Self {
+            service,
+            method,
+            stream: None,
+            heard: false,
+            last_heard: Micros(0),
+            wait: FIRST_WAIT,
+            next_try: Micros(0),
+        }
+    }
+
+    /// Opens the stream if it is not open and the time has come.
+    pub(super) fn keep_open(&mut self, host: &dyn Host, target: &GrpcTarget, now: Micros) -> State {
+        if self.stream.is_some() {
+            return State::Open;
+        }
+        // A clock that went far back must not mean waiting for it to catch up.
+        if now < self.next_try && self.next_try.since(now) <= LONGEST_WAIT {
+            return State::Down;
+        }
+        self.stream = host.open_stream(target.as_str(), self.service, self.method);
+        self.heard = false;
+        self.last_heard = now;
+        if self.stream.is_none() {
+            self.back_off(now);
+            return State::Down;
+        }
+        State::Opened
+    }
+
+    pub(super) fn send(&mut self, host: &dyn Host, message: &[u8], now: Micros) {
+        let Some(stream) = self.stream else { return };
+        if !host.send(stream, message) {
+            self.drop_stream(host, now);
+        }
+    }
+
+    /// A message came.
+    pub(super) fn hear(&mut self, now: Micros) {
+        self.heard = true;
+        self.last_heard = now;
+        self.wait = FIRST_WAIT;
+    }
+
+    /// Whether this is the link's stream.
+    pub(super) fn owns(&self, token: u32) -> bool {
+        self.stream == Some(token)
+    }
+
+    /// The stream was closed and forgotten by the host.
+    pub(super) fn on_close(&mut self, now: Micros) {
+        self.stream = None;
+        self.back_off(now);
+    }
+
+    /// Ends the stream; a later tick opens another.
+    pub(super) fn drop_stream(&mut self, host: &dyn Host, now: Micros) {
+        if let Some(stream) = self.stream.take() {
+            host.reset_stream(stream);
+        }
+        self.back_off(now);
+    }
+
+    /// The root context that owned the stream is gone, and the stream with it.
+    pub(super) fn abandon(&mut self, host: Option<&dyn Host>) {
+        if let (Some(stream), Some(host)) = (self.stream.take(), host) {
+            host.reset_stream(stream);
+        }
+        self.stream = None;
+        self.next_try = Micros(0);
+    }
+
+    /// For how long nothing was heard on an open stream.
+    pub(super) fn silence(&self, now: Micros) -> Millis {
+        if self.stream.is_some() { now.since(self.last_heard).to_millis_floor() } else { Millis(0) }
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Doubles; the microseconds of the clock serve as jitter (up to an eighth), so that sidecars do not come back all at once.
+    fn back_off(&mut self, now: Micros) {
+        let jitter = Micros(now.0 % (self.wait.0 / 8).max(1));
+        self.next_try = now.after(self.wait).after(jitter);
+        self.wait = Micros(self.wait.0.saturating_mul(2)).min(LONGEST_WAIT);
+    }
+}

@@ -1,0 +1,88 @@
+//! A request entering the mesh: contexts from outside are not believed, the journey is recognised, its deadline set.
+
+use core::fmt::Display;
+
+use emac_core::context::{Absolute, Context, Flags, Remaining, TraceParent, baggage, is_chosen};
+use emac_core::entry::Request;
+use emac_core::evidence::{JourneyEnd, JourneyIndex};
+use emac_core::outcome::Outcome;
+use emac_core::units::{Micros, Millis};
+
+use super::count_invalid;
+use super::finish::Finished;
+use super::headers::All;
+use crate::host::Host;
+use crate::vm::Vm;
+
+/// A request on a journey.
+#[derive(Debug)]
+pub(super) struct Visit {
+    /// `None`: more journeys than the cap; counted by the recorder.
+    index: Option<JourneyIndex>,
+    name: Box<str>,
+    deadline: Millis,
+    flags: Flags,
+    id: u64,
+    /// Some hop answered in a degraded way.
+    pub(super) degraded: bool,
+}
+
+/// Recognises the journey; its name is given apart so that a context can borrow it.
+pub(super) fn enter(vm: &mut Vm, headers: &All) -> (Option<Visit>, Option<Box<str>>) {
+    if carries_context(&headers.joined("baggage")) {
+        count_invalid(vm);
+    }
+    let Some(journey) = vm.enforcer.classify(headers) else { return (None, None) };
+    let trace = headers.header("traceparent").and_then(|header| TraceParent::parse(header).ok());
+    let sampled = trace.is_some_and(|trace| is_chosen(trace.trace_id, journey.record));
+    let mut visit = Visit {
+        index: vm.recorder.journey(&journey.name),
+        name: journey.name.as_str().into(),
+        deadline: journey.deadline,
+        flags: Flags::new(journey.priority).sampled(sampled),
+        id: 0,
+        degraded: false,
+    };
+    visit.id = vm.next_id();
+    let name = visit.name.clone();
+    (Some(visit), Some(name))
+}
+
+/// Writes our member, or takes away what was there.
+pub(super) fn write(host: &dyn Host, headers: &All, context: Option<&dyn Display>) {
+    let before = headers.joined("baggage");
+    if context.is_none() && !headers.is_repeated("baggage") && !carries_context(&before) {
+        return;
+    }
+    if headers.is_repeated("baggage") {
+        host.remove_request_header("baggage");
+    }
+    match baggage::replace(&before, context) {
+        empty if empty.is_empty() => host.remove_request_header("baggage"),
+        after => host.set_request_header("baggage", &after),
+    }
+}
+
+/// Or something that cannot be searched for one.
+fn carries_context(header: &[u8]) -> bool {
+    !matches!(baggage::find_remaining(header), Ok(None))
+}
+
+impl Visit {
+    /// The context of this request, as of its arrival.
+    pub(super) fn context<'a>(&self, journey: &'a str, now: Micros) -> Context<'a, Absolute> {
+        Context { journey, deadline: Remaining(self.deadline).at(now), flags: self.flags, id: self.id }
+    }
+
+    pub(super) fn finish(self, vm: &mut Vm, host: &dyn Host, latency: Micros, finished: &Finished) {
+        let degraded = self.degraded || finished.degraded;
+        let within_deadline = latency <= self.deadline.to_micros();
+        if let Some(index) = self.index {
+            let end = JourneyEnd { outcome: finished.outcome, latency, within_deadline, degraded };
+            vm.recorder.record_journey(index, end);
+        }
+        if matches!(finished.outcome, Outcome::Success | Outcome::Fallback | Outcome::Alternate) {
+            vm.metrics.journey_latency(host, &self.name, latency);
+        }
+    }
+}

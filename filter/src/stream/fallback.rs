@@ -1,0 +1,241 @@
+//! Answers that are not the destination's.
+
+use core::fmt::Display;
+
+use emac_core::budget::{Fallback, FallbackKind};
+use emac_core::context::{Absolute, Context, Flags, baggage};
+use emac_core::enforce::{AfterFailure, Body, Decision, Failure, NoFallback, Verdict};
+use emac_core::evidence::DecisionKind;
+use emac_core::units::{Micros, Millis};
+
+use super::Flow;
+use super::call::{Call, DECISION_HEADER};
+use super::finish::accepts;
+use super::headers::Asked;
+use crate::host::{Header, Host};
+use crate::vm::Vm;
+use crate::vm::hops::Hop;
+use crate::vm::marks;
+
+/// What is needed to ask again, or to know that it could be asked: kept only for hops with a fallback.
+#[derive(Debug)]
+pub(super) struct Repeat {
+    /// Empty when a callout is out of the question.
+    headers: Vec<Header>,
+    body: Vec<u8>,
+    length: usize,
+    length_max: usize,
+    /// The request has been read to its end.
+    pub(super) ended: bool,
+    /// Asked for now: between request headers and the end the host does not know the request's method.
+    idempotent: bool,
+    journey: Option<(String, Absolute, Flags)>,
+}
+
+impl Repeat {
+    /// For a call whose failure may be answered by somebody else.
+    pub(super) fn prepare(
+        vm: &Vm,
+        asked: Asked<'_>,
+        context: Option<Context<'_, Absolute>>,
+        hop: Hop,
+        decision: &Decision,
+        ended: bool,
+    ) -> Option<Box<Self>> {
+        let fallback = vm.enforcer.fallback(hop.budget)?;
+        if !matches!(decision.verdict, Verdict::Call(_)) {
+            return None;
+        }
+        let alternate = match &fallback.kind {
+            FallbackKind::Alternate(alternate) if !alternate.cluster.is_empty() => Some(alternate),
+            FallbackKind::Alternate(_) => return None,
+            FallbackKind::Static(_) => None,
+        };
+        let asks = alternate.filter(|_| decision.acts());
+        Some(Box::new(Self {
+            headers: asks.map(|_| asked.to_vec()).unwrap_or_default(),
+            body: Vec::new(),
+            length: 0,
+            length_max: alternate.map_or(0, |alternate| alternate.body_bytes_max as usize),
+            ended,
+            idempotent: alternate.is_some() && is_idempotent(&asked.header(":method").unwrap_or_default()),
+            journey: context.map(|context| (context.journey.to_owned(), context.deadline, context.flags)),
+        }))
+    }
+
+    /// Keeps a piece of the request's body, within bounds.
+    pub(super) fn add_body(&mut self, host: &dyn Host, bytes: usize) {
+        self.length = self.length.saturating_add(bytes);
+        if self.length > self.length_max {
+            self.body = Vec::new();
+        } else if bytes > 0 && !self.headers.is_empty() {
+            self.body.extend_from_slice(&host.request_body(bytes));
+        }
+    }
+
+    fn body_kept(&self) -> Body {
+        if self.ended && self.length <= self.length_max { Body::Whole } else { Body::TooLong }
+    }
+}
+
+/// The upstream answered: badly, perhaps.
+pub(super) fn after_answer(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Flow {
+    let status = status_of(host.response_header(":status"));
+    if call.grpc || accepts(vm.enforcer.success(call.hop.budget), status) {
+        return Flow::Continue;
+    }
+    let Some(repeat) = call.repeat.take() else { return Flow::Continue };
+    let failure = Failure { grpc: call.grpc, idempotent: repeat.idempotent, body: repeat.body_kept() };
+    let now = host.now();
+    let followup = vm.enforcer.on_failure(now, call.hop.budget, call.deadline, failure);
+    match followup.what {
+        AfterFailure::Pass(NoFallback::BudgetSpent) => {
+            vm.recorder.decided(call.hop.record, DecisionKind::BudgetSpent)
+        }
+        AfterFailure::Pass(_) => {}
+        AfterFailure::Static | AfterFailure::Callout { .. } => {
+            vm.recorder.decided(call.hop.record, DecisionKind::FallbackAfter);
+        }
+    }
+    match followup.what {
+        _ if !followup.acts() => Flow::Continue,
+        AfterFailure::Pass(_) => Flow::Continue,
+        AfterFailure::Static => answer_static(call, vm, host),
+        AfterFailure::Callout { timeout } => ask_alternate(call, vm, host, &repeat, timeout, now),
+    }
+}
+
+/// The alternate answered, or did not: then the failure itself goes on.
+pub(super) fn after_callout(
+    call: &mut Call,
+    vm: &mut Vm,
+    host: &dyn Host,
+    answered: bool,
+    body_bytes: usize,
+) {
+    let answer = if answered { host.callout_answer(body_bytes) } else { Default::default() };
+    let header =
+        |name: &str| answer.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let status = status_of(header(":status"));
+    if !accepts(vm.enforcer.success(call.hop.budget), status) {
+        vm.enforcer.on_fallback_failed(call.hop.budget);
+        return host.resume_response();
+    }
+    if header(marks::HEADER).is_some() {
+        call.degrade(vm, host);
+    }
+    call.end_with_fallback(vm, host);
+    let text = |(name, value): &Header| Some((name.clone(), String::from_utf8(value.clone()).ok()?));
+    let mut headers: Vec<_> =
+        answer.headers.iter().filter(|(name, _)| !is_hop_by_hop(name)).filter_map(text).collect();
+    if call.shows() {
+        headers.push((DECISION_HEADER.to_owned(), call.describe()));
+    }
+    host.respond(status, &borrowed(&headers), &answer.body);
+}
+
+/// The sidecar's own answer.
+pub(super) fn answer_static(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Flow {
+    call.end_with_fallback(vm, host);
+    let decision = call.shows().then(|| call.describe());
+    let Some(FallbackKind::Static(answer)) =
+        vm.enforcer.fallback(call.hop.budget).map(|fallback| &fallback.kind)
+    else {
+        return Flow::Continue;
+    };
+    let mut headers = borrowed(&answer.headers);
+    headers.extend(decision.as_deref().map(|decision| (DECISION_HEADER, decision)));
+    host.respond(answer.status, &headers, &answer.body);
+    Flow::Pause
+}
+
+/// Lets the route table choose the alternate.
+pub(super) fn choose_route(call: &Call, vm: &Vm, host: &dyn Host) {
+    let Some(Fallback { kind: FallbackKind::Alternate(alternate), .. }) =
+        vm.enforcer.fallback(call.hop.budget)
+    else {
+        return;
+    };
+    if let Some((name, value)) = &alternate.route_header {
+        host.set_request_header(name, value.as_bytes());
+        host.clear_route_cache();
+    }
+}
+
+/// `:status`, or 0.
+pub(super) fn status_of(header: Option<Vec<u8>>) -> u16 {
+    header.and_then(|value| core::str::from_utf8(&value).ok()?.parse().ok()).unwrap_or_default()
+}
+
+fn ask_alternate(
+    call: &mut Call,
+    vm: &mut Vm,
+    host: &dyn Host,
+    repeat: &Repeat,
+    timeout: Millis,
+    now: Micros,
+) -> Flow {
+    let token = match vm.enforcer.fallback(call.hop.budget).map(|fallback| &fallback.kind) {
+        Some(FallbackKind::Alternate(alternate)) if !repeat.headers.is_empty() => {
+            let overrides =
+                [(":authority", alternate.authority.as_str()), (":path", alternate.path.as_str())];
+            let headers = repeated(repeat, &overrides, now);
+            host.callout(&alternate.cluster, &borrowed(&headers), &repeat.body, timeout)
+        }
+        _ => None,
+    };
+    if token.is_none() {
+        vm.enforcer.on_fallback_failed(call.hop.budget);
+        return Flow::Continue;
+    }
+    call.waiting = token;
+    Flow::Pause
+}
+
+/// The request's headers, said again: to somebody else, with what is left of the deadline now.
+fn repeated(repeat: &Repeat, overrides: &[(&str, &str)], now: Micros) -> Vec<(String, String)> {
+    let replaced = |name: &str| overrides.iter().find(|(key, value)| *key == name && !value.is_empty());
+    let mut headers = Vec::with_capacity(repeat.headers.len() + 1);
+    let others = repeat.headers.iter().filter(|(name, _)| !is_hop_by_hop(name) && name != "baggage");
+    for (name, value) in others {
+        let value = replaced(name)
+            .map(|(_, value)| (*value).to_owned())
+            .or_else(|| String::from_utf8(value.clone()).ok());
+        headers.extend(value.map(|value| (name.clone(), value)));
+    }
+    let before = repeat.headers.iter().find(|(name, _)| name == "baggage").map(|(_, value)| value.as_slice());
+    let context = repeat.journey.as_ref().map(|(journey, deadline, flags)| {
+        Context { journey, deadline: *deadline, flags: *flags, id: 0 }.depart(now)
+    });
+    let ours = context.as_ref().map(|context| context as &dyn Display);
+    let baggage = String::from_utf8(baggage::replace(before.unwrap_or_default(), ours)).unwrap_or_default();
+    headers.extend(Some(("baggage".to_owned(), baggage)).filter(|(_, value)| !value.is_empty()));
+    headers
+}
+
+/// Headers of one connection, of Envoy's own dealings with one upstream, or such as the host sets itself.
+fn is_hop_by_hop(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        ":status",
+        ":scheme",
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        DECISION_HEADER,
+        marks::HEADER,
+    ];
+    name.starts_with("x-envoy-") || NAMES.contains(&name)
+}
+
+fn is_idempotent(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE")
+}
+
+fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}

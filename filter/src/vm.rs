@@ -1,0 +1,104 @@
+//! What one instance of the module knows: shared by its root contexts (one a listener direction) and by every request on its thread.
+
+pub(crate) mod counters;
+pub(crate) mod hops;
+pub(crate) mod marks;
+mod name;
+pub(crate) mod settings;
+pub(crate) mod slots;
+
+use emac_core::budget::{Mode, WorkloadBudgets};
+use emac_core::enforce::Enforcer;
+use emac_core::evidence::{Limits, Recorder};
+use emac_core::units::Micros;
+
+use crate::config::Config;
+use crate::host::{Host, Level};
+use crate::metrics::Metrics;
+use crate::root::clockwork::Clockwork;
+use counters::{Counters, Event};
+use hops::Hops;
+use marks::Marks;
+use name::Name;
+use settings::Settings;
+
+/// State of one VM on one thread.
+pub struct Vm {
+    pub(crate) enforcer: Enforcer,
+    pub(crate) recorder: Recorder,
+    pub(crate) hops: Hops,
+    pub(crate) marks: Marks,
+    pub(crate) metrics: Metrics,
+    pub(crate) counters: Counters,
+    pub(crate) settings: Settings,
+    pub(crate) clockwork: Clockwork,
+    pub(crate) name: Name,
+    /// Of the plugin configuration that had any.
+    budgets: Option<WorkloadBudgets>,
+    clock: Micros,
+}
+
+impl Default for Vm {
+    fn default() -> Self {
+        Self {
+            enforcer: Enforcer::new(Mode::Observe),
+            recorder: Recorder::new(Limits::default()),
+            hops: Hops::default(),
+            marks: Marks::default(),
+            metrics: Metrics::default(),
+            counters: Counters::default(),
+            settings: Settings::default(),
+            clockwork: Clockwork::default(),
+            name: Name::default(),
+            budgets: None,
+            clock: Micros(0),
+        }
+    }
+}
+
+impl Vm {
+    /// Takes the settings that concern the whole VM from a listener's configuration; the last one that was configured rules, and so
+    /// do the last static budgets. Published budgets are read again afterwards.
+    pub(crate) fn configure(&mut self, host: &dyn Host, config: &Config) {
+        self.name.draw(host);
+        if config.budgets.is_some() {
+            self.budgets.clone_from(&config.budgets);
+        }
+        let settings = Settings::new(host, config);
+        let same_limits = settings.hops_max == self.settings.hops_max;
+        if !same_limits {
+            let unreported = self.recorder.take_delta();
+            self.clockwork.hold(unreported);
+            self.recorder = Recorder::new(Limits { hops: settings.hops_max, ..Limits::default() });
+        }
+        self.settings = settings;
+        self.hops = Hops::new(self.settings.hops_max);
+        self.enforcer = self.new_enforcer(host, config);
+        self.clockwork.read_budgets_again();
+    }
+
+    fn new_enforcer(&mut self, host: &dyn Host, config: &Config) -> Enforcer {
+        let Some(budgets) = &self.budgets else { return Enforcer::new(config.mode) };
+        Enforcer::with_static(config.mode, budgets, host.now()).unwrap_or_else(|refused| {
+            self.counters.add(Event::ConfigInvalid);
+            host.log(Level::Warn, &format!("emac: budgets of the configuration are refused: {refused}"));
+            Enforcer::new(config.mode)
+        })
+    }
+
+    /// Tells requests of this pod apart.
+    pub(crate) const fn next_id(&mut self) -> u64 {
+        self.name.next_id()
+    }
+
+    /// Reads the clock and notices when it went backwards (by more than a millisecond: threads of one host may differ a little).
+    pub(crate) fn read_clock(&mut self, host: &dyn Host) -> Micros {
+        let now = host.now();
+        if now.after(Micros(1_000)) < self.clock {
+            let health = self.recorder.health_mut();
+            health.clock_backwards = health.clock_backwards.saturating_add(1);
+        }
+        self.clock = now;
+        now
+    }
+}

@@ -1,0 +1,62 @@
+//! Counters of the filter's own life that are no part of a report.
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A plugin configuration could not be read.
+    ConfigInvalid,
+    /// Budgets were refused and the control plane told so.
+    Nack,
+    /// Budgets of a generation below the one held were ignored.
+    BudgetsOlder,
+    /// A stream of the control plane ended or could not be opened.
+    StreamLost,
+    /// The control plane said something that cannot be understood.
+    Garbage,
+    /// A context named a journey that is not among this workload's.
+    JourneyUnknown,
+    /// This VM became the leader.
+    Elected,
+}
+
+impl Event {
+    const ALL: [Self; 7] = [
+        Self::ConfigInvalid,
+        Self::Nack,
+        Self::BudgetsOlder,
+        Self::StreamLost,
+        Self::Garbage,
+        Self::JourneyUnknown,
+        Self::Elected,
+    ];
+
+    const fn metric(self) -> &'static str {
+        match self {
+            Self::ConfigInvalid => "emac_config_invalid_total",
+            Self::Nack => "emac_nack_total",
+            Self::BudgetsOlder => "emac_budgets_older_total",
+            Self::StreamLost => "emac_stream_lost_total",
+            Self::Garbage => "emac_control_plane_garbage_total",
+            Self::JourneyUnknown => "emac_journey_unknown_total",
+            Self::Elected => "emac_leader_elected_total",
+        }
+    }
+}
+
+/// Counts since they were last taken.
+#[derive(Debug, Default)]
+pub(crate) struct Counters([u64; Event::ALL.len()]);
+
+impl Counters {
+    pub(crate) fn add(&mut self, event: Event) {
+        if let Some(count) = self.0.get_mut(event as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// (metric name, count), without those that are zero.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let counts = core::mem::take(&mut self.0);
+        Event::ALL.into_iter().map(Event::metric).zip(counts).filter(|&(_, count)| count > 0)
+    }
+}

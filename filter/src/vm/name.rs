@@ -1,0 +1,46 @@
+//! Which VM of the process this is: a number drawn from shared data, and when it was drawn.
+
+use crate::host::Host;
+
+const NUMBER: &str = "emac.vm";
+const TRIES_MAX: u32 = 8;
+
+/// Unique among the VMs of a process. Shared data knows no create-if-absent, so two VMs that make the very first draw at once may get
+/// the same number; then the times differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Name {
+    number: u64,
+    drawn_us: u64,
+    ids: u64,
+}
+
+impl Name {
+    /// Draws a number, once.
+    pub(crate) fn draw(&mut self, host: &dyn Host) {
+        if self.drawn_us != 0 {
+            return;
+        }
+        self.drawn_us = host.now().0.max(1);
+        for _ in 0..TRIES_MAX {
+            let (count, version) = host.shared(NUMBER).unwrap_or_default();
+            self.number = count.try_into().map(u64::from_le_bytes).unwrap_or_default().wrapping_add(1);
+            let version = Some(version).filter(|&version| version != 0);
+            if host.set_shared(NUMBER, &self.number.to_le_bytes(), version).is_ok() {
+                return;
+            }
+        }
+        // Everybody draws at once: the time alone must do.
+        self.number ^= self.drawn_us;
+    }
+
+    /// The name in bytes.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        ((u128::from(self.number) << 64) | u128::from(self.drawn_us)).to_le_bytes()
+    }
+
+    /// A number no other request of this process has, for a long time. Never 0.
+    pub(crate) const fn next_id(&mut self) -> u64 {
+        self.ids = self.ids.wrapping_add(1);
+        (self.number << 40) | ((self.ids & 0x00ff_ffff_ffff) + (self.ids == 0) as u64)
+    }
+}
