@@ -15,6 +15,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "twin"))]
 extern crate std;
 
+pub mod bound;
 pub mod budget;
 pub mod context;
 pub mod enforce;
@@ -23,6 +24,7 @@ pub mod evidence;
 pub mod id;
 pub mod journey;
 pub mod outcome;
+mod probability;
 pub mod sketch;
 pub mod units;
 pub mod window;

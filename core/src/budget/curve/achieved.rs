@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::operators;
 use super::{Fate, Grid, Inputs, UnboundLeaf};
 use crate::journey::{Alternative, Choice, Expr, Join, Journey};
+use crate::probability;
 use crate::units::Millis;
 
 /// Probability to succeed when the leaves have the timeouts `times`, one for each leaf from left to right (a try's, where there
@@ -39,7 +40,7 @@ impl<I: Inputs> Given<'_, I> {
                 self.values(all)?.into_iter().product()
             }
             Expr::Parallel { join: Join::AtLeast(k), branches } => {
-                operators::at_least(*k as usize, self.values(branches)?.into_iter())
+                probability::at_least(*k as usize, self.values(branches)?.into_iter())
             }
             Expr::Race { branches, .. } => self.race(branches)?,
             Expr::Fallback { primary, alternates } => self.fallback(primary, alternates)?,
@@ -49,7 +50,7 @@ impl<I: Inputs> Given<'_, I> {
                 operators::retry(self.value(body)?, *attempts, share)
             }
             Expr::Timeout { body, .. } => self.value(body)?,
-            Expr::Repeat { count, body } => operators::repeat(self.value(body)?, *count),
+            Expr::Repeat { count, body } => probability::repeat(self.value(body)?, *count),
             Expr::Async(body) => self.value(body).map(|_| 1.0)?,
         })
     }
@@ -61,7 +62,7 @@ impl<I: Inputs> Given<'_, I> {
     fn race(&mut self, branches: &[Expr]) -> Result<f64, UnboundLeaf> {
         let values = self.values(branches)?;
         Ok(match self.inputs.fate() {
-            Fate::Independent => 1.0 - values.iter().map(|p| 1.0 - p).product::<f64>(),
+            Fate::Independent => probability::any(values.into_iter()),
             Fate::Shared => values.into_iter().fold(0.0, f64::max),
         })
     }
@@ -85,6 +86,6 @@ impl<I: Inputs> Given<'_, I> {
             let value = self.value(&choice.expr)?;
             weighted.push((choice.probability.lo(), choice.probability.hi(), value));
         }
-        Ok(operators::branch(weighted))
+        Ok(probability::least_mixture(weighted))
     }
 }

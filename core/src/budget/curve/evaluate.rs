@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::operators::{self, Cut};
 use super::{Allocation, Curve, Grid, split};
 use crate::journey::{Alternative, Choice, ComponentName, Expr, Join, Journey};
+use crate::probability;
 use crate::units::Millis;
 
 /// What the algebra asks its caller.
@@ -128,7 +129,7 @@ impl<I: Inputs> Evaluator<'_, I> {
             }
             Expr::Timeout { after, body } => at_most(self.node(body)?, self.grid.cell(*after)),
             Expr::Repeat { count, body } => {
-                self.parts(self.node(body)?, *count, false, |p| operators::repeat(p, *count))
+                self.parts(self.node(body)?, *count, false, |p| probability::repeat(p, *count))
             }
             Expr::Async(body) => Node {
                 curve: Curve::constant(self.grid, 1.0),
@@ -165,15 +166,13 @@ impl<I: Inputs> Evaluator<'_, I> {
     fn parallel(&self, join: Join, branches: Vec<Node>) -> Node {
         match join {
             Join::All => self.pointwise(branches, 0, |all| all.product()),
-            Join::AtLeast(k) => self.pointwise(branches, 0, |all| operators::at_least(k as usize, all)),
+            Join::AtLeast(k) => self.pointwise(branches, 0, |all| probability::at_least(k as usize, all)),
         }
     }
 
     fn race(&self, delay: usize, branches: Vec<Node>) -> Node {
         match self.inputs.fate() {
-            Fate::Independent => {
-                self.pointwise(branches, delay, |all| 1.0 - all.map(|p| 1.0 - p).product::<f64>())
-            }
+            Fate::Independent => self.pointwise(branches, delay, |all| probability::any(all)),
             Fate::Shared => self.pointwise(branches, delay, |all| all.fold(0.0, f64::max)),
         }
     }
@@ -182,7 +181,7 @@ impl<I: Inputs> Evaluator<'_, I> {
         let nodes = choices.iter().map(|c| self.node(&c.expr)).collect::<Result<Vec<_>, _>>()?;
         let value = |all: &mut dyn Iterator<Item = f64>| {
             let weighted = choices.iter().zip(all).map(|(c, p)| (c.probability.lo(), c.probability.hi(), p));
-            operators::branch(weighted.collect())
+            probability::least_mixture(weighted.collect())
         };
         Ok(self.pointwise(nodes, 0, value))
     }

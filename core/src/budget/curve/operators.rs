@@ -57,44 +57,9 @@ pub(super) fn fallback(first: f64, weight: f64, share: f64, next: f64) -> f64 {
     first * weight + (1.0 - first).min(share) * next
 }
 
-/// At least `k` of independent events: tail of the Poisson binomial distribution. O(n k).
-pub(super) fn at_least(k: usize, events: impl Iterator<Item = f64>) -> f64 {
-    // exactly[j]: probability of j successes so far, the last entry of k or more.
-    let mut exactly: Vec<f64> = core::iter::once(1.0).chain(core::iter::repeat_n(0.0, k)).collect();
-    for p in events {
-        let mut below = 0.0;
-        for (j, slot) in exactly.iter_mut().enumerate() {
-            let here = *slot;
-            let stays = if j == k { here } else { here * (1.0 - p) };
-            *slot = stays + below * p;
-            below = here;
-        }
-    }
-    exactly.last().copied().unwrap_or(1.0)
-}
-
 /// `n` tries of success `p` each, tries beyond the first for at most `share` of the requests.
 pub(super) fn retry(p: f64, n: u32, share: f64) -> f64 {
     let expected: f64 =
         core::iter::successors(Some(1.0), |left| Some(left * (1.0 - p))).take(n as usize).sum();
     p * expected.min(1.0 + share)
-}
-
-/// All of `n` times.
-pub(super) fn repeat(p: f64, n: u32) -> f64 {
-    libm::pow(p, f64::from(n))
-}
-
-/// The least of `sum q_i p_i` over `q_i` in their intervals with `sum q_i = 1`: what is free goes to the worst first.
-/// `choices`: (low, high, p). O(n log n).
-pub(super) fn branch(mut choices: Vec<(f64, f64, f64)>) -> f64 {
-    choices.sort_by(|a, b| a.2.total_cmp(&b.2));
-    let mut free = 1.0 - choices.iter().map(|c| c.0).sum::<f64>();
-    let mut sum = 0.0;
-    for (lo, hi, p) in choices {
-        let extra = (hi - lo).min(free).max(0.0);
-        free -= extra;
-        sum += (lo + extra) * p;
-    }
-    sum
 }

@@ -1,0 +1,165 @@
+mod golden;
+mod random;
+mod soundness;
+mod twin;
+
+use std::collections::BTreeMap;
+use std::prelude::v1::*;
+
+use super::*;
+use crate::journey::{ComponentName, Journey, parse};
+
+fn name(text: &str) -> ComponentName {
+    ComponentName::new(text).unwrap()
+}
+
+fn journey(text: &str) -> Journey {
+    Journey::new(parse(text).unwrap()).unwrap()
+}
+
+fn known(domains: &[&str]) -> Domains {
+    Domains::Known(domains.iter().map(|d| (*d).to_string()).collect())
+}
+
+fn component(a: f64, domains: &[&str]) -> Component {
+    Component { availability: Interval::new(a, a).unwrap(), domains: known(domains) }
+}
+
+fn facts(components: &[(&str, f64, &[&str])]) -> Facts {
+    Facts::new(components.iter().map(|(n, a, d)| (name(n), component(*a, d))).collect())
+}
+
+/// The three bounds of the immediate outcome: independent, envelope, any dependence.
+fn bounds(text: &str, facts: &Facts) -> [Interval; 3] {
+    let journey = journey(text);
+    let now = View::Immediate;
+    [
+        independent(&journey, facts, now).unwrap().interval,
+        shared_fate(&journey, facts, now).unwrap().interval,
+        any_dependence(&journey, facts, now).unwrap().interval,
+    ]
+}
+
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() < 5e-9
+}
+
+#[test]
+fn an_interval_is_one() {
+    for (lo, hi) in
+        [(f64::NAN, 0.5), (0.5, f64::NAN), (0.6, 0.5), (-1e-9, 0.5), (0.5, 1.0 + 1e-9), (0.0, f64::INFINITY)]
+    {
+        assert!(Interval::new(lo, hi).is_err(), "{lo} {hi}");
+    }
+    assert!(Interval::new(-0.0, 0.0).unwrap().lo().is_sign_positive());
+    assert_eq!(Interval::of(-1e-17, 1.0 + 1e-15), Interval::UNKNOWN);
+}
+
+#[test]
+fn a_component_that_occurs_twice_is_one_event() {
+    let facts = facts(&[("a", 0.9, &[]), ("b", 0.8, &[]), ("c", 0.7, &[])]);
+    assert_eq!(bounds("Series(a, a)", &facts).map(|i| (i.lo(), i.hi())), [(0.9, 0.9); 3]);
+    assert_eq!(bounds("Race(a, a)", &facts).map(|i| (i.lo(), i.hi())), [(0.9, 0.9); 3]);
+    // P(a (b or c a)) = a (1 - (1 - b)(1 - c)).
+    let [independent, ..] = bounds("Series(a, Race(b, Series(c, a)))", &facts);
+    assert!(near(independent.lo(), 0.9 * 0.94), "{independent}");
+    // a or (a b) is a.
+    let [independent, ..] = bounds("Race(a, Series(a, b))", &facts);
+    assert!(near(independent.lo(), 0.9), "{independent}");
+    // 2 of {a, a, b}: a twice is two votes of one event.
+    let [independent, ..] = bounds("Parallel(atLeast=2, a, a, b)", &facts);
+    assert!(near(independent.lo(), 0.9), "{independent}");
+    // Trying again what is down does not bring it up.
+    let [independent, ..] = bounds("Series(a, Retry(attempts=3, a))", &facts);
+    assert!(near(independent.lo(), 0.9), "{independent}");
+}
+
+#[test]
+fn too_many_shared_components_widen_and_stay_right() {
+    let names: Vec<String> = (0..12).map(|i| format!("c{i}")).collect();
+    let all = names.join(", ");
+    let list: Vec<(&str, f64, &[&str])> = names.iter().map(|n| (n.as_str(), 0.99, [].as_slice())).collect();
+    let text = format!("Race(Series({all}, x), Series({all}, y))");
+    let mut facts = facts(&list);
+    facts.components.insert(name("x"), component(0.9, &[]));
+    facts.components.insert(name("y"), component(0.8, &[]));
+    let exact = 0.99_f64.powi(12) * 0.98;
+    let [independent, ..] = bounds(&text, &facts);
+    assert!(independent.encloses(Interval::of(exact, exact), 1e-12) && independent.width() > 0.01);
+}
+
+#[test]
+fn what_is_not_known_counts_against_both_ends() {
+    let mut facts = facts(&[("a", 0.9, &["x"]), ("b", 0.8, &["y"])]);
+    let [_, envelope, _] = bounds("Race(a, b)", &facts);
+    assert!(near(envelope.lo(), 0.98) && near(envelope.hi(), 0.98));
+    facts.components.get_mut(&name("b")).unwrap().domains = Domains::Missing;
+    assert!(facts.components[&name("b")].domains.needs_review());
+    let [_, envelope, _] = bounds("Race(a, b)", &facts);
+    assert!(near(envelope.lo(), 0.9) && near(envelope.hi(), 0.98));
+    let [_, envelope, _] = bounds("Series(a, b)", &facts);
+    assert!(near(envelope.lo(), 0.72) && near(envelope.hi(), 0.72));
+}
+
+#[test]
+fn a_timeout_takes_its_share_of_the_answers() {
+    let mut facts = facts(&[("a", 0.9, &[])]);
+    let [independent, ..] = bounds("Timeout(after=50ms, a)", &facts);
+    assert_eq!((independent.lo(), independent.hi()), (0.0, 0.9));
+    let body = parse("a").unwrap();
+    facts.set_within(&body, crate::units::Millis(50), Interval::new(0.5, 0.6).unwrap());
+    let [independent, ..] = bounds("Timeout(after=50ms, a)", &facts);
+    assert!(near(independent.lo(), 0.45) && near(independent.hi(), 0.54));
+}
+
+#[test]
+fn async_counts_in_the_end_only() {
+    let facts = facts(&[("a", 0.9, &[]), ("b", 0.8, &[])]);
+    let journey = journey("Series(a, Async(b))");
+    let value = |view| independent(&journey, &facts, view).unwrap().interval.lo();
+    assert!(near(value(View::Immediate), 0.9) && near(value(View::Eventual), 0.72));
+}
+
+#[test]
+fn rueger_is_attained_on_small_cases() {
+    let facts = facts(&[("a", 0.5, &[]), ("b", 0.5, &[]), ("c", 0.5, &[])]);
+    // Three fair coins: two of three heads at most 3/4, at least 1/4.
+    let [independent, _, any] = bounds("Parallel(atLeast=2, a, b, c)", &facts);
+    assert!(near(any.lo(), 0.25) && near(any.hi(), 0.75) && near(independent.lo(), 0.5));
+}
+
+#[test]
+fn unbound_leaves_are_named() {
+    let facts = facts(&[("a", 0.5, &[])]);
+    let journey = journey("Series(a, Async(b))");
+    assert_eq!(independent(&journey, &facts, View::Immediate), Err(Unbound(name("b"))));
+    let cause = common_cause(&journey, &facts, &BTreeMap::new(), View::Immediate);
+    assert_eq!(cause, Err(InvalidBeta::Unbound(Unbound(name("b")))));
+}
+
+#[test]
+fn betas_are_checked() {
+    let facts = facts(&[("a", 0.5, &["d", "e"]), ("b", 0.5, &["d", "e"])]);
+    let with = |betas: &[(&str, f64)]| {
+        let betas = betas.iter().map(|(d, b)| ((*d).to_string(), *b)).collect();
+        common_cause(&journey("Race(a, b)"), &facts, &betas, View::Immediate)
+    };
+    assert!(matches!(with(&[("d", 1.5)]), Err(InvalidBeta::Range { .. })));
+    assert!(matches!(with(&[("d", f64::NAN)]), Err(InvalidBeta::Range { .. })));
+    assert!(matches!(with(&[("d", 1.0), ("e", 1.0)]), Err(InvalidBeta::Excess { .. })));
+    assert!(near(with(&[("d", 1.0)]).unwrap().interval.lo(), 0.5), "all together");
+    assert!(near(with(&[("nobody", 1.0)]).unwrap().interval.lo(), 0.75), "nobody is in it");
+}
+
+#[test]
+fn an_error_budget_is_split_so_that_the_objective_holds() {
+    let facts = facts(&[("a", 0.99, &[]), ("b", 0.98, &[]), ("c", 1.0, &[])]);
+    let journey = journey("Series(a, b, c)");
+    let split = split_budget(&journey, &facts, 0.995).unwrap().unwrap();
+    let held: f64 = split.iter().map(|(_, u)| 1.0 - u).product();
+    assert!((0.995..0.995 + 1e-12).contains(&held), "{split:?}");
+    assert!((split[1].1 / split[0].1 - 2.0).abs() < 1e-9 && split[2].1 == 0.0);
+    assert_eq!(split_budget(&journey, &facts, 1.1), Ok(None));
+    assert_eq!(required(&journey, &facts, &name("a"), 0.99), Ok(None), "b alone misses it");
+    assert_eq!(required(&journey, &facts, &name("a"), 0.5), Ok(Some(0.99)));
+}
