@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test binary uses its part
 
+pub mod process;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
