@@ -1,0 +1,225 @@
+//! What is in `deploy/` is what its readers' machines accept, checked offline: Kubernetes objects against their CRD schemas, the
+//! bootstrap by Envoy, plugin configurations by the filter, Prometheus' configuration by promtool.
+
+mod crds;
+mod yaml;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crds::Crds;
+use emac_tests::wasm_host::{Direction, FilterModule, Host, Setup};
+use emac_tests::{envoy, not_run, promtool, repo_root, shared_data};
+use serde_json::{Value, json};
+
+/// Where the bootstrap expects the module.
+const MODULE: &str = "/etc/envoy/emac-filter.wasm";
+
+fn deploy(file: &str) -> PathBuf {
+    repo_root().join("deploy").join(file)
+}
+
+fn documents(file: &str) -> Vec<Value> {
+    yaml::documents(&deploy(file))
+}
+
+fn kubernetes() -> Vec<Value> {
+    let files = ["istio/service.yaml", "istio/wasmplugin.yaml", "prometheus/operator.yaml"];
+    files.iter().flat_map(|file| documents(file)).collect()
+}
+
+fn of_kind(kind: &str) -> Vec<Value> {
+    kubernetes().into_iter().filter(|object| object["kind"] == kind).collect()
+}
+
+fn crds(test: &str) -> Option<Crds> {
+    let data = shared_data("crds");
+    if data.is_none() {
+        not_run(test, "no CRD schemas (EMAC_SHARED_DATA)");
+    }
+    data.map(|path| Crds::read(&["istio", "prometheus-operator"].map(|folder| path.join(folder))))
+}
+
+#[test]
+fn objects_keep_to_their_schemas() {
+    let Some(crds) = crds("deploy: objects against CRD schemas") else { return };
+    let checked: Vec<_> = kubernetes().iter().map(|object| crds.problems(object)).collect();
+    let problems: Vec<_> = checked.iter().flatten().flatten().collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+    assert_eq!(checked.iter().filter(|checked| checked.is_some()).count(), 4, "all but the core Service");
+}
+
+/// The check itself can fail: a misspelt field, a value outside its list, a wrong type, a missing part.
+#[test]
+fn a_broken_object_is_found() {
+    let Some(crds) = crds("deploy: broken objects are found") else { return };
+    type Break = fn(&mut Value);
+    let breaks: [(&str, Break, &str); 4] = [
+        ("WasmPlugin", |o| o["spec"]["failStrategie"] = json!("FAIL_RELOAD"), "spec.failStrategie"),
+        ("WasmPlugin", |o| o["spec"]["failStrategy"] = json!("RELOAD"), "RELOAD"),
+        ("WasmPlugin", |o| o["spec"]["priority"] = json!("10"), "\"10\""),
+        (
+            "PodMonitor",
+            |o| {
+                o["spec"].as_object_mut().unwrap().remove("selector");
+            },
+            "selector",
+        ),
+    ];
+    for (kind, spoil, expected) in breaks {
+        let mut object = of_kind(kind).remove(0);
+        spoil(&mut object);
+        let problems = crds.problems(&object).unwrap();
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
+    }
+}
+
+#[test]
+fn the_service_speaks_grpc_where_the_plugins_look_for_it() {
+    let service = of_kind("Service").remove(0);
+    let ports = service["spec"]["ports"].as_array().unwrap();
+    let grpc = ports.iter().find(|port| port["name"].as_str().unwrap().starts_with("grpc-")).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_string();
+    let (name, namespace) = (text(&service["metadata"]["name"]), text(&service["metadata"]["namespace"]));
+    let host = format!("{name}.{namespace}.svc.cluster.local");
+    let plugins = of_kind("WasmPlugin");
+    assert_eq!(plugins.len(), 2);
+    for plugin in plugins {
+        let control_plane = &plugin["spec"]["pluginConfig"]["control_plane"];
+        assert_eq!(control_plane["cluster"], format!("outbound|{}||{host}", grpc["port"]));
+        assert_eq!(control_plane["authority"], host, "a cluster's name is no host name");
+        assert_eq!(plugin["spec"]["failStrategy"], "FAIL_RELOAD");
+    }
+    let monitored = &of_kind("ServiceMonitor").remove(0)["spec"];
+    assert_eq!(monitored["selector"]["matchLabels"], service["metadata"]["labels"]);
+    assert!(ports.iter().any(|port| port["name"] == monitored["endpoints"][0]["port"]));
+}
+
+/// Every label of the filter's metrics is made visible, in the bootstrap as in the Istio instructions, by the expression Istio uses.
+#[test]
+fn labels_are_made_visible() {
+    let bootstrap = documents("envoy/bootstrap.yaml").remove(0);
+    let tags = bootstrap["stats_config"]["stats_tags"].as_array().unwrap();
+    let names: BTreeSet<&str> = tags.iter().map(|tag| tag["tag_name"].as_str().unwrap()).collect();
+    for tag in tags {
+        let name = tag["tag_name"].as_str().unwrap();
+        assert_eq!(tag["regex"], format!(r"({name}=\.=(.*?);\.;)"));
+    }
+    assert!(names.is_subset(&emac_tests::envoy::LABELS.into()), "{names:?}");
+    let readme = std::fs::read_to_string(deploy("istio/README.md")).unwrap();
+    let listed = |line: &str, close: &[char]| -> BTreeSet<String> {
+        let (_, list) = readme.split_once(line).unwrap();
+        let list = list.split(close).next().unwrap();
+        list.split(',').map(|name| name.trim().to_string()).collect()
+    };
+    let expected: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+    assert_eq!(listed("extraStatTags: [", &[']']), expected);
+    assert_eq!(listed("sidecar.istio.io/extraStatTags: ", &['\n']), expected);
+    let Ok(source) = std::fs::read_to_string(repo_root().join("filter/src/metrics.rs")) else {
+        return not_run("deploy: labels of the filter", "no filter/src/metrics.rs");
+    };
+    let used: BTreeSet<String> = labels_in(&source);
+    assert!(
+        used.contains("journey") && used.is_subset(&expected),
+        "the filter writes {used:?}, visible are {expected:?}"
+    );
+}
+
+/// Keys of `("key", value)` pairs in the filter's code that writes metrics, its tests aside.
+fn labels_in(source: &str) -> BTreeSet<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let key = |text: &str| {
+        let (key, rest) = text.split_once('"')?;
+        let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase());
+        (plain && rest.starts_with(',')).then(|| key.to_string())
+    };
+    code.split("(\"").skip(1).filter_map(key).collect()
+}
+
+/// Place and plugin configuration, of every place that has one.
+fn plugin_configurations() -> Vec<(String, String)> {
+    let istio = of_kind("WasmPlugin").into_iter().map(|plugin| {
+        let name = plugin["metadata"]["name"].as_str().unwrap().to_string();
+        (name, plugin["spec"]["pluginConfig"].to_string())
+    });
+    let bootstrap = documents("envoy/bootstrap.yaml").remove(0);
+    let filter = &bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        ["http_filters"][0]["typed_config"]["config"]["configuration"]["value"];
+    istio.chain([("bootstrap".to_string(), filter.as_str().unwrap().to_string())]).collect()
+}
+
+fn refused(module: &FilterModule, configuration: &str) -> bool {
+    let host: Host = Setup::new(module.clone()).listener(Direction::Outbound, configuration).start();
+    host.run_for(2_000);
+    host.metric("emac_config_invalid_total") > 0
+}
+
+#[test]
+fn the_filter_takes_its_configurations() {
+    let module = match FilterModule::filter() {
+        Ok(module) if !module.imports().is_empty() => module,
+        Ok(_) => {
+            return not_run("deploy: plugin configurations", "the module imports nothing: it is no filter");
+        }
+        Err(why) => return not_run("deploy: plugin configurations", &why.to_string()),
+    };
+    assert!(refused(&module, r#"{"modus": "enforce"}"#), "this check can fail");
+    for (place, configuration) in plugin_configurations() {
+        assert!(!refused(&module, &configuration), "{place}: {configuration}");
+    }
+}
+
+#[test]
+fn envoy_takes_the_bootstrap() {
+    let test = "deploy: bootstrap";
+    let Some(envoy) = envoy() else { return not_run(test, "no Envoy (make tools, ENVOY_BIN)") };
+    let folder = tempfile::tempdir().unwrap();
+    let module = module_for_envoy(folder.path());
+    let text = std::fs::read_to_string(deploy("envoy/bootstrap.yaml")).unwrap();
+    assert!(text.contains(MODULE));
+    let good = text.replace(MODULE, &module.display().to_string());
+    let validate = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let run = Command::new(&envoy)
+            .args(["--mode", "validate", "--log-level", "error", "-c"])
+            .arg(&path)
+            .output();
+        let run = run.unwrap();
+        (run.status.success(), String::from_utf8_lossy(&run.stderr).into_owned())
+    };
+    let (accepted, message) = validate("good.yaml", &good);
+    assert!(accepted, "{message}");
+    let (accepted, message) = validate("bad.yaml", &good.replace("failure_policy", "failure_politics"));
+    assert!(!accepted && message.contains("failure_politics"), "{message}");
+}
+
+/// The filter if it is built, else a module that does nothing: the bootstrap is what is checked.
+fn module_for_envoy(folder: &Path) -> PathBuf {
+    let built = std::env::var_os("EMAC_FILTER_WASM").map(PathBuf::from);
+    let built = built.unwrap_or_else(|| repo_root().join("dist/emac-filter.wasm"));
+    if built.is_file() {
+        return built;
+    }
+    let path = folder.join("noop.wasm");
+    std::fs::write(&path, emac_tests::envoy::noop_wasm().unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn promtool_takes_the_scrape_configuration() {
+    let test = "deploy: prometheus.yml";
+    let Some(promtool) = promtool() else { return not_run(test, "no promtool (make tools, PROMTOOL_BIN)") };
+    let check = |path: &Path| {
+        let run = Command::new(&promtool).args(["check", "config"]).arg(path).output().unwrap();
+        (run.status.success(), String::from_utf8_lossy(&run.stderr).into_owned())
+    };
+    let (accepted, message) = check(&deploy("prometheus/prometheus.yml"));
+    assert!(accepted, "{message}");
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.yml");
+    let text = std::fs::read_to_string(deploy("prometheus/prometheus.yml")).unwrap();
+    std::fs::write(&bad, text.replace("scrape_interval", "scrape_intervall")).unwrap();
+    assert!(!check(&bad).0, "this check can fail");
+}
