@@ -273,6 +273,8 @@ impl ForEach for Reader<'_> {
                 word.to_le_bytes().into_iter().map(short_token).for_each(|(gap, count)| add_next(gap, count));
             } else if let Ok((gap, count)) = self.token() {
                 add_next(gap, count);
+            } else {
+                return;
             }
         }
     }
