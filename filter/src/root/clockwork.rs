@@ -103,9 +103,9 @@ impl Vm {
     pub(super) fn on_message(&mut self, host: &dyn Host, token: u32, message: &[u8]) {
         let now = self.read_clock(host);
         if self.clockwork.evidence.owns(token) {
-            self.clockwork.evidence.on_message(host, &mut self.counters, message, now);
+            self.clockwork.evidence.on_message(&mut self.counters, message, now);
         } else if self.clockwork.discovery.owns(token) {
-            match self.clockwork.discovery.on_message(host, &self.settings, message, now) {
+            match self.clockwork.discovery.on_message(&self.settings, message, now) {
                 Some(response) => self.on_budgets(host, response, now),
                 None => self.counters.add(Event::Garbage),
             }
@@ -135,11 +135,11 @@ impl Vm {
             None => Ok(None),
         });
         match judged {
-            Ok(taken) => self.clockwork.discovery.acknowledge(host, nonce, taken, now),
+            Ok(taken) => self.clockwork.discovery.acknowledge(host, nonce, taken),
             Err(problem) => {
                 self.counters.add(Event::Nack);
                 host.log(Level::Warn, &format!("emac: budgets refused: {problem}"));
-                self.clockwork.discovery.refuse(host, nonce, problem, now);
+                self.clockwork.discovery.refuse(host, nonce, problem);
             }
         }
     }

@@ -65,11 +65,11 @@ impl Discovery {
             return;
         }
         if stale && self.link.silence(now) > SILENCE_MAX {
-            self.link.drop_stream(host, now);
+            self.link.doom();
         }
         if self.link.keep_open(host, target, now) == State::Opened {
             let hello = self.hello(&settings.node, workload.as_str());
-            self.link.send(host, &hello.encode_to_vec(), now);
+            self.link.send(host, &hello.encode_to_vec());
         }
     }
 
@@ -81,13 +81,12 @@ impl Discovery {
     /// Reads a response; `None` when it cannot be understood at all, and then the stream is replaced.
     pub(super) fn on_message(
         &mut self,
-        host: &dyn Host,
         settings: &Settings,
         message: &[u8],
         now: Micros,
     ) -> Option<Response> {
         let Ok(response) = DeltaDiscoveryResponse::decode(message) else {
-            self.link.drop_stream(host, now);
+            self.link.doom();
             return None;
         };
         self.link.hear(now);
@@ -100,23 +99,17 @@ impl Discovery {
     }
 
     /// Tells the control plane that its response was taken.
-    pub(super) fn acknowledge(
-        &mut self,
-        host: &dyn Host,
-        nonce: String,
-        taken: Option<Offered>,
-        now: Micros,
-    ) {
+    pub(super) fn acknowledge(&mut self, host: &dyn Host, nonce: String, taken: Option<Offered>) {
         if let Some(taken) = taken {
             self.version = taken.version;
         }
-        self.answer(host, nonce, None, now);
+        self.answer(host, nonce, None);
     }
 
     /// Tells the control plane what is wrong with its response.
-    pub(super) fn refuse(&mut self, host: &dyn Host, nonce: String, problem: String, now: Micros) {
+    pub(super) fn refuse(&mut self, host: &dyn Host, nonce: String, problem: String) {
         let detail = Status { code: INVALID_ARGUMENT, message: problem };
-        self.answer(host, nonce, Some(detail), now);
+        self.answer(host, nonce, Some(detail));
     }
 
     /// The stream ended.
@@ -141,14 +134,14 @@ impl Discovery {
         }
     }
 
-    fn answer(&mut self, host: &dyn Host, response_nonce: String, error_detail: Option<Status>, now: Micros) {
+    fn answer(&mut self, host: &dyn Host, response_nonce: String, error_detail: Option<Status>) {
         let request = DeltaDiscoveryRequest {
             type_url: WORKLOAD_BUDGETS_TYPE_URL.to_owned(),
             response_nonce,
             error_detail,
             ..DeltaDiscoveryRequest::default()
         };
-        self.link.send(host, &request.encode_to_vec(), now);
+        self.link.send(host, &request.encode_to_vec());
     }
 }
 

@@ -52,7 +52,7 @@ impl Evidence {
         }
         let unanswered = self.outbox.as_ref().is_some_and(|outbox| !outbox.is_settled());
         if unanswered && self.link.silence(now) > SILENCE_MAX {
-            self.link.drop_stream(host, now);
+            self.link.doom();
         }
         let state = self.link.keep_open(host, target, now);
         let outbox = self.outbox(now);
@@ -64,7 +64,7 @@ impl Evidence {
         if let Some(report) = outbox.next_to_send(now) {
             let message = NodeReport::to_wire(&settings.node, workload, report).encode_to_vec();
             let sequence = report.sequence;
-            self.link.send(host, &message, now);
+            self.link.send(host, &message);
             self.in_flight = sequence;
         }
     }
@@ -75,13 +75,7 @@ impl Evidence {
     }
 
     /// An acknowledgement came.
-    pub(super) fn on_message(
-        &mut self,
-        host: &dyn Host,
-        counters: &mut Counters,
-        message: &[u8],
-        now: Micros,
-    ) {
+    pub(super) fn on_message(&mut self, counters: &mut Counters, message: &[u8], now: Micros) {
         let answer = ReportResponse::decode(message).ok();
         let outbox = self.outbox(now);
         let meaning = answer.map(|answer| outbox.on_ack(answer.epoch, answer.acknowledged_sequence));
@@ -93,7 +87,7 @@ impl Evidence {
             Some(Acknowledged::Before) => self.link.hear(now),
             Some(Acknowledged::Never) | None => {
                 counters.add(Event::Garbage);
-                self.link.drop_stream(host, now);
+                self.link.doom();
             }
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct Link {
     service: &'static str,
     method: &'static str,
     stream: Option<u32>,
+    /// To be dropped on the next tick.
+    doomed: bool,
     heard: bool,
     last_heard: Micros,
     wait: Micros,
@@ -40,6 +42,7 @@ impl Link {
             service,
             method,
             stream: None,
+            doomed: false,
             heard: false,
             last_heard: Micros(0),
             wait: FIRST_WAIT,
@@ -49,6 +52,7 @@ impl Link {
 
     /// Opens the stream if it is not open and the time has come.
     pub(super) fn keep_open(&mut self, host: &dyn Host, target: &GrpcTarget, now: Micros) -> State {
+        self.end_doomed(host, now);
         if self.stream.is_some() {
             return State::Open;
         }
@@ -66,10 +70,10 @@ impl Link {
         State::Opened
     }
 
-    pub(super) fn send(&mut self, host: &dyn Host, message: &[u8], now: Micros) {
-        let Some(stream) = self.stream else { return };
+    pub(super) fn send(&mut self, host: &dyn Host, message: &[u8]) {
+        let Some(stream) = self.stream.filter(|_| !self.doomed) else { return };
         if !host.send(stream, message) {
-            self.drop_stream(host, now);
+            self.doom();
         }
     }
 
@@ -82,7 +86,7 @@ impl Link {
 
     /// Whether this is the link's stream.
     pub(super) fn owns(&self, token: u32) -> bool {
-        self.stream == Some(token)
+        self.stream == Some(token) && !self.doomed
     }
 
     /// The stream was closed and forgotten by the host.
@@ -91,8 +95,18 @@ impl Link {
         self.back_off(now);
     }
 
-    /// Ends the stream; a later tick opens another.
-    pub(super) fn drop_stream(&mut self, host: &dyn Host, now: Micros) {
+    /// Nothing more is heard from the stream; the next tick ends it, a later one opens another.
+    ///
+    /// Not at once: out of a message of this very stream Envoy would forget the receiver and hand the next message of the same read to
+    /// freed memory.
+    pub(super) const fn doom(&mut self) {
+        self.doomed = self.stream.is_some();
+    }
+
+    fn end_doomed(&mut self, host: &dyn Host, now: Micros) {
+        if !core::mem::take(&mut self.doomed) {
+            return;
+        }
         if let Some(stream) = self.stream.take() {
             host.reset_stream(stream);
         }
@@ -105,6 +119,7 @@ impl Link {
             host.reset_stream(stream);
         }
         self.stream = None;
+        self.doomed = false;
         self.next_try = Micros(0);
     }
 

@@ -81,7 +81,8 @@ impl Repeat {
 /// The upstream answered: badly, perhaps.
 pub(super) fn after_answer(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Flow {
     let status = status_of(host.response_header(":status"));
-    if call.grpc || accepts(vm.enforcer.success(call.hop.budget), status) {
+    // What cannot be read is not judged.
+    if status == 0 || call.grpc || accepts(vm.enforcer.success(call.hop.budget), status) {
         return Flow::Continue;
     }
     let Some(repeat) = call.repeat.take() else { return Flow::Continue };

@@ -114,7 +114,7 @@ fn journey(wire: v1::JourneyDelta) -> Result<(JourneyName, domain::JourneyDelta)
 }
 
 fn hop(wire: v1::HopDelta) -> Result<(HopKey, domain::HopDelta), InvalidMessage> {
-    let key = hop_key(wire.hop)?;
+    let key = hop_key(wire.hop, 1)?;
     let delta = domain::HopDelta {
         outcomes: outcomes(wire.outcomes),
         latency: sketch("latency", &wire.latency)?,
@@ -125,7 +125,8 @@ fn hop(wire: v1::HopDelta) -> Result<(HopKey, domain::HopDelta), InvalidMessage>
     Ok((key, delta))
 }
 
-fn hop_key(wire: Option<v1::HopKey>) -> Result<HopKey, InvalidMessage> {
+/// `source_min`: bytes the source has at least; who called is unknown where only the callee speaks.
+fn hop_key(wire: Option<v1::HopKey>, source_min: usize) -> Result<HopKey, InvalidMessage> {
     let wire = wire.ok_or_else(|| InvalidMessage::new("hop", "missing"))?;
     let part = |field: &str, value, min| {
         text(field, value, min, HopKey::PART_BYTES_MAX).map_err(|e| e.within("hop"))
@@ -135,7 +136,7 @@ fn hop_key(wire: Option<v1::HopKey>) -> Result<HopKey, InvalidMessage> {
     }
     Ok(HopKey {
         journey: wire.journey,
-        source: part("source", wire.source, 1)?,
+        source: part("source", wire.source, source_min)?,
         destination: part("destination", wire.destination, 1)?,
         operation: part("operation", wire.operation, 0)?,
     })
@@ -145,7 +146,7 @@ fn record(wire: v1::HopRecord) -> Result<domain::HopRecord, InvalidMessage> {
     Ok(domain::HopRecord {
         trace_id: id("trace_id", &wire.trace_id)?,
         parent_span_id: id("parent_span_id", &wire.parent_span_id)?,
-        hop: hop_key(wire.hop)?,
+        hop: hop_key(wire.hop, usize::from(!wire.inbound))?,
         start_unix_us: wire.start_unix_us,
         duration: Micros(wire.duration_us),
         outcome: outcome(wire.outcome)?,

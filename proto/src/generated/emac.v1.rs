@@ -425,7 +425,7 @@ pub struct HopRecord {
     /// HTTP status, or 0 when none was seen.
     #[prost(uint32, tag = "8")]
     pub status: u32,
-    /// This record is of an inbound request (hop.destination is this workload): parent of the calls it caused.
+    /// This record is of an inbound request (hop.destination is this workload, hop.source empty): parent of the calls it caused.
     #[prost(bool, tag = "9")]
     pub inbound: bool,
 }
