@@ -1,15 +1,16 @@
 //! One Envoy: its threads, its clock, and the order in which things happen.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::control_plane::ControlPlane;
 use super::fault::{Fault, HostCall};
+use super::headers::Headers;
 use super::request::RequestBuilder;
 use super::setup::{Direction, Setup};
 use super::vm::{Trap, Vm};
-use super::world::{Event, World};
+use super::world::{Event, HttpCall, World};
 
 /// Callbacks one quiet point may take; more is two sides talking for ever.
 const SETTLE_MAX: usize = 100_000;
@@ -21,6 +22,7 @@ pub struct Host {
     vms: Rc<RefCell<Vec<Vm>>>,
     roots: Rc<RefCell<Vec<BTreeMap<Direction, u32>>>>,
     control_plane: Rc<RefCell<ControlPlane>>,
+    frozen: Rc<RefCell<BTreeSet<usize>>>,
     setup: Rc<Setup>,
 }
 
@@ -36,6 +38,7 @@ impl Host {
             vms: Rc::default(),
             roots: Rc::default(),
             control_plane: Rc::default(),
+            frozen: Rc::default(),
             setup: Rc::new(setup.clone()),
         };
         (0..=setup.workers).for_each(|index| host.boot(index));
@@ -64,6 +67,21 @@ impl Host {
         self.world.borrow_mut().http_calls.retain(|call| call.vm != vm);
         self.control_plane.borrow_mut().forget(vm);
         self.boot(vm);
+        self.settle();
+    }
+
+    /// The thread hangs: no tick, no message reaches it until [`Host::thaw`]. What it sent is on its way.
+    pub fn freeze(&self, vm: usize) {
+        self.frozen.borrow_mut().insert(vm);
+    }
+
+    /// The thread goes on; what arrived meanwhile reaches it now.
+    pub fn thaw(&self, vm: usize) {
+        self.frozen.borrow_mut().remove(&vm);
+        let now = self.world.borrow().monotonic_ms;
+        for root in self.with_vm(vm, |vm| vm.state().roots()) {
+            self.with_vm(vm, |vm| vm.with_root(root, |r| r.next_tick_ms = r.next_tick_ms.max(now)));
+        }
         self.settle();
     }
 
@@ -109,7 +127,7 @@ impl Host {
     fn next_tick(&self) -> Option<(u64, usize, u32)> {
         let mut due = Vec::new();
         let threads = self.vms.borrow().len();
-        for vm in 0..threads {
+        for vm in (0..threads).filter(|vm| !self.frozen.borrow().contains(vm)) {
             for root in self.with_vm(vm, |vm| vm.state().roots()) {
                 let next = self.with_vm(vm, |vm| {
                     vm.with_root(root, |r| (r.tick_period_ms > 0).then_some(r.next_tick_ms))
@@ -133,13 +151,19 @@ impl Host {
     pub fn settle(&self) {
         for _ in 0..SETTLE_MAX {
             self.control_plane.borrow_mut().serve(&mut self.world.borrow_mut());
-            let event = self.world.borrow_mut().events.pop_front();
+            let event = self.next_event();
             match event {
                 Some((vm, event)) => self.deliver(vm, event),
                 None => return,
             }
         }
         panic!("the filter and its surroundings never become quiet");
+    }
+
+    fn next_event(&self) -> Option<(usize, Event)> {
+        let mut world = self.world.borrow_mut();
+        let ready = world.events.iter().position(|(vm, _)| !self.frozen.borrow().contains(vm))?;
+        world.events.remove(ready)
     }
 
     fn deliver(&self, vm: usize, event: Event) {
@@ -164,7 +188,9 @@ impl Host {
         }
         let len = message.len() as u32;
         self.with_vm(vm, |vm| vm.with_root(root, |r| r.grpc_message = Some(message)));
+        self.with_vm(vm, |vm| vm.state().receiving = token);
         let result = self.call(vm, root, "proxy_on_grpc_receive", &[root, token, len]);
+        self.with_vm(vm, |vm| vm.state().receiving = 0);
         self.with_vm(vm, |vm| vm.with_root(root, |r| r.grpc_message = None));
         result
     }
@@ -183,6 +209,25 @@ impl Host {
         let result = self.call(vm, root, "proxy_on_grpc_close", &[root, token, code]);
         self.with_vm(vm, |vm| vm.with_root(root, |r| r.status.1.clear()));
         result
+    }
+
+    /// Answers every HTTP call still open with a 200, also those whose stream is over.
+    pub fn answer_every_http_call(&self) {
+        let calls = self.world.borrow().http_calls.clone();
+        for call in &calls {
+            self.end_http_call(call, Some((Headers::of([(":status", "200")]), Vec::new())));
+        }
+        self.settle();
+    }
+
+    pub(super) fn end_http_call(&self, call: &HttpCall, answer: Option<(Headers, Vec<u8>)>) {
+        let (vm, root, token) = (call.vm, call.root, call.token);
+        self.world.borrow_mut().http_calls.retain(|other| (other.vm, other.token) != (vm, token));
+        let (count, len) = answer.as_ref().map_or((0, 0), |(headers, body)| (headers.len(), body.len()));
+        self.with_vm(vm, |vm| vm.with_root(root, |root| root.http_call = answer));
+        let args = [root, token, count as u32, len as u32, 0];
+        self.call(vm, root, "proxy_on_http_call_response", &args);
+        self.with_vm(vm, |vm| vm.with_root(root, |root| root.http_call = None));
     }
 
     pub(super) fn call(&self, vm: usize, context: u32, name: &str, args: &[u32]) -> u32 {

@@ -166,9 +166,11 @@ impl Exchange {
         self.set(Phase::Log, &["response", "flags"], self.flags);
         self.set(Phase::Log, &["request", "duration"], duration as i64);
         self.with(|stream| (stream.phase, stream.in_log) = (Phase::Log, true));
-        if let Some(answer) = &self.answer {
-            let headers = answer.headers.clone();
-            self.with(|stream| stream.response_headers.value = headers);
+        if let Some(answer) = self.answer.clone() {
+            self.with(|stream| {
+                stream.response_headers.value = answer.headers;
+                stream.response_trailers.value = answer.trailers;
+            });
         }
         self.call("proxy_on_log", &[]);
         self.with(|stream| stream.in_log = false);

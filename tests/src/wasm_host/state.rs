@@ -70,6 +70,58 @@ pub(super) struct StreamContext {
     pub(super) routes_cleared: u32,
 }
 
+impl StreamContext {
+    /// Attributes that Envoy takes from the messages themselves. Those of the request are gone once its headers went on, and are back in
+    /// the access log; seen on Envoy 1.40.
+    pub(super) fn attribute(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let path = std::str::from_utf8(path).ok()?;
+        let parts: Vec<&str> = path.splitn(3, '\0').collect();
+        match parts[..] {
+            ["request", "headers", name] => self.of(&self.request_headers, name),
+            ["response", "headers", name] => self.of(&self.response_headers, name),
+            ["response", "grpc_status"] if self.phase >= Phase::Response => self.grpc_status(),
+            ["request", "method"] => self.of(&self.request_headers, ":method"),
+            ["request", "path"] => self.of(&self.request_headers, ":path"),
+            ["request", "host"] => self.of(&self.request_headers, ":authority"),
+            _ => None,
+        }
+    }
+
+    fn of(&self, part: &Part<Headers>, name: &str) -> Option<Vec<u8>> {
+        (part.open || self.in_log).then(|| part.value.get_bytes(name).map(<[u8]>::to_vec))?
+    }
+
+    /// Trailers, then headers, then what the HTTP status stands for.
+    fn grpc_status(&self) -> Option<Vec<u8>> {
+        let parts = [&self.response_trailers, &self.response_headers];
+        let said = parts.into_iter().find_map(|part| self.of(part, "grpc-status"));
+        let number = |bytes: Vec<u8>| std::str::from_utf8(&bytes).ok()?.parse::<i64>().ok();
+        let code = || self.properties.get(self.phase, b"response\0code").map(<[u8]>::to_vec);
+        match said.and_then(number) {
+            Some(status) => Some(status.to_le_bytes().to_vec()),
+            None => code().and_then(|code| code.try_into().ok()).map(i64::from_le_bytes).map(grpc_of_http),
+        }
+    }
+}
+
+/// Envoy's table (`Grpc::Utility::httpToGrpcStatus`), as an attribute.
+fn grpc_of_http(status: i64) -> Vec<u8> {
+    let grpc = grpc_status_of_http(u32::try_from(status).unwrap_or_default());
+    i64::from(grpc).to_le_bytes().to_vec()
+}
+
+/// The gRPC status an HTTP status stands for.
+pub(super) fn grpc_status_of_http(status: u32) -> u32 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}
+
 pub(super) enum Context {
     Root(Box<RootContext>),
     Stream(Box<StreamContext>),
@@ -94,6 +146,8 @@ pub(super) struct VmState {
     pub(super) effective: u32,
     pub(super) metrics: VmMetrics,
     pub(super) grpc: BTreeMap<u32, GrpcHandle>,
+    /// The stream whose message is being delivered, or 0.
+    pub(super) receiving: u32,
     pub(super) memory: Option<Memory>,
     pub(super) allocate: Option<TypedFunc<u32, u32>>,
     next_context: u32,
@@ -111,6 +165,7 @@ impl VmState {
             effective: 0,
             metrics: VmMetrics::default(),
             grpc: BTreeMap::new(),
+            receiving: 0,
             memory: None,
             allocate: None,
             // Envoy gives 1 to the VM's own context, which the module never sees.

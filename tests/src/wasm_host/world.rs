@@ -30,6 +30,8 @@ pub struct HttpCall {
     pub vm: usize,
     /// Root context that owns it.
     pub root: u32,
+    /// Context that made it.
+    pub context: u32,
     /// Its number in that VM.
     pub token: u32,
     /// Envoy cluster asked.

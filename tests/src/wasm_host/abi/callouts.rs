@@ -3,7 +3,7 @@
 use prost::Message;
 use wasmi::{Error, Linker};
 
-use super::{Answer, Host, answer, give, read, read_text, write_u32};
+use super::{Answer, Failure, Host, answer, give, read, read_text, require, write_u32};
 use crate::wasm_host::fault::{HostCall as Call, Status};
 use crate::wasm_host::headers::Headers;
 use crate::wasm_host::state::{GrpcHandle, VmState};
@@ -73,7 +73,8 @@ fn http_call(
         return Err(Status::BadArgument);
     }
     let (token, root) = (vm.next_http_call(), vm.acting_root());
-    let call = HttpCall { vm: vm.index, root, token, cluster, headers, body, timeout_ms };
+    let call =
+        HttpCall { vm: vm.index, root, context: vm.acting(), token, cluster, headers, body, timeout_ms };
     vm.world.borrow_mut().http_calls.push(call);
     Ok(token)
 }
@@ -122,17 +123,13 @@ fn grpc_open(linker: &mut Linker<VmState>) -> Result<(), Error> {
     Ok(())
 }
 
-/// # Panics
-/// On a bare cluster name, which can abort the real Envoy.
-fn open(vm: &mut VmState, upstream: &[u8], path: String) -> Result<u32, Status> {
-    let service = GrpcService::decode(upstream).ok().and_then(|service| service.envoy_grpc);
-    let service = service.expect("open_grpc_stream wants a GrpcService message; a bare name can abort Envoy");
-    assert!(!service.cluster_name.is_empty(), "a GrpcService without a cluster");
-    assert!(!service.authority.contains('|'), "`|` in :authority is refused by Envoy");
-    assert!(
-        !service.authority.is_empty() || !service.cluster_name.contains('|'),
-        "set an authority for Istio's clusters"
-    );
+/// A bare cluster name can abort the real Envoy: it is read as a message first.
+fn open(vm: &mut VmState, upstream: &[u8], path: String) -> Result<u32, Failure> {
+    let service =
+        GrpcService::decode(upstream).ok().and_then(|service| service.envoy_grpc).unwrap_or_default();
+    require(!service.cluster_name.is_empty(), "open_grpc_stream wants a GrpcService that names a cluster")?;
+    let authority = if service.authority.is_empty() { &service.cluster_name } else { &service.authority };
+    require(!authority.contains('|'), "`|` in :authority is refused by Envoy")?;
     let (token, root) = (vm.next_grpc_stream(), vm.acting_root());
     let mut world = vm.world.borrow_mut();
     if world.missing_clusters.contains(&service.cluster_name) {
@@ -144,7 +141,7 @@ fn open(vm: &mut VmState, upstream: &[u8], path: String) -> Result<u32, Status> 
             message: b"Cluster not available".to_vec(),
         };
         world.events.push_back((vm.index, closed));
-        return Err(Status::InternalFailure);
+        return Err(Status::InternalFailure.into());
     }
     world.grpc.push_back((vm.index, root, token, GrpcOp::Open { cluster: service.cluster_name, path }));
     drop(world);
@@ -190,10 +187,13 @@ fn send(vm: &mut VmState, token: u32, message: Vec<u8>, end: bool) -> Answer {
     Ok(())
 }
 
+/// Cancelling a stream out of its own message is a trap: Envoy forgets the receiver at once and hands the next message of the same
+/// read to freed memory.
 fn close(vm: &mut VmState, token: u32, op: GrpcOp) -> Answer {
     check_token(vm, token)?;
     let root = vm.acting_root();
     let cancel = matches!(op, GrpcOp::Cancel);
+    require(!cancel || vm.receiving != token, "a gRPC stream is cancelled out of its own message")?;
     let handle = vm.grpc.entry(token).or_default();
     handle.local_closed = true;
     if cancel || handle.remote_closed {

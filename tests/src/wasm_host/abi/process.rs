@@ -85,14 +85,17 @@ fn properties(linker: &mut Linker<VmState>) -> Result<(), Error> {
 /// A stream's own property, else its root's (node, plugin name).
 fn property(vm: &VmState, path: &[u8]) -> Option<Vec<u8>> {
     let (own, root) = match vm.contexts.get(&vm.acting())? {
-        Context::Stream(stream) => (stream.properties.get(stream.phase, path), stream.root),
+        Context::Stream(stream) => {
+            let stated = stream.properties.get(stream.phase, path).map(<[u8]>::to_vec);
+            (stated.or_else(|| stream.attribute(path)), stream.root)
+        }
         Context::Root(_) => (None, vm.acting()),
     };
     let Some(Context::Root(root)) = vm.contexts.get(&root) else { return None };
     if path == b"plugin_name" {
         return Some(root.plugin_name.clone().into_bytes());
     }
-    own.or_else(|| root.properties.get(Phase::Log, path)).map(<[u8]>::to_vec)
+    own.or_else(|| root.properties.get(Phase::Log, path).map(<[u8]>::to_vec))
 }
 
 fn metrics(linker: &mut Linker<VmState>) -> Result<(), Error> {

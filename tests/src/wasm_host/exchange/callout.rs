@@ -8,9 +8,10 @@ use crate::wasm_host::world::HttpCall;
 pub type Callout = HttpCall;
 
 impl Exchange {
-    /// The oldest unanswered HTTP call of this VM.
+    /// The oldest unanswered HTTP call of this stream.
     pub fn callout(&self) -> Option<Callout> {
-        self.host.world().http_calls.iter().find(|call| call.vm == self.vm).cloned()
+        let ours = |call: &&Callout| (call.vm, call.context) == (self.vm, self.id);
+        self.host.world().http_calls.iter().find(ours).cloned()
     }
 
     /// Answers it; the filter then goes on with this stream.
@@ -30,12 +31,7 @@ impl Exchange {
 
     fn end_callout(&mut self, answer: Option<(Headers, Vec<u8>)>) {
         let call = self.callout().expect("no HTTP call is waiting");
-        self.host.world().http_calls.retain(|other| (other.vm, other.token) != (call.vm, call.token));
-        let (count, len) = answer.as_ref().map_or((0, 0), |(headers, body)| (headers.len(), body.len()));
-        self.host.with_vm(call.vm, |vm| vm.with_root(call.root, |root| root.http_call = answer));
-        let args = [call.root, call.token, count as u32, len as u32, 0];
-        self.host.call(call.vm, call.root, "proxy_on_http_call_response", &args);
-        self.host.with_vm(call.vm, |vm| vm.with_root(call.root, |root| root.http_call = None));
+        self.host.end_http_call(&call, answer);
         if !self.over {
             self.after_callout();
         }

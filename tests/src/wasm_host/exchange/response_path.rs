@@ -3,6 +3,7 @@
 use super::{Exchange, LocalReply, Progress, Response};
 use crate::wasm_host::headers::Headers;
 use crate::wasm_host::properties::{Flags, Phase};
+use crate::wasm_host::state::grpc_status_of_http;
 
 const PAUSE: u32 = 1;
 
@@ -194,6 +195,7 @@ impl Exchange {
         let status = response.status();
         self.set(Phase::Response, &["response", "code"], i64::from(status));
         self.local_reply = Some(reply);
+        self.request = Progress::Complete;
         match self.response {
             Progress::Headers => {
                 self.set(Phase::Response, &["response", "code_details"], "");
@@ -219,7 +221,7 @@ impl Exchange {
     fn response_of(&self, reply: &LocalReply) -> Response {
         let (mut headers, mut body) = (Headers::default(), reply.body.clone());
         if self.is_grpc() {
-            let status = reply.grpc_status.unwrap_or_else(|| grpc_of_http(reply.status)).to_string();
+            let status = reply.grpc_status.unwrap_or_else(|| grpc_status_of_http(reply.status)).to_string();
             headers = Headers::of([
                 (":status", "200"),
                 ("content-type", "application/grpc"),
@@ -235,17 +237,5 @@ impl Exchange {
         }
         reply.headers.iter().for_each(|(name, value)| headers.set(name, value));
         Response { headers, body, trailers: Headers::default(), local: true }
-    }
-}
-
-/// Envoy's table (`Grpc::Utility::httpToGrpcStatus`).
-fn grpc_of_http(status: u32) -> u32 {
-    match status {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502 | 503 | 504 => 14,
-        _ => 2,
     }
 }

@@ -1,0 +1,123 @@
+//! The module itself: it asks only for what Envoy has, and is frugal.
+
+use crate::support::{Sidecar, budgets, hop, module_or_return, with_hops};
+
+/// Linear memory of one VM that tells 256 hops apart; the resident memory of a worker may grow by 8 MB.
+const MEMORY_BYTES_MAX: usize = 8 << 20;
+/// Dearest ordinary call: every host call costs the data plane up to a microsecond.
+const HOST_CALLS_MAX: u64 = 16;
+
+/// Imports that Envoy 1.40 offers a module of ABI 0.2.1 (proxy-wasm-cpp-host, `exports.h`).
+const OFFERED: [&str; 44] = [
+    "env.proxy_log",
+    "env.proxy_get_log_level",
+    "env.proxy_get_status",
+    "env.proxy_set_property",
+    "env.proxy_get_property",
+    "env.proxy_send_local_response",
+    "env.proxy_get_shared_data",
+    "env.proxy_set_shared_data",
+    "env.proxy_register_shared_queue",
+    "env.proxy_resolve_shared_queue",
+    "env.proxy_dequeue_shared_queue",
+    "env.proxy_enqueue_shared_queue",
+    "env.proxy_get_header_map_value",
+    "env.proxy_add_header_map_value",
+    "env.proxy_replace_header_map_value",
+    "env.proxy_remove_header_map_value",
+    "env.proxy_get_header_map_pairs",
+    "env.proxy_set_header_map_pairs",
+    "env.proxy_get_header_map_size",
+    "env.proxy_get_buffer_status",
+    "env.proxy_get_buffer_bytes",
+    "env.proxy_set_buffer_bytes",
+    "env.proxy_http_call",
+    "env.proxy_grpc_call",
+    "env.proxy_grpc_stream",
+    "env.proxy_grpc_close",
+    "env.proxy_grpc_cancel",
+    "env.proxy_grpc_send",
+    "env.proxy_set_tick_period_milliseconds",
+    "env.proxy_get_current_time_nanoseconds",
+    "env.proxy_define_metric",
+    "env.proxy_increment_metric",
+    "env.proxy_record_metric",
+    "env.proxy_get_metric",
+    "env.proxy_set_effective_context",
+    "env.proxy_done",
+    "env.proxy_call_foreign_function",
+    "env.proxy_continue_stream",
+    "env.proxy_close_stream",
+    "wasi_snapshot_preview1.fd_write",
+    "wasi_snapshot_preview1.environ_get",
+    "wasi_snapshot_preview1.environ_sizes_get",
+    "wasi_snapshot_preview1.proc_exit",
+    "wasi_snapshot_preview1.random_get",
+];
+
+#[test]
+fn it_asks_for_nothing_that_envoy_does_not_have() {
+    let imports = module_or_return!().imports();
+    let more: Vec<&String> = imports
+        .iter()
+        .filter(|import| {
+            !OFFERED.contains(&import.as_str()) && *import != "wasi_snapshot_preview1.clock_time_get"
+        })
+        .collect();
+    assert!(more.is_empty(), "{more:?}");
+}
+
+#[test]
+fn its_memory_stays_small_with_every_hop_it_may_tell_apart() {
+    let sidecar = Sidecar::holding(module_or_return!(), &budgets());
+    let idle = sidecar.host.vm(1).memory_bytes();
+    let round = |sidecar: &Sidecar| {
+        for destination in 0..300 {
+            let mut call =
+                sidecar.call(&format!("destination-{destination}.shop.svc.cluster.local"), 900).send();
+            sidecar.host.advance(destination % 50);
+            call.respond(200, &[], b"");
+            call.finish();
+        }
+        sidecar.settle();
+    };
+    round(&sidecar);
+    let full = sidecar.host.vm(1).memory_bytes();
+    println!("linear memory: idle {idle} bytes, after 256 hops and the overflow {full} bytes");
+    assert!(full <= MEMORY_BYTES_MAX, "{full} bytes");
+    (0..5).for_each(|_| round(&sidecar));
+    assert!(sidecar.host.vm(1).memory_bytes() <= full + (1 << 20), "it does not go on growing");
+}
+
+#[test]
+fn an_enforced_call_needs_few_host_calls() {
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("cart", 100)]));
+    let one = || {
+        let (calls, fuel) = (sidecar.host.calls_total(), sidecar.host.vm(1).fuel_used());
+        let mut call = sidecar.call("cart", 900).send();
+        call.respond(200, &[("content-type", "text/plain")], b"ok");
+        call.finish();
+        (sidecar.host.calls_total() - calls, sidecar.host.vm(1).fuel_used() - fuel)
+    };
+    one();
+    let (calls, fuel) = one();
+    println!("an enforced call: {calls} host calls, {fuel} instructions");
+    assert!(calls <= HOST_CALLS_MAX, "{calls} host calls");
+}
+
+#[test]
+fn a_metric_is_defined_once_a_vm() {
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("cart", 100)]));
+    let one = || {
+        let mut call = sidecar.call("cart", 900).send();
+        call.respond(200, &[], b"");
+        call.finish();
+        sidecar.settle();
+        sidecar.host.vm(1).metrics_defined()
+    };
+    let first = one();
+    for _ in 0..20 {
+        one();
+    }
+    assert_eq!(one(), first);
+}

@@ -1,0 +1,118 @@
+//! Timeout, deadline and retry decisions before a call, and how far each mode lets them go.
+
+use emac_proto::v1::{DecisionCounts, HopBudget, Mode, ReportRequest};
+
+use crate::support::{Sidecar, budgets, hop, module_or_return, scarce_retries, with_hops};
+
+fn decisions(of: impl Fn(&DecisionCounts) -> u64) -> impl Fn(&ReportRequest) -> u64 {
+    move |report| report.hops.iter().filter_map(|hop| hop.decisions.as_ref()).map(&of).sum()
+}
+
+#[test]
+fn a_call_gets_the_smaller_of_its_own_timeout_and_what_the_journey_leaves() {
+    let tight = HopBudget { reserve_ms: 40, per_try_timeout_ms: 90, ..hop("cart", 200) };
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([tight]));
+    for (left, timeout, per_try) in
+        [(1_000, 200, 90), (240, 200, 90), (239, 199, 90), (100, 60, 60), (41, 1, 1)]
+    {
+        let call = sidecar.call("cart", left).send();
+        assert_eq!(call.timeout_ms(), Some(timeout), "{left} ms left");
+        let header = call.request_header("x-envoy-upstream-rq-per-try-timeout-ms");
+        assert_eq!(header, Some(per_try.to_string()), "{left} ms left");
+    }
+}
+
+#[test]
+fn a_timeout_claimed_by_the_application_is_replaced() {
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("cart", 200)]));
+    let call = sidecar.call("cart", 1_000).header("x-envoy-upstream-rq-timeout-ms", "9999").send();
+    assert_eq!(call.timeout_ms(), Some(200));
+    assert_eq!(call.request_headers().all("x-envoy-upstream-rq-timeout-ms").len(), 1);
+}
+
+#[test]
+fn a_call_that_would_come_too_late_is_refused_at_once() {
+    let late = HopBudget { useful_min_ms: 30, reserve_ms: 20, ..hop("cart", 200) };
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([late]));
+    assert!(sidecar.call("cart", 50).send().forwarded(), "30 ms are enough");
+    let refused = sidecar.call("cart", 49).send();
+    assert!(!refused.forwarded());
+    assert_eq!(refused.local_reply().map(|reply| reply.status), Some(504));
+    assert_eq!(refused.finish().status(), 504);
+    assert_eq!(sidecar.outcome("cart").shed, 1);
+    assert_eq!(sidecar.sum(decisions(|d| d.refuse)), 1);
+}
+
+#[test]
+fn a_refused_grpc_call_ends_as_deadline_exceeded() {
+    let late = HopBudget { useful_min_ms: 100, ..hop("cart", 200) };
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([late]));
+    let refused = sidecar.call("cart", 50).grpc("shop.Cart/Add").body(b"\0\0\0\0\0").send();
+    assert!(!refused.forwarded());
+    assert_eq!(refused.finish().grpc_status(), Some(4));
+}
+
+#[test]
+fn observing_touches_nothing_and_dry_run_counts_what_it_would_have_done() {
+    let module = module_or_return!();
+    for (journey, hop_mode, acts, counts) in [
+        (Mode::Observe, Mode::Enforce, false, false),
+        (Mode::Enforce, Mode::Observe, false, false),
+        (Mode::DryRun, Mode::Enforce, false, true),
+        (Mode::Enforce, Mode::DryRun, false, true),
+        (Mode::Enforce, Mode::Enforce, true, true),
+    ] {
+        let mut budgets =
+            with_hops([HopBudget { mode: hop_mode.into(), useful_min_ms: 100, ..hop("cart", 200) }]);
+        budgets.journeys[0].mode = journey.into();
+        let sidecar = Sidecar::holding(module.clone(), &budgets);
+        let mut call = sidecar.call("cart", 500).send();
+        assert_eq!(call.timeout_ms(), acts.then_some(200), "{journey:?}/{hop_mode:?}");
+        call.respond(200, &[], b"");
+        call.finish();
+        let late = sidecar.call("cart", 50).send();
+        assert_eq!(late.forwarded(), !acts, "{journey:?}/{hop_mode:?}");
+        assert_eq!(sidecar.sum(decisions(|d| d.call)), u64::from(counts), "{journey:?}/{hop_mode:?}");
+    }
+}
+
+#[test]
+fn a_hop_without_a_budget_passes() {
+    let sidecar = Sidecar::holding(module_or_return!(), &budgets());
+    let mut call = sidecar.call("elsewhere", 500).send();
+    assert!(call.forwarded());
+    assert_eq!(call.timeout_ms(), None);
+    call.respond(200, &[], b"");
+    call.finish();
+    assert_eq!(sidecar.sum(decisions(|d| d.pass)), 1);
+}
+
+#[test]
+fn an_operation_with_its_own_budget_goes_before_its_destinations() {
+    let operation = HopBudget { operation: "GET /price/{id}".to_string(), ..hop("pricing", 80) };
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("pricing", 300), operation]));
+    assert_eq!(sidecar.call("pricing", 900).path("/stock/7?x=1").send().timeout_ms(), Some(300));
+    assert_eq!(sidecar.call("pricing", 900).path("/price/7?x=1").send().timeout_ms(), Some(80));
+}
+
+#[test]
+fn retries_stop_when_their_budget_is_spent() {
+    let hop = HopBudget { retry: Some(scarce_retries()), ..hop("cart", 200) };
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop]));
+    let retries = |attempts: u64| {
+        let mut call = sidecar.call("cart", 900).send();
+        let allowed = call.request_header("x-envoy-max-retries");
+        call.attempts(attempts);
+        call.respond(200, &[], b"");
+        call.finish();
+        allowed
+    };
+    assert_eq!(retries(3).as_deref(), Some("2"), "the bucket starts with its burst");
+    assert_eq!(retries(1).as_deref(), Some("0"), "two retries emptied it");
+    for _ in 0..20 {
+        retries(1);
+    }
+    assert_eq!(retries(1).as_deref(), Some("2"), "a tenth of a token a request fills it again");
+    assert!(sidecar.sum(decisions(|d| d.retry_denied)) >= 1);
+    assert_eq!(sidecar.sum(|report| report.hops.iter().map(|hop| hop.retries).sum()), 2);
+}
