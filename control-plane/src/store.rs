@@ -46,8 +46,10 @@ pub struct Stored {
 pub struct Changes {
     /// New or moved marks.
     pub marks: BTreeMap<Life, Mark>,
-    /// Marks to remove; the new floor comes with them.
+    /// Marks to remove for age; the new floor comes with them.
     pub forgotten: Vec<Life>,
+    /// Marks to remove because their transaction was reported as failed, and may have been stored all the same.
+    pub withdrawn: Vec<Life>,
     /// Unknown epochs up to here are refused.
     pub floor: u64,
     /// New totals.
@@ -100,18 +102,23 @@ pub enum OpenError {
 /// Why a transaction did not happen; nothing of it is stored.
 #[derive(Debug, thiserror::Error)]
 #[error("evidence could not be stored: {0}")]
-pub struct CommitError(#[from] redb::Error);
+pub struct CommitError(#[source] redb::Error);
 
 /// The disk, or none.
-#[derive(Debug)]
 pub struct Store {
+    disk: Option<Disk>,
+}
+
+/// A database library gives up on a file after the first error, so each failure is followed by opening the file anew.
+struct Disk {
+    reopen: Box<dyn Fn() -> Result<Database, DatabaseError> + Send>,
     database: Option<Database>,
 }
 
 impl Store {
     /// Forgets everything when the process ends.
     pub fn in_memory() -> Self {
-        Self { database: None }
+        Self { disk: None }
     }
 
     /// Opens or creates the store of a state directory and reads all of it.
@@ -130,17 +137,22 @@ impl Store {
     /// Stores all changes, or none. Returns when they are on the disk.
     ///
     /// # Errors
-    /// [`CommitError`] when the disk fails; reports in it must not be acknowledged.
-    pub fn commit(&self, changes: &Changes) -> Result<(), CommitError> {
-        match &self.database {
-            None => Ok(()),
-            Some(database) => tables::write(database, changes).map_err(CommitError),
-        }
+    /// [`CommitError`] when the disk fails: reports in it must not be acknowledged. They may be on the disk all the same (a flush can
+    /// fail after the write); the next transaction has to set right whatever these changes touched.
+    pub fn commit(&mut self, changes: &Changes) -> Result<(), CommitError> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let database = match disk.database.take() {
+            Some(database) => database,
+            None => (disk.reopen)().map_err(|error| CommitError(error.into()))?,
+        };
+        tables::write(&database, changes).map_err(CommitError)?;
+        disk.database = Some(database);
+        Ok(())
     }
 
     /// Whether anything survives a restart.
     pub fn is_durable(&self) -> bool {
-        self.database.is_some()
+        self.disk.is_some()
     }
 }
 
@@ -149,7 +161,9 @@ fn open(path: &Path) -> Result<(Store, Stored), OpenError> {
     let transaction = database.begin_read().map_err(|error| corrupted(path, error))?;
     let stored = tables::read(&transaction, path)?;
     drop(transaction);
-    Ok((Store { database: Some(database) }, stored))
+    let path = path.to_path_buf();
+    let reopen = Box::new(move || Database::open(&path));
+    Ok((Store { disk: Some(Disk { reopen, database: Some(database) }) }, stored))
 }
 
 fn corrupted(path: &Path, problem: impl ToString) -> OpenError {
@@ -171,5 +185,7 @@ fn open_error(path: &Path, error: DatabaseError) -> OpenError {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod flaky;
 #[cfg(test)]
 mod tests;

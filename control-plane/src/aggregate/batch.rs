@@ -31,9 +31,29 @@ impl Batch {
         Self { changes, counted: Vec::new() }
     }
 
+    /// Sets right what a failed transaction may have left on the disk: memory is the truth, so every row it touched is written as it
+    /// stands here, and marks that are not here are withdrawn.
+    pub fn set_right(&mut self, aggregate: &Aggregate, failed: &Changes) {
+        for life in failed.marks.keys().chain(&failed.withdrawn) {
+            match aggregate.marks.get(life) {
+                Some(mark) => drop(self.changes.marks.insert(life.clone(), mark)),
+                None => self.changes.withdrawn.push(life.clone()),
+            }
+        }
+        let journey = |name| aggregate.journeys.get(name).map(|it| it.totals.clone()).unwrap_or_default();
+        let hop = |key| aggregate.hops.get(key).map(|it| it.totals.clone()).unwrap_or_default();
+        self.changes.journeys.extend(failed.journeys.keys().map(|name| (name.clone(), journey(name))));
+        self.changes.hops.extend(failed.hops.keys().map(|key| (key.clone(), hop(key))));
+    }
+
     /// What the store is to write.
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// The same, when the store could not.
+    pub fn into_changes(self) -> Changes {
+        self.changes
     }
 
     /// Reports that count.

@@ -19,7 +19,7 @@ use tracing::{error, warn};
 use super::{NodeReport, Stats, Verdict};
 use crate::aggregate::{Aggregate, Batch};
 use crate::clock::Clock;
-use crate::store::Store;
+use crate::store::{Changes, Store};
 
 /// Most reports in a transaction: bounds its memory and the wait of the first.
 const BATCH_MAX: usize = 512;
@@ -97,6 +97,8 @@ pub struct Committer {
     /// The last generation issued, to be stored along.
     generation: Box<dyn Fn() -> Generation + Send>,
     delay: Duration,
+    /// What failed transactions may have left on the disk.
+    in_doubt: Option<Changes>,
 }
 
 impl Committer {
@@ -115,13 +117,14 @@ impl Committer {
         let (sender, receiver) = sync_channel(settings.queue.max(1));
         let queue = Queue { sender, stats: Arc::clone(&stats) };
         let generation = Box::new(generation);
-        let committer = Self { store, aggregate, stats, clock, generation, delay: settings.delay };
+        let (delay, in_doubt) = (settings.delay, None);
+        let mut committer = Self { store, aggregate, stats, clock, generation, delay, in_doubt };
         let thread =
             std::thread::Builder::new().name("committer".into()).spawn(move || committer.run(&receiver))?;
         Ok((queue, thread))
     }
 
-    fn run(&self, receiver: &Receiver<Waiting>) {
+    fn run(&mut self, receiver: &Receiver<Waiting>) {
         while let Ok(first) = receiver.recv() {
             let batch = gather(first, receiver, self.delay);
             Stats::take(&self.stats.queued, batch.len() as u64);
@@ -132,7 +135,7 @@ impl Committer {
         self.store_batch(last);
     }
 
-    fn commit(&self, waiting: Vec<Waiting>) {
+    fn commit(&mut self, waiting: Vec<Waiting>) {
         let mut batch = self.empty_batch();
         let judged: Vec<_> = {
             let aggregate = self.aggregate.read().unwrap_or_else(PoisonError::into_inner);
@@ -153,11 +156,15 @@ impl Committer {
 
     fn empty_batch(&self) -> Batch {
         let aggregate = self.aggregate.read().unwrap_or_else(PoisonError::into_inner);
-        Batch::new(&aggregate, self.clock.now(), self.clock.unix_ms(), (self.generation)())
+        let mut batch = Batch::new(&aggregate, self.clock.now(), self.clock.unix_ms(), (self.generation)());
+        if let Some(failed) = &self.in_doubt {
+            batch.set_right(&aggregate, failed);
+        }
+        batch
     }
 
     /// Store first, memory second: what can be seen is durable.
-    fn store_batch(&self, batch: Batch) -> bool {
+    fn store_batch(&mut self, batch: Batch) -> bool {
         let begun = self.clock.now();
         let result = self.store.commit(batch.changes());
         let now = self.clock.now();
@@ -165,12 +172,14 @@ impl Committer {
         self.stats.last_commit_failed.store(result.is_err(), Relaxed);
         match result {
             Ok(()) => {
+                self.in_doubt = None;
                 self.aggregate.write().unwrap_or_else(PoisonError::into_inner).apply(now, batch);
                 true
             }
             Err(problem) => {
                 Stats::add(&self.stats.commit_failures, 1);
                 error!(%problem, reports = batch.counted(), "evidence is not acknowledged");
+                self.in_doubt = Some(batch.into_changes());
                 false
             }
         }
@@ -214,3 +223,6 @@ fn gather(first: Waiting, receiver: &Receiver<Waiting>, delay: Duration) -> Vec<
     }
     batch
 }
+
+#[cfg(test)]
+mod tests;

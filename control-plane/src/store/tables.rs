@@ -42,11 +42,11 @@ fn write_numbers(transaction: &WriteTransaction, changes: &Changes) -> Result<()
 
 fn write_marks(transaction: &WriteTransaction, changes: &Changes) -> Result<(), redb::Error> {
     let mut marks = transaction.open_table(MARKS)?;
+    for (node, epoch) in changes.forgotten.iter().chain(&changes.withdrawn) {
+        marks.remove((node.as_str(), *epoch))?;
+    }
     for ((node, epoch), mark) in &changes.marks {
         marks.insert((node.as_str(), *epoch), (mark.sequence, mark.seen.0))?;
-    }
-    for (node, epoch) in &changes.forgotten {
-        marks.remove((node.as_str(), *epoch))?;
     }
     Ok(())
 }

@@ -32,11 +32,11 @@ fn changes() -> Changes {
 #[test]
 fn what_was_committed_is_there_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, stored) = Store::open(&folder.path().join("a/b")).unwrap();
+    let (mut store, stored) = Store::open(&folder.path().join("a/b")).unwrap();
     assert_eq!(stored, Stored::default());
     store.commit(&changes()).unwrap();
     drop(store);
-    let (store, stored) = Store::open(&folder.path().join("a/b")).unwrap();
+    let (mut store, stored) = Store::open(&folder.path().join("a/b")).unwrap();
     let Changes { marks, floor, journeys, hops, generation, served, .. } = changes();
     assert_eq!(stored, Stored { marks, floor, journeys, hops, generation, served });
     store.commit(&Changes { forgotten: vec![("node".into(), 9)], floor: 9, ..Changes::default() }).unwrap();
@@ -69,7 +69,7 @@ fn another_schema_is_refused() {
 #[test]
 fn a_damaged_file_is_named_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(folder.path()).unwrap();
+    let (mut store, _) = Store::open(folder.path()).unwrap();
     store.commit(&changes()).unwrap();
     drop(store);
     let path = folder.path().join(FILE);
