@@ -29,6 +29,7 @@ mod evaluate;
 mod facts;
 mod independent;
 mod interval;
+pub mod latency;
 mod operator;
 mod shared_fate;
 
@@ -43,4 +44,4 @@ pub use operator::with_fallback;
 pub use shared_fate::shared_fate;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,5 @@
 mod golden;
-mod random;
+pub(crate) mod random;
 mod soundness;
 mod twin;
 

@@ -1,0 +1,321 @@
+//! The walk that all dependence assumptions share.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::any_dependence::AnyDependence;
+use super::{Band, LatencyGrid};
+use crate::bound::{Facts, Interval, Unbound, View};
+use crate::journey::{Alternative, Choice, ComponentName, Expr, Join, Journey};
+use crate::probability;
+use crate::units::{Micros, Millis};
+
+/// Band of every component, all on one grid.
+#[derive(Clone, Debug)]
+pub struct LatencyFacts {
+    /// The grid of all bands.
+    pub grid: LatencyGrid,
+    /// By name; one for each leaf.
+    pub components: BTreeMap<ComponentName, Band>,
+}
+
+/// How bands combine under one assumption. Pointwise operators take the ends of all operands at one point.
+pub(super) trait Dependence {
+    /// One after the other.
+    fn series(&self, grid: &LatencyGrid, a: &Band, b: &Band) -> Band;
+    /// All answered.
+    fn all(&self, lowers: &[f64], uppers: &[f64]) -> (f64, f64);
+    /// Some answered.
+    fn any(&self, lowers: &[f64], uppers: &[f64]) -> (f64, f64);
+    /// At least `k` answered, `1 <= k <= lowers.len()`.
+    fn at_least(&self, k: usize, lowers: &[f64], uppers: &[f64]) -> (f64, f64);
+    /// Whether operands that share a component need no care.
+    fn shares(&self) -> bool {
+        true
+    }
+}
+
+/// Band whatever the dependence.
+///
+/// # Errors
+/// [`Unbound`] for the first leaf without a band.
+pub fn any_dependence(journey: &Journey, facts: &LatencyFacts, view: View) -> Result<Band, Unbound> {
+    Walk::new(journey, facts, &AnyDependence, view).band(journey.root())
+}
+
+/// Band when calls are independent. Where operands of one node share a component, that node is taken under any dependence.
+///
+/// # Errors
+/// [`Unbound`] for the first leaf without a band.
+pub fn independent(journey: &Journey, facts: &LatencyFacts, view: View) -> Result<Band, Unbound> {
+    let walk = Walk::new(journey, facts, &super::independent::Independent, view);
+    let band = walk.band(journey.root())?;
+    // Two roundings of one truth: any dependence holds here too.
+    Ok(band.and(&any_dependence(journey, facts, view)?))
+}
+
+/// Band when all calls are slow together, branches drawn for themselves.
+///
+/// # Errors
+/// [`Unbound`] for the first leaf without a band.
+pub fn comonotone(journey: &Journey, facts: &LatencyFacts, view: View) -> Result<Band, Unbound> {
+    let band = Walk::new(journey, facts, &super::comonotone::Comonotone, view).band(journey.root())?;
+    Ok(band.and(&any_dependence(journey, facts, view)?))
+}
+
+/// Tells availability which share of the good answers of each timeout's body come in time, from the bands (any dependence inside the
+/// body).
+///
+/// # Errors
+/// [`Unbound`] for the first leaf without a band.
+pub fn set_within(journey: &Journey, latency: &LatencyFacts, facts: &mut Facts) -> Result<(), Unbound> {
+    let walk = Walk::new(journey, latency, &AnyDependence, View::Immediate);
+    let mut open = alloc::vec![journey.root()];
+    while let Some(expr) = open.pop() {
+        if let Expr::Timeout { after, body } = expr {
+            let band = walk.band(body)?;
+            let (timely, ever) = (band.at(&latency.grid, after.to_micros()), band.availability());
+            let share = |part: f64, whole: f64| if whole > 0.0 { (part / whole).min(1.0) } else { 1.0 };
+            let lo = if ever.hi() > 0.0 { timely.lo() / ever.hi() } else { 0.0 };
+            facts.set_within(body, *after, Interval::of(lo, share(timely.hi(), ever.lo())));
+        }
+        open.extend(expr.children());
+    }
+    Ok(())
+}
+
+struct Walk<'a, D> {
+    facts: &'a LatencyFacts,
+    dependence: &'a D,
+    view: View,
+    repeated: BTreeSet<&'a ComponentName>,
+}
+
+impl<'a, D: Dependence> Walk<'a, D> {
+    fn new(journey: &'a Journey, facts: &'a LatencyFacts, dependence: &'a D, view: View) -> Self {
+        let mut seen = BTreeSet::new();
+        let repeated = journey.leaves().into_iter().filter(|name| !seen.insert(*name)).collect();
+        Self { facts, dependence, view, repeated }
+    }
+
+    const fn grid(&self) -> &'a LatencyGrid {
+        &self.facts.grid
+    }
+
+    /// Recursive: a checked expression is at most [`Expr::DEPTH_MAX`] deep. O(size · points²).
+    fn band(&self, expr: &Expr) -> Result<Band, Unbound> {
+        if !self.dependence.shares() && self.operands_share(expr) {
+            return self.combine(expr, &AnyDependence);
+        }
+        self.combine(expr, self.dependence)
+    }
+
+    fn combine(&self, expr: &Expr, rules: &impl Dependence) -> Result<Band, Unbound> {
+        Ok(match expr {
+            Expr::Leaf(name) => self.leaf(name)?,
+            Expr::Series(steps) => self.series(rules, self.bands(steps)?),
+            Expr::Parallel { join: Join::All, branches } => {
+                pointwise(&self.bands(branches)?, |l, u| rules.all(l, u))
+            }
+            Expr::Parallel { join: Join::AtLeast(k), branches } => {
+                pointwise(&self.bands(branches)?, |l, u| rules.at_least(*k as usize, l, u))
+            }
+            Expr::Race { delay, branches } => self.race(rules, *delay, branches)?,
+            Expr::Fallback { primary, alternates } => self.fallback(rules, primary, alternates)?,
+            Expr::Branch(choices) => self.branch(choices)?,
+            Expr::Retry { attempts, per_try_timeout, body } => {
+                self.retry(rules, *attempts as usize, *per_try_timeout, body)?
+            }
+            Expr::Timeout { after, body } => self.band(body)?.cut(self.grid(), after.to_micros()),
+            Expr::Repeat { count, body } => self.repeat(rules, *count, &self.band(body)?),
+            Expr::Async(body) => match self.view {
+                View::Immediate => self.band(body).map(|_| Band::at_once(self.grid(), 1.0))?,
+                View::Eventual => self.band(body)?,
+            },
+        })
+    }
+
+    fn leaf(&self, name: &ComponentName) -> Result<Band, Unbound> {
+        self.facts.components.get(name).cloned().ok_or_else(|| Unbound(name.clone()))
+    }
+
+    fn bands(&self, exprs: &[Expr]) -> Result<Vec<Band>, Unbound> {
+        exprs.iter().map(|expr| self.band(expr)).collect()
+    }
+
+    /// As a balanced tree: each part is rounded log n times.
+    fn series(&self, rules: &impl Dependence, mut bands: Vec<Band>) -> Band {
+        while bands.len() > 1 {
+            let mut pairs = bands.chunks(2);
+            let join = |pair: &[Band]| match pair {
+                [a, b] => rules.series(self.grid(), a, b),
+                [one, ..] => one.clone(),
+                [] => Band::at_once(self.grid(), 1.0),
+            };
+            bands = pairs.by_ref().map(join).collect();
+        }
+        bands.pop().unwrap_or_else(|| Band::at_once(self.grid(), 1.0))
+    }
+
+    /// By squaring: O(log count) convolutions.
+    fn repeat(&self, rules: &impl Dependence, count: u32, one: &Band) -> Band {
+        if count <= 1 {
+            return one.clone();
+        }
+        let half = self.repeat(rules, count / 2, one);
+        let even = rules.series(self.grid(), &half, &half);
+        if count.is_multiple_of(2) { even } else { rules.series(self.grid(), &even, one) }
+    }
+
+    fn race(&self, rules: &impl Dependence, delay: Millis, branches: &[Expr]) -> Result<Band, Unbound> {
+        let late = |(i, band): (usize, Band)| {
+            band.later(self.grid(), Micros(delay.to_micros().0.saturating_mul(i as u64)))
+        };
+        let bands: Vec<Band> = self.bands(branches)?.into_iter().enumerate().map(late).collect();
+        Ok(pointwise(&bands, |l, u| rules.any(l, u)))
+    }
+
+    fn branch(&self, choices: &[Choice]) -> Result<Band, Unbound> {
+        let bands = choices.iter().map(|c| self.band(&c.expr)).collect::<Result<Vec<_>, _>>()?;
+        let weighted = |values: &[f64]| {
+            let pairs = choices.iter().zip(values);
+            pairs.map(|(c, &p)| (c.probability.lo(), c.probability.hi(), p)).collect()
+        };
+        Ok(pointwise(&bands, |l, u| {
+            (probability::least_mixture(weighted(l)), probability::most_mixture(weighted(u)))
+        }))
+    }
+
+    /// From below try `k` starts `k` patiences late, from above at once.
+    fn retry(
+        &self,
+        rules: &impl Dependence,
+        n: usize,
+        per_try: Option<Millis>,
+        body: &Expr,
+    ) -> Result<Band, Unbound> {
+        let one = self.band(body)?;
+        let one = per_try.map_or(one.clone(), |timeout| one.cut(self.grid(), timeout.to_micros()));
+        let patience = least(per_try.map(Millis::to_micros), self.patience(body));
+        let late: Vec<Band> = match patience {
+            Some(patience) => {
+                (0..n).map(|k| one.later(self.grid(), Micros(patience.0.saturating_mul(k as u64)))).collect()
+            }
+            None => alloc::vec![one.clone()],
+        };
+        let lower = pointwise(&late, |l, u| rules.any(l, u));
+        let upper = pointwise(&alloc::vec![one; n], |l, u| rules.any(l, u));
+        Ok(lower.below(&upper))
+    }
+
+    /// From below each is asked when those before have run out of patience, from above at once. Weights as in availability: `sum (w_i -
+    /// w_{i+1}) P(one of the first i answered)`, rising ones replaced by the nearest that do not rise.
+    fn fallback(
+        &self,
+        rules: &impl Dependence,
+        primary: &Expr,
+        alternates: &[Alternative],
+    ) -> Result<Band, Unbound> {
+        let rungs: Vec<&Expr> = core::iter::once(primary).chain(alternates.iter().map(|a| &a.expr)).collect();
+        let mut start = Some(Micros(0));
+        let (mut late, mut early) = (Vec::new(), Vec::new());
+        for rung in rungs {
+            let band = self.band(rung)?;
+            late.push(match start {
+                Some(start) => band.later(self.grid(), start),
+                None => Band::at_once(self.grid(), 0.0),
+            });
+            early.push(band);
+            start = start.zip(self.patience(rung)).map(|(start, more)| start.after(more));
+        }
+        let weights: Vec<f64> =
+            core::iter::once(1.0).chain(alternates.iter().map(|a| a.weight.get())).collect();
+        let below = running(weights.iter().copied(), f64::min);
+        let mut above = running(weights.iter().rev().copied(), f64::max);
+        above.reverse();
+        let lower = pointwise(&late, |l, u| (worth(&below, l, |l| rules.any(l, u).0), 1.0));
+        let upper = pointwise(&early, |l, u| (0.0, worth(&above, u, |u| rules.any(l, u).1)));
+        Ok(lower.below(&upper))
+    }
+
+    /// Longest until it has surely ended, well or not; `None`: perhaps never.
+    fn patience(&self, expr: &Expr) -> Option<Micros> {
+        let sum = |exprs: &[Expr]| {
+            exprs.iter().try_fold(Micros(0), |sum, expr| self.patience(expr).map(|more| sum.after(more)))
+        };
+        let most = |exprs: &[Expr]| {
+            exprs.iter().try_fold(Micros(0), |most, expr| self.patience(expr).map(|more| most.max(more)))
+        };
+        let times = |n: u32, one: Option<Micros>| one.map(|one| Micros(one.0.saturating_mul(u64::from(n))));
+        match expr {
+            Expr::Leaf(_) => None,
+            Expr::Series(steps) => sum(steps),
+            Expr::Parallel { branches, .. } => most(branches),
+            Expr::Race { delay, branches } => {
+                let last = times(branches.len() as u32, Some(delay.to_micros()))?;
+                most(branches).map(|most| most.after(last))
+            }
+            Expr::Fallback { primary, alternates } => {
+                let all: Option<Micros> = alternates
+                    .iter()
+                    .try_fold(Micros(0), |sum, a| self.patience(&a.expr).map(|more| sum.after(more)));
+                self.patience(primary).zip(all).map(|(first, rest)| first.after(rest))
+            }
+            Expr::Branch(choices) => {
+                choices.iter().try_fold(Micros(0), |most, c| self.patience(&c.expr).map(|m| most.max(m)))
+            }
+            Expr::Retry { attempts, per_try_timeout, body } => {
+                times(*attempts, least(per_try_timeout.map(Millis::to_micros), self.patience(body)))
+            }
+            Expr::Timeout { after, body } => least(Some(after.to_micros()), self.patience(body)),
+            Expr::Repeat { count, body } => times(*count, self.patience(body)),
+            Expr::Async(body) => match self.view {
+                View::Immediate => Some(Micros(0)),
+                View::Eventual => self.patience(body),
+            },
+        }
+    }
+
+    fn operands_share(&self, expr: &Expr) -> bool {
+        if self.repeated.is_empty() || matches!(expr, Expr::Branch(_)) {
+            return false;
+        }
+        let mut seen: BTreeSet<&ComponentName> = BTreeSet::new();
+        expr.children().into_iter().any(|child| {
+            let inside: BTreeSet<&ComponentName> = child.leaves().into_iter().collect();
+            inside.into_iter().filter(|name| self.repeated.contains(name)).any(|name| !seen.insert(name))
+        })
+    }
+}
+
+fn least(a: Option<Micros>, b: Option<Micros>) -> Option<Micros> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// A band from the ends of all bands at each point.
+fn pointwise(bands: &[Band], ends: impl Fn(&[f64], &[f64]) -> (f64, f64)) -> Band {
+    let points = bands.first().map_or(0, |band| band.lower().len());
+    let at = |point: usize| {
+        let lowers: Vec<f64> = bands.iter().map(|band| band.lower_at(point)).collect();
+        let uppers: Vec<f64> = bands.iter().map(|band| band.upper_at(point)).collect();
+        ends(&lowers, &uppers)
+    };
+    let (lower, upper): (Vec<f64>, Vec<f64>) = (0..points).map(at).unzip();
+    Band::new(lower, upper)
+}
+
+/// `sum (w_i - w_{i+1}) union(first i)` with weights that do not rise.
+fn worth(weights: &[f64], ends: &[f64], union: impl Fn(&[f64]) -> f64) -> f64 {
+    let next = weights.iter().skip(1).chain(&[0.0]);
+    let drops = weights.iter().zip(next).map(|(weight, next)| weight - next);
+    drops.enumerate().map(|(i, drop)| drop * union(ends.get(..=i).unwrap_or(ends)).min(1.0)).sum()
+}
+
+fn running(values: impl Iterator<Item = f64>, fold: fn(f64, f64) -> f64) -> Vec<f64> {
+    let mut held = None;
+    let step = |value| *held.insert(held.map_or(value, |held| fold(held, value)));
+    values.map(step).collect()
+}

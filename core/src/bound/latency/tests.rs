@@ -1,0 +1,213 @@
+mod call;
+mod soundness;
+
+use std::collections::BTreeMap;
+use std::prelude::v1::*;
+use std::vec;
+
+use super::beta::incomplete_beta;
+use super::*;
+use crate::bound::{Component, Domains, Facts, Interval, Unbound, View};
+use crate::journey::{ComponentName, Journey, parse};
+use crate::sketch::Sketch;
+use crate::units::{Micros, Millis};
+
+fn name(text: &str) -> ComponentName {
+    ComponentName::new(text).unwrap()
+}
+
+fn journey(text: &str) -> Journey {
+    Journey::new(parse(text).unwrap()).unwrap()
+}
+
+fn ms(ms: u64) -> Micros {
+    Millis(ms).to_micros()
+}
+
+/// (latency in ms, how many), and requests in all.
+fn seen(grid: &LatencyGrid, answers: &[(u64, u32)], requests: u64, method: Confidence) -> Band {
+    let mut latency = Sketch::new();
+    answers.iter().for_each(|&(at, n)| latency.record_n(ms(at), n));
+    observed(grid, Observed { latency: &latency, requests }, 0.05, method)
+}
+
+fn facts(grid: LatencyGrid, bands: &[(&str, Band)]) -> LatencyFacts {
+    LatencyFacts { grid, components: bands.iter().map(|(n, b)| (name(n), b.clone())).collect() }
+}
+
+/// A band without width: these values at the grid's points, the last one for ever.
+fn exactly(grid: &LatencyGrid, cdf: impl Fn(Micros) -> f64, ever: f64) -> Band {
+    let values: Vec<f64> = grid.edges().iter().map(|edge| cdf(*edge)).chain([ever]).collect();
+    Band::new(values.clone(), values)
+}
+
+#[test]
+fn the_incomplete_beta_function_is_a_binomial_tail() {
+    let choose = |n: u32, k: u32| -> f64 { (0..k).map(|i| f64::from(n - i) / f64::from(i + 1)).product() };
+    for n in [1_u32, 5, 17, 40] {
+        for k in 1..=n {
+            for p in [0.001, 0.2, 0.5, 0.77, 0.999] {
+                let p: f64 = p;
+                let tail: f64 =
+                    (k..=n).map(|j| choose(n, j) * p.powi(j as i32) * (1.0 - p).powi((n - j) as i32)).sum();
+                let beta = incomplete_beta(p, f64::from(k), f64::from(n - k + 1));
+                assert!((beta - tail).abs() < 1e-12 * tail.max(1e-3), "{n} {k} {p}: {beta} {tail}");
+            }
+        }
+    }
+    assert_eq!(incomplete_beta(0.0, 2.0, 3.0), 0.0);
+    assert_eq!(incomplete_beta(1.0, 2.0, 3.0), 1.0);
+}
+
+#[test]
+fn exact_limits_are_those_of_the_tables() {
+    // 8 of 10 at 95 %: 0.4439 to 0.9748; none of 10: 0 to 0.3085.
+    let of = |good, all| clopper_pearson(good, all, 0.05);
+    assert!(
+        (of(8, 10).lo() - 0.443_904_5).abs() < 1e-6 && (of(8, 10).hi() - 0.974_789_3).abs() < 1e-6,
+        "{}",
+        of(8, 10)
+    );
+    assert!(of(0, 10).lo() == 0.0 && (of(0, 10).hi() - 0.308_497_1).abs() < 1e-6);
+    assert!((of(10, 10).lo() - 0.691_502_9).abs() < 1e-6 && of(10, 10).hi() == 1.0);
+    assert_eq!(of(0, 0), Interval::UNKNOWN);
+    // The limit is one: at it, the tail has the stated probability, and not more.
+    for (good, all) in [(1_u64, 3_u64), (19_990, 20_000), (5, 20_000), (999_999, 1_000_000)] {
+        let (k, n) = (good as f64, all as f64);
+        let tail = incomplete_beta(of(good, all).lo(), k, n - k + 1.0);
+        assert!((0.025 - 1e-6..=0.025).contains(&tail), "{good} of {all}: {tail}");
+    }
+    // Beyond a million the Chernoff limit: a little lower, never higher.
+    let (large, exact) = (of(1_999_000, 2_000_000), of(999_500, 1_000_000));
+    assert!(large.lo() < 0.9995 && large.lo() > exact.lo() - 1e-4);
+}
+
+#[test]
+fn a_good_tail_is_seen_by_exact_limits_and_not_by_dkw() {
+    let journey = journey("Series(a, b, c, d, e)");
+    let grid = LatencyGrid::for_journey(&journey, ms(400));
+    let alpha = 0.05 / 200.0;
+    let mut latency = Sketch::new();
+    (0..19_990).for_each(|i| latency.record(ms(5 + i % 20)));
+    let band = |method| observed(&grid, Observed { latency: &latency, requests: 20_000 }, alpha, method);
+    let value = |method| {
+        let bands: Vec<(&str, Band)> = ["a", "b", "c", "d", "e"].map(|n| (n, band(method))).into();
+        let facts = facts(grid.clone(), &bands);
+        any_dependence(&journey, &facts, View::Immediate).unwrap().at(&grid, ms(400)).lo()
+    };
+    assert!((dkw_epsilon(20_000, alpha) - 0.014_99).abs() < 1e-5);
+    assert!(value(Confidence::Dkw) < 0.93, "{}", value(Confidence::Dkw));
+    assert!(value(Confidence::ClopperPearson) > 0.99, "{}", value(Confidence::ClopperPearson));
+}
+
+#[test]
+fn odd_evidence_gives_a_band() {
+    let journey = journey("a");
+    let grid = LatencyGrid::for_journey(&journey, ms(100));
+    for method in [Confidence::ClopperPearson, Confidence::Dkw] {
+        let empty = seen(&grid, &[], 0, method);
+        assert_eq!((empty.at(&grid, ms(100)), empty.availability()), (Interval::UNKNOWN, Interval::UNKNOWN));
+        let all_failed = seen(&grid, &[], 1_000, method);
+        assert!(all_failed.availability().lo() == 0.0 && all_failed.availability().hi() < 0.1);
+        let one_bucket = seen(&grid, &[(50, 1_000)], 1_000, method);
+        assert!(one_bucket.at(&grid, ms(40)).hi() < 0.1 && one_bucket.at(&grid, ms(60)).lo() > 0.9);
+        // Inside the bucket's width nothing is known.
+        assert!(one_bucket.at(&grid, ms(50)).lo() < 0.1 || one_bucket.at(&grid, ms(51)).lo() > 0.9);
+        // More answers than requests: the answers are the requests.
+        let more = seen(&grid, &[(1, 10)], 3, method);
+        assert!(more.availability().hi() == 1.0);
+    }
+    let odd = Band::new([f64::NAN, -0.0, f64::INFINITY, 0.1], [f64::NAN, 0.5, f64::NEG_INFINITY, 2.0]);
+    assert!(odd.lower().iter().zip(odd.upper()).all(|(l, u)| (0.0..=1.0).contains(l) && l <= u && *u <= 1.0));
+    assert!(odd.lower().windows(2).all(|w| w[0] <= w[1]));
+}
+
+#[test]
+fn an_unmeasured_leaf_still_has_its_availability() {
+    let journey = journey("Series(a, b)");
+    let grid = LatencyGrid::for_journey(&journey, ms(100));
+    let promise = promised(&grid, Interval::new(0.99, 0.995).unwrap());
+    let both = facts(grid.clone(), &[("a", promise.clone()), ("b", promise)]);
+    let band = any_dependence(&journey, &both, View::Immediate).unwrap();
+    assert!(
+        (band.availability().lo() - 0.98).abs() < 1e-12 && (band.availability().hi() - 0.995).abs() < 1e-12
+    );
+    assert_eq!(band.at(&grid, ms(100)).lo(), 0.0);
+    assert_eq!(band.quantile(&grid, 0.5), (Some(Micros(0)), None));
+    let missing = facts(grid.clone(), &[]);
+    assert_eq!(any_dependence(&journey, &missing, View::Immediate), Err(Unbound(name("a"))));
+}
+
+#[test]
+fn the_three_assumptions_read_a_sum_differently() {
+    let journey = journey("Series(a, b)");
+    let grid = LatencyGrid::through(ms(100), 32, &[]);
+    let uniform = exactly(&grid, |t| (t.0 as f64 / 50_000.0).min(1.0), 1.0);
+    let both = facts(grid.clone(), &[("a", uniform.clone()), ("b", uniform)]);
+    let at = |band: &Band, t: u64| band.at(&grid, ms(t));
+    let now = View::Immediate;
+    let any = any_dependence(&journey, &both, now).unwrap();
+    let independent = independent(&journey, &both, now).unwrap();
+    let comonotone = comonotone(&journey, &both, now).unwrap();
+    // Two uniform latencies up to 50 ms: at 75 ms 0.875 independent, 0.75 together, anything from 0.5 to 1.
+    let close = |i: Interval, lo: f64, hi: f64| (i.lo() - lo).abs() < 0.04 && (i.hi() - hi).abs() < 0.04;
+    assert!(close(at(&any, 75), 0.5, 1.0), "{}", at(&any, 75));
+    assert!(close(at(&independent, 75), 0.875, 0.875), "{}", at(&independent, 75));
+    assert!(close(at(&comonotone, 75), 0.75, 0.75), "{}", at(&comonotone, 75));
+    assert!(any.encloses(&independent, 1e-12) && any.encloses(&comonotone, 1e-12));
+    let (least, most) = independent.quantile(&grid, 0.875);
+    assert!(least.unwrap() <= ms(75) && ms(75) <= most.unwrap() && most.unwrap() < ms(80));
+}
+
+#[test]
+fn a_timeout_tells_availability_its_share() {
+    let journey = journey("Series(a, Timeout(after=50ms, b))");
+    let grid = LatencyGrid::for_journey(&journey, ms(100));
+    let half = exactly(&grid, |t| if t >= ms(50) { 0.6 } else { 0.0 }, 0.8);
+    let bands = facts(grid.clone(), &[("a", promised(&grid, Interval::of(1.0, 1.0))), ("b", half)]);
+    let one = |a| Component { availability: Interval::of(a, a), domains: Domains::Missing };
+    let mut known =
+        Facts::new([(name("a"), one(1.0)), (name("b"), one(0.8))].into_iter().collect::<BTreeMap<_, _>>());
+    set_within(&journey, &bands, &mut known).unwrap();
+    let value = crate::bound::independent(&journey, &known, View::Immediate).unwrap().interval;
+    assert!((value.lo() - 0.6).abs() < 1e-12 && (value.hi() - 0.6).abs() < 1e-12, "{value}");
+}
+
+#[test]
+fn parenthesizations_make_no_difference_but_for_rounding() {
+    // Every way to bracket five steps, against the balanced tree: none is better by more than rounding.
+    let grid = LatencyGrid::through(ms(100), 8, &[]);
+    let bands: Vec<Band> = (1..=5)
+        .map(|i| exactly(&grid, |t| 0.999 * (t.0 as f64 / (4_000.0 * f64::from(i))).min(1.0), 0.999))
+        .collect();
+    let rules = super::any_dependence::AnyDependence;
+    let all = brackets(&grid, &bands, &rules);
+    assert_eq!(all.len(), 14);
+    let names = ["a", "b", "c", "d", "e"];
+    let named: Vec<(&str, Band)> = names.into_iter().zip(bands).collect();
+    let ours =
+        any_dependence(&journey("Series(a, b, c, d, e)"), &facts(grid.clone(), &named), View::Immediate)
+            .unwrap();
+    let step = 2; // points by which three roundings may differ
+    for other in &all {
+        for point in 0..grid.len() - step {
+            assert!(other.lower_at(point) <= ours.lower_at(point + step) + 1e-12);
+            assert!(other.upper_at(point + step) >= ours.upper_at(point) - 1e-12);
+        }
+    }
+}
+
+fn brackets(grid: &LatencyGrid, bands: &[Band], rules: &impl super::evaluate::Dependence) -> Vec<Band> {
+    if let [one] = bands {
+        return vec![one.clone()];
+    }
+    let mut all = Vec::new();
+    for cut in 1..bands.len() {
+        for left in brackets(grid, &bands[..cut], rules) {
+            for right in brackets(grid, &bands[cut..], rules) {
+                all.push(rules.series(grid, &left, &right));
+            }
+        }
+    }
+    all
+}
