@@ -28,7 +28,7 @@ build: ## Build everything (debug)
 
 wasm: ## Build the filter that ships: dist/emac-filter.wasm
 	@$(CARGO) build --quiet -p emac-filter --target wasm32-wasip1 --profile filter
-	@mkdir -p dist && { cmp -s $(BUILT) $(WASM) || cp $(BUILT) $(WASM); }
+	@mkdir -p dist && cp $(BUILT) $(WASM)
 	@printf '%s %s bytes\n' $(WASM) "$$(wc -c < $(WASM))"
 
 proto: ## Generate proto/src/generated from the .proto files

@@ -29,7 +29,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use artifact::{FilterModule, NotRun};
+pub use artifact::{FilterModule, NotRun, filter_wasm};
 pub use control_plane::{Behaviour, ControlPlane, Nack};
 pub use driver::Host;
 pub use exchange::{Callout, Exchange, LocalReply, Response};

@@ -30,7 +30,7 @@ impl FilterModule {
     /// [`NotRun`] when it can be neither found nor built.
     pub fn filter() -> Result<Self, NotRun> {
         static MODULE: OnceLock<Result<FilterModule, NotRun>> = OnceLock::new();
-        MODULE.get_or_init(|| Self::load(&locate()?)).clone()
+        MODULE.get_or_init(|| Self::load(&filter_wasm()?)).clone()
     }
 
     /// Any module, for tests of the host itself; text format is accepted.
@@ -61,6 +61,15 @@ impl FilterModule {
     pub fn imports(&self) -> Vec<String> {
         self.module.imports().map(|import| format!("{}.{}", import.module(), import.name())).collect()
     }
+}
+
+/// Path of the real filter, found or built once per process: for real Envoys.
+///
+/// # Errors
+/// [`NotRun`] when it can be neither found nor built.
+pub fn filter_wasm() -> Result<PathBuf, NotRun> {
+    static PATH: OnceLock<Result<PathBuf, NotRun>> = OnceLock::new();
+    PATH.get_or_init(locate).clone()
 }
 
 fn locate() -> Result<PathBuf, NotRun> {

@@ -1,0 +1,15 @@
+//! Scenarios with real Envoys, the real filter and, where they need one, a control plane. One folder each, with a README that says what
+//! it shows. A scenario that cannot run here says "not run: why".
+
+mod common;
+
+mod budget_timeout;
+mod control_plane_absent;
+mod deadline;
+mod fallback_alternate;
+mod fallback_static;
+mod grpc;
+mod hostile_headers;
+mod lease;
+mod modes;
+mod nack;
