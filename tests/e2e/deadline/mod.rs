@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Plan, counted, counted_at_least, planned, start, tally};
 
-const DEADLINE_MS: u32 = 400;
+const DEADLINE_MS: u32 = 2_000;
 const REQUESTS: u64 = 20;
 
 async fn three_hops(test: &str, propagate: Propagate, plan: Plan) -> Option<World> {
