@@ -11,6 +11,8 @@ mod budgets;
 mod context;
 #[path = "wasm/control_loop.rs"]
 mod control_loop;
+#[path = "wasm/counters.rs"]
+mod counters;
 #[path = "wasm/edge.rs"]
 mod edge;
 #[path = "wasm/evidence.rs"]

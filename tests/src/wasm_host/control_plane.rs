@@ -115,8 +115,9 @@ impl ControlPlane {
         }
     }
 
-    pub(super) fn forget(&mut self, vm: usize) {
-        self.streams.retain(|(of, _), _| *of != vm);
+    /// The streams of a VM, or of one of its root contexts, are gone.
+    pub(super) fn forget(&mut self, vm: usize, root: Option<u32>) {
+        self.streams.retain(|(of, _), stream| *of != vm || root.is_some_and(|root| root != stream.root));
     }
 
     /// Takes what the filter sent, and publishes what is new.

@@ -65,8 +65,24 @@ impl Host {
     pub fn reload(&self, vm: usize) {
         self.world.borrow_mut().events.retain(|(of, _)| *of != vm);
         self.world.borrow_mut().http_calls.retain(|call| call.vm != vm);
-        self.control_plane.borrow_mut().forget(vm);
+        self.control_plane.borrow_mut().forget(vm, None);
         self.boot(vm);
+        self.settle();
+    }
+
+    /// A listener gets a new configuration: every VM makes a new root context, then the old one goes, and its streams with it.
+    pub fn reconfigure(&self, direction: Direction, text: &str) {
+        let threads = self.vms.borrow().len();
+        for vm in 0..threads {
+            let old = self.root_of(vm, direction);
+            let new = survive(self.vms.borrow_mut()[vm].configure(&self.setup, direction, text));
+            self.roots.borrow_mut()[vm].insert(direction, new);
+            self.call(vm, old, "proxy_on_done", &[old]);
+            self.call(vm, old, "proxy_on_delete", &[old]);
+            self.with_vm(vm, |vm| vm.forget_root(old));
+            self.world.borrow_mut().events.retain(|(of, event)| *of != vm || event.root() != old);
+            self.control_plane.borrow_mut().forget(vm, Some(old));
+        }
         self.settle();
     }
 
@@ -166,7 +182,12 @@ impl Host {
         world.events.remove(ready)
     }
 
+    /// A queue may have been registered by a root context that is gone; Envoy then tells nobody.
     fn deliver(&self, vm: usize, event: Event) {
+        let root = event.root();
+        if self.with_vm(vm, |vm| vm.with_root(root, |_| ())).is_none() {
+            return;
+        }
         match event {
             Event::QueueReady { root, queue } => self.call(vm, root, "proxy_on_queue_ready", &[root, queue]),
             Event::GrpcInitialMetadata { root, token } => {

@@ -130,6 +130,7 @@ pub(super) enum Context {
 /// A gRPC stream as the client keeps it: gone once both sides are closed.
 #[derive(Default)]
 pub(super) struct GrpcHandle {
+    pub(super) root: u32,
     pub(super) local_closed: bool,
     pub(super) remote_closed: bool,
 }

@@ -104,6 +104,12 @@ impl Vm {
         self.state().root(id).map(act)
     }
 
+    /// A root context is gone, with the gRPC streams it opened.
+    pub(super) fn forget_root(&mut self, id: u32) {
+        self.state().contexts.remove(&id);
+        self.state().grpc.retain(|_, handle| handle.root != id);
+    }
+
     /// # Panics
     /// For a stream that is gone.
     pub(super) fn stream(&mut self, id: u32) -> &mut StreamContext {

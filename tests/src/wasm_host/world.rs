@@ -62,6 +62,18 @@ pub(super) enum Event {
     GrpcClosed { root: u32, token: u32, status: u32, message: Vec<u8> },
 }
 
+impl Event {
+    /// The root context it is for.
+    pub(super) fn root(&self) -> u32 {
+        match self {
+            Self::QueueReady { root, .. }
+            | Self::GrpcInitialMetadata { root, .. }
+            | Self::GrpcMessage { root, .. }
+            | Self::GrpcClosed { root, .. } => *root,
+        }
+    }
+}
+
 /// State shared by all VMs of one Envoy.
 pub struct World {
     /// Wall clock, nanoseconds since 1970; a test may set it back.

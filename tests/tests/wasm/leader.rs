@@ -1,7 +1,7 @@
 //! One leader a sidecar: elected, replaced, and never losing or repeating what workers counted.
 
-use crate::support::{Sidecar, hop, module_or_return, total, with_hops};
-use emac_tests::wasm_host::FilterModule;
+use crate::support::{Sidecar, configuration, hop, module_or_return, total, with_hops};
+use emac_tests::wasm_host::{Direction, FilterModule};
 use serde_json::json;
 
 const WORKERS: usize = 4;
@@ -125,6 +125,30 @@ fn only_what_a_dead_vm_held_can_be_lost_and_nothing_is_counted_twice() {
         sidecar.host.run_for(20_000);
     }
     assert_eq!(total(&sidecar.outcome("cart")), sent);
+}
+
+#[test]
+fn a_new_configuration_of_either_listener_keeps_budgets_and_totals() {
+    let sidecar = sidecar(module_or_return!());
+    let mut sent = 0;
+    for round in 0..6 {
+        (0..WORKERS).for_each(|worker| call(&sidecar, worker));
+        sent += WORKERS as u64;
+        let direction = if round % 2 == 0 { Direction::Inbound } else { Direction::Outbound };
+        // A request is under way while its listener changes.
+        let mut open = sidecar.call("cart", 900).send();
+        sidecar.host.reconfigure(direction, &configuration(json!({"tick_ms": 200 + round})));
+        open.respond(200, &[], b"");
+        open.finish();
+        sent += 1;
+        sidecar.host.run_for(5_000);
+        leader(&sidecar);
+        assert_eq!(sidecar.call("cart", 900).send().timeout_ms(), Some(100), "round {round}");
+    }
+    assert_eq!(total(&sidecar.outcome("cart")), sent);
+    for vm in 0..=WORKERS {
+        assert!(sidecar.host.vm(vm).grpc_handles() <= 2);
+    }
 }
 
 #[test]

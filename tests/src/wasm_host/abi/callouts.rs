@@ -145,7 +145,7 @@ fn open(vm: &mut VmState, upstream: &[u8], path: String) -> Result<u32, Failure>
     }
     world.grpc.push_back((vm.index, root, token, GrpcOp::Open { cluster: service.cluster_name, path }));
     drop(world);
-    vm.grpc.insert(token, GrpcHandle::default());
+    vm.grpc.insert(token, GrpcHandle { root, ..GrpcHandle::default() });
     Ok(token)
 }
 
