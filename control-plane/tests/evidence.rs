@@ -214,3 +214,25 @@ async fn a_state_directory_survives_a_restart_and_memory_does_not() {
         server.shutdown().await;
     }
 }
+
+/// What a port scanner, a wrong protocol or a broken client sends.
+#[tokio::test]
+async fn garbage_on_the_wire_ends_its_connection_and_nothing_else() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = start().await;
+    let mut sidecar = Sidecar::connect(server.grpc()).await.unwrap();
+    let noise: Vec<u8> = (0..4_096_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &noise].concat();
+    for bytes in [noise.as_slice(), b"GET / HTTP/1.1\r\n\r\n", &preface, b""] {
+        for address in [server.grpc(), server.http()] {
+            let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+            // The server may close before all is written or read; that is an answer too.
+            let _ = connection.write_all(bytes).await;
+            let _ = connection.shutdown().await;
+            let _ = connection.read_to_end(&mut Vec::new()).await;
+        }
+    }
+    assert_eq!(sidecar.send(report("node", 7, 1, 1)).await.unwrap().acknowledged_sequence, 1);
+    assert_eq!(get(server.http(), "/healthz", "*/*").await.0, 200);
+    server.shutdown().await;
+}

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use emac_core::units::Generation;
 use tokio::sync::oneshot;
@@ -126,7 +126,7 @@ impl Committer {
 
     fn run(&mut self, receiver: &Receiver<Waiting>) {
         while let Ok(first) = receiver.recv() {
-            let batch = gather(first, receiver, self.delay);
+            let batch = gather(first, receiver, &self.clock, self.delay);
             Stats::take(&self.stats.queued, batch.len() as u64);
             self.commit(batch);
         }
@@ -212,11 +212,11 @@ impl Committer {
 }
 
 /// The first report and what comes within `delay` of it, at most [`BATCH_MAX`].
-fn gather(first: Waiting, receiver: &Receiver<Waiting>, delay: Duration) -> Vec<Waiting> {
-    let mut batch = vec![first];
-    let until = Instant::now() + delay;
+fn gather(first: Waiting, receiver: &Receiver<Waiting>, clock: &Clock, delay: Duration) -> Vec<Waiting> {
+    let (mut batch, begun) = (vec![first], clock.now());
     while batch.len() < BATCH_MAX {
-        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        let waited = Duration::from_micros(clock.now().since(begun).0);
+        match receiver.recv_timeout(delay.saturating_sub(waited)) {
             Ok(next) => batch.push(next),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }

@@ -5,6 +5,7 @@
 //! FAILED_PRECONDITION that the epoch is too old to be told from one already counted.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use emac_proto::v1::evidence_service_server::{EvidenceService, EvidenceServiceServer};
 use emac_proto::v1::{ReportRequest, ReportResponse};
@@ -18,6 +19,8 @@ use super::{Answer, NodeReport, Queue, Stats, SubmitError};
 
 /// Most bytes of a report: 257 hops with two full sketches each take 2.3 MB.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Most streams at once, as many as may ask for budgets.
+const STREAMS_MAX: u64 = 10_000;
 
 /// The service.
 #[derive(Debug)]
@@ -47,9 +50,12 @@ impl EvidenceService for Evidence {
         &self,
         request: Request<Streaming<ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
+        let open = Open::new(&self.stats).ok_or_else(|| {
+            Status::resource_exhausted(format!("{STREAMS_MAX} streams are open, which is the most"))
+        })?;
         let (answers, receiver) = mpsc::channel(1);
-        let stream =
-            Stream { queue: self.queue.clone(), stats: Arc::clone(&self.stats), order: Order::default() };
+        let (queue, stats) = (self.queue.clone(), Arc::clone(&self.stats));
+        let stream = Stream { queue, stats, order: Order::default(), _open: open };
         let shutdown = self.shutdown.clone();
         tokio::spawn(stream.run(request.into_inner(), answers, shutdown));
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -60,6 +66,24 @@ struct Stream {
     queue: Queue,
     stats: Arc<Stats>,
     order: Order,
+    _open: Open,
+}
+
+/// A place among the open streams, given back when dropped.
+struct Open(Arc<Stats>);
+
+impl Open {
+    fn new(stats: &Arc<Stats>) -> Option<Self> {
+        Stats::add(&stats.streams, 1);
+        let open = Self(Arc::clone(stats));
+        (stats.streams.load(Relaxed) <= STREAMS_MAX).then_some(open)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        Stats::take(&self.0.streams, 1);
+    }
 }
 
 impl Stream {
@@ -69,7 +93,6 @@ impl Stream {
         answers: mpsc::Sender<Result<ReportResponse, Status>>,
         shutdown: CancellationToken,
     ) {
-        Stats::add(&self.stats.streams, 1);
         loop {
             let next = tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -83,7 +106,6 @@ impl Stream {
                 break;
             }
         }
-        Stats::take(&self.stats.streams, 1);
     }
 
     async fn handle(&mut self, request: ReportRequest) -> Result<ReportResponse, Status> {
@@ -149,5 +171,20 @@ impl Order {
         }
         self.last = Some((report.node.clone(), report.report.epoch, report.report.sequence));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let stats = Arc::default();
+        let mut open: Vec<_> = (0..STREAMS_MAX).map(|_| Open::new(&stats).unwrap()).collect();
+        assert!(Open::new(&stats).is_none());
+        open.pop();
+        assert!(Open::new(&stats).is_some());
+        assert_eq!(stats.snapshot().streams, STREAMS_MAX - 1);
     }
 }
