@@ -31,6 +31,8 @@ pub struct Issuer {
 
 #[derive(Debug)]
 struct Lease {
+    /// Name of the resource, shared with every snapshot and stream.
+    name: Name,
     /// Newest of the plan; what the next issue carries.
     offered: WorkloadBudgets,
     /// Generation of the issued resource.
@@ -73,8 +75,8 @@ impl Issuer {
 
     /// The resources as they are. Its version is derived from theirs.
     pub fn set(&self) -> ResourceSet {
-        let entry = |(w, lease): (&WorkloadName, &Lease)| (Name::from(w.as_str()), lease.resource.clone());
-        let resources: BTreeMap<Name, Resource> = self.leases.iter().map(entry).collect();
+        let entry = |lease: &Lease| (Name::clone(&lease.name), lease.resource.clone());
+        let resources: BTreeMap<Name, Resource> = self.leases.values().map(entry).collect();
         ResourceSet { version: self.version(), resources }
     }
 
@@ -93,7 +95,7 @@ impl Issuer {
         match self.leases.get_mut(workload) {
             Some(lease) if budgets.generation < lease.generation => out.refused.push(workload.clone()),
             Some(lease) if same(&lease.offered, budgets) => {
-                lease.offered = budgets.clone();
+                lease.offered.generation = budgets.generation;
                 out.unchanged += 1;
             }
             _ => {
@@ -130,7 +132,8 @@ impl Lease {
         // begin again and a client that reconnects would be taken to hold what is current.
         let version = format!("g{}.{}.{digest}", generation.0, now.unix_ms).into();
         let renew_at = now.at.after(renewal_after(workload, &offered));
-        Self { offered, generation, resource: Resource { version, body: body.into() }, renew_at }
+        let name = workload.as_str().into();
+        Self { name, offered, generation, resource: Resource { version, body: body.into() }, renew_at }
     }
 }
 
