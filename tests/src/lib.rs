@@ -2,10 +2,11 @@
 //!
 //! The binaries `demo` and `bench` and the tests under `tests/` are built from the modules here: [`testbed`] builds a world of
 //! real Envoys around small real services; [`load`] asks questions of it and counts every answer; [`envoy`](mod@envoy) writes
-//! Envoy's configuration; [`supervise`] owns the processes; [`stats`] reads what they say of themselves. [`wasm_host`] needs no Envoy at all:
-//! it runs the filter's module under a fake clock. [`bench`] measures.
+//! Envoy's configuration; [`supervise`] owns the processes; [`stats`] reads what they say of themselves; [`demo`] is `make demo`.
+//! [`wasm_host`] needs no Envoy at all: it runs the filter's module under a fake clock. [`bench`] measures.
 
 pub mod bench;
+pub mod demo;
 pub mod envoy;
 pub mod load;
 pub mod stats;

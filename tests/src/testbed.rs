@@ -26,6 +26,7 @@ mod fault;
 pub mod grpc;
 pub mod headers;
 mod latency;
+pub mod product;
 pub mod scripted;
 mod service;
 mod sidecar;

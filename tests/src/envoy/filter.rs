@@ -6,18 +6,8 @@ use serde_json::{Value, json};
 
 /// Labels our filter's metrics carry. Envoy has no labels for wasm metrics: `name.key=.=value;.;` and a regular expression per
 /// key take their place.
-pub const LABELS: [&str; 10] = [
-    "journey",
-    "result",
-    "source",
-    "destination",
-    "operation",
-    "outcome",
-    "decision",
-    "direction",
-    "reason",
-    "kind",
-];
+pub const LABELS: [&str; 7] =
+    ["journey", "result", "source", "destination", "operation", "outcome", "decision"];
 
 /// The HTTP filter of one listener.
 #[derive(Debug, Clone, Default)]

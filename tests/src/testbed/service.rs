@@ -143,6 +143,11 @@ impl Service {
         lock(&self.inner.seen).last.iter().cloned().collect()
     }
 
+    /// Starts the sequence of service times again from `seed`.
+    pub fn reseed(&self, seed: u64) {
+        *lock(&self.inner.draws) = Draws::of(self.name(), seed);
+    }
+
     /// Forgets requests and their count.
     pub fn forget(&self) {
         *lock(&self.inner.seen) = Log::default();

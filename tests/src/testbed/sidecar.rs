@@ -38,6 +38,8 @@ pub struct Place<'a> {
     pub edge: bool,
     /// Name of the cluster that leads to the control plane.
     pub control_plane: &'a str,
+    /// Whether there is such a cluster.
+    pub has_control_plane: bool,
 }
 
 /// Our filter in every listener: the module, and its configuration by place.
@@ -116,8 +118,7 @@ impl Common {
         // The edge tries once: what it would retry is the whole journey.
         let policy = RoutePolicy { retry: None, ..RoutePolicy::default() };
         let hosts = vec![VirtualHost::any(first, policy)];
-        let mut listener = self.listener(EDGE, Direction::Outbound, port, hosts);
-        listener.edge = true;
+        let listener = self.listener(EDGE, Direction::Outbound, port, hosts);
         let clusters = vec![Cluster::new(first, inbound, Protocol::Downstream)];
         self.bootstrap(EDGE, admin, vec![listener], clusters)
     }
@@ -144,8 +145,15 @@ impl Common {
             Direction::Inbound => "inbound",
             Direction::Outbound => "outbound",
         };
-        let place = Place { namespace: NAMESPACE, workload, direction, edge, control_plane: CONTROL_PLANE };
-        Listener { name: name.to_owned(), port, direction, edge: false, hosts, filter: self.filter.at(place) }
+        let place = Place {
+            namespace: NAMESPACE,
+            workload,
+            direction,
+            edge,
+            control_plane: CONTROL_PLANE,
+            has_control_plane: self.control_plane.is_some(),
+        };
+        Listener { name: name.to_owned(), port, direction, edge, hosts, filter: self.filter.at(place) }
     }
 
     fn destination(&self, name: &str) -> VirtualHost {

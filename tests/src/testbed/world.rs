@@ -302,6 +302,11 @@ impl World {
         self.services.get(name).unwrap_or_else(|| panic!("no service {name}"))
     }
 
+    /// Starts every service's sequence of service times again, so that two runs meet the same luck.
+    pub fn reseed(&self) {
+        self.services.values().for_each(|s| s.reseed(self.seed));
+    }
+
     /// An Envoy by its service's name, or `edge`.
     ///
     /// # Panics
