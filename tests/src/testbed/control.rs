@@ -145,5 +145,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    std::fs::write(path, text)
+    // Whoever watches the file never sees half of it.
+    let aside = path.with_extension("new");
+    std::fs::write(&aside, text)?;
+    std::fs::rename(aside, path)
 }
