@@ -1,14 +1,15 @@
 //! Where a journey's unreliability comes from, and what would restore its objective.
 //!
-//! All functions work on the lower end of the domain envelope (A-), which is what is promised.
+//! All functions work on the lower end of the domain envelope (A-) of the immediate outcome, which is what is promised.
+
+mod tree;
 
 use alloc::vec::Vec;
 
 use super::common_cause::halve;
-use super::evaluate::Walk;
-use super::shared_fate::SharedFate;
-use super::{Facts, Interval, Unbound, View};
+use super::{Facts, Unbound};
 use crate::journey::{ComponentName, Expr, Journey};
+use tree::Tree;
 
 /// One component's part in the journey's unreliability.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,49 +35,33 @@ pub struct Change {
     pub to: f64,
 }
 
-fn lower(journey: &Journey, facts: &Facts) -> Result<f64, Unbound> {
-    let rules = SharedFate { facts };
-    Ok(Walk::new(journey, facts, &rules, View::Immediate).value(journey.root())?.lo())
-}
-
-fn at(journey: &Journey, facts: &Facts, name: &ComponentName, value: f64) -> Result<f64, Unbound> {
-    lower(journey, &facts.with(name, Interval::of(value, value)))
-}
-
-fn distinct(journey: &Journey) -> Vec<&ComponentName> {
-    let mut names = journey.leaves();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// Every component, largest gain first, then by name. O(components · size · depth).
-///
-/// # Errors
-/// [`Unbound`].
-pub fn attribute(journey: &Journey, facts: &Facts) -> Result<Vec<Attribution>, Unbound> {
-    let now = lower(journey, facts)?;
-    let mut found = Vec::new();
-    for name in distinct(journey) {
-        let (best, worst) = (at(journey, facts, name, 1.0)?, at(journey, facts, name, 0.0)?);
-        found.push(Attribution {
-            component: name.clone(),
-            unavailability: 1.0 - availability(facts, name)?,
-            importance: best - worst,
-            gain: best - now,
-        });
-    }
-    found.sort_by(|a, b| b.gain.total_cmp(&a.gain));
-    Ok(found)
-}
-
 fn availability(facts: &Facts, name: &ComponentName) -> Result<f64, Unbound> {
     let known = facts.components.get(name).ok_or_else(|| Unbound(name.clone()))?;
     Ok(known.availability.lo())
 }
 
+/// Every component, largest gain first, then by name. O(size · depth), and for each component the operands of the nodes above it.
+///
+/// # Errors
+/// [`Unbound`].
+pub fn attribute(journey: &Journey, facts: &Facts) -> Result<Vec<Attribution>, Unbound> {
+    let tree = Tree::new(journey, facts)?;
+    let of = |name: &ComponentName| {
+        let (best, worst) = (tree.with(name, 1.0), tree.with(name, 0.0));
+        Ok(Attribution {
+            component: name.clone(),
+            unavailability: 1.0 - availability(facts, name)?,
+            importance: best - worst,
+            gain: best - tree.value(),
+        })
+    };
+    let mut found = tree.names().map(of).collect::<Result<Vec<_>, _>>()?;
+    found.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+    Ok(found)
+}
+
 /// The least availability of one component with which A- meets the objective; its own when it does already, `None` when even 1 is not
-/// enough. O(64 · size · depth).
+/// enough.
 ///
 /// # Errors
 /// [`Unbound`].
@@ -86,8 +71,8 @@ pub fn required(
     name: &ComponentName,
     objective: f64,
 ) -> Result<Option<f64>, Unbound> {
-    let now = availability(facts, name)?;
-    least(now, |value| Ok(at(journey, facts, name, value)? >= objective))
+    let tree = Tree::new(journey, facts)?;
+    Ok(least(availability(facts, name)?, |value| tree.with(name, value) >= objective))
 }
 
 /// The least value of the node at `path` (as in [`InvalidExpr::path`](crate::journey::InvalidExpr), over the normal form) with which A-
@@ -101,26 +86,22 @@ pub fn required_at(
     path: &[usize],
     objective: f64,
 ) -> Result<Option<f64>, Unbound> {
+    let tree = Tree::new(journey, facts)?;
     let step =
         |node: Option<_>, &place: &usize| node.and_then(|node: &Expr| node.children().get(place).copied());
-    let Some(node) = path.iter().fold(Some(journey.root()), step) else { return Ok(None) };
-    let rules = SharedFate { facts };
-    least(0.0, |value| {
-        let walk = Walk::new(journey, facts, &rules, View::Immediate);
-        let value = walk.given(node, Interval::of(value, value)).value(journey.root())?;
-        Ok(value.lo() >= objective)
-    })
+    let node = path.iter().fold(Some(journey.root()), step);
+    Ok(node.and_then(|node| least(0.0, |value| tree.with_node(node, value) >= objective)))
 }
 
 /// The least value from `start` to 1 that is enough; `enough` is monotone.
-fn least(start: f64, enough: impl Fn(f64) -> Result<bool, Unbound>) -> Result<Option<f64>, Unbound> {
-    if enough(start)? {
-        return Ok(Some(start));
+fn least(start: f64, enough: impl Fn(f64) -> bool) -> Option<f64> {
+    if enough(start) {
+        Some(start)
+    } else if enough(1.0) {
+        Some(halve(start, 1.0, enough))
+    } else {
+        None
     }
-    if !enough(1.0)? {
-        return Ok(None);
-    }
-    Ok(Some(halve(start, 1.0, |value| enough(value).unwrap_or(false))))
 }
 
 /// The one-component change that restores the objective with the smallest increase of availability; `None` when none alone does, or
@@ -129,14 +110,20 @@ fn least(start: f64, enough: impl Fn(f64) -> Result<bool, Unbound>) -> Result<Op
 /// # Errors
 /// [`Unbound`].
 pub fn smallest_change(journey: &Journey, facts: &Facts, objective: f64) -> Result<Option<Change>, Unbound> {
-    if lower(journey, facts)? >= objective {
+    let tree = Tree::new(journey, facts)?;
+    if tree.value() >= objective {
         return Ok(None);
     }
     let mut best: Option<Change> = None;
-    for name in distinct(journey) {
+    for name in tree.names() {
         let from = availability(facts, name)?;
-        let Some(to) = required(journey, facts, name, objective)? else { continue };
-        if best.as_ref().is_none_or(|best| to - from < best.to - best.from) {
+        let smallest = best.as_ref().map_or(f64::INFINITY, |best| best.to - best.from);
+        // Only what is better than the best so far is worth finding exactly.
+        if tree.with(name, (from + smallest).min(1.0)) < objective {
+            continue;
+        }
+        let Some(to) = least(from, |value| tree.with(name, value) >= objective) else { continue };
+        if to - from < smallest {
             best = Some(Change { component: name.clone(), from, to });
         }
     }
@@ -147,7 +134,7 @@ pub fn smallest_change(journey: &Journey, facts: &Facts, objective: f64) -> Resu
 /// A- meets the objective, so each component's part is in proportion to its importance times its unavailability. A component that
 /// never fails gets none. `None` when even no failure at all is not enough.
 ///
-/// Returns (component, largest unavailability allowed), by name. O(64 · size · depth).
+/// Returns (component, largest unavailability allowed), by name. O(64 · size).
 ///
 /// # Errors
 /// [`Unbound`].
@@ -156,39 +143,31 @@ pub fn split_budget(
     facts: &Facts,
     objective: f64,
 ) -> Result<Option<Vec<(ComponentName, f64)>>, Unbound> {
-    let mut unavailabilities = Vec::new();
-    for name in distinct(journey) {
-        unavailabilities.push((name.clone(), 1.0 - availability(facts, name)?));
-    }
+    let tree = Tree::new(journey, facts)?;
+    let u = |name: &ComponentName| availability(facts, name).map(|a| (name.clone(), 1.0 - a));
+    let unavailabilities = tree.names().map(u).collect::<Result<Vec<_>, _>>()?;
     let meets = |factor: f64| {
-        let mut scaled = facts.clone();
-        for (name, u) in &unavailabilities {
-            scaled = scaled_to(scaled, name, 1.0 - factor * u);
-        }
-        lower(journey, &scaled).map(|value| value >= objective)
+        let scaled = |name: &ComponentName| {
+            let now = facts.components.get(name).map(|component| component.availability.lo());
+            now.map(|a| (1.0 - factor * (1.0 - a)).clamp(0.0, 1.0))
+        };
+        tree.with_all(&scaled) >= objective
     };
-    if !meets(0.0)? {
+    if !meets(0.0) {
         return Ok(None);
     }
     let worst = unavailabilities.iter().map(|(_, u)| *u).fold(0.0, f64::max);
     let most = if worst > 0.0 { 1.0 / worst } else { 1.0 };
-    let factor = if meets(most)? { most } else { most_that(most, &meets) };
+    let factor = if meets(most) { most } else { last_that(most, meets) };
     Ok(Some(unavailabilities.into_iter().map(|(name, u)| (name, factor * u)).collect()))
 }
 
 /// Halving kept on the side that holds.
-fn most_that(most: f64, meets: &impl Fn(f64) -> Result<bool, Unbound>) -> f64 {
+fn last_that(most: f64, meets: impl Fn(f64) -> bool) -> f64 {
     let (mut holds, mut fails) = (0.0, most);
     for _ in 0..64 {
         let middle = f64::midpoint(holds, fails);
-        if meets(middle).unwrap_or(false) { holds = middle } else { fails = middle }
+        if meets(middle) { holds = middle } else { fails = middle }
     }
     holds
-}
-
-fn scaled_to(mut facts: Facts, name: &ComponentName, availability: f64) -> Facts {
-    if let Some(component) = facts.components.get_mut(name) {
-        component.availability = Interval::of(availability, availability);
-    }
-    facts
 }

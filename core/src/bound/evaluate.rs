@@ -60,15 +60,13 @@ pub(super) struct Walk<'a, R> {
     repeated: BTreeSet<&'a ComponentName>,
     /// Those whose state is given.
     fixed: BTreeMap<&'a ComponentName, bool>,
-    /// A node whose value is given.
-    given: Option<(&'a Expr, Interval)>,
 }
 
 impl<'a, R: Rules> Walk<'a, R> {
     pub(super) fn new(journey: &'a Journey, facts: &'a Facts, rules: &'a R, view: View) -> Self {
         let mut seen = BTreeSet::new();
         let repeated = journey.leaves().into_iter().filter(|name| !seen.insert(*name)).collect();
-        Self { facts, rules, view, repeated, fixed: BTreeMap::new(), given: None }
+        Self { facts, rules, view, repeated, fixed: BTreeMap::new() }
     }
 
     /// Whether some component occurs more than once.
@@ -76,18 +74,9 @@ impl<'a, R: Rules> Walk<'a, R> {
         !self.repeated.is_empty()
     }
 
-    /// The same with the value of one node given.
-    pub(super) fn given(mut self, node: &'a Expr, value: Interval) -> Self {
-        self.given = Some((node, value));
-        self
-    }
-
     /// Recursive: a checked expression is at most [`Expr::DEPTH_MAX`] deep. O(size · depth), times two for each component conditioned
     /// on.
     pub(super) fn value(&mut self, expr: &'a Expr) -> Result<Interval, Unbound> {
-        if let Some((_, value)) = self.given.filter(|(node, _)| core::ptr::eq(*node, expr)) {
-            return Ok(value);
-        }
         match expr {
             Expr::Leaf(name) => self.leaf(name),
             Expr::Timeout { after, body } => {
@@ -239,7 +228,7 @@ fn worth(weights: &[f64], unions: &[Interval], lower: bool) -> f64 {
 }
 
 /// The fold so far at each place.
-fn running(values: impl Iterator<Item = f64>, fold: fn(f64, f64) -> f64) -> Vec<f64> {
+pub(super) fn running(values: impl Iterator<Item = f64>, fold: fn(f64, f64) -> f64) -> Vec<f64> {
     let mut held = None;
     let step = |value| *held.insert(held.map_or(value, |held| fold(held, value)));
     values.map(step).collect()

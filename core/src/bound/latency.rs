@@ -36,7 +36,7 @@ mod independent;
 
 pub use band::Band;
 pub use confidence::{Confidence, Observed, clopper_pearson, dkw_epsilon, observed, promised};
-pub use evaluate::{LatencyFacts, any_dependence, comonotone, independent, set_within};
+pub use evaluate::{Bands, LatencyFacts, any_dependence, bands, set_within};
 pub use grid::LatencyGrid;
 
 #[cfg(test)]

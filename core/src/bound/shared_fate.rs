@@ -43,21 +43,15 @@ impl Rules for SharedFate<'_> {
     }
 
     fn any(&self, parts: &[Part<'_>]) -> Interval {
-        let clusters = self.clusters(parts, true);
-        let lo = probability::any(per_cluster(&clusters, &lows(parts), 0.0, f64::max));
+        let lo = any_lower(&self.clusters(parts, true), &lows(parts));
         Interval::of(lo, probability::any(parts.iter().map(|part| part.value.hi())))
     }
 
     /// Exact where nothing is shared; otherwise the better of what any dependence allows and what association does: the best `k` in
     /// series, the worst `n - k + 1` not all failing.
     fn at_least(&self, k: usize, parts: &[Part<'_>]) -> Interval {
-        let (lows, highs) = (lows(parts), highs(parts));
-        let alone = |clusters: &[usize]| clusters.iter().enumerate().all(|(place, &root)| place == root);
-        let lo = if alone(&self.clusters(parts, true)) {
-            probability::at_least(k, lows.iter().copied())
-        } else {
-            best_in_series(k, &lows).max(rueger_lower(k, &lows))
-        };
+        let highs = highs(parts);
+        let lo = at_least_lower(k, &self.clusters(parts, true), &lows(parts));
         let hi = if alone(&self.clusters(parts, false)) {
             probability::at_least(k, highs.iter().copied())
         } else {
@@ -79,7 +73,7 @@ impl Rules for SharedFate<'_> {
 
 impl SharedFate<'_> {
     /// For each operand the first operand of its cluster: operands joined, directly or through others, by what they share.
-    fn clusters(&self, parts: &[Part<'_>], unknown_is_shared: bool) -> Vec<usize> {
+    pub(super) fn clusters(&self, parts: &[Part<'_>], unknown_is_shared: bool) -> Vec<usize> {
         let mut cluster: Vec<usize> = (0..parts.len()).collect();
         let mut holder: BTreeMap<Tie<'_>, usize> = BTreeMap::new();
         let mut all = false;
@@ -128,6 +122,25 @@ fn per_cluster(
         *held = fold(*held, value);
     }
     folded.into_values()
+}
+
+/// Lower end of a race.
+pub(super) fn any_lower(clusters: &[usize], lows: &[f64]) -> f64 {
+    probability::any(per_cluster(clusters, lows, 0.0, f64::max))
+}
+
+/// Lower end of "at least `k`".
+pub(super) fn at_least_lower(k: usize, clusters: &[usize], lows: &[f64]) -> f64 {
+    if alone(clusters) {
+        probability::at_least(k, lows.iter().copied())
+    } else {
+        best_in_series(k, lows).max(rueger_lower(k, lows))
+    }
+}
+
+/// Whether nobody shares anything.
+fn alone(clusters: &[usize]) -> bool {
+    clusters.iter().enumerate().all(|(place, &root)| place == root)
 }
 
 /// Product of the `k` largest.

@@ -1,26 +1,13 @@
-//! The incomplete beta function and exact binomial limits.
+//! Exact limits of a binomial share, through the incomplete beta function.
 
-/// Regularized incomplete beta function `I_x(a, b)`, `a, b > 0`, by Lentz's continued fraction (Abramowitz and Stegun 26.5.8). Relative
-/// error about 1e-12; O(sqrt(max(a, b))) steps.
-pub(super) fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
-    if x <= 0.0 {
-        0.0
-    } else if x >= 1.0 {
-        1.0
-    } else if x < (a + 1.0) / (a + b + 2.0) {
-        front(x, a, b) * fraction(x, a, b) / a
-    } else {
-        1.0 - front(x, a, b) * fraction(1.0 - x, b, a) / b
-    }
+/// `-ln B(a, b)`.
+pub(super) fn ln_inverse_beta(a: f64, b: f64) -> f64 {
+    libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b)
 }
 
-/// `x^a (1-x)^b / B(a, b)`.
-fn front(x: f64, a: f64, b: f64) -> f64 {
-    let beta = libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b);
-    libm::exp(beta + a * libm::log(x) + b * libm::log1p(-x))
-}
-
-fn fraction(x: f64, a: f64, b: f64) -> f64 {
+/// The continued fraction of the regularized incomplete beta function, `I_x(a, b) = x^a (1-x)^b / (a B(a, b)) · fraction`, for `x`
+/// below its mean, by Lentz's method (Abramowitz and Stegun 26.5.8). O(sqrt(max(a, b))) steps.
+pub(super) fn fraction(x: f64, a: f64, b: f64) -> f64 {
     let kept = |value: f64| if value.abs() < TINY { TINY } else { value };
     let mut c = 1.0;
     let mut d = 1.0 / kept(1.0 - (a + b) * x / (a + 1.0));
@@ -57,13 +44,41 @@ pub(super) fn lower_limit(k: f64, n: f64, alpha: f64) -> f64 {
     if k >= n {
         return libm::pow(alpha, 1.0 / n);
     }
-    let outer = chernoff_lower(k / n, n, alpha);
-    if n > EXACT_MAX {
-        return outer;
+    if n > EXACT_MAX { chernoff_lower(k / n, n, alpha) } else { exact_lower(k, n, alpha) }
+}
+
+/// P(at least k successes | p) = I_p(k, n - k + 1) rises in p, and its logarithm is concave: wherever Newton's method starts, its
+/// next point is not above the root, so every point but the first is a sound limit. About five steps.
+fn exact_lower(k: f64, n: f64, alpha: f64) -> f64 {
+    let (a, b) = (k, n - k + 1.0);
+    let constant = ln_inverse_beta(a, b) - libm::log(a) - libm::log(alpha);
+    let mut p = wilson_lower(k / n, n, normal_tail(alpha));
+    for _ in 0..NEWTON_MAX {
+        let fraction = fraction(p, a, b);
+        let excess = constant + a * libm::log(p) + b * libm::log1p(-p) + libm::log(fraction);
+        let step = excess * p * (1.0 - p) * fraction / a;
+        // Never true of NaN, which ends at the Chernoff limit.
+        if step.abs() <= 1e-11 * p {
+            return p * (1.0 - 2e-11);
+        }
+        p = if p > step { (p - step).min(k / n) } else { p / 16.0 };
     }
-    // P(at least k successes | p) = I_p(k, n - k + 1), rising in p.
-    let excess = |p: f64| libm::log(incomplete_beta(p, k, n - k + 1.0).max(TINY)) - libm::log(alpha);
-    last_below(excess, outer, k / n)
+    chernoff_lower(k / n, n, alpha)
+}
+
+const NEWTON_MAX: u32 = 40;
+
+fn wilson_lower(share: f64, n: f64, z: f64) -> f64 {
+    let z2 = z * z / n;
+    let spread = z * libm::sqrt(share * (1.0 - share) / n + z2 / (4.0 * n));
+    ((share + z2 / 2.0 - spread) / (1.0 + z2)).max(share / 1e3)
+}
+
+/// Normal quantile of a tail, to 5e-4: a start for Newton, no more (Abramowitz and Stegun 26.2.23).
+fn normal_tail(alpha: f64) -> f64 {
+    let t = libm::sqrt(-2.0 * libm::log(alpha.min(0.5)));
+    let top = 2.515_517 + t * (0.802_853 + t * 0.010_328);
+    t - top / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)))
 }
 
 /// Upper limit, by symmetry.
@@ -84,29 +99,4 @@ fn chernoff_lower(share: f64, n: f64, alpha: f64) -> f64 {
         if divergence(middle) > allowed { far = middle } else { near = middle }
     }
     far
-}
-
-/// A point just below the root of a rising function between `low` (below it) and `high` (not below it), by the Illinois method.
-fn last_below(f: impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
-    let (mut low, mut high) = (low, high);
-    let (mut f_low, mut f_high) = (f(low), f(high));
-    let mut last_moved_low = None;
-    for _ in 0..60 {
-        // Written so that NaN ends the search at the safe side.
-        if !(f_low < 0.0 && f_high > 0.0 && high - low > 1e-12 * high) {
-            break;
-        }
-        let guess = (low - f_low * (high - low) / (f_high - f_low)).clamp(low, high);
-        let value = f(guess);
-        let moves_low = value < 0.0;
-        if moves_low {
-            (low, f_low) = (guess, value);
-            f_high *= if last_moved_low == Some(true) { 0.5 } else { 1.0 };
-        } else {
-            (high, f_high) = (guess, value);
-            f_low *= if last_moved_low == Some(false) { 0.5 } else { 1.0 };
-        }
-        last_moved_low = Some(moves_low);
-    }
-    low * (1.0 - 1e-11)
 }

@@ -4,6 +4,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::any_dependence::AnyDependence;
+use super::comonotone::Comonotone;
+use super::independent::Independent;
 use super::{Band, LatencyGrid};
 use crate::bound::{Facts, Interval, Unbound, View};
 use crate::journey::{Alternative, Choice, ComponentName, Expr, Join, Journey};
@@ -35,32 +37,35 @@ pub(super) trait Dependence {
     }
 }
 
+/// A journey's bands, one for each assumption.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bands {
+    /// Whatever the dependence.
+    pub any_dependence: Band,
+    /// When calls are independent. Where operands of one node share a component, that node is taken under any dependence.
+    pub independent: Band,
+    /// When all calls are slow together, branches drawn for themselves.
+    pub comonotone: Band,
+}
+
+/// All three bands: side by side, as they are to be reported.
+///
+/// # Errors
+/// [`Unbound`] for the first leaf without a band.
+pub fn bands(journey: &Journey, facts: &LatencyFacts, view: View) -> Result<Bands, Unbound> {
+    let any = any_dependence(journey, facts, view)?;
+    let independent = Walk::new(journey, facts, &Independent, view).band(journey.root())?;
+    let comonotone = Walk::new(journey, facts, &Comonotone, view).band(journey.root())?;
+    // Roundings of one truth: any dependence holds under the others too.
+    Ok(Bands { independent: independent.and(&any), comonotone: comonotone.and(&any), any_dependence: any })
+}
+
 /// Band whatever the dependence.
 ///
 /// # Errors
 /// [`Unbound`] for the first leaf without a band.
 pub fn any_dependence(journey: &Journey, facts: &LatencyFacts, view: View) -> Result<Band, Unbound> {
     Walk::new(journey, facts, &AnyDependence, view).band(journey.root())
-}
-
-/// Band when calls are independent. Where operands of one node share a component, that node is taken under any dependence.
-///
-/// # Errors
-/// [`Unbound`] for the first leaf without a band.
-pub fn independent(journey: &Journey, facts: &LatencyFacts, view: View) -> Result<Band, Unbound> {
-    let walk = Walk::new(journey, facts, &super::independent::Independent, view);
-    let band = walk.band(journey.root())?;
-    // Two roundings of one truth: any dependence holds here too.
-    Ok(band.and(&any_dependence(journey, facts, view)?))
-}
-
-/// Band when all calls are slow together, branches drawn for themselves.
-///
-/// # Errors
-/// [`Unbound`] for the first leaf without a band.
-pub fn comonotone(journey: &Journey, facts: &LatencyFacts, view: View) -> Result<Band, Unbound> {
-    let band = Walk::new(journey, facts, &super::comonotone::Comonotone, view).band(journey.root())?;
-    Ok(band.and(&any_dependence(journey, facts, view)?))
 }
 
 /// Tells availability which share of the good answers of each timeout's body come in time, from the bands (any dependence inside the

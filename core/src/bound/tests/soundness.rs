@@ -147,6 +147,7 @@ fn independent_holds_and_the_law_of_enclosure_too() {
         }
         let envelope = shared_fate(&case.journey, &facts, case.view).unwrap();
         let any = any_dependence(&case.journey, &facts, case.view).unwrap();
+        what_if_agrees(&case.journey, &facts);
         case.check(envelope, exact);
         let law = |outer: Bound, inner: Bound| {
             assert!(
@@ -163,6 +164,19 @@ fn independent_holds_and_the_law_of_enclosure_too() {
         law(any, envelope);
         true
     });
+}
+
+/// Attribution's own evaluation is the envelope's lower end, also after a change.
+fn what_if_agrees(journey: &Journey, facts: &Facts) {
+    let lower = |facts: &Facts| shared_fate(journey, facts, View::Immediate).unwrap().interval.lo();
+    let now = lower(facts);
+    for found in attribute(journey, facts).unwrap() {
+        let (best, worst) = (Interval::of(1.0, 1.0), Interval::of(0.0, 0.0));
+        let best = lower(&facts.with(&found.component, best));
+        assert!((best - now - found.gain).abs() < ROUNDING, "{journey}: {found:?}");
+        let importance = best - lower(&facts.with(&found.component, worst));
+        assert!((importance - found.importance).abs() < ROUNDING, "{journey}: {found:?}");
+    }
 }
 
 #[test]

@@ -160,14 +160,11 @@ fn independent_holds_on_product_distributions_and_lies_within_any_dependence() {
             mixed.extend(outcome.into_iter().map(|(p, went)| (p * weight, went)));
         }
         let facts = case.facts(marginals.into_iter().map(|(name, one)| (name, vec![one])).collect());
-        let band = independent(&case.journey, &facts, case.view).unwrap();
-        case.check(&band, &mixed, "independent");
-        let any = any_dependence(&case.journey, &facts, case.view).unwrap();
-        case.check(&any, &mixed, "any dependence");
-        assert!(
-            any.encloses(&band, ROUNDING)
-                && any.encloses(&comonotone(&case.journey, &facts, case.view).unwrap(), ROUNDING)
-        );
+        let bands = bands(&case.journey, &facts, case.view).unwrap();
+        case.check(&bands.independent, &mixed, "independent");
+        case.check(&bands.any_dependence, &mixed, "any dependence");
+        let any = &bands.any_dependence;
+        assert!(any.encloses(&bands.independent, ROUNDING) && any.encloses(&bands.comonotone, ROUNDING));
         checked += 1;
     }
 }
@@ -213,7 +210,7 @@ fn comonotone_holds_when_all_are_slow_together() {
         }
         let of = |went: Vec<Went>| vec![atoms.iter().copied().zip(went).collect::<Vec<_>>()];
         let facts = case.facts(sorted.into_iter().map(|(name, went)| (name, of(went))).collect());
-        case.check(&comonotone(&case.journey, &facts, case.view).unwrap(), &mixed, "comonotone");
+        case.check(&bands(&case.journey, &facts, case.view).unwrap().comonotone, &mixed, "comonotone");
         checked += 1;
     }
 }
