@@ -55,6 +55,8 @@ pub enum RefusedBudgets {
 #[derive(Debug)]
 pub struct Enforcer {
     mode_cap: Mode,
+    /// How many machines share the budgets, this one among them.
+    workers: u32,
     plan: Plan,
     lease: Option<Lease>,
 }
@@ -62,7 +64,7 @@ pub struct Enforcer {
 impl Enforcer {
     /// Without budgets: every hop is Cold. No decision goes further than `mode_cap`.
     pub fn new(mode_cap: Mode) -> Self {
-        Self { mode_cap, plan: Plan::default(), lease: None }
+        Self { mode_cap, workers: 1, plan: Plan::default(), lease: None }
     }
 
     /// Starts with budgets that never expire and that any generation of a control plane replaces.
@@ -74,8 +76,8 @@ impl Enforcer {
         budgets: &WorkloadBudgets,
         now: Micros,
     ) -> Result<Self, RefusedBudgets> {
-        let plan = Plan::default().succeed(budgets, now)?;
-        Ok(Self { mode_cap, plan, lease: Some(Lease::forever(now)) })
+        let plan = Plan::default().succeed(budgets, 1, now)?;
+        Ok(Self { mode_cap, workers: 1, plan, lease: Some(Lease::forever(now)) })
     }
 
     /// Takes budgets received at `received`. All or nothing; token buckets of hops that stay keep what they hold.
@@ -91,7 +93,7 @@ impl Enforcer {
         let offer = self.lease.as_ref().map_or(Ok(Offer::Newer), |held| held.judge(budgets.generation));
         let applied = match offer.map_err(RefusedBudgets::Older)? {
             Offer::Newer => {
-                self.plan = self.plan.succeed(budgets, now)?;
+                self.plan = self.plan.succeed(budgets, self.workers, now)?;
                 Applied::Replaced
             }
             Offer::Renewal => Applied::Renewed,
@@ -99,6 +101,14 @@ impl Enforcer {
         let (valid_for, on_expiry) = (budgets.valid_for, budgets.on_expiry);
         self.lease = Some(Lease::new(budgets.generation, valid_for, on_expiry, received, now));
         Ok(applied)
+    }
+
+    /// Divides bursts and floors among `workers` machines that see parts of the same traffic, so that their sum is what was allowed.
+    pub fn share_among(&mut self, workers: u32) {
+        if self.workers != workers {
+            self.workers = workers;
+            self.plan.share_among(workers);
+        }
     }
 
     /// Generation held; zero for none or those of the configuration.

@@ -4,15 +4,17 @@
 //! counts it, and lets everything pass.
 
 mod budgets;
-mod raw;
+mod fields;
 
 use emac_core::budget::{Mode, WorkloadBudgets};
-use emac_core::entry::{InvalidTemplate, PathTemplate};
-use emac_core::id::{InvalidName, WorkloadName};
+use emac_core::entry::PathTemplate;
+use emac_core::id::WorkloadName;
 use emac_core::units::{Micros, Millis};
-use emac_proto::convert::InvalidMessage;
 
-use crate::root::target::{GrpcTarget, InvalidTarget};
+use crate::root::target::GrpcTarget;
+use fields::{Field, Object};
+
+pub use fields::InvalidField;
 
 /// Which requests a listener sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,38 +87,12 @@ pub struct Config {
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidConfig {
-    /// Not the JSON that is expected.
+    /// Not JSON.
     #[error("{0}")]
     Json(#[source] serde_json::Error),
-    /// Not `<namespace>/<workload>`.
-    #[error("workload: {0}")]
-    Workload(#[source] InvalidName),
-    /// Cannot be called.
-    #[error("control_plane: {0}")]
-    ControlPlane(#[source] InvalidTarget),
-    /// A number outside its range.
-    #[error("{field}: {value} is outside {min} ..= {max}")]
-    Range {
-        /// Which.
-        field: &'static str,
-        /// What was given.
-        value: u64,
-        /// Least allowed.
-        min: u64,
-        /// Most allowed.
-        max: u64,
-    },
-    /// Not a path template.
-    #[error("templates[{index}]: {source}")]
-    Template {
-        /// Which.
-        index: usize,
-        /// What is wrong with it.
-        source: InvalidTemplate,
-    },
-    /// Budgets out of range.
-    #[error("budgets.{0}")]
-    Budgets(#[source] InvalidMessage),
+    /// A field that is unknown, out of range or of the wrong kind.
+    #[error("{0}")]
+    Field(#[source] InvalidField),
 }
 
 impl Config {
@@ -126,50 +102,73 @@ impl Config {
     /// [`InvalidConfig`] naming the first field that is wrong.
     pub fn parse(json: &[u8]) -> Result<Self, InvalidConfig> {
         let json = if json.trim_ascii().is_empty() { b"{}" } else { json };
-        serde_json::from_slice::<raw::Config>(json).map_err(InvalidConfig::Json)?.try_into()
+        let root = Field::root(serde_json::from_slice(json).map_err(InvalidConfig::Json)?);
+        let not_an_object = root.invalid("an object is expected");
+        let object = root.object().and_then(|object| object.ok_or(not_an_object));
+        object.and_then(|object| object.all(read)).map_err(InvalidConfig::Field)
     }
 }
 
-impl TryFrom<raw::Config> for Config {
-    type Error = InvalidConfig;
+fn read(object: &mut Object) -> Result<Config, InvalidField> {
+    let tick = object.take("tick_ms").number(200, 10, 60_000)?;
+    // Filled in where not given, so that a longer tick alone is no mistake.
+    let report = object.take("report_ms").number(tick.max(500), tick, 600_000)?;
+    Ok(Config {
+        role: object.take("role").choice(Role::Auto, &ROLES)?,
+        edge: object.take("edge").boolean(false)?,
+        workload: workload(object.take("workload"))?,
+        node: object.take("node").string()?,
+        control_plane: control_plane(object.take("control_plane"))?,
+        mode: mode(object.take("mode"), Mode::Enforce)?,
+        join: object.take("join").choice(Join::Baggage, &JOINS)?,
+        tick: Millis(tick),
+        report: Millis(report).to_micros(),
+        hops_max: object.take("max_hops").number(256, 1, 256)? as usize,
+        destination: object.take("destination").string()?,
+        operations: object.take("operations").boolean(false)?,
+        templates: object.take("templates").each(template)?,
+        decision_header: object.take("decision_header").choice(DecisionHeader::Off, &DECISION_HEADERS)?,
+        count_retries: object.take("count_retries").boolean(true)?,
+        budgets: budgets::read(object.take("budgets"))?,
+    })
+}
 
-    fn try_from(raw: raw::Config) -> Result<Self, InvalidConfig> {
-        let template = |(index, text): (usize, &String)| {
-            PathTemplate::new(text).map_err(|source| InvalidConfig::Template { index, source })
-        };
-        let workload = Some(raw.workload).filter(|name| !name.is_empty());
-        let target = |raw: raw::ControlPlane| GrpcTarget::new(&raw.cluster, &raw.authority);
-        let report_ms = in_range("report_ms", raw.report_ms, raw.tick_ms, 600_000)?;
-        Ok(Self {
-            role: raw.role.into(),
-            edge: raw.edge,
-            workload: workload
-                .map(|name| WorkloadName::new(&name))
-                .transpose()
-                .map_err(InvalidConfig::Workload)?,
-            node: raw.node,
-            control_plane: raw.control_plane.map(target).transpose().map_err(InvalidConfig::ControlPlane)?,
-            mode: raw.mode.into(),
-            join: raw.join.into(),
-            tick: Millis(in_range("tick_ms", raw.tick_ms, 10, 60_000)?),
-            report: Millis(report_ms).to_micros(),
-            hops_max: in_range("max_hops", raw.max_hops, 1, 256)? as usize,
-            destination: raw.destination,
-            operations: raw.operations,
-            templates: raw.templates.iter().enumerate().map(template).collect::<Result<_, _>>()?,
-            decision_header: raw.decision_header.into(),
-            count_retries: raw.count_retries,
-            budgets: raw.budgets.map(budgets::check).transpose().map_err(InvalidConfig::Budgets)?,
-        })
+const ROLES: [(&str, Role); 4] =
+    [("auto", Role::Auto), ("edge", Role::Edge), ("inbound", Role::Inbound), ("outbound", Role::Outbound)];
+const JOINS: [(&str, Join); 2] = [("baggage", Join::Baggage), ("traceparent", Join::TraceParent)];
+const DECISION_HEADERS: [(&str, DecisionHeader); 2] =
+    [("off", DecisionHeader::Off), ("asked", DecisionHeader::Asked)];
+const MODES: [(&str, Mode); 3] =
+    [("observe", Mode::Observe), ("dry-run", Mode::DryRun), ("enforce", Mode::Enforce)];
+
+fn mode(field: Field, default: Mode) -> Result<Mode, InvalidField> {
+    field.choice(default, &MODES)
+}
+
+fn workload(field: Field) -> Result<Option<WorkloadName>, InvalidField> {
+    let refuse = field.invalid("");
+    match field.string()?.as_str() {
+        "" => Ok(None),
+        name => WorkloadName::new(name)
+            .map(Some)
+            .map_err(|invalid| InvalidField { problem: invalid.to_string(), ..refuse }),
     }
 }
 
-fn in_range(field: &'static str, value: u64, min: u64, max: u64) -> Result<u64, InvalidConfig> {
-    if (min..=max).contains(&value) {
-        Ok(value)
-    } else {
-        Err(InvalidConfig::Range { field, value, min, max })
-    }
+fn control_plane(field: Field) -> Result<Option<GrpcTarget>, InvalidField> {
+    let refuse = field.invalid("");
+    let Some(object) = field.object()? else { return Ok(None) };
+    let [cluster, authority] =
+        object.all(|object| Ok([object.take("cluster").string()?, object.take("authority").string()?]))?;
+    GrpcTarget::new(&cluster, &authority)
+        .map(Some)
+        .map_err(|invalid| InvalidField { problem: invalid.to_string(), ..refuse })
+}
+
+fn template(field: Field) -> Result<PathTemplate, InvalidField> {
+    let refuse = field.invalid("");
+    PathTemplate::new(&field.string()?)
+        .map_err(|invalid| InvalidField { problem: invalid.to_string(), ..refuse })
 }
 
 #[cfg(test)]
@@ -222,7 +221,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (json, field) in [
             (r#"{"rolle": "edge"}"#, "rolle"),
-            (r#"{"role": "middle"}"#, "middle"),
+            (r#"{"role": "middle"}"#, "role: one of"),
             (r#"{"tick_ms": 1}"#, "tick_ms"),
             (r#"{"report_ms": 100}"#, "report_ms"),
             (r#"{"max_hops": 0}"#, "max_hops"),

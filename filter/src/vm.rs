@@ -6,6 +6,7 @@ pub(crate) mod marks;
 mod name;
 pub(crate) mod settings;
 pub(crate) mod slots;
+mod workers;
 
 use emac_core::budget::{Mode, WorkloadBudgets};
 use emac_core::enforce::Enforcer;
@@ -21,6 +22,7 @@ use hops::Hops;
 use marks::Marks;
 use name::Name;
 use settings::Settings;
+use workers::Workers;
 
 /// State of one VM on one thread.
 pub struct Vm {
@@ -33,6 +35,7 @@ pub struct Vm {
     pub(crate) settings: Settings,
     pub(crate) clockwork: Clockwork,
     pub(crate) name: Name,
+    pub(crate) workers: Workers,
     /// Of the plugin configuration that had any.
     budgets: Option<WorkloadBudgets>,
     clock: Micros,
@@ -50,6 +53,7 @@ impl Default for Vm {
             settings: Settings::default(),
             clockwork: Clockwork::default(),
             name: Name::default(),
+            workers: Workers::default(),
             budgets: None,
             clock: Micros(0),
         }
@@ -74,6 +78,7 @@ impl Vm {
         self.settings = settings;
         self.hops = Hops::new(self.settings.hops_max);
         self.enforcer = self.new_enforcer(host, config);
+        self.enforcer.share_among(self.workers.count());
         self.clockwork.read_budgets_again();
     }
 

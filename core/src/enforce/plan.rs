@@ -88,13 +88,13 @@ pub(super) struct Hop {
 /// retry is allowed again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retries {
+    budget: RetryBudget,
     bucket: TokenBucket,
     owed: u32,
-    max: u32,
 }
 
 impl Hop {
-    fn new(budget: &HopBudget, journey: &Journey, before: Option<&Self>, now: Micros) -> Self {
+    fn new(budget: &HopBudget, journey: &Journey, workers: u32, before: Option<&Self>, now: Micros) -> Self {
         let fallback_budget = budget.fallback.as_ref().and_then(|fallback| fallback.budget);
         Self {
             mode: budget.mode.min(journey.mode),
@@ -105,9 +105,13 @@ impl Hop {
             useful_min: budget.useful_min,
             fallback: budget.fallback.clone(),
             success: budget.success.clone(),
-            retry: budget.retry.map(|retry| Retries::new(retry, before.and_then(|hop| hop.retry), now)),
-            fallbacks: fallback_budget
-                .map(|budget| bucket(refill_of(budget), before.and_then(|hop| hop.fallbacks), now)),
+            retry: budget
+                .retry
+                .map(|retry| Retries::new(retry, workers, before.and_then(|hop| hop.retry), now)),
+            fallbacks: fallback_budget.map(|budget| {
+                let before = before.and_then(|hop| hop.fallbacks);
+                bucket(refill_of_fallbacks(budget, workers), before, now)
+            }),
         }
     }
 
@@ -117,6 +121,16 @@ impl Hop {
         }
         if let Some(retry) = &mut self.retry {
             retry.deposit(now);
+        }
+    }
+
+    fn share_among(&mut self, workers: u32) {
+        let budget = self.fallback.as_ref().and_then(|fallback| fallback.budget);
+        if let (Some(bucket), Some(budget)) = (&mut self.fallbacks, budget) {
+            bucket.reconfigure(refill_of_fallbacks(budget, workers));
+        }
+        if let Some(retry) = &mut self.retry {
+            retry.bucket.reconfigure(refill_of_retries(retry.budget, workers));
         }
     }
 
@@ -134,7 +148,7 @@ impl Hop {
     }
 
     pub(super) fn max_retries(&self) -> Option<u32> {
-        self.retry.map(|retry| retry.max).filter(|&max| max > 0)
+        self.retry.map(|retry| retry.budget.max_retries).filter(|&max| max > 0)
     }
 
     /// An equal alternate is free.
@@ -157,14 +171,9 @@ impl Hop {
 }
 
 impl Retries {
-    fn new(budget: RetryBudget, before: Option<Self>, now: Micros) -> Self {
-        let refill =
-            Refill { share: budget.ratio, floor_milli_per_s: budget.floor_milli_per_s, burst: budget.burst };
-        Self {
-            bucket: bucket(refill, before.map(|retry| retry.bucket), now),
-            owed: before.map_or(0, |retry| retry.owed),
-            max: budget.max_retries,
-        }
+    fn new(budget: RetryBudget, workers: u32, before: Option<Self>, now: Micros) -> Self {
+        let bucket = bucket(refill_of_retries(budget, workers), before.map(|retry| retry.bucket), now);
+        Self { budget, bucket, owed: before.map_or(0, |retry| retry.owed) }
     }
 
     fn deposit(&mut self, now: Micros) {
@@ -180,8 +189,22 @@ impl Retries {
     }
 }
 
-const fn refill_of(budget: FallbackBudget) -> Refill {
-    Refill { share: budget.share, floor_milli_per_s: 0, burst: budget.burst }
+/// A worker's part: its share of requests is its own, but what does not depend on requests is divided. At least one token, so that
+/// with more workers than tokens the burst is a little more than what was asked for.
+fn refill_of_fallbacks(budget: FallbackBudget, workers: u32) -> Refill {
+    Refill { share: budget.share, floor_milli_per_s: 0, burst: part(budget.burst, workers).max(1) }
+}
+
+fn refill_of_retries(budget: RetryBudget, workers: u32) -> Refill {
+    Refill {
+        share: budget.ratio,
+        floor_milli_per_s: part(budget.floor_milli_per_s, workers),
+        burst: part(budget.burst, workers).max(1),
+    }
+}
+
+fn part(whole: u32, workers: u32) -> u32 {
+    whole / workers.max(1)
 }
 
 fn bucket(refill: Refill, before: Option<TokenBucket>, now: Micros) -> TokenBucket {
@@ -206,7 +229,12 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The next plan; hops known to this one keep what is left of their budgets.
-    pub(super) fn succeed(&self, budgets: &WorkloadBudgets, now: Micros) -> Result<Self, RefusedBudgets> {
+    pub(super) fn succeed(
+        &self,
+        budgets: &WorkloadBudgets,
+        workers: u32,
+        now: Micros,
+    ) -> Result<Self, RefusedBudgets> {
         let journeys = budgets.journeys.iter().enumerate();
         let mut next = Self {
             revision: self.revision.wrapping_add(1),
@@ -218,12 +246,16 @@ impl Plan {
             let journey = next.journey(name).ok_or(RefusedBudgets::UnknownJourney { hop: at })?;
             let key = key(name, &budget.destination, &budget.operation);
             let before = self.index.get(&key).and_then(|&index| self.hops.get(index as usize));
-            let hop = Hop::new(budget, journey, before, now);
+            let hop = Hop::new(budget, journey, workers, before, now);
             next.index.insert(key, u32::try_from(next.hops.len()).unwrap_or(u32::MAX));
             next.hops.push(hop);
             next.operations |= !budget.operation.is_empty();
         }
         Ok(next)
+    }
+
+    pub(super) fn share_among(&mut self, workers: u32) {
+        self.hops.iter_mut().for_each(|hop| hop.share_among(workers));
     }
 
     pub(super) fn journeys(&self) -> &[Journey] {

@@ -211,6 +211,28 @@ fn what_could_not_answer_is_not_paid_for() {
 }
 
 #[test]
+fn workers_divide_the_burst_among_them() {
+    let spend = |workers: u32| {
+        let machines = (0..workers).map(|_| enforcer(HopBudget { fallback: Some(cached(1, 10)), ..hop() }));
+        machines
+            .map(|(mut enforcer, _)| {
+                enforcer.share_among(workers);
+                enforcer
+                    .apply(
+                        Micros(0),
+                        Micros(0),
+                        &plan(2, vec![HopBudget { fallback: Some(cached(1, 10)), ..hop() }]),
+                    )
+                    .unwrap();
+                let hop = enforcer.resolve("checkout", "pricing", "");
+                (0..20).filter(|_| enforcer.on_failure(Micros(0), hop, None, GET).acts()).count()
+            })
+            .sum::<usize>()
+    };
+    assert_eq!([1, 2, 4, 16].map(spend), [10, 10, 8, 16]);
+}
+
+#[test]
 fn retries_stop_when_their_budget_is_spent_and_debts_come_first() {
     let retry = RetryBudget { ratio: ppm(500_000), floor_milli_per_s: 0, burst: 2, max_retries: 3 };
     let (mut enforcer, hop) = enforcer(HopBudget { retry: Some(retry), ..hop() });

@@ -207,14 +207,14 @@ impl Recorder {
         let health = core::mem::take(&mut self.health);
         self.health.generation = health.generation;
         self.health.stale = health.stale;
-        let hops = self.hops.iter_mut().filter(|hop| !hop.delta.is_empty());
-        let journeys = self.journeys.iter_mut().filter(|(_, journey)| !journey.is_empty());
-        Delta {
-            hops: hops.map(|hop| (hop.key.clone(), core::mem::take(&mut hop.delta))).collect(),
-            journeys: journeys.map(|(name, journey)| (name.clone(), core::mem::take(journey))).collect(),
-            records: core::mem::take(&mut self.records),
-            health,
+        let mut delta = Delta { records: core::mem::take(&mut self.records), health, ..Delta::default() };
+        for hop in self.hops.iter_mut().filter(|hop| !hop.delta.is_empty()) {
+            delta.hops.insert(hop.key.clone(), core::mem::take(&mut hop.delta));
         }
+        for (name, journey) in self.journeys.iter_mut().filter(|(_, journey)| !journey.is_empty()) {
+            delta.journeys.insert(name.clone(), core::mem::take(journey));
+        }
+        delta
     }
 
     #[inline]

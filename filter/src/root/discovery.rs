@@ -5,7 +5,7 @@
 
 use emac_core::units::{Micros, Millis};
 use emac_proto::v1;
-use emac_proto::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource, Status};
+use emac_proto::xds::{DeltaDiscoveryResponse, Node, Resource, Status};
 use emac_proto::{WORKLOAD_BUDGETS_TYPE_URL, convert};
 use prost::Message;
 
@@ -16,6 +16,31 @@ use crate::vm::settings::Settings;
 /// When budgets are stale and the stream has been silent for so long, it may be dead without anybody having said so.
 const SILENCE_MAX: Millis = Millis(10_000);
 const INVALID_ARGUMENT: i32 = 3;
+
+/// `DeltaDiscoveryRequest` with its map as what it is on the wire, a list of pairs: a map's code is not worth carrying for one entry.
+#[derive(Clone, PartialEq, Message)]
+struct Request {
+    #[prost(message, optional, tag = "1")]
+    node: Option<Node>,
+    #[prost(string, tag = "2")]
+    type_url: String,
+    #[prost(string, repeated, tag = "3")]
+    resource_names_subscribe: Vec<String>,
+    #[prost(message, repeated, tag = "5")]
+    initial_resource_versions: Vec<Version>,
+    #[prost(string, tag = "6")]
+    response_nonce: String,
+    #[prost(message, optional, tag = "7")]
+    error_detail: Option<Status>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Version {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    version: String,
+}
 
 /// The way of budgets from the control plane.
 pub(super) struct Discovery {
@@ -122,25 +147,23 @@ impl Discovery {
         self.link.abandon(host);
     }
 
-    fn hello(&self, node: &str, workload: &str) -> DeltaDiscoveryRequest {
-        let known =
-            Some((workload.to_owned(), self.version.clone())).filter(|(_, version)| !version.is_empty());
-        DeltaDiscoveryRequest {
+    fn hello(&self, node: &str, workload: &str) -> Request {
+        let known = Version { name: workload.to_owned(), version: self.version.clone() };
+        Request {
             node: Some(Node { id: node.to_owned(), cluster: workload.to_owned(), ..Node::default() }),
             type_url: WORKLOAD_BUDGETS_TYPE_URL.to_owned(),
             resource_names_subscribe: vec![workload.to_owned()],
-            initial_resource_versions: known.into_iter().collect(),
-            ..DeltaDiscoveryRequest::default()
+            initial_resource_versions: Some(known)
+                .into_iter()
+                .filter(|known| !known.version.is_empty())
+                .collect(),
+            ..Request::default()
         }
     }
 
     fn answer(&mut self, host: &dyn Host, response_nonce: String, error_detail: Option<Status>) {
-        let request = DeltaDiscoveryRequest {
-            type_url: WORKLOAD_BUDGETS_TYPE_URL.to_owned(),
-            response_nonce,
-            error_detail,
-            ..DeltaDiscoveryRequest::default()
-        };
+        let type_url = WORKLOAD_BUDGETS_TYPE_URL.to_owned();
+        let request = Request { type_url, response_nonce, error_detail, ..Request::default() };
         self.link.send(host, &request.encode_to_vec());
     }
 }
@@ -161,4 +184,29 @@ fn read(resource: Resource, workload: &str) -> Result<Offered, String> {
 pub(super) fn decode(resource: &[u8]) -> Result<emac_core::budget::WorkloadBudgets, String> {
     let wire = v1::WorkloadBudgets::decode(resource).map_err(|error| format!("resource.value: {error}"))?;
     wire.try_into().map_err(|invalid: convert::InvalidMessage| invalid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use emac_proto::xds::DeltaDiscoveryRequest;
+
+    use super::*;
+
+    #[test]
+    fn requests_are_those_of_the_protocol() {
+        let mut discovery = Discovery::default();
+        for version in ["", "7"] {
+            discovery.version = version.to_owned();
+            let mut request = discovery.hello("front-1", "shop/front");
+            request.response_nonce = "n".to_owned();
+            request.error_detail = Some(Status { code: 3, message: "hops[0]".to_owned() });
+            let read = DeltaDiscoveryRequest::decode(request.encode_to_vec().as_slice()).unwrap();
+            assert_eq!(read.node.unwrap().id, "front-1");
+            assert_eq!(read.type_url, WORKLOAD_BUDGETS_TYPE_URL);
+            assert_eq!(read.resource_names_subscribe, ["shop/front"]);
+            let known = read.initial_resource_versions.get("shop/front").map_or("", String::as_str);
+            assert_eq!(known, version);
+            assert_eq!((read.response_nonce.as_str(), read.error_detail.unwrap().code), ("n", 3));
+        }
+    }
 }

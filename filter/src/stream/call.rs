@@ -108,6 +108,7 @@ impl Call {
 
     /// The answer of the upstream, or of Envoy for it.
     pub(super) fn on_response_headers(&mut self, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
+        self.follow_plan(vm);
         if matches!(self.ending, Some(Outcome::Shed)) || self.answered_before() {
             return Flow::Continue;
         }
@@ -141,13 +142,24 @@ impl Call {
     ) {
         if self.waiting == Some(token) {
             self.waiting = None;
+            self.follow_plan(vm);
             fallback::after_callout(self, vm, host, answered, body);
+        }
+    }
+
+    /// Budgets may have changed since the request: the hop's new ones say what follows.
+    fn follow_plan(&mut self, vm: &Vm) {
+        if vm.enforcer.is_current(self.hop.budget) {
+            return;
+        }
+        if let Some(key) = vm.recorder.hop_key(self.hop.record) {
+            self.hop.budget = vm.enforcer.resolve(&key.journey, &key.destination, &key.operation);
         }
     }
 
     /// Counts how it ended.
     pub(super) fn finish(
-        self,
+        mut self,
         vm: &mut Vm,
         host: &dyn Host,
         start: Micros,
@@ -155,6 +167,7 @@ impl Call {
         complete: bool,
         count_retries: bool,
     ) -> Finished {
+        self.follow_plan(vm);
         let mut finished = match self.ending {
             Some(outcome) => {
                 let status =

@@ -1,7 +1,5 @@
 //! From what a request shows (journey, cluster, operation) to a hop's place in the recorder and its budget: one hash lookup.
 
-use std::rc::Rc;
-
 use emac_core::enforce::{Enforcer, HopRef};
 use emac_core::evidence::{HopIndex, HopKeyRef, Recorder};
 use hashbrown::HashMap;
@@ -15,12 +13,11 @@ pub(crate) struct Hop {
     pub(crate) budget: HopRef,
 }
 
-/// Hops seen by this VM. At most as many as the recorder tells apart, and twice as many destinations.
+/// Hops seen by this VM, at most as many as the recorder tells apart.
 #[derive(Debug, Default)]
 pub(crate) struct Hops {
     hops_max: usize,
     known: HashMap<Vec<u8>, Hop>,
-    destinations: HashMap<Vec<u8>, Rc<str>>,
     key: Vec<u8>,
 }
 
@@ -58,18 +55,6 @@ impl Hops {
         }
     }
 
-    /// Name of the destination behind a cluster.
-    pub(crate) fn destination(&mut self, host: &dyn Host, cluster: &[u8]) -> Rc<str> {
-        if let Some(name) = self.destinations.get(cluster) {
-            return Rc::clone(name);
-        }
-        let name: Rc<str> = Rc::from(name_destination(host, cluster));
-        if self.destinations.len() < 2 * self.hops_max {
-            self.destinations.insert(cluster.to_vec(), Rc::clone(&name));
-        }
-        name
-    }
-
     fn resolve(
         &mut self,
         host: &dyn Host,
@@ -78,7 +63,7 @@ impl Hops {
         source: &str,
         sight: Sight<'_>,
     ) -> Hop {
-        let destination = self.destination(host, sight.cluster);
+        let destination = name_destination(host, sight.cluster);
         let operation = sight.operation;
         let alone =
             if sight.journey.is_empty() { enforcer.resolve_alone(&destination, operation) } else { None };
