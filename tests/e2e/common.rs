@@ -101,13 +101,8 @@ fn configured(
     test: &str,
     configure: impl Fn(Place<'_>) -> Value + Send + Sync + 'static,
 ) -> Option<FilterSetup> {
-    match filter_wasm() {
-        Ok(wasm) => Some(FilterSetup { wasm, configure: Arc::new(configure) }),
-        Err(why) => {
-            emac_tests::not_run(test, &why.to_string());
-            None
-        }
-    }
+    let wasm = runs(test, filter_wasm())?;
+    Some(FilterSetup { wasm, configure: Arc::new(configure) })
 }
 
 /// The world, or `None` after saying why it cannot be.
