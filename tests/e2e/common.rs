@@ -97,6 +97,11 @@ pub(crate) fn governed(test: &str) -> Option<FilterSetup> {
     })
 }
 
+/// What a scenario needs, or `None` after saying why it cannot be had.
+pub(crate) fn runs<T>(test: &str, needed: Result<T, impl std::fmt::Display>) -> Option<T> {
+    needed.map_err(|why| emac_tests::not_run(test, &why.to_string())).ok()
+}
+
 fn configured(
     test: &str,
     configure: impl Fn(Place<'_>) -> Value + Send + Sync + 'static,

@@ -10,7 +10,9 @@ const CLIENTS: usize = 16;
 const HOPS: [&str; 4] = ["front", "cart", "pricing", "paya"];
 
 async fn totals_are_exact(test: &str, workers: u32) {
-    let (Some(filter), Some(serve)) = (runs(test, filter()), runs(test, Serve::default().setup())) else { return };
+    let (Some(filter), Some(serve)) = (runs(test, filter()), runs(test, Serve::default().setup())) else {
+        return;
+    };
     let builder = World::builder().concurrency(workers).filter(filter).control_plane(serve);
     let Some(mut world) = start(test, builder).await else { return };
 

@@ -29,7 +29,11 @@ async fn a_degraded_answer_stops_at_its_budget() {
     // An outage is not hidden: a fifth of the answers is degraded, plus the burst, and no more.
     let outage = tally(&world.load().clients(2).count(REQUESTS - 1).run().await);
     let degraded = outage.degraded + 1;
-    assert!((REQUESTS / 5..=REQUESTS / 5 + BURST).contains(&degraded), "{degraded} degraded of {REQUESTS}: {:?}", outage.statuses);
+    assert!(
+        (REQUESTS / 5..=REQUESTS / 5 + BURST).contains(&degraded),
+        "{degraded} degraded of {REQUESTS}: {:?}",
+        outage.statuses
+    );
     assert_eq!(outage.ok, outage.degraded);
     assert_eq!(outage.statuses.get(&502), Some(&(outage.sent - outage.ok)), "{:?}", outage.statuses);
 

@@ -45,7 +45,8 @@ impl Prometheus {
     }
 
     async fn becomes(&self, query: &str, expected: f64) {
-        let as_expected = wait_until(PATIENCE * 2, || async { self.value(query).await == Some(expected) }).await;
+        let as_expected =
+            wait_until(PATIENCE * 2, || async { self.value(query).await == Some(expected) }).await;
         assert!(as_expected, "{query} is {:?}, not {expected}", self.value(query).await);
     }
 }
@@ -53,7 +54,11 @@ impl Prometheus {
 fn configuration(world: &World) -> String {
     let mut text = "global: {scrape_interval: 1s}\nscrape_configs:\n".to_owned();
     let envoys: Vec<String> = world.envoys().map(|(_, envoy)| format!("\"{}\"", envoy.admin())).collect();
-    let _ = writeln!(text, "- job_name: envoy\n  metrics_path: /stats/prometheus\n  static_configs: [{{targets: [{}]}}]", envoys.join(", "));
+    let _ = writeln!(
+        text,
+        "- job_name: envoy\n  metrics_path: /stats/prometheus\n  static_configs: [{{targets: [{}]}}]",
+        envoys.join(", ")
+    );
     let control = world.control().ports().http;
     let _ = writeln!(text, "- job_name: control-plane\n  static_configs: [{{targets: [\"{control}\"]}}]");
     text
@@ -72,18 +77,24 @@ async fn labelled_counters_and_both_histograms_arrive() {
     let Some(binary) = emac_tests::prometheus() else {
         return emac_tests::not_run(test, "no Prometheus: run `make tools`");
     };
-    let (Some(filter), Some(serve)) = (runs(test, filter()), runs(test, Serve::default().setup())) else { return };
+    let (Some(filter), Some(serve)) = (runs(test, filter()), runs(test, Serve::default().setup())) else {
+        return;
+    };
     let Some(world) = start(test, World::builder().filter(filter).control_plane(serve)).await else { return };
     let answers = tally(&world.load().clients(4).count(REQUESTS).run().await);
     assert_eq!(answers.ok, REQUESTS, "{:?}", answers.statuses);
 
-    let (native, classic) = (Prometheus::start(&binary, &world, true), Prometheus::start(&binary, &world, false));
+    let (native, classic) =
+        (Prometheus::start(&binary, &world, true), Prometheus::start(&binary, &world, false));
     let all = REQUESTS as f64;
     for prometheus in [&native, &classic] {
         for job in ["envoy", "control-plane"] {
-            let journey = format!("sum(journey_requests_total{{job=\"{job}\",journey=\"checkout\",result=\"success\"}})");
+            let journey = format!(
+                "sum(journey_requests_total{{job=\"{job}\",journey=\"checkout\",result=\"success\"}})"
+            );
             prometheus.becomes(&journey, all).await;
-            let labels = format!("job=\"{job}\",journey=\"checkout\",destination=\"paya\",outcome=\"success\"");
+            let labels =
+                format!("job=\"{job}\",journey=\"checkout\",destination=\"paya\",outcome=\"success\"");
             prometheus.becomes(&format!("sum(emac_hop_requests_total{{{labels}}})"), all).await;
         }
     }

@@ -1,6 +1,6 @@
 //! The product in the testbed: our module in every listener, `emac serve` beside them.
 //!
-//! Both are taken as built: `dist/emac-filter.wasm` (`make wasm`) and the binary `emac` of the same profile as the running test.
+//! The module is `dist/emac-filter.wasm` when that is newer than its sources, else built; the control plane is the binary `emac` of the same profile as the running test.
 //! A scenario changes what it is about: [`filter_with`] the plugin configuration, [`Serve`] the control plane's files.
 
 use std::path::PathBuf;
@@ -18,12 +18,12 @@ pub const CHECKOUT_INTENT: &str = include_str!("../../../control-plane/examples/
 /// Where the intent stands in the control plane's directory.
 pub const INTENT_FILE: &str = "journeys/checkout/intent.yaml";
 
-/// The module, or why there is none.
+/// The module as the sources have it now, or why there is none.
 ///
 /// # Errors
-/// [`NotRun`] when `make wasm` has not been run.
+/// [`NotRun`] when it can be neither found nor built.
 pub fn wasm() -> Result<PathBuf, NotRun> {
-    found(crate::repo_root().join("dist/emac-filter.wasm"), "run `make wasm`")
+    crate::wasm_host::filter_wasm().map_err(|why| NotRun(why.to_string()))
 }
 
 /// The control plane's binary, or why there is none.
@@ -119,8 +119,4 @@ impl Serve {
         );
         vec![("emac.yaml".to_owned(), config), (INTENT_FILE.to_owned(), self.intent.clone())]
     }
-}
-
-fn found(path: PathBuf, cure: &str) -> Result<PathBuf, NotRun> {
-    if path.is_file() { Ok(path) } else { Err(NotRun(format!("no {}: {cure}", path.display()))) }
 }
