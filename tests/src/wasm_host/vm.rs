@@ -1,6 +1,7 @@
 //! One VM: an instance of the module, its memory, and the callbacks into it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -12,7 +13,7 @@ use super::setup::{Direction, Setup};
 use super::state::{Context, RootContext, StreamContext, VmState};
 use super::world::{VmMetrics, World};
 
-/// Most instructions (roughly) of one callback; the filter's dearest ones take a hundredth of it.
+/// Most fuel of one callback; the filter's dearest ones take a hundredth of it.
 const FUEL: u64 = 300_000_000;
 
 /// The module panicked, looped without end or touched memory it does not have.
@@ -33,7 +34,7 @@ impl fmt::Display for Trap {
 pub struct Vm {
     store: Store<VmState>,
     instance: Instance,
-    fuel_used: u64,
+    fuel_used: BTreeMap<String, u64>,
 }
 
 impl Vm {
@@ -48,7 +49,7 @@ impl Vm {
             .map_err(|error| fail(error.to_string()))?;
         store.data_mut().memory = instance.get_memory(&store, "memory");
         store.data_mut().allocate = instance.get_typed_func(&store, "proxy_on_memory_allocate").ok();
-        let mut vm = Self { store, instance, fuel_used: 0 };
+        let mut vm = Self { store, instance, fuel_used: BTreeMap::new() };
         vm.call(0, "_initialize", &[])?;
         Ok(vm)
     }
@@ -82,7 +83,8 @@ impl Vm {
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
         self.store.set_fuel(FUEL).map_err(|error| self.trap(name, error.to_string()))?;
         let outcome = function.call(&mut self.store, &args, &mut results);
-        self.fuel_used += FUEL - self.store.get_fuel().unwrap_or(FUEL);
+        let used = FUEL - self.store.get_fuel().unwrap_or(FUEL);
+        *self.fuel_used.entry(name.to_string()).or_default() += used;
         outcome.map_err(|error| self.trap(name, error.to_string()))?;
         Ok(results.first().and_then(Val::i32).unwrap_or(0) as u32)
     }
@@ -121,9 +123,14 @@ impl Vm {
         self.store.data().memory.map_or(0, |memory| memory.data_size(&self.store))
     }
 
-    /// Instructions (roughly) executed so far: what the filter costs, repeatably.
+    /// Fuel burnt so far: repeatable, but only an upper bound of the work, as the interpreter charges a function's branches taken or not.
     pub fn fuel_used(&self) -> u64 {
-        self.fuel_used
+        self.fuel_used.values().sum()
+    }
+
+    /// The same by callback.
+    pub fn fuel_by_callback(&self) -> &BTreeMap<String, u64> {
+        &self.fuel_used
     }
 
     /// Metrics defined in this VM; one more each time `define` is called, even for an old name.
