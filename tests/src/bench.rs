@@ -1,5 +1,6 @@
 //! Measurements: each is a section of `bench/results.md`, with everything it is compared with measured in the same run.
 
+pub mod algebra;
 pub mod envoy;
 pub mod push;
 pub mod sketch;

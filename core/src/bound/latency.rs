@@ -18,8 +18,8 @@
 //! A failure that is not bounded by a timeout may take for ever: then nothing asked after it counts in the lower end.
 //!
 //! Everything lives on one [`LatencyGrid`]; each step rounds outward, so a band stays a bound. (max,+) convolution is associative:
-//! n series steps cost n - 1 convolutions, joined as a balanced tree so that rounding happens log n times, not the Catalan number of
-//! parenthesizations.
+//! n series steps need n - 1 convolutions, joined as a balanced tree so that rounding happens log n times, not the Catalan number of
+//! parenthesizations. Orders differ by rounding alone; a short series in a small journey is bounded by all of them together.
 //!
 //! Independence reads a p99 too low and comonotonicity too high on real loads: report all three. Sources: Makarov, Estimates for the
 //! distribution function of a sum of two random variables when the marginals are fixed, Theory Probab. Appl. 26 (1981); Frank, Nelsen and

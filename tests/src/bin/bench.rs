@@ -30,6 +30,8 @@ enum What {
     Sketch,
     /// Budgets from a plan to connected clients.
     Push,
+    /// Bounds and bands of journeys of up to a thousand leaves.
+    Algebra,
     /// The filter in a real Envoy, beside a no-op module and a Lua filter.
     Envoy,
 }
@@ -63,6 +65,10 @@ fn report(what: What) -> String {
     if wanted(What::Push) {
         eprintln!("bench: push");
         sections.push(or_not_run("Push", bench::push::section().map_err(|e| e.to_string())));
+    }
+    if wanted(What::Algebra) {
+        eprintln!("bench: algebra");
+        sections.push(bench::algebra::section());
     }
     if wanted(What::Envoy) {
         eprintln!("bench: filter in a real Envoy");

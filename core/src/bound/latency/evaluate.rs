@@ -94,13 +94,21 @@ struct Walk<'a, D> {
     dependence: &'a D,
     view: View,
     repeated: BTreeSet<&'a ComponentName>,
+    /// The journey is small enough to look for the tightest order of each series.
+    every_order: bool,
 }
+
+/// Twenty convolutions instead of four for five steps, thirty-five for six.
+const EVERY_ORDER_STEPS: usize = 6;
+const EVERY_ORDER_LEAVES: usize = 64;
 
 impl<'a, D: Dependence> Walk<'a, D> {
     fn new(journey: &'a Journey, facts: &'a LatencyFacts, dependence: &'a D, view: View) -> Self {
         let mut seen = BTreeSet::new();
-        let repeated = journey.leaves().into_iter().filter(|name| !seen.insert(*name)).collect();
-        Self { facts, dependence, view, repeated }
+        let leaves = journey.leaves();
+        let every_order = leaves.len() <= EVERY_ORDER_LEAVES;
+        let repeated = leaves.into_iter().filter(|name| !seen.insert(*name)).collect();
+        Self { facts, dependence, view, repeated, every_order }
     }
 
     const fn grid(&self) -> &'a LatencyGrid {
@@ -148,18 +156,41 @@ impl<'a, D: Dependence> Walk<'a, D> {
         exprs.iter().map(|expr| self.band(expr)).collect()
     }
 
-    /// As a balanced tree: each part is rounded log n times.
-    fn series(&self, rules: &impl Dependence, mut bands: Vec<Band>) -> Band {
+    /// In every order at once while that is cheap, else as a balanced tree, in which each part is rounded log n times.
+    fn series(&self, rules: &impl Dependence, bands: Vec<Band>) -> Band {
+        let nothing = || Band::at_once(self.grid(), 1.0);
+        if self.every_order && bands.len() <= EVERY_ORDER_STEPS {
+            return self.every_order(rules, &bands).unwrap_or_else(nothing);
+        }
+        let mut bands = bands;
         while bands.len() > 1 {
-            let mut pairs = bands.chunks(2);
             let join = |pair: &[Band]| match pair {
                 [a, b] => rules.series(self.grid(), a, b),
                 [one, ..] => one.clone(),
-                [] => Band::at_once(self.grid(), 1.0),
+                [] => nothing(),
             };
-            bands = pairs.by_ref().map(join).collect();
+            bands = bands.chunks(2).map(join).collect();
         }
-        bands.pop().unwrap_or_else(|| Band::at_once(self.grid(), 1.0))
+        bands.pop().unwrap_or_else(nothing)
+    }
+
+    /// All orders bound the same distribution and differ by rounding alone, so what lies in all of them is at least as tight as the
+    /// tightest: run by run of neighbours, the intersection over the ways to cut it in two. n (n² - 1) / 6 convolutions.
+    fn every_order(&self, rules: &impl Dependence, bands: &[Band]) -> Option<Band> {
+        // runs[len - 1][start]: the run of so many steps from there.
+        let mut runs: Vec<Vec<Band>> = alloc::vec![bands.to_vec()];
+        for len in 2..=bands.len() {
+            let run = |start: usize| {
+                let cut = |first: usize| {
+                    let left = runs.get(first - 1)?.get(start)?;
+                    let right = runs.get(len - first - 1)?.get(start + first)?;
+                    Some(rules.series(self.grid(), left, right))
+                };
+                (1..len).filter_map(cut).reduce(|all, one| all.and(&one))
+            };
+            runs.push((0..=bands.len() - len).filter_map(run).collect());
+        }
+        runs.pop()?.pop()
     }
 
     /// By squaring: O(log count) convolutions.
