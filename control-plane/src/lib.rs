@@ -2,6 +2,7 @@
 
 // What people write.
 pub mod document;
+pub mod emit;
 pub mod intent;
 pub mod model;
 pub mod slo;

@@ -139,8 +139,13 @@ fn is_plain(string: &str) -> bool {
         && !string.starts_with('.')
 }
 
-/// Double quotes with JSON's escapes, all of which YAML knows; its other line breaks are escaped too.
+/// Single quotes where they save escapes. Else double quotes with JSON's escapes, all of which YAML knows; its other line breaks are escaped
+/// too.
 fn quoted(string: &str) -> String {
+    let printable = string.chars().all(|c| (' '..='~').contains(&c));
+    if printable && string.contains(['"', '\\']) {
+        return format!("'{}'", string.replace('\'', "''"));
+    }
     let json = Value::from(string).to_string();
     let escape = |c: char| match c {
         '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => format!("\\u{:04x}", c as u32),

@@ -1,0 +1,182 @@
+//! Unit tests for `promtool test rules`: what must fire and what must not, on made-up series that the SLI's own queries select.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::promql::{Selector, selector};
+use super::rule::object;
+use super::{Dialect, Rule, Severity, Sli, groups};
+
+/// Requests a minute of the made-up traffic.
+const REQUESTS: u64 = 6_000;
+/// Minutes of traffic before the question.
+const MINUTES: u64 = 60;
+
+/// What happens in a test.
+struct Case {
+    name: String,
+    traffic: Traffic,
+}
+
+/// What the made-up series say.
+#[derive(Clone, Copy)]
+enum Traffic {
+    /// There are no series.
+    Absent,
+    /// Requests and failures a minute.
+    Steady { requests: u64, failures: u64 },
+    /// One request a minute; one of them fails.
+    OneFailure,
+}
+
+/// A test file for the rules in `rules`; `None` when series cannot be made up for the SLI's queries.
+pub fn unit_tests(sli: &Sli, dialect: Dialect, rules: &str) -> Option<Value> {
+    let series = Series::of(sli)?;
+    let cases: Vec<_> = cases(sli).iter().map(|case| test(sli, dialect, &series, case)).collect();
+    Some(json!({"rule_files": [rules], "evaluation_interval": "1m", "tests": cases}))
+}
+
+fn cases(sli: &Sli) -> Vec<Case> {
+    let case = |name: &str, traffic| Case { name: name.to_owned(), traffic };
+    let steady = |requests, failures| Traffic::Steady { requests, failures };
+    let failing = |share: f64| steady(REQUESTS, (REQUESTS as f64 * share).ceil() as u64);
+    let least = sli.policy.all().iter().map(|pair| pair.factor).fold(1.0, f64::min);
+    let mut cases = vec![
+        case("2 % of requests fail", failing(0.02)),
+        case("failures well within the error budget", failing(sli.budget() * least * 0.5)),
+        case("all is well", steady(REQUESTS, 0)),
+        case("there is no traffic", steady(0, 0)),
+        case("one of very few requests fails", Traffic::OneFailure),
+        case("the metric is absent", Traffic::Absent),
+    ];
+    for (severity, name) in [(Severity::Page, "page"), (Severity::Ticket, "ticket")] {
+        let factor = sli.policy.pairs(severity).map(|pair| pair.factor).fold(f64::INFINITY, f64::min);
+        let share = factor * sli.budget() * 1.2;
+        if share < 1.0 {
+            cases.push(case(&format!("failures just above the {name} threshold"), failing(share)));
+        }
+    }
+    cases
+}
+
+fn test(sli: &Sli, dialect: Dialect, series: &Series, case: &Case) -> Value {
+    let groups = groups(sli, dialect);
+    let alerts = groups.iter().flat_map(|group| &group.rules);
+    let mut asked: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for rule in alerts {
+        let Rule::Alert { alert, labels, annotations, .. } = rule else { continue };
+        let expected = asked.entry(alert).or_default();
+        if fires(sli, rule, case) {
+            expected.push(json!({"exp_labels": object(labels), "exp_annotations": object(annotations)}));
+        }
+    }
+    let asked = asked.into_iter().map(|(alert, expected)| {
+        json!({"eval_time": format!("{MINUTES}m"), "alertname": alert, "exp_alerts": expected})
+    });
+    let input = series.values(case.traffic);
+    json!({"name": case.name, "interval": "1m", "input_series": input, "alert_rule_test": asked.collect::<Vec<_>>()})
+}
+
+/// Whether an alert must fire, reckoned from the policy and not from its expression.
+fn fires(sli: &Sli, rule: &Rule, case: &Case) -> bool {
+    let Rule::Alert { alert, labels, .. } = rule else { return false };
+    let share = match case.traffic {
+        Traffic::Absent => return alert.ends_with("Absent"),
+        Traffic::Steady { requests, failures } if requests > 0 => failures as f64 / requests as f64,
+        Traffic::Steady { .. } | Traffic::OneFailure => 0.0,
+    };
+    let label = |name: &str| labels.iter().find(|(label, _)| *label == name).map(|(_, value)| value.as_str());
+    let pair_fires = |pair: &super::Pair| {
+        let severity = label("severity").or_else(|| label("sloth_severity"));
+        let of_severity = match pair.severity {
+            Severity::Page => matches!(severity, Some("page" | "critical")),
+            Severity::Ticket => matches!(severity, Some("ticket" | "warning")),
+        };
+        let long = label("long").is_none_or(|long| long == crate::document::format_duration(pair.long));
+        of_severity && long && share > pair.factor * sli.budget()
+    };
+    alert.contains("ErrorBudgetBurn") && sli.policy.all().iter().any(pair_fires)
+}
+
+/// Series that the queries select.
+struct Series {
+    good: String,
+    other: Other,
+}
+
+/// What stands beside the good series.
+enum Other {
+    /// Failures, of the same metric.
+    Failures(String),
+    /// All requests, of another metric.
+    Requests(String),
+}
+
+impl Series {
+    fn of(sli: &Sli) -> Option<Self> {
+        let (good, total) = (selector(&sli.good)?, selector(&sli.total)?);
+        let labels = labels(&[&good, &total])?;
+        if good.metric != total.metric {
+            return Some(Self {
+                good: name(&good.metric, &labels),
+                other: Other::Requests(name(&total.metric, &labels)),
+            });
+        }
+        let failing = good.matchers.iter().find_map(|matcher| {
+            let mut labels = labels.clone();
+            labels.insert(
+                matcher.label.clone(),
+                ["error", "500", "other"].iter().find(|value| !matcher.selects(value))?.to_string(),
+            );
+            let counted = total
+                .matchers
+                .iter()
+                .all(|matcher| matcher.selects(labels.get(&matcher.label).map_or("", String::as_str)));
+            counted.then_some(labels)
+        })?;
+        Some(Self {
+            good: name(&good.metric, &labels),
+            other: Other::Failures(name(&total.metric, &failing)),
+        })
+    }
+
+    fn values(&self, traffic: Traffic) -> Vec<Value> {
+        let rising = |per_minute: u64| format!("0+{per_minute}x{MINUTES}");
+        let half = MINUTES / 2;
+        let (good, failed, all) = match traffic {
+            Traffic::Absent => return Vec::new(),
+            Traffic::Steady { requests, failures } => {
+                (rising(requests - failures), rising(failures), rising(requests))
+            }
+            Traffic::OneFailure => {
+                (rising(1), format!("0x{half} 1x{half}"), format!("0+1x{half} {}+1x{half}", half + 2))
+            }
+        };
+        let beside = match &self.other {
+            Other::Failures(series) => json!({"series": series, "values": failed}),
+            Other::Requests(series) => json!({"series": series, "values": all}),
+        };
+        vec![json!({"series": self.good, "values": good}), beside]
+    }
+}
+
+/// Labels that all matchers select.
+fn labels(selectors: &[&Selector]) -> Option<BTreeMap<String, String>> {
+    let matchers = || selectors.iter().flat_map(|selector| &selector.matchers);
+    let mut labels = BTreeMap::new();
+    for matcher in matchers() {
+        let fits = labels.get(&matcher.label).is_some_and(|value: &String| matcher.selects(value));
+        if !fits {
+            labels.insert(matcher.label.clone(), matcher.example()?);
+        }
+    }
+    let all =
+        matchers().all(|matcher| matcher.selects(labels.get(&matcher.label).map_or("", String::as_str)));
+    all.then_some(labels)
+}
+
+fn name(metric: &str, labels: &BTreeMap<String, String>) -> String {
+    let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+    format!("{metric}{{{}}}", labels.join(","))
+}
