@@ -3,6 +3,7 @@
 // What people write.
 pub mod document;
 pub mod emit;
+pub mod guard;
 pub mod intent;
 pub mod model;
 pub mod slo;

@@ -7,6 +7,7 @@ use emac_core::units::{Micros, Ratio};
 use super::runtime::Runtime;
 use super::share::{owned, small};
 use crate::document::{Fields, Located, Reader, Value};
+use crate::guard::{Guard, InvalidGuard, SYMBOLS};
 
 /// `governance` without `runtime`.
 #[derive(Clone, Debug, PartialEq)]
@@ -259,7 +260,7 @@ fn delivery_(fields: &mut Fields<'_>) -> Option<ProgressiveDelivery> {
 
 fn action_(fields: &mut Fields<'_>) -> Option<Action> {
     let kind = fields.required("kind", owned);
-    let guard = fields.required("guard", |guard| owned(guard).map(|text| Located::new(text, guard)));
+    let guard = fields.required("guard", guard_);
     let bounds = fields.optional("parameterBounds", |bounds| {
         bounds.map(|entry, value| Some((entry.key.clone(), parameter_bound(value)?)))
     });
@@ -267,6 +268,19 @@ fn action_(fields: &mut Fields<'_>) -> Option<Action> {
     let rate_limit = fields.optional("rateLimit", |limit| limit.fields(rate_limit_));
     let bounds = bounds.unwrap_or_default().into_iter().collect();
     Some(Action { kind: kind?, guard: guard?, bounds, rollback, rate_limit })
+}
+
+/// A guard that is none would be noticed only when an action is due, so it is checked here.
+fn guard_(reader: Reader<'_>) -> Option<Located<String>> {
+    let text = owned(reader)?;
+    match Guard::new(&text) {
+        Ok(_) => Some(Located::new(text, reader)),
+        Err(error @ InvalidGuard::UnknownSymbol(_)) => {
+            let names: Vec<_> = SYMBOLS.iter().map(|(name, ..)| *name).collect();
+            reader.refuse_with(error.to_string(), format!("known: {}", names.join(", ")))
+        }
+        Err(error) => reader.refuse(error.to_string()),
+    }
 }
 
 fn parameter_bound(reader: Reader<'_>) -> Option<ParameterBound> {
