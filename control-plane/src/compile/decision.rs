@@ -1,0 +1,204 @@
+//! The decision: PASS, FAIL, REVIEW or UNASSESSABLE, with every reason.
+//!
+//! A model is admissible when intent and model agree, its evidence covers enough, nothing about failure domains is unresolved where it
+//! matters, no evidence flag is raised, and its confidence suffices. What is not admissible is REVIEW: a person looks. Then, conservative: the
+//! careful end below the objective is FAIL, else PASS; selective: FAIL only when even the optimistic end misses it, PASS only when the
+//! careful end meets it, else REVIEW. Source: the paper's replay policy; selective from its OpenTelemetry-demo protocol.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use emac_core::journey::{ComponentName, Expr, Journey};
+
+use super::nodes::is_redundant;
+use super::report::exact8;
+use super::{Bounds, Leaf};
+use crate::intent::{AvailabilityEnd, EvaluationMode, Intent};
+use crate::model::{Model, Status};
+
+/// Below this a difference is rounding: bounds are computed in doubles from promises with few digits.
+const TOLERANCE: f64 = 1e-12;
+
+/// What is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The objective holds.
+    Pass,
+    /// It does not.
+    Fail,
+    /// A person has to look.
+    Review,
+    /// There is nothing to decide on.
+    Unassessable,
+}
+
+impl Verdict {
+    /// Stable label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Review => "REVIEW",
+            Self::Unassessable => "UNASSESSABLE",
+        }
+    }
+}
+
+/// A decision with its reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What is decided.
+    pub verdict: Verdict,
+    /// Why, the most important first.
+    pub reasons: Vec<String>,
+    /// What a reader should know besides.
+    pub notes: Vec<String>,
+    /// Nothing about failure domains is missing or contradictory where it matters.
+    pub domains_resolved: bool,
+}
+
+pub(super) fn decide(
+    intent: &Intent,
+    model: &Model,
+    structure: &Journey,
+    leaves: &BTreeMap<ComponentName, Leaf>,
+    bounds: Option<&Bounds>,
+) -> Decision {
+    let unresolved = unresolved_domains(structure.root(), leaves);
+    let notes = notes(intent, model);
+    let decided =
+        |verdict, reasons| Decision { verdict, reasons, notes, domains_resolved: unresolved.is_empty() };
+    let Some(bounds) = bounds else { return decided(Verdict::Unassessable, unassessable(leaves)) };
+    let mut doubts = disagreements(intent, model, structure);
+    doubts.extend(doubts_about(intent, model));
+    doubts.extend(unresolved.clone());
+    let (verdict, reason) = by_bounds(intent, bounds);
+    if doubts.is_empty() {
+        return decided(verdict, vec![reason]);
+    }
+    doubts.push(format!("otherwise {}: {reason}", verdict.label()));
+    decided(Verdict::Review, doubts)
+}
+
+/// What the bounds alone say.
+fn by_bounds(intent: &Intent, bounds: &Bounds) -> (Verdict, String) {
+    let objective = intent.objectives.availability.target.get();
+    let (minus, plus) = (bounds.a_minus(), bounds.a_plus());
+    let meets = |value: f64| value >= objective - TOLERANCE;
+    let said = |name: &str, value: f64| {
+        let relation = if meets(value) { "meets" } else { "is below" };
+        format!("{name} {} {relation} objective {}", exact8(value), exact8(objective))
+    };
+    match (intent.governance.mode, intent.governance.availability_end) {
+        (EvaluationMode::Selective, _) if meets(minus) => (Verdict::Pass, said("A_minus", minus)),
+        (EvaluationMode::Selective, _) if !meets(plus) => (Verdict::Fail, said("A_plus", plus)),
+        (EvaluationMode::Selective, _) => {
+            (Verdict::Review, format!("{}, {}", said("A_minus", minus), said("A_plus", plus)))
+        }
+        (EvaluationMode::Conservative, AvailabilityEnd::Pessimistic) => {
+            (one_end(meets(minus)), said("A_minus", minus))
+        }
+        (EvaluationMode::Conservative, AvailabilityEnd::Optimistic) => {
+            (one_end(meets(plus)), said("A_plus", plus))
+        }
+    }
+}
+
+fn one_end(meets: bool) -> Verdict {
+    if meets { Verdict::Pass } else { Verdict::Fail }
+}
+
+fn unassessable(leaves: &BTreeMap<ComponentName, Leaf>) -> Vec<String> {
+    let silent = leaves.iter().filter(|(_, leaf)| leaf.availability.is_none());
+    let reason =
+        |(name, _): (&ComponentName, &Leaf)| format!("nothing is known of the availability of {name}");
+    let reasons: Vec<_> = silent.map(reason).collect();
+    if reasons.is_empty() { vec!["the structure cannot be computed".to_owned()] } else { reasons }
+}
+
+/// Where the intent says one thing and the model another.
+fn disagreements(intent: &Intent, model: &Model, structure: &Journey) -> Vec<String> {
+    let mut found = Vec::new();
+    if model.journey != intent.name.as_str() {
+        found.push(format!("the model is of journey {}, the intent of {}", model.journey, intent.name));
+    }
+    if *structure != intent.structure {
+        found.push(format!("the intent declares {}, the model has {structure}", intent.structure));
+    }
+    let groups = redundant_groups(structure.root());
+    for redundancy in &model.redundancy {
+        if !groups.contains(&redundancy.group) {
+            let names: Vec<_> = redundancy.group.iter().map(ComponentName::as_str).collect();
+            found.push(format!(
+                "the model has a {} of {}, the structure has none",
+                redundancy.pattern,
+                names.join(", ")
+            ));
+        }
+    }
+    found
+}
+
+/// Components below each redundant operator.
+fn redundant_groups(expr: &Expr) -> BTreeSet<BTreeSet<ComponentName>> {
+    let mut groups = BTreeSet::new();
+    let mut open = vec![expr];
+    while let Some(expr) = open.pop() {
+        if is_redundant(expr) {
+            groups.insert(expr.leaves().into_iter().cloned().collect());
+        }
+        open.extend(expr.children());
+    }
+    groups
+}
+
+fn doubts_about(intent: &Intent, model: &Model) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let least = intent.governance.auto_accept_confidence.get();
+    if let Some(overall) =
+        model.confidence.overall.map(emac_core::units::Ratio::get).filter(|overall| *overall < least)
+    {
+        doubts.push(format!("the model's overall confidence {overall} is below {least}"));
+    }
+    let coverage = model.edge_coverage.zip(intent.evidence.edge_coverage_min);
+    if let Some((seen, least)) = coverage.filter(|(seen, least)| seen < least) {
+        doubts.push(format!(
+            "traces cover {} of the expected edges, {} are asked for",
+            seen.get(),
+            least.get()
+        ));
+    }
+    doubts.extend(model.confidence.flags.iter().map(|flag| format!("evidence flag: {flag}")));
+    doubts
+}
+
+/// Domains that are missing or contradictory where redundancy depends on them.
+fn unresolved_domains(root: &Expr, leaves: &BTreeMap<ComponentName, Leaf>) -> Vec<String> {
+    let groups = redundant_groups(root);
+    let matters: BTreeSet<_> = groups.iter().flatten().collect();
+    let of = |name: &&ComponentName| match leaves.get(*name).map(|leaf| leaf.domain_status) {
+        Some(Status::Unresolved) => Some(format!("missing_domain_evidence:{name}")),
+        Some(Status::Contradictory) => Some(format!("conflicting_domain_evidence:{name}")),
+        _ => None,
+    };
+    matters.iter().filter_map(of).collect()
+}
+
+fn notes(intent: &Intent, model: &Model) -> Vec<String> {
+    let mut notes = Vec::new();
+    if intent.objectives.latency.is_some() {
+        notes.push("latency is not assessed: no evidence was given".to_owned());
+    }
+    for (name, component) in &intent.components {
+        let declared: BTreeSet<_> = component.failure_domains.iter().cloned().collect();
+        let (_, found) = model.domains_of(name);
+        if let Some(found) = found.filter(|found| **found != declared && !declared.is_empty()) {
+            let list = |domains: &BTreeSet<String>| domains.iter().cloned().collect::<Vec<_>>().join(", ");
+            notes.push(format!(
+                "{name}: the intent declares domains {}, the model has {}",
+                list(&declared),
+                list(found)
+            ));
+        }
+    }
+    notes
+}

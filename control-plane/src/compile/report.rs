@@ -1,0 +1,192 @@
+//! The derivation report: every number with what it was computed from.
+
+use emac_core::bound::Interval;
+use serde_json::{Map, Value, json};
+
+use super::{Bounds, Compiled, Leaf, NodeBounds};
+use crate::document::format_duration;
+use crate::intent::API_VERSION;
+use crate::model::Origin;
+
+/// Eight decimals, as the paper prints; trailing zeros are kept.
+pub fn exact8(value: f64) -> String {
+    format!("{value:.8}")
+}
+
+/// A number rounded to eight decimals.
+fn round8(value: f64) -> Value {
+    json!((value * 1e8).round() / 1e8)
+}
+
+fn interval(interval: Interval) -> Value {
+    json!({"lo": round8(interval.lo()), "hi": round8(interval.hi())})
+}
+
+/// The report as a document; the same input gives the same bytes.
+pub fn derivation(compiled: &Compiled<'_>) -> Value {
+    let mut spec = Map::new();
+    let mut put = |key: &str, value: Value| spec.insert(key.to_owned(), value);
+    if compiled.preview {
+        put("preview", json!("PREVIEW: the model is a candidate that nobody has accepted"));
+    }
+    put("intent", json!({"digest": compiled.intent.digest}));
+    put("model", model(compiled));
+    put("expression", json!(compiled.structure.to_string()));
+    put(
+        "leaves",
+        compiled.leaves.iter().map(|(name, one)| (name.to_string(), leaf(one))).collect::<Map<_, _>>().into(),
+    );
+    put("objectives", objectives(compiled));
+    if let Some(bounds) = &compiled.bounds {
+        put("results", json!({"availability": availability(bounds)}));
+        put("derivation", bounds.nodes.iter().map(node).collect());
+        put("budget", budget(compiled, bounds));
+        put("contributors", contributors(compiled, bounds));
+    }
+    put("confidence", confidence(compiled));
+    put("decision", decision(compiled));
+    let name = compiled.intent.name.as_str();
+    json!({"apiVersion": API_VERSION, "kind": "DerivationReport", "metadata": {"name": name}, "spec": spec})
+}
+
+fn model(compiled: &Compiled<'_>) -> Value {
+    let source = match (&compiled.model.origin, compiled.preview) {
+        (Origin::Declared, _) => "declared",
+        (Origin::File(_), true) => "candidate",
+        (Origin::File(_), false) => "accepted",
+    };
+    json!({"source": source, "digest": compiled.model.digest})
+}
+
+fn leaf(leaf: &Leaf) -> Value {
+    let mut json = Map::new();
+    match leaf.availability {
+        Some(availability) if availability.width() == 0.0 => {
+            json.insert("availability".to_owned(), json!(availability.lo()))
+        }
+        Some(availability) => json.insert("availability".to_owned(), interval(availability)),
+        None => None,
+    };
+    json.insert("source".to_owned(), json!(leaf.source));
+    json.insert("failureDomains".to_owned(), json!(leaf.domains));
+    json.insert("domainStatus".to_owned(), json!(leaf.domain_status.label()));
+    Value::Object(json)
+}
+
+fn objectives(compiled: &Compiled<'_>) -> Value {
+    let objectives = &compiled.intent.objectives;
+    let mut json = Map::new();
+    let availability = &objectives.availability;
+    json.insert(
+        "availability".to_owned(),
+        json!({"target": availability.target.get(), "window": format_duration(availability.window)}),
+    );
+    if let Some(latency) = &objectives.latency {
+        let threshold = format_duration(latency.threshold);
+        json.insert("latency".to_owned(), json!({"metric": latency.metric.name, "threshold": threshold}));
+    }
+    Value::Object(json)
+}
+
+fn availability(bounds: &Bounds) -> Value {
+    let mut json = Map::new();
+    json.insert("A_plus".to_owned(), round8(bounds.a_plus()));
+    json.insert("A_minus".to_owned(), round8(bounds.a_minus()));
+    json.insert("width".to_owned(), round8(bounds.a_plus() - bounds.a_minus()));
+    json.insert("independent".to_owned(), interval(bounds.independent));
+    json.insert("domain_envelope".to_owned(), interval(bounds.domain_envelope));
+    json.insert("any_dependence".to_owned(), interval(bounds.any_dependence));
+    match &bounds.common_cause {
+        Some(Ok(value)) => json.insert("common_cause".to_owned(), interval(*value)),
+        Some(Err(reason)) => json.insert("common_cause".to_owned(), json!({"notComputed": reason})),
+        None => None,
+    };
+    let beta = |beta: &Option<f64>| beta.map_or(json!("holds up to 1"), round8);
+    if !bounds.break_even.is_empty() {
+        let break_even: Map<_, _> =
+            bounds.break_even.iter().map(|(domain, value)| (domain.clone(), beta(value))).collect();
+        json.insert("break_even_beta".to_owned(), Value::Object(break_even));
+    }
+    if let Some((independent, envelope)) = bounds.eventual {
+        let eventual = json!({"independent": interval(independent), "domain_envelope": interval(envelope)});
+        json.insert("eventual".to_owned(), eventual);
+    }
+    Value::Object(json)
+}
+
+fn node(node: &NodeBounds) -> Value {
+    json!({
+        "path": node.path,
+        "expression": node.expression,
+        "independent": interval(node.independent),
+        "domain_envelope": interval(node.domain_envelope),
+        "any_dependence": interval(node.any_dependence),
+    })
+}
+
+fn budget(compiled: &Compiled<'_>, bounds: &Bounds) -> Value {
+    let total = 1.0 - compiled.intent.objectives.availability.target.get();
+    let mut json = Map::new();
+    json.insert("total".to_owned(), round8(total));
+    // Four decimals, as ratios of small differences have no more.
+    let spends = |value: f64| json!(((1.0 - value) / total * 1e4).round() / 1e4);
+    json.insert(
+        "spent".to_owned(),
+        json!({"A_plus": spends(bounds.a_plus()), "A_minus": spends(bounds.a_minus())}),
+    );
+    let split = bounds.budget.as_ref().map(|split| {
+        split
+            .iter()
+            .map(|(name, unavailability)| (name.to_string(), round8(*unavailability)))
+            .collect::<Map<_, _>>()
+    });
+    json.insert("unavailability".to_owned(), split.map_or(json!("no split is enough"), Value::Object));
+    if let Some(change) = &bounds.restoring {
+        json.insert(
+            "smallestRestoringChange".to_owned(),
+            json!({"component": change.component.as_str(), "from": round8(change.from), "to": round8(change.to)}),
+        );
+    }
+    Value::Object(json)
+}
+
+/// Shared fate at redundant operators, the shortfall, and components by what they would gain.
+fn contributors(compiled: &Compiled<'_>, bounds: &Bounds) -> Value {
+    let mut list = Vec::new();
+    let losing = bounds.nodes.iter().filter(|node| node.redundant && node.shared_fate_loss() > 0.0);
+    for node in losing {
+        list.push(json!({"kind": "shared_fate_loss", "of": node.expression, "value": round8(node.shared_fate_loss())}));
+    }
+    let shortfall = compiled.intent.objectives.availability.target.get() - bounds.a_minus();
+    if shortfall > 0.0 {
+        list.push(
+            json!({"kind": "shortfall", "of": compiled.intent.name.as_str(), "value": round8(shortfall)}),
+        );
+    }
+    for part in &bounds.attribution {
+        let (importance, gain) = (round8(part.importance), round8(part.gain));
+        list.push(json!({"kind": "component", "of": part.component.as_str(), "value": gain, "birnbaum": importance}));
+    }
+    Value::Array(list)
+}
+
+fn confidence(compiled: &Compiled<'_>) -> Value {
+    let confidence = &compiled.model.confidence;
+    let fields: Map<_, _> =
+        confidence.fields.iter().map(|(field, value)| (field.clone(), json!(value.get()))).collect();
+    json!({
+        "overall": confidence.overall.map(emac_core::units::Ratio::get),
+        "autoAccept": compiled.intent.governance.auto_accept_confidence.get(),
+        "fields": fields,
+        "flags": confidence.flags,
+    })
+}
+
+fn decision(compiled: &Compiled<'_>) -> Value {
+    let decision = &compiled.decision;
+    let mode = match compiled.intent.governance.mode {
+        crate::intent::EvaluationMode::Conservative => "conservative",
+        crate::intent::EvaluationMode::Selective => "selective",
+    };
+    json!({"verdict": decision.verdict.label(), "mode": mode, "reasons": decision.reasons, "notes": decision.notes})
+}
