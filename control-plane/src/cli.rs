@@ -4,7 +4,11 @@
 //! standard error, colours only on a terminal and never with `NO_COLOR`, and the exit codes of [`Exit`]. One module a command.
 
 mod check;
+mod compile;
 mod exit;
+mod explain;
+mod gate;
+mod inputs;
 mod output;
 mod serve;
 mod status;
@@ -15,6 +19,7 @@ pub use exit::Exit;
 
 const EXAMPLES: &str = "Examples:
   emac check emac.yaml journeys/
+  emac gate --intent journeys/checkout/intent.yaml
   emac serve --config emac.yaml
   emac status --watch
 
@@ -31,6 +36,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Compile(compile::Args),
+    Gate(gate::Args),
+    Explain(explain::Args),
     Serve(serve::Args),
     Status(status::Args),
 }
@@ -47,6 +55,9 @@ pub fn main() -> Exit {
     };
     match cli.command {
         Command::Check(args) => check::run(&args),
+        Command::Compile(args) => compile::run(&args),
+        Command::Gate(args) => gate::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
     }

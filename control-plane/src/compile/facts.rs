@@ -19,7 +19,11 @@ pub(super) fn leaves(
 ) -> BTreeMap<ComponentName, Leaf> {
     let names: BTreeSet<_> = structure.leaves().into_iter().collect();
     let leaf = |name: &ComponentName| {
-        let (domain_status, domains) = model.domains_of(name);
+        let (mut domain_status, domains) = model.domains_of(name);
+        if is_kept(intent, name) {
+            // It fails with nothing and nobody.
+            domain_status = Status::Identified;
+        }
         let (availability, source) = availability(intent, promises, name);
         let domains = domains.into_iter().flatten().cloned().collect();
         Leaf { availability, source, domains, domain_status }
@@ -38,6 +42,11 @@ fn availability(intent: &Intent, promises: &Promises, name: &ComponentName) -> (
         Some(promise) => (promise.availability.map(Interval::exactly), promise.availability_source.clone()),
         None => (None, String::new()),
     }
+}
+
+/// Whether it is an answer kept in the sidecar.
+fn is_kept(intent: &Intent, name: &ComponentName) -> bool {
+    intent.components.get(name).is_some_and(|component| matches!(component.reach, Reach::Static(_)))
 }
 
 /// Facts for the bounds; `None` when a component has no availability.

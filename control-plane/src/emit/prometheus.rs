@@ -4,6 +4,7 @@
 //! dashboards made for them work. Against the usual weaknesses: long windows weigh requests, not minutes (a quiet night is no excuse for
 //! a bad day); an alert needs enough requests that a single failure cannot fire it; no traffic fires nothing, missing metrics fire.
 
+mod bounds;
 mod emac;
 mod policy;
 pub mod promql;
@@ -16,6 +17,7 @@ use emac_core::units::{Micros, Ratio};
 
 use crate::intent::Intent;
 
+pub use bounds::bounds_group;
 pub use policy::{Pair, Policy, Severity};
 pub use rule::{Group, Pairs, Rule, rule_file};
 pub use unit_tests::unit_tests;

@@ -94,7 +94,7 @@ impl Promise {
         for objective in objectives {
             if self.availability.is_none_or(|known| known < objective.target) {
                 self.availability = Some(objective.target);
-                self.availability_source = format!("{} ({})", slo.name, slo.place);
+                self.availability_source = format!("{} ({})", slo.name, short(&slo.place));
             }
         }
     }
@@ -120,4 +120,9 @@ fn known_objectives(slo: &Slo) -> String {
 fn latency_point(objective: &Objective) -> Option<LatencyPoint> {
     let threshold = objective.threshold.filter(|threshold| threshold.below)?;
     Some(LatencyPoint { within: threshold.time?, share: objective.target })
+}
+
+/// The place without its folders: reports must not differ by where a checkout lies.
+fn short(place: &str) -> &str {
+    place.rsplit(['/', '\\']).next().unwrap_or(place)
 }

@@ -76,6 +76,19 @@ pub fn selector(query: &str) -> Option<Selector> {
     (!metric.is_empty()).then_some(Selector { metric, matchers })
 }
 
+/// The query with one more matcher in its first range selector; `None` where [`selector`] finds none.
+pub fn with_matcher(query: &str, label: &str, value: &str) -> Option<String> {
+    selector(query)?;
+    let bracket = query.find('[')?;
+    let (before, after) = query.split_at(bracket);
+    let matcher = format!("{label}=\"{value}\"");
+    Some(match before.trim_end().strip_suffix('}') {
+        Some(inner) if inner.trim_end().ends_with(['{', ',']) => format!("{inner}{matcher}}}{after}"),
+        Some(inner) => format!("{inner},{matcher}}}{after}"),
+        None => format!("{before}{{{matcher}}}{after}"),
+    })
+}
+
 /// The last `{` outside quotes.
 fn opening(text: &str) -> Option<usize> {
     let mut quote = None;
@@ -191,6 +204,15 @@ mod tests {
         assert_eq!(selector("sum(up)"), None);
         assert_eq!(selector("rate({a=\"b\"}[5m])"), None);
         assert_eq!(selector("rate(x{a=\"}\\\"\"}[5m])"), None);
+    }
+
+    #[test]
+    fn matchers_are_added() {
+        let added = |query| with_matcher(query, "rollout", "canary");
+        assert_eq!(added("rate(x{a=\"b\"}[5m])").as_deref(), Some("rate(x{a=\"b\",rollout=\"canary\"}[5m])"));
+        assert_eq!(added("rate(x{}[5m])").as_deref(), Some("rate(x{rollout=\"canary\"}[5m])"));
+        assert_eq!(added("rate(x[5m])").as_deref(), Some("rate(x{rollout=\"canary\"}[5m])"));
+        assert_eq!(added("up"), None);
     }
 
     #[test]

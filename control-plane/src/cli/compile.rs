@@ -1,0 +1,111 @@
+//! `emac compile`: from an intent to everything that follows from it.
+
+use std::path::PathBuf;
+
+use super::exit::Exit;
+use super::inputs::InputArgs;
+use super::output::{Format, complain, print_json, print_line};
+use crate::compile::derivation;
+use crate::document::to_yaml;
+use crate::emit::all;
+use crate::emit::prometheus::Dialect;
+use crate::emit::write::{WriteError, Written, write};
+
+/// Compute bounds and budgets, and write rules, gates, dashboards and the derivation report
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  emac compile --intent journeys/checkout/intent.yaml --out journeys/checkout/compiled
+  emac compile --intent intent.yaml --model candidate.yaml --preview --slo slos --out /tmp/preview
+
+The derivation report also goes to standard output.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// Where artifacts go; without it only the report is printed
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t)]
+    format: ReportFormat,
+    /// Names in Prometheus rules
+    #[arg(long, value_enum, default_value_t)]
+    dialect: DialectArg,
+    /// Overwrite files that were edited by hand
+    #[arg(long)]
+    force: bool,
+}
+
+/// Form of the derivation report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ReportFormat {
+    /// YAML.
+    #[default]
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// Whose names rules bear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum DialectArg {
+    /// The paper's.
+    #[default]
+    Emac,
+    /// Sloth's.
+    Sloth,
+    /// Pyrra's.
+    Pyrra,
+}
+
+impl From<DialectArg> for Dialect {
+    fn from(dialect: DialectArg) -> Self {
+        match dialect {
+            DialectArg::Emac => Self::Emac,
+            DialectArg::Sloth => Self::Sloth,
+            DialectArg::Pyrra => Self::Pyrra,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let problems = match args.format {
+        ReportFormat::Yaml => Format::Text,
+        ReportFormat::Json => Format::Json,
+    };
+    let inputs = match args.inputs.read(problems) {
+        Ok(inputs) => inputs,
+        Err(exit) => return exit,
+    };
+    let compiled = inputs.compiled();
+    if let Some(folder) = &args.out {
+        match write(folder, &all(&compiled, args.dialect.into()), args.force) {
+            Ok(written) => tell(&written, &folder.display().to_string()),
+            Err(error) => return refuse(&error),
+        }
+    }
+    let report = derivation(&compiled);
+    match args.format {
+        ReportFormat::Yaml => print_line(to_yaml(&report, "").trim_end()),
+        ReportFormat::Json => print_json(&report),
+    }
+    Exit::Ok
+}
+
+fn tell(written: &Written, folder: &str) {
+    let counts =
+        [("changed", &written.changed), ("unchanged", &written.unchanged), ("removed", &written.removed)];
+    let counts = counts.map(|(what, files)| format!("{} {what}", files.len()));
+    complain(format!("{folder}: {}", counts.join(", ")));
+}
+
+fn refuse(error: &WriteError) -> Exit {
+    complain(error);
+    match error {
+        WriteError::Edited { edited } => {
+            edited.iter().for_each(|edit| complain(format!("\n{}", edit.diff)));
+            complain("nothing was written; --force overwrites");
+            Exit::InvalidInput
+        }
+        WriteError::Io { .. } => Exit::Runtime,
+    }
+}

@@ -1,0 +1,152 @@
+//! `emac explain`: the derivation from leaf to decision, as a person reads it.
+
+use emac_core::journey::Expr;
+
+use super::exit::Exit;
+use super::inputs::InputArgs;
+use super::output::{Format, print_json, print_line};
+use crate::compile::{Bounds, Compiled, NodeBounds, derivation, exact8};
+
+/// Show how every number came about, from leaf to decision
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  emac explain --intent journeys/checkout/intent.yaml
+  emac explain --intent intent.yaml --model model.yaml --hop paya")]
+pub(super) struct Args {
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// Only this component, and what it does to the journey
+    #[arg(long, value_name = "COMPONENT")]
+    hop: Option<String>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let inputs = match args.inputs.read(args.format) {
+        Ok(inputs) => inputs,
+        Err(exit) => return exit,
+    };
+    let compiled = inputs.compiled();
+    if let Some(hop) =
+        args.hop.as_ref().filter(|hop| !compiled.leaves.keys().any(|name| name.as_str() == *hop))
+    {
+        super::output::complain(format!("`{hop}` is not a component of {}", compiled.structure));
+        return Exit::InvalidInput;
+    }
+    match args.format {
+        Format::Json => print_json(&derivation(&compiled)),
+        Format::Text => explain(&compiled, args.hop.as_deref()).iter().for_each(print_line),
+    }
+    Exit::Ok
+}
+
+fn explain(compiled: &Compiled<'_>, hop: Option<&str>) -> Vec<String> {
+    let mark = if compiled.preview { "PREVIEW " } else { "" };
+    let mut lines =
+        vec![format!("{mark}journey {}: {}", compiled.intent.name, compiled.structure), String::new()];
+    leaves(compiled, hop, &mut lines);
+    if let Some(bounds) = &compiled.bounds {
+        lines.push(String::new());
+        operators(compiled, bounds, hop, &mut lines);
+        lines.push(String::new());
+        match hop {
+            Some(hop) => part(bounds, hop, &mut lines),
+            None => ends(compiled, bounds, &mut lines),
+        }
+    }
+    lines.push(String::new());
+    lines.push(format!("decision: {}", compiled.decision.verdict.label()));
+    lines.extend(compiled.decision.reasons.iter().map(|reason| format!("  because {reason}")));
+    lines.extend(compiled.decision.notes.iter().map(|note| format!("  note: {note}")));
+    lines
+}
+
+fn leaves(compiled: &Compiled<'_>, hop: Option<&str>, lines: &mut Vec<String>) {
+    for (name, leaf) in &compiled.leaves {
+        if hop.is_some_and(|hop| hop != name.as_str()) {
+            continue;
+        }
+        let value = leaf.availability.map_or_else(|| "not known".to_owned(), |value| value.to_string());
+        let domains = if leaf.domains.is_empty() { "none".to_owned() } else { leaf.domains.join(", ") };
+        let status = leaf.domain_status.label();
+        lines.push(format!("  {name} = {value}  ({})  domains {domains} ({status})", leaf.source));
+    }
+}
+
+/// Innermost first, so that every value is explained before it is used.
+fn operators(compiled: &Compiled<'_>, bounds: &Bounds, hop: Option<&str>, lines: &mut Vec<String>) {
+    for node in bounds.nodes.iter().rev() {
+        let expr = at(compiled.structure.root(), &node.path);
+        let concerns =
+            |hop: &str| expr.is_some_and(|expr| expr.leaves().iter().any(|name| name.as_str() == hop));
+        if hop.is_none_or(concerns) {
+            lines.push(format!("  {}", node.expression));
+            lines.push(format!("    independent      {}  {}", node.independent, expr.map_or("", formula)));
+            lines.push(format!("    domain envelope  {}{}", node.domain_envelope, loss(node)));
+            lines.push(format!("    any dependence   {}", node.any_dependence));
+        }
+    }
+}
+
+fn at<'e>(root: &'e Expr, path: &[usize]) -> Option<&'e Expr> {
+    path.iter().try_fold(root, |expr, &place| expr.children().get(place).copied())
+}
+
+fn loss(node: &NodeBounds) -> String {
+    let loss = node.shared_fate_loss();
+    if node.redundant && loss > 0.0 {
+        format!("  shared fate may cost {}", exact8(loss))
+    } else {
+        String::new()
+    }
+}
+
+/// How the independent value comes about.
+fn formula(expr: &Expr) -> &'static str {
+    use emac_core::journey::Join;
+    match expr {
+        Expr::Leaf(_) => "",
+        Expr::Series(_) | Expr::Parallel { join: Join::All, .. } => "product",
+        Expr::Parallel { join: Join::AtLeast(_), .. } => "at least k succeed",
+        Expr::Race { .. } => "1 - product of failures",
+        Expr::Fallback { .. } => "first success, weighted",
+        Expr::Branch(_) => "mean by probability",
+        Expr::Retry { .. } => "1 - failure to the power of tries",
+        Expr::Timeout { .. } => "value x share in time",
+        Expr::Repeat { .. } => "value to the power of count",
+        Expr::Async(_) => "1, not waited for",
+    }
+}
+
+fn ends(compiled: &Compiled<'_>, bounds: &Bounds, lines: &mut Vec<String>) {
+    let objective = compiled.intent.objectives.availability.target.get();
+    let budget = 1.0 - objective;
+    let spent = |value: f64| format!("spends {:.4} of the error budget", (1.0 - value) / budget);
+    lines.push(format!("  objective {}", exact8(objective)));
+    lines.push(format!("  A+ {}  {}", exact8(bounds.a_plus()), spent(bounds.a_plus())));
+    lines.push(format!("  A- {}  {}", exact8(bounds.a_minus()), spent(bounds.a_minus())));
+    for (domain, beta) in &bounds.break_even {
+        let text = beta.map_or_else(
+            || "never breaks the objective".to_owned(),
+            |beta| format!("breaks it from beta {beta:.4} on"),
+        );
+        lines.push(format!("  domain {domain} {text}"));
+    }
+    if let Some(change) = &bounds.restoring {
+        let (from, to) = (exact8(change.from), exact8(change.to));
+        lines.push(format!("  restored by {} alone from {from} to {to}", change.component));
+    }
+}
+
+fn part(bounds: &Bounds, hop: &str, lines: &mut Vec<String>) {
+    for part in bounds.attribution.iter().filter(|part| part.component.as_str() == hop) {
+        lines.push(format!("  importance (Birnbaum) {}", exact8(part.importance)));
+        lines.push(format!("  the journey would gain {} if it never failed", exact8(part.gain)));
+    }
+    let budget = bounds.budget.iter().flatten().find(|(name, _)| name.as_str() == hop);
+    if let Some((_, unavailability)) = budget {
+        lines.push(format!("  it may fail {} of the time", exact8(*unavailability)));
+    }
+}

@@ -1,0 +1,67 @@
+//! `emac gate`: PASS, FAIL or REVIEW as an exit code.
+
+use serde_json::json;
+
+use super::exit::Exit;
+use super::inputs::InputArgs;
+use super::output::{Format, print_json, print_line};
+use crate::compile::{Compiled, Verdict, exact8};
+
+/// Decide whether a journey's objectives hold: exit 0 PASS, 2 FAIL, 3 REVIEW
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  emac gate --intent journeys/checkout/intent.yaml --model journeys/checkout/model.yaml
+  emac gate --intent intent.yaml --slo slos --format json")]
+pub(super) struct Args {
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let inputs = match args.inputs.read(args.format) {
+        Ok(inputs) => inputs,
+        Err(exit) => return exit,
+    };
+    let compiled = inputs.compiled();
+    match args.format {
+        Format::Text => show(&compiled),
+        Format::Json => print_json(&answer(&compiled)),
+    }
+    exit(&compiled)
+}
+
+/// A preview never passes, and what cannot be assessed is for a person.
+fn exit(compiled: &Compiled<'_>) -> Exit {
+    match compiled.decision.verdict {
+        Verdict::Pass if !compiled.preview => Exit::Ok,
+        Verdict::Fail => Exit::Fail,
+        Verdict::Pass | Verdict::Review | Verdict::Unassessable => Exit::Review,
+    }
+}
+
+fn show(compiled: &Compiled<'_>) {
+    let mark = if compiled.preview { "PREVIEW " } else { "" };
+    print_line(format!("{mark}{} {}", compiled.decision.verdict.label(), compiled.intent.name));
+    if let Some(bounds) = &compiled.bounds {
+        print_line(format!("A+ {}  A- {}", exact8(bounds.a_plus()), exact8(bounds.a_minus())));
+    }
+    compiled.decision.reasons.iter().for_each(|reason| print_line(format!("- {reason}")));
+}
+
+fn answer(compiled: &Compiled<'_>) -> serde_json::Value {
+    let ends = compiled.bounds.as_ref().map(|bounds| (bounds.a_plus(), bounds.a_minus()));
+    let round = |value: f64| (value * 1e8).round() / 1e8;
+    json!({
+        "journey": compiled.intent.name.as_str(),
+        "verdict": compiled.decision.verdict.label(),
+        "preview": compiled.preview,
+        "A_plus": ends.map(|(plus, _)| round(plus)),
+        "A_minus": ends.map(|(_, minus)| round(minus)),
+        "confidence": compiled.model.confidence.overall.map(emac_core::units::Ratio::get),
+        "reasons": compiled.decision.reasons,
+        "notes": compiled.decision.notes,
+    })
+}

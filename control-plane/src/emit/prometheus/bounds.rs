@@ -1,0 +1,71 @@
+//! What the compiler computed, as series: gates, guards and dashboards can look at it beside what is measured. The paper's names.
+
+use super::rule::Pairs;
+use super::{Group, Rule, Sli};
+use crate::compile::{Bounds, Compiled, exact8};
+
+/// Constants of the compiled journey; `None` when nothing could be computed.
+pub fn bounds_group(compiled: &Compiled<'_>, sli: &Sli) -> Option<Group> {
+    let bounds = compiled.bounds.as_ref()?;
+    let mut rules = availability(compiled, bounds, sli);
+    rules.extend(model(compiled, sli));
+    rules.extend(contributors(compiled, bounds, sli));
+    Some(Group { name: format!("emac.{}.synthetic-sli", sli.journey), rules })
+}
+
+fn record(sli: &Sli, name: &str, value: f64, labels: Pairs) -> Rule {
+    // Eight decimals, as in the derivation report, without trailing zeros.
+    let text = exact8(value);
+    let number = text.trim_end_matches('0').trim_end_matches('.');
+    Rule::record(format!("journey:{}:{name}", sli.metric), format!("vector({number})"), labels)
+}
+
+fn availability(compiled: &Compiled<'_>, bounds: &Bounds, sli: &Sli) -> Vec<Rule> {
+    let expression = compiled.structure.to_string();
+    let bound = |name: &str, assumption: &str, value: f64| {
+        let labels = vec![
+            ("bound", name.to_owned()),
+            ("assumption", assumption.to_owned()),
+            ("operator_path", expression.clone()),
+        ];
+        record(sli, "availability_bound", value, labels)
+    };
+    let width = bounds.a_plus() - bounds.a_minus();
+    vec![
+        bound("optimistic", "independent", bounds.a_plus()),
+        bound("pessimistic", "domain_envelope", bounds.a_minus()),
+        bound("lower", "any_dependence", bounds.any_dependence.lo()),
+        bound("upper", "any_dependence", bounds.any_dependence.hi()),
+        record(sli, "availability_bound_width", width, vec![("operator_path", expression.clone())]),
+    ]
+}
+
+fn model(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Rule> {
+    let labels = || vec![("model", compiled.model.digest.chars().take(12).collect())];
+    let conflict = if compiled.decision.domains_resolved { 0.0 } else { 1.0 };
+    let mut rules = vec![record(sli, "model:unresolved_domain_conflict", conflict, labels())];
+    // A declared structure states no confidence: it is somebody's word, and nothing is in doubt but that.
+    let confidence = compiled.model.confidence.overall.map_or(1.0, emac_core::units::Ratio::get);
+    rules.push(record(sli, "model_delta:confidence", confidence, labels()));
+    rules
+}
+
+fn contributors(compiled: &Compiled<'_>, bounds: &Bounds, sli: &Sli) -> Vec<Rule> {
+    let labels = |of: &str, kind: &str| vec![("contributor", of.to_owned()), ("kind", kind.to_owned())];
+    let losing = bounds.nodes.iter().filter(|node| node.redundant && node.shared_fate_loss() > 0.0);
+    let mut rules: Vec<_> = losing
+        .map(|node| {
+            record(sli, "contributor", node.shared_fate_loss(), labels(&node.expression, "shared_fate_loss"))
+        })
+        .collect();
+    let shortfall = compiled.intent.objectives.availability.target.get() - bounds.a_minus();
+    if shortfall > 0.0 {
+        rules.push(record(
+            sli,
+            "contributor",
+            shortfall,
+            labels("objective_violation", "pessimistic_shortfall"),
+        ));
+    }
+    rules
+}
