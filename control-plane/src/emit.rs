@@ -1,7 +1,7 @@
 //! Artifacts: what a compiled journey becomes in other people's tools.
 //!
 //! Pure functions from a [`Compiled`](crate::compile::Compiled) journey to [`Artifact`]s; the same input gives the same bytes. Nothing is hard-coded twice: every
-//! number comes from the intent or the bounds. [`write`] alone touches the disk.
+//! number comes from the intent or the bounds. [`mod@write`] alone touches the disk.
 
 pub mod admission;
 pub mod argo;

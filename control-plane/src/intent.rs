@@ -1,7 +1,7 @@
 //! The intent: what a journey promises and what may be done to keep the promise, as a person writes it.
 //!
 //! `apiVersion: emac.dev/v1alpha1, kind: JourneyIntent`. Each module reads one section and holds its types, so that a field, its type and its
-//! rules stand together; [`check`] then looks at what concerns several sections. An [`Intent`] exists only when there was no error.
+//! rules stand together; `check` then looks at what concerns several sections. An [`Intent`] exists only when there was no error.
 //!
 //! The structure is a checked [`Journey`]; the runtime part is handed to the planner by [`Intent::for_planner`]. What the intent does not
 //! hold: the atomic SLOs it refers to (`openslo:<name>`), and the accepted model.
