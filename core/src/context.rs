@@ -4,7 +4,7 @@
 //! default. `<deadline>` is decimal milliseconds: what REMAINS on the wire between pods, an ABSOLUTE time of that Envoy's
 //! clock inside a pod, so that time spent in the application is deducted and clocks of hosts are never compared. The type
 //! parameter of [`Context`] says which of the two a value is; [`Context::arrive`] and [`Context::depart`] are the only ways
-//! between them. `<flags>` is four lower-case hex digits: two of bits ([`Flags`]), two of priority. Inside a pod a property, `;id=<hex>`,
+//! between them. `<flags>` is four lower-case hex digits: two of bits ([`Flags`]), two of priority. Inside a pod a property, `;id=<number>`,
 //! tells requests apart, so that what happens on the way out can be told to the way in.
 //!
 //! Left out: who may be believed. The edge strips what comes from outside before anything here is asked.
@@ -13,9 +13,12 @@ pub mod baggage;
 mod sampling;
 mod traceparent;
 
+use alloc::vec::Vec;
 use core::fmt;
 
+use crate::decimal::Decimal;
 use crate::units::{Micros, Millis};
+use baggage::Member;
 
 pub use sampling::is_chosen;
 pub use traceparent::{InvalidTraceParent, TraceParent};
@@ -180,21 +183,51 @@ impl<'a> Context<'a, Absolute> {
     }
 }
 
+impl Member for Context<'_, Remaining> {
+    fn write(&self, out: &mut Vec<u8>) {
+        write(out, self.journey, self.deadline.0, self.flags);
+    }
+}
+
+impl Member for Context<'_, Absolute> {
+    fn write(&self, out: &mut Vec<u8>) {
+        write(out, self.journey, self.deadline.0, self.flags);
+        if self.id != 0 {
+            out.extend_from_slice(b";id=");
+            out.extend_from_slice(Decimal::new(self.id).as_bytes());
+        }
+    }
+}
+
 impl fmt::Display for Context<'_, Remaining> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(f, self.journey, self.deadline.0, self.flags)
+        display(self, f)
     }
 }
 
 impl fmt::Display for Context<'_, Absolute> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(f, self.journey, self.deadline.0, self.flags)?;
-        if self.id == 0 { Ok(()) } else { write!(f, ";id={:x}", self.id) }
+        display(self, f)
     }
 }
 
-fn write(f: &mut fmt::Formatter<'_>, journey: &str, deadline: Millis, flags: Flags) -> fmt::Result {
-    write!(f, "v1:{journey}:{}:{:02x}{:02x}", deadline.0, flags.bits, flags.priority)
+fn display(member: &dyn Member, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut bytes = Vec::new();
+    member.write(&mut bytes);
+    // ASCII by construction.
+    f.write_str(core::str::from_utf8(&bytes).unwrap_or_default())
+}
+
+fn write(out: &mut Vec<u8>, journey: &str, deadline: Millis, flags: Flags) {
+    out.extend_from_slice(b"v1:");
+    out.extend_from_slice(journey.as_bytes());
+    out.push(b':');
+    out.extend_from_slice(Decimal::new(deadline.0).as_bytes());
+    out.push(b':');
+    let hex = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    for byte in [flags.bits, flags.priority] {
+        out.extend_from_slice(&[hex(byte >> 4), hex(byte & 0xf)]);
+    }
 }
 
 fn parse(value: &[u8]) -> Result<(&str, Millis, Flags, u64), InvalidContext> {
@@ -215,7 +248,7 @@ fn parse(value: &[u8]) -> Result<(&str, Millis, Flags, u64), InvalidContext> {
 /// Properties are not ours alone: what is no id is none.
 fn parse_id(properties: &str) -> u64 {
     let mut ids = properties.split(';').filter_map(|property| property.trim().strip_prefix("id="));
-    ids.next().and_then(|id| u64::from_str_radix(id, 16).ok()).unwrap_or(0)
+    ids.next().and_then(|id| id.parse().ok()).unwrap_or(0)
 }
 
 /// The rule of `JourneyName`, without owning the name.

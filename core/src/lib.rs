@@ -18,6 +18,7 @@ extern crate std;
 pub mod bound;
 pub mod budget;
 pub mod context;
+pub mod decimal;
 pub mod enforce;
 pub mod entry;
 pub mod evidence;

@@ -96,7 +96,7 @@ pub struct Stream {
     start: Micros,
     arrival: Option<Arrival>,
     visit: Option<Box<Visit>>,
-    call: Option<Box<Call>>,
+    call: Option<Call>,
     /// The response ended in an orderly way.
     complete: bool,
 }
@@ -122,11 +122,7 @@ impl Stream {
                 let (visit, journey) = edge::enter(vm, &headers);
                 let context = visit.as_ref().zip(journey.as_deref()).map(|(v, j)| v.context(j, self.start));
                 self.arrival = inbound::start(host, config, &headers, context);
-                edge::write(
-                    host,
-                    &headers,
-                    context.as_ref().map(|context| context as &dyn core::fmt::Display),
-                );
+                edge::write(host, &headers, context.as_ref().map(|context| context as &dyn baggage::Member));
                 self.visit = visit.map(Box::new);
             }
         }
@@ -193,7 +189,7 @@ impl Stream {
         let count_retries = self.listener.config.as_ref().is_some_and(|config| config.count_retries);
         let finished = match self.call.take() {
             Some(call) => call.finish(vm, host, self.start, latency, self.complete, count_retries),
-            None => finish::classify(host, self.complete, false, None),
+            None => finish::classify(host, None, self.complete, false, None),
         };
         if let Some(arrival) = self.arrival.take() {
             arrival.finish(vm, self.start, latency, &finished);
@@ -212,7 +208,7 @@ impl Stream {
         self.visit = visit.map(Box::new);
         let asked = Asked::All(&headers);
         let (call, flow) = Call::begin(vm, host, config, asked, context, self.start, end);
-        edge::write(host, &headers, departing.as_ref().map(|context| context as &dyn core::fmt::Display));
+        edge::write(host, &headers, departing.as_ref().map(|context| context as &dyn baggage::Member));
         self.call = Some(call);
         flow
     }

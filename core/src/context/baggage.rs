@@ -4,7 +4,6 @@
 //! Properties of our member (`;...`) that we do not know are not written again.
 
 use alloc::vec::Vec;
-use core::fmt::{self, Display, Write};
 
 use super::{Absolute, Context, InvalidContext, Remaining};
 
@@ -30,54 +29,50 @@ pub fn find_absolute(header: &[u8]) -> Result<Option<Context<'_, Absolute>>, Inv
     find(header)?.map(Context::parse_absolute).transpose()
 }
 
+/// The value of our member.
+pub trait Member {
+    /// Appends it, with its properties.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
 /// Writes `header` with `ours` (a [`Context`]) in place of whatever emac members it had, or without any.
 ///
 /// The others keep their bytes and order; ours comes last. Members that would exceed a limit are dropped from the end, and a
 /// header that is itself over its limits is dropped whole: neither is valid baggage.
-pub fn replace(header: &[u8], ours: Option<&dyn Display>) -> Vec<u8> {
-    let member = ours.map(encode);
-    let room = BYTES_MAX.saturating_sub(member.as_ref().map_or(0, |member| member.len() + 1));
-    let mut out = Vec::with_capacity(header.len().min(BYTES_MAX) + 48);
+pub fn replace(header: &[u8], ours: Option<&dyn Member>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(header.len().min(BYTES_MAX) + 2 * OURS_BYTES);
     let kept = if check_limits(header).is_ok() { header } else { &[] };
+    let room = if ours.is_some() { BYTES_MAX - OURS_BYTES } else { BYTES_MAX };
     for other in members(kept).filter(|member| !is_ours(member)).take(MEMBERS_MAX - 1) {
         if out.len() + other.len() + 1 > room {
             break;
         }
-        push(&mut out, other);
+        separate(&mut out);
+        out.extend_from_slice(other);
     }
-    if let Some(member) = member {
-        push(&mut out, &member);
+    if let Some(ours) = ours {
+        separate(&mut out);
+        out.extend_from_slice(KEY);
+        out.push(b'=');
+        ours.write(&mut out);
     }
     out
 }
 
-fn push(out: &mut Vec<u8>, member: &[u8]) {
+/// Room kept for our member: 5 for its key, 3 + 63 + 1 + 20 + 1 + 4 for its value, 20 for its id, a comma.
+const OURS_BYTES: usize = 128;
+
+fn separate(out: &mut Vec<u8>) {
     if !out.is_empty() {
         out.push(b',');
     }
-    out.extend_from_slice(member);
 }
 
-fn encode(context: &dyn Display) -> Vec<u8> {
-    let mut bytes = Bytes(Vec::with_capacity(64));
-    // Writing to memory cannot fail.
-    let _ = write!(bytes, "emac={context}");
-    bytes.0
-}
-
-struct Bytes(Vec<u8>);
-
-impl Write for Bytes {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
+/// With its properties.
 fn find(header: &[u8]) -> Result<Option<&[u8]>, InvalidContext> {
     check_limits(header)?;
     let mut ours = members(header).filter(|member| is_ours(member));
-    let first = ours.next().map(|member| value(member).unwrap_or_default());
+    let first = ours.next().map(value);
     if ours.next().is_some() { Err(InvalidContext::Duplicate) } else { Ok(first) }
 }
 
@@ -85,7 +80,9 @@ fn check_limits(header: &[u8]) -> Result<(), InvalidContext> {
     if header.len() > BYTES_MAX {
         return Err(InvalidContext::HeaderTooLong { len: header.len() });
     }
-    if members(header).nth(MEMBERS_MAX).is_some() {
+    // Counting commas is cheap, and few of them settle it.
+    let commas = header.iter().filter(|&&b| b == b',').count();
+    if commas >= MEMBERS_MAX && members(header).nth(MEMBERS_MAX).is_some() {
         return Err(InvalidContext::TooManyMembers);
     }
     Ok(())
@@ -96,15 +93,16 @@ fn members(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     header.split(|&b| b == b',').filter(|member| !member.trim_ascii().is_empty())
 }
 
+/// A key ends at `=`, at `;` or with the member; blanks around it do not count.
 fn is_ours(member: &[u8]) -> bool {
-    key(member) == KEY
+    member
+        .trim_ascii_start()
+        .strip_prefix(KEY)
+        .is_some_and(|rest| matches!(rest.trim_ascii_start().first(), None | Some(b'=' | b';')))
 }
 
-fn key(member: &[u8]) -> &[u8] {
-    member.split(|&b| b == b'=' || b == b';').next().unwrap_or_default().trim_ascii()
-}
-
-/// With its properties.
-fn value(member: &[u8]) -> Option<&[u8]> {
-    member.splitn(2, |&b| b == b'=').nth(1).map(<[u8]>::trim_ascii)
+/// Behind the first `=`; nothing for a key without one.
+fn value(member: &[u8]) -> &[u8] {
+    let at = member.iter().position(|&b| b == b'=').map_or(member.len(), |at| at + 1);
+    member.get(at..).unwrap_or_default().trim_ascii()
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use emac_core::context::{Absolute, Context, TraceParent};
+use emac_core::decimal::Decimal;
 use emac_core::enforce::{self, Before, Decision, Verdict};
 use emac_core::entry::name_operation;
 use emac_core::evidence::{DecisionKind, HopRecord};
@@ -37,6 +38,10 @@ pub(super) struct Call {
     pub(super) ending: Option<Outcome>,
     /// The answer, or one it rests on, is degraded.
     pub(super) degraded: bool,
+    /// A failure may be answered by somebody else.
+    watched: bool,
+    /// As it came, where it was looked at.
+    pub(super) status: Option<u16>,
     /// What is needed to ask an alternate.
     pub(super) repeat: Option<Box<Repeat>>,
     /// The callout that is under way.
@@ -61,27 +66,33 @@ impl Call {
         context: Option<Context<'_, Absolute>>,
         now: Micros,
         end: bool,
-    ) -> (Box<Self>, Flow) {
+    ) -> (Self, Flow) {
         let hop = find_hop(vm, host, config, asked, context.map_or("", |context| context.journey));
         let grpc = asked.is_grpc();
         let deadline = context.map(|context| context.deadline);
         let decision = vm.enforcer.on_request(now, hop.budget, deadline, grpc);
         let sampled = context.is_some_and(|context| context.flags.is_sampled());
         let trace = if sampled { asked.header("traceparent") } else { None };
-        let mut call = Box::new(Self {
+        let fallback =
+            vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.verdict, Verdict::Call(_)));
+        let repeat =
+            fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts(), end));
+        let mut call = Self {
             hop,
             deadline,
             grpc,
             decision,
             ending: None,
             degraded: false,
-            repeat: Repeat::prepare(vm, asked, context, hop, &decision, end),
+            watched: fallback.is_some() && !grpc,
+            status: None,
+            repeat,
             waiting: None,
             key: context.as_ref().map(marks::key_of),
             tells_inbound: config.role != Role::Edge,
             shows: config.decision_header == DecisionHeader::Asked && asked.header(DECISION_HEADER).is_some(),
             trace: trace.and_then(|header| TraceParent::parse(&header).ok()).map(Box::new),
-        });
+        };
         call.count_decision(vm);
         let flow = if decision.acts() { call.act(vm, host) } else { Flow::Continue };
         (call, flow)
@@ -127,7 +138,7 @@ impl Call {
                 self.settle_route(vm, host);
                 Flow::Continue
             }
-            Verdict::Call(_) if self.repeat.is_some() => fallback::after_answer(self, vm, host),
+            Verdict::Call(_) if self.watched => fallback::after_answer(self, vm, host),
             _ => Flow::Continue,
         }
     }
@@ -169,16 +180,19 @@ impl Call {
     ) -> Finished {
         self.follow_plan(vm);
         let mut finished = match self.ending {
+            // Only a record tells the status of what was answered here.
             Some(outcome) => {
-                let status =
-                    integer(host.property(&["response", "code"])).and_then(|code| u16::try_from(code).ok());
-                Finished { outcome, status: status.unwrap_or_default(), degraded: false }
+                let status = if self.trace.is_some() { finish::final_status(host) } else { 0 };
+                Finished { outcome, status, degraded: false }
             }
-            None => finish::classify(host, complete, self.grpc, vm.enforcer.success(self.hop.budget)),
+            None => {
+                let predicate = vm.enforcer.success(self.hop.budget);
+                finish::classify(host, self.status, complete, self.grpc, predicate)
+            }
         };
         finished.degraded = self.degraded;
-        let retries =
-            if count_retries || vm.enforcer.counts_retries(self.hop.budget) { retries(host) } else { 0 };
+        let asked = count_retries || vm.enforcer.counts_retries(self.hop.budget);
+        let retries = if asked { self.retries(vm, host, finished.outcome) } else { 0 };
         vm.recorder.record(self.hop.record, finished.outcome, latency);
         if retries > 0 {
             vm.recorder.retried(self.hop.record, retries);
@@ -191,7 +205,7 @@ impl Call {
     }
 
     /// An answer that is not the destination's: marks it degraded where it is.
-    pub(super) fn end_with_fallback(&mut self, vm: &mut Vm, host: &dyn Host) {
+    pub(super) fn end_with_fallback(&mut self, vm: &Vm, host: &dyn Host) {
         let degraded = vm.enforcer.fallback(self.hop.budget).is_some_and(|fallback| fallback.is_degraded());
         self.ending = Some(if degraded { Outcome::Fallback } else { Outcome::Alternate });
         if degraded {
@@ -261,6 +275,17 @@ impl Call {
         Flow::Pause
     }
 
+    /// Tries after the first: looked at always while there are any, now and then when there are none.
+    fn retries(&self, vm: &mut Vm, host: &dyn Host, outcome: Outcome) -> u32 {
+        let Some(watch) = vm.hops.watch(self.hop) else { return attempts_after_first(host) };
+        if !watch.wants_a_look(outcome) {
+            return 0;
+        }
+        let retries = attempts_after_first(host);
+        watch.saw(retries);
+        retries
+    }
+
     fn count_decision(&self, vm: &mut Vm) {
         let kind = match self.decision.verdict {
             Verdict::Pass => DecisionKind::Pass,
@@ -280,6 +305,7 @@ impl Call {
     /// The alternate was asked by route: a good answer of it is the fallback's, a bad one is a failure like any.
     fn settle_route(&mut self, vm: &mut Vm, host: &dyn Host) {
         let status = fallback::status_of(host.response_header(":status"));
+        self.status = Some(status).filter(|&status| status != 0);
         if finish::accepts(vm.enforcer.success(self.hop.budget), status) {
             self.end_with_fallback(vm, host);
         } else {
@@ -339,7 +365,7 @@ fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, asked: Asked<'_>, jou
 }
 
 fn bound(host: &dyn Host, bounds: enforce::Call) {
-    let set = |name, value: u64| host.set_request_header(name, value.to_string().as_bytes());
+    let set = |name, value: u64| host.set_request_header(name, Decimal::new(value).as_bytes());
     if let Some(timeout) = bounds.timeout {
         set(TIMEOUT, timeout.0);
     }
@@ -351,8 +377,7 @@ fn bound(host: &dyn Host, bounds: enforce::Call) {
     }
 }
 
-/// Tries after the first.
-fn retries(host: &dyn Host) -> u32 {
+fn attempts_after_first(host: &dyn Host) -> u32 {
     let attempts = integer(host.property(&["upstream", "request_attempt_count"])).unwrap_or(1);
     u32::try_from(attempts.saturating_sub(1)).unwrap_or_default()
 }

@@ -1,7 +1,5 @@
 //! A request entering the mesh: contexts from outside are not believed, the journey is recognised, its deadline set.
 
-use core::fmt::Display;
-
 use emac_core::context::{Absolute, Context, Flags, Remaining, TraceParent, baggage, is_chosen};
 use emac_core::entry::Request;
 use emac_core::evidence::{JourneyEnd, JourneyIndex};
@@ -49,7 +47,7 @@ pub(super) fn enter(vm: &mut Vm, headers: &All) -> (Option<Visit>, Option<Box<st
 }
 
 /// Writes our member, or takes away what was there.
-pub(super) fn write(host: &dyn Host, headers: &All, context: Option<&dyn Display>) {
+pub(super) fn write(host: &dyn Host, headers: &All, context: Option<&dyn baggage::Member>) {
     let before = headers.joined("baggage");
     if context.is_none() && !headers.is_repeated("baggage") && !carries_context(&before) {
         return;

@@ -1,10 +1,8 @@
 //! Answers that are not the destination's.
 
-use core::fmt::Display;
-
 use emac_core::budget::{Fallback, FallbackKind};
 use emac_core::context::{Absolute, Context, Flags, baggage};
-use emac_core::enforce::{AfterFailure, Body, Decision, Failure, NoFallback, Verdict};
+use emac_core::enforce::{AfterFailure, Body, Failure, NoFallback};
 use emac_core::evidence::DecisionKind;
 use emac_core::units::{Micros, Millis};
 
@@ -14,10 +12,9 @@ use super::finish::accepts;
 use super::headers::Asked;
 use crate::host::{Header, Host};
 use crate::vm::Vm;
-use crate::vm::hops::Hop;
 use crate::vm::marks;
 
-/// What is needed to ask again, or to know that it could be asked: kept only for hops with a fallback.
+/// What is needed to ask again, or to know that it could be asked: kept only for hops with an alternate.
 #[derive(Debug)]
 pub(super) struct Repeat {
     /// Empty when a callout is out of the question.
@@ -33,32 +30,25 @@ pub(super) struct Repeat {
 }
 
 impl Repeat {
-    /// For a call whose failure may be answered by somebody else.
+    /// For a call whose failure may be answered by an alternate.
     pub(super) fn prepare(
-        vm: &Vm,
+        fallback: &Fallback,
         asked: Asked<'_>,
         context: Option<Context<'_, Absolute>>,
-        hop: Hop,
-        decision: &Decision,
+        acts: bool,
         ended: bool,
     ) -> Option<Box<Self>> {
-        let fallback = vm.enforcer.fallback(hop.budget)?;
-        if !matches!(decision.verdict, Verdict::Call(_)) {
+        let FallbackKind::Alternate(alternate) = &fallback.kind else { return None };
+        if alternate.cluster.is_empty() {
             return None;
         }
-        let alternate = match &fallback.kind {
-            FallbackKind::Alternate(alternate) if !alternate.cluster.is_empty() => Some(alternate),
-            FallbackKind::Alternate(_) => return None,
-            FallbackKind::Static(_) => None,
-        };
-        let asks = alternate.filter(|_| decision.acts());
         Some(Box::new(Self {
-            headers: asks.map(|_| asked.to_vec()).unwrap_or_default(),
+            headers: if acts { asked.to_vec() } else { Vec::new() },
             body: Vec::new(),
             length: 0,
-            length_max: alternate.map_or(0, |alternate| alternate.body_bytes_max as usize),
+            length_max: alternate.body_bytes_max as usize,
             ended,
-            idempotent: alternate.is_some() && is_idempotent(&asked.header(":method").unwrap_or_default()),
+            idempotent: is_idempotent(&asked.header(":method").unwrap_or_default()),
             journey: context.map(|context| (context.journey.to_owned(), context.deadline, context.flags)),
         }))
     }
@@ -82,11 +72,16 @@ impl Repeat {
 pub(super) fn after_answer(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Flow {
     let status = status_of(host.response_header(":status"));
     // What cannot be read is not judged.
+    call.status = Some(status).filter(|&status| status != 0);
     if status == 0 || call.grpc || accepts(vm.enforcer.success(call.hop.budget), status) {
         return Flow::Continue;
     }
-    let Some(repeat) = call.repeat.take() else { return Flow::Continue };
-    let failure = Failure { grpc: call.grpc, idempotent: repeat.idempotent, body: repeat.body_kept() };
+    let repeat = call.repeat.take();
+    let failure = Failure {
+        grpc: call.grpc,
+        idempotent: repeat.as_ref().is_some_and(|repeat| repeat.idempotent),
+        body: repeat.as_ref().map_or(Body::TooLong, |repeat| repeat.body_kept()),
+    };
     let now = host.now();
     let followup = vm.enforcer.on_failure(now, call.hop.budget, call.deadline, failure);
     match followup.what {
@@ -102,7 +97,7 @@ pub(super) fn after_answer(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Flo
         _ if !followup.acts() => Flow::Continue,
         AfterFailure::Pass(_) => Flow::Continue,
         AfterFailure::Static => answer_static(call, vm, host),
-        AfterFailure::Callout { timeout } => ask_alternate(call, vm, host, &repeat, timeout, now),
+        AfterFailure::Callout { timeout } => ask_alternate(call, vm, host, repeat.as_deref(), timeout, now),
     }
 }
 
@@ -136,14 +131,14 @@ pub(super) fn after_callout(
 }
 
 /// The sidecar's own answer.
-pub(super) fn answer_static(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Flow {
-    call.end_with_fallback(vm, host);
-    let decision = call.shows().then(|| call.describe());
+pub(super) fn answer_static(call: &mut Call, vm: &Vm, host: &dyn Host) -> Flow {
     let Some(FallbackKind::Static(answer)) =
         vm.enforcer.fallback(call.hop.budget).map(|fallback| &fallback.kind)
     else {
         return Flow::Continue;
     };
+    call.end_with_fallback(vm, host);
+    let decision = call.shows().then(|| call.describe());
     let mut headers = borrowed(&answer.headers);
     headers.extend(decision.as_deref().map(|decision| (DECISION_HEADER, decision)));
     host.respond(answer.status, &headers, &answer.body);
@@ -172,12 +167,13 @@ fn ask_alternate(
     call: &mut Call,
     vm: &mut Vm,
     host: &dyn Host,
-    repeat: &Repeat,
+    repeat: Option<&Repeat>,
     timeout: Millis,
     now: Micros,
 ) -> Flow {
-    let token = match vm.enforcer.fallback(call.hop.budget).map(|fallback| &fallback.kind) {
-        Some(FallbackKind::Alternate(alternate)) if !repeat.headers.is_empty() => {
+    let fallback = vm.enforcer.fallback(call.hop.budget).map(|fallback| &fallback.kind);
+    let token = match (fallback, repeat) {
+        (Some(FallbackKind::Alternate(alternate)), Some(repeat)) if !repeat.headers.is_empty() => {
             let overrides =
                 [(":authority", alternate.authority.as_str()), (":path", alternate.path.as_str())];
             let headers = repeated(repeat, &overrides, now);
@@ -208,7 +204,7 @@ fn repeated(repeat: &Repeat, overrides: &[(&str, &str)], now: Micros) -> Vec<(St
     let context = repeat.journey.as_ref().map(|(journey, deadline, flags)| {
         Context { journey, deadline: *deadline, flags: *flags, id: 0 }.depart(now)
     });
-    let ours = context.as_ref().map(|context| context as &dyn Display);
+    let ours = context.as_ref().map(|context| context as &dyn baggage::Member);
     let baggage = String::from_utf8(baggage::replace(before.unwrap_or_default(), ours)).unwrap_or_default();
     headers.extend(Some(("baggage".to_owned(), baggage)).filter(|(_, value)| !value.is_empty()));
     headers

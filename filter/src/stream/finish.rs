@@ -24,15 +24,16 @@ pub(super) struct Finished {
     pub(super) degraded: bool,
 }
 
-/// Looks at the end of a request that was left to the upstream. Only in `on_log`; one host call when all is well.
+/// Looks at the end of a request that was left to the upstream, whose `status` may be known already. Only in `on_log`; at most one host
+/// call when all is well.
 pub(super) fn classify(
     host: &dyn Host,
+    status: Option<u16>,
     complete: bool,
     grpc: bool,
     predicate: Option<&SuccessPredicate>,
 ) -> Finished {
-    let status = integer(host.property(&["response", "code"])).and_then(|code| u16::try_from(code).ok());
-    let status = status.unwrap_or_default();
+    let status = status.unwrap_or_else(|| final_status(host));
     let outcome = if status == 0 {
         Outcome::Cancelled
     } else if !complete && status != SWITCHING_PROTOCOLS {
@@ -43,6 +44,13 @@ pub(super) fn classify(
         outcome_of_status(host, status, predicate)
     };
     Finished { outcome, status, degraded: false }
+}
+
+/// As it went to the caller; 0 when none did. Only in `on_log`.
+pub(super) fn final_status(host: &dyn Host) -> u16 {
+    integer(host.property(&["response", "code"]))
+        .and_then(|code| u16::try_from(code).ok())
+        .unwrap_or_default()
 }
 
 /// Whether an HTTP status is a good answer.

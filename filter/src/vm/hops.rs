@@ -2,6 +2,7 @@
 
 use emac_core::enforce::{Enforcer, HopRef};
 use emac_core::evidence::{HopIndex, HopKeyRef, Recorder};
+use emac_core::outcome::Outcome;
 use hashbrown::HashMap;
 
 use crate::host::Host;
@@ -11,6 +12,42 @@ use crate::host::Host;
 pub(crate) struct Hop {
     pub(crate) record: HopIndex,
     pub(crate) budget: HopRef,
+    /// `None` above the cap.
+    watch: Option<u32>,
+}
+
+/// Asking how often a call was tried costs as much as any other question about it, so it is asked always only while retries happen:
+/// for the first calls of a hop, for a while after each retry that was seen, and for every call that did not succeed. Otherwise one call
+/// in [`RetryWatch::PERIOD`] is looked at; a burst of retries behind successes is missed for so many calls at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetryWatch {
+    /// Calls that are still looked at.
+    left: u16,
+    unseen: u8,
+}
+
+impl RetryWatch {
+    const FIRST: u16 = 256;
+    const AFTER_RETRY: u16 = 1_024;
+    const PERIOD: u8 = 8;
+
+    /// Whether to look at this call.
+    pub(crate) fn wants_a_look(&mut self, outcome: Outcome) -> bool {
+        self.unseen += 1;
+        let wanted = self.left > 0 || self.unseen >= Self::PERIOD || outcome != Outcome::Success;
+        self.left = self.left.saturating_sub(1);
+        if wanted {
+            self.unseen = 0;
+        }
+        wanted
+    }
+
+    /// What was found.
+    pub(crate) fn saw(&mut self, retries: u32) {
+        if retries > 0 {
+            self.left = Self::AFTER_RETRY;
+        }
+    }
 }
 
 /// Hops seen by this VM, at most as many as the recorder tells apart.
@@ -18,6 +55,7 @@ pub(crate) struct Hop {
 pub(crate) struct Hops {
     hops_max: usize,
     known: HashMap<Vec<u8>, Hop>,
+    watches: Vec<RetryWatch>,
     key: Vec<u8>,
 }
 
@@ -55,6 +93,11 @@ impl Hops {
         }
     }
 
+    /// Whether and when to look for retries of the hop.
+    pub(crate) fn watch(&mut self, hop: Hop) -> Option<&mut RetryWatch> {
+        self.watches.get_mut(hop.watch? as usize)
+    }
+
     fn resolve(
         &mut self,
         host: &dyn Host,
@@ -72,8 +115,13 @@ impl Hops {
             None => (sight.journey, enforcer.resolve(sight.journey, &destination, operation)),
         };
         let key = HopKeyRef { journey, source, destination: &destination, operation };
-        let hop = Hop { record: recorder.hop(key), budget };
-        if self.known.len() < self.hops_max || self.known.contains_key(&self.key) {
+        let mut hop = Hop { record: recorder.hop(key), budget, watch: None };
+        if let Some(known) = self.known.get_mut(&self.key) {
+            hop.watch = known.watch;
+            *known = hop;
+        } else if self.known.len() < self.hops_max {
+            hop.watch = u32::try_from(self.watches.len()).ok();
+            self.watches.push(RetryWatch { left: RetryWatch::FIRST, unseen: 0 });
             self.known.insert(self.key.clone(), hop);
         }
         hop
@@ -91,4 +139,31 @@ fn name_destination(host: &dyn Host, cluster: &[u8]) -> String {
     let service = host.property(&path).and_then(|bytes| String::from_utf8(bytes).ok());
     let by_name = || rest.rsplit('|').next().unwrap_or(rest).to_owned();
     service.filter(|service| !service.is_empty()).unwrap_or_else(by_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_are_looked_for_while_there_are_any() {
+        let mut watch = RetryWatch { left: RetryWatch::FIRST, unseen: 0 };
+        let mut looks = |calls: u32, outcome, retries| {
+            (0..calls)
+                .filter(|_| {
+                    let look = watch.wants_a_look(outcome);
+                    if look {
+                        watch.saw(retries);
+                    }
+                    look
+                })
+                .count()
+        };
+        assert_eq!(looks(256, Outcome::Success, 0), 256);
+        assert_eq!(looks(800, Outcome::Success, 0), 100);
+        assert_eq!(looks(50, Outcome::Error, 0), 50);
+        assert_eq!(looks(800, Outcome::Success, 0), 100);
+        assert!(looks(100, Outcome::Success, 1) > 90);
+        assert_eq!(looks(1_000, Outcome::Success, 0), 1_000);
+    }
 }
