@@ -10,6 +10,7 @@ mod explain;
 mod gate;
 mod inputs;
 mod output;
+mod replay;
 mod serve;
 mod status;
 
@@ -39,6 +40,7 @@ enum Command {
     Compile(compile::Args),
     Gate(gate::Args),
     Explain(explain::Args),
+    Replay(replay::Args),
     Serve(serve::Args),
     Status(status::Args),
 }
@@ -58,6 +60,7 @@ pub fn main() -> Exit {
         Command::Compile(args) => compile::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
     }

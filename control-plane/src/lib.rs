@@ -14,6 +14,7 @@ pub mod compile;
 pub mod ingest;
 pub mod plan;
 pub mod push;
+pub mod replay;
 
 // The process around it.
 pub mod cli;
