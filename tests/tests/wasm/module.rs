@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::support::{Sidecar, budgets, hop, module_or_return, with_hops};
 
+/// 400 KB, the most the filter may weigh.
+const BYTES_MAX: usize = 400_000;
 /// Linear memory of one VM that tells 256 hops apart; the resident memory of a worker may grow by 8 MB.
 const MEMORY_BYTES_MAX: usize = 8 << 20;
 /// Dearest ordinary call: every host call costs the data plane up to a microsecond.
@@ -56,6 +58,13 @@ const OFFERED: [&str; 44] = [
     "wasi_snapshot_preview1.proc_exit",
     "wasi_snapshot_preview1.random_get",
 ];
+
+#[test]
+fn it_weighs_at_most_400_kb() {
+    let bytes = module_or_return!().bytes();
+    println!("module: {bytes} bytes");
+    assert!(bytes <= BYTES_MAX, "{bytes} bytes");
+}
 
 #[test]
 fn it_asks_for_nothing_that_envoy_does_not_have() {
