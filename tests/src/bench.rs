@@ -3,6 +3,7 @@
 pub mod algebra;
 pub mod envoy;
 pub mod push;
+pub mod reaction;
 pub mod sketch;
 pub mod table;
 pub mod timing;

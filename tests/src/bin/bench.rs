@@ -28,6 +28,8 @@ enum What {
     All,
     /// The sketch beside hdrhistogram, DDSketch and t-digest.
     Sketch,
+    /// How long a fault takes to become an enforced budget.
+    Reaction,
     /// Budgets from a plan to connected clients.
     Push,
     /// Bounds and bands of journeys of up to a thousand leaves.
@@ -74,6 +76,10 @@ fn report(what: What) -> String {
         eprintln!("bench: filter in a real Envoy");
         sections.push(or_not_run(bench::envoy::TITLE, envoy()));
     }
+    if wanted(What::Reaction) {
+        eprintln!("bench: fault to enforced budget");
+        sections.push(or_not_run(bench::reaction::TITLE, in_a_runtime(bench::reaction::section())));
+    }
     let mut report = format!("# Measured\n\n`make bench` on {}.\n", bench::machine());
     sections.iter().for_each(|section| report.push_str(&format!("\n{}", section.markdown())));
     report
@@ -86,8 +92,11 @@ fn or_not_run(title: &'static str, result: Result<Section, String>) -> Section {
 
 fn envoy() -> Result<Section, String> {
     let wasm = filter_wasm().map_err(|e| e.to_string())?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
-    runtime.block_on(bench::envoy::section(&wasm))
+    in_a_runtime(bench::envoy::section(&wasm))
+}
+
+fn in_a_runtime(section: impl Future<Output = Result<Section, String>>) -> Result<Section, String> {
+    tokio::runtime::Runtime::new().map_err(|e| e.to_string())?.block_on(section)
 }
 
 /// Keeps what people wrote below `## Tried`, replaces the rest at once.
