@@ -126,7 +126,7 @@ fn read(object: &mut Object) -> Result<Config, InvalidField> {
         hops_max: object.take("max_hops").number(256, 1, 256)? as usize,
         destination: object.take("destination").string()?,
         operations: object.take("operations").boolean(false)?,
-        templates: object.take("templates").each(template)?,
+        templates: templates(object.take("templates"))?,
         decision_header: object.take("decision_header").choice(DecisionHeader::Off, &DECISION_HEADERS)?,
         count_retries: object.take("count_retries").boolean(true)?,
         budgets: budgets::read(object.take("budgets"))?,
@@ -165,10 +165,14 @@ fn control_plane(field: Field) -> Result<Option<GrpcTarget>, InvalidField> {
         .map_err(|invalid| InvalidField { problem: invalid.to_string(), ..refuse })
 }
 
-fn template(field: Field) -> Result<PathTemplate, InvalidField> {
-    let refuse = field.invalid("");
-    PathTemplate::new(&field.string()?)
-        .map_err(|invalid| InvalidField { problem: invalid.to_string(), ..refuse })
+fn templates(field: Field) -> Result<Vec<PathTemplate>, InvalidField> {
+    let mut templates = Vec::new();
+    for element in field.elements()? {
+        let refuse = element.invalid("");
+        let template = PathTemplate::new(&element.string()?);
+        templates.push(template.map_err(|invalid| InvalidField { problem: invalid.to_string(), ..refuse })?);
+    }
+    Ok(templates)
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! Reading JSON field by field, with the field's path in every complaint.
 //!
-//! By hand over `serde_json::Value` rather than derived: twenty derived structs cost a quarter of the module's size, and a configuration is
-//! read once.
-
-use core::fmt;
+//! By hand over `serde_json::Value` rather than derived: derived structs cost a tenth of the module's size, and a configuration is read
+//! once.
 
 use serde_json::{Map, Value};
 
@@ -34,8 +32,8 @@ impl Field {
         Self { path: String::new(), value: Some(value) }
     }
 
-    pub(super) fn invalid(&self, problem: impl fmt::Display) -> InvalidField {
-        InvalidField { path: self.path.clone(), problem: problem.to_string() }
+    pub(super) fn invalid(&self, problem: &str) -> InvalidField {
+        InvalidField { path: self.path.clone(), problem: problem.to_owned() }
     }
 
     /// `None` when absent or null.
@@ -67,7 +65,7 @@ impl Field {
     pub(super) fn number(self, default: u64, min: u64, max: u64) -> Result<u64, InvalidField> {
         let number = self.value.as_ref().map_or(Some(default), Value::as_u64);
         let in_range = number.filter(|number| (min..=max).contains(number));
-        in_range.ok_or_else(|| self.invalid(format_args!("a whole number from {min} to {max} is expected")))
+        in_range.ok_or_else(|| self.invalid(&format!("a whole number from {min} to {max} is expected")))
     }
 
     /// Zero when absent; ranges are the business of whom it is for.
@@ -83,15 +81,12 @@ impl Field {
         let chosen = words.iter().find(|(name, _)| *name == word).map(|(_, choice)| *choice);
         chosen.ok_or_else(|| {
             let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
-            self.invalid(format_args!("one of {} is expected", names.join(", ")))
+            self.invalid(&format!("one of {} is expected", names.join(", ")))
         })
     }
 
-    /// Each element of an array; none when absent.
-    pub(super) fn each<T>(
-        mut self,
-        read: impl Fn(Self) -> Result<T, InvalidField>,
-    ) -> Result<Vec<T>, InvalidField> {
+    /// The elements of an array; none when absent.
+    pub(super) fn elements(mut self) -> Result<Vec<Self>, InvalidField> {
         let values = match self.value.take() {
             None => Vec::new(),
             Some(Value::Array(values)) => values,
@@ -99,20 +94,9 @@ impl Field {
         };
         let mut elements = Vec::with_capacity(values.len());
         for (at, value) in values.into_iter().enumerate() {
-            elements.push(read(Self { path: format!("{}[{at}]", self.path), value: Some(value) })?);
+            elements.push(Self { path: format!("{}[{at}]", self.path), value: Some(value) });
         }
         Ok(elements)
-    }
-
-    /// As [`Field::each`], for objects.
-    pub(super) fn objects<T>(
-        self,
-        read: impl Fn(&mut Object) -> Result<T, InvalidField>,
-    ) -> Result<Vec<T>, InvalidField> {
-        self.each(|field| {
-            let missing = field.invalid("an object is expected");
-            field.object()?.ok_or(missing)?.all(&read)
-        })
     }
 }
 
