@@ -60,13 +60,13 @@ async fn reaction(seed: u64) -> Result<f64, String> {
     let before = timeout(&plan(&world).await);
     world.service("paya").set_fault(Fault::Slow { factor: 10.0 }).await;
     let began = Instant::now();
-    let mut changed = None;
-    let enforced = wait_until(PATIENCE, async || {
-        if changed.is_none() {
+    let changed = std::cell::Cell::new(None);
+    let enforced = wait_until(PATIENCE, || async {
+        if changed.get().is_none() {
             let plan = plan(&world).await;
-            changed = plan["generation"].as_u64().filter(|_| timeout(&plan) != before);
+            changed.set(plan["generation"].as_u64().filter(|_| timeout(&plan) != before));
         }
-        matches!((changed, acted_on(&world).await), (Some(wanted), Some(held)) if held >= wanted)
+        matches!((changed.get(), acted_on(&world).await), (Some(wanted), Some(held)) if held >= wanted)
     })
     .await;
     let seconds = began.elapsed().as_secs_f64();
