@@ -12,7 +12,7 @@ use emac_core::units::Millis;
 
 use super::input::{Component, Evidence, HopEvidence, JourneyIntent, LatencyDefault, Reach};
 use super::roles::{Role, Roles, direct_leaf};
-use super::snapshot::CurveSource;
+use super::snapshot::{CurveSource, JourneyPlan};
 
 /// One-sided 95 %: normal quantile.
 const Z_95: f64 = 1.645;
@@ -22,7 +22,7 @@ pub(super) struct LeafCurve {
     pub(super) measured: Curve,
     pub(super) lower: Curve,
     pub(super) source: CurveSource,
-    /// 90 % quantile of the default latency.
+    /// Time that nine tenths of its calls usually need; see `LeafPlan::usual`.
     pub(super) usual: Millis,
 }
 
@@ -39,9 +39,15 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Curves<'a> {
-    pub(super) fn new(intent: &'a JourneyIntent, roles: &Roles, evidence: &Evidence, grid: &Grid) -> Self {
+    pub(super) fn new(
+        intent: &'a JourneyIntent,
+        roles: &Roles,
+        evidence: &Evidence,
+        previous: Option<&JourneyPlan>,
+        grid: &Grid,
+    ) -> Self {
         let leaf = |(place, name): (usize, &ComponentName)| {
-            let builder = Builder { intent, roles, evidence, grid };
+            let builder = Builder { intent, roles, evidence, previous, grid };
             (name.clone(), builder.leaf(place, name))
         };
         let leaves = intent.structure.leaves().into_iter().enumerate().map(leaf).collect();
@@ -71,7 +77,7 @@ impl Inputs for Reading<'_> {
         own.unwrap_or(self.curves.intent.runtime.fallback).share.ratio()
     }
 
-    /// Nine tenths of the usual answers: enough to see it recover.
+    /// Time for nine tenths of its usual answers: enough to see it recover.
     fn primary_least(&self, primary: &Expr) -> Millis {
         let known = direct_leaf(primary).and_then(|name| self.curves.leaves.get(name));
         known.map_or(Millis(0), |known| known.usual)
@@ -90,6 +96,7 @@ struct Builder<'a> {
     intent: &'a JourneyIntent,
     roles: &'a Roles,
     evidence: &'a Evidence,
+    previous: Option<&'a JourneyPlan>,
     grid: &'a Grid,
 }
 
@@ -114,7 +121,13 @@ impl Builder<'_> {
             };
         }
         let default = self.default_curve(component);
-        let usual = self.usual(component, &default);
+        let known = self
+            .previous
+            .and_then(|plan| plan.leaves.get(place))
+            .filter(|leaf| leaf.allocation.leaf == *name);
+        let usual = known
+            .map_or_else(|| self.usual(component, &default), |leaf| Some(leaf.usual))
+            .unwrap_or_default();
         let seen = self.seen(place);
         let calls = seen.calls;
         // A hop that encloses others was seen with them inside: its own time is not in the evidence.
@@ -128,7 +141,7 @@ impl Builder<'_> {
             lower: self.bounded(component, &lower_confidence(&curve, calls, Z_95)),
             measured: self.bounded(component, &curve),
             source: CurveSource::Measured { calls },
-            usual,
+            usual: self.usual(component, &curve).unwrap_or(usual),
         }
     }
 
@@ -140,9 +153,9 @@ impl Builder<'_> {
         lognormal(self.grid, p50, p99, component.availability.get())
     }
 
-    fn usual(&self, component: &Component, default: &Curve) -> Millis {
-        let cell = default.first_at_least(0.9 * component.availability.get());
-        cell.map_or(Millis(0), |cell| self.grid.time(cell))
+    /// `None` when too few answer at all, or within the timeout in force: then the service is not as usual.
+    fn usual(&self, component: &Component, curve: &Curve) -> Option<Millis> {
+        curve.first_at_least(0.9 * component.availability.get()).map(|cell| self.grid.time(cell))
     }
 
     /// Bounds on a timeout are bounds on the curve: less than the minimum is never given, more than the maximum never used.

@@ -34,15 +34,18 @@ pub(super) fn comparable(previous: &JourneyPlan, optimum: &[Allocation], planned
 pub(super) fn damp(change: Move<'_>) -> (Vec<Allocation>, Damped) {
     let Move { policy, previous, optimum, gain, now_unix_ms } = change;
     let old: Vec<&Allocation> = previous.leaves.iter().map(|leaf| &leaf.allocation).collect();
-    let early = now_unix_ms.saturating_sub(previous.changed_unix_ms) < policy.damping.period.0;
+    // A clock that went back ends the period: waiting for it to come round again could take for ever.
+    let since = now_unix_ms.checked_sub(previous.changed_unix_ms);
+    let early = since.is_some_and(|since| since < policy.damping.period.0);
     let hysteresis = policy.damping.hysteresis.get();
     let moves = |of: &dyn Fn(&Allocation) -> Millis| {
         old.iter().zip(&optimum).map(|(o, n)| relative(of(o), of(n), previous.planned)).fold(0.0, f64::max)
     };
     let times = moves(&|a| a.time);
+    // Quantiles from a few seconds of calls; what follows from them is rounder than a timeout.
     let others = moves(&|a| a.useful).max(moves(&|a| a.useful_after)).max(moves(&|a| a.needed_after));
     let times_move = times > hysteresis && gain > policy.damping.gain_min.get();
-    let (stay, damped) = match (times_move || others > hysteresis, early) {
+    let (stay, damped) = match (times_move || others > 2.0 * hysteresis, early) {
         (false, _) => (true, Damped::Hysteresis),
         (true, true) => (true, Damped::Period),
         (true, false) => (false, Damped::No),

@@ -4,16 +4,17 @@
 //! - A call that nothing else can answer for may use whatever the rest of the journey does not need; cutting it earlier would turn
 //!   a late success into a sure failure. Its reserve is the least with which what follows still has a chance.
 //! - A call that encloses others lasts as long as they may.
+//! - A primary of which neither a latency is declared nor enough calls were seen is not acted upon (dry-run) until they were.
 
 use emac_core::budget::curve::{Allocation, Place};
-use emac_core::budget::{Alternate, Fallback, FallbackKind, HopBudget, RetryBudget};
+use emac_core::budget::{Alternate, Fallback, FallbackKind, HopBudget, Mode, RetryBudget};
 use emac_core::id::WorkloadName;
 use emac_core::units::{Millis, Ppm, Ratio};
 
 use super::input::{Component, JourneyIntent, Reach};
 use super::journey::margin;
 use super::roles::{Role, Roles, hop_ref};
-use super::snapshot::{Bound, JourneyPlan};
+use super::snapshot::{Bound, CurveSource, JourneyPlan};
 
 /// Fills in the hops, timeouts and bounds of `plan` and returns the budgets with their sources.
 pub(super) fn hop_budgets(
@@ -80,7 +81,7 @@ impl Builder<'_> {
                 journey: self.intent.name.clone(),
                 destination: hop.destination.clone(),
                 operation: hop.operation.clone(),
-                mode: self.intent.runtime.mode,
+                mode: self.mode(place, component),
                 timeout: Some(timeout),
                 per_try_timeout: (allocation.tries > 1).then_some(allocation.time.min(timeout)),
                 reserve: self.reserve(place, allocation, &source),
@@ -92,6 +93,15 @@ impl Builder<'_> {
             budgets.push((source, budget));
         }
         Some(Built { timeout, bound, budgets, note: note.or(fallback_note) })
+    }
+
+    /// Giving up on a primary early by nothing but a guess could turn good answers away: it is watched first.
+    fn mode(&self, place: usize, component: &Component) -> Mode {
+        let leaf = self.plan.leaves.get(place);
+        let guessed = component.latency.is_none()
+            && leaf.is_some_and(|leaf| matches!(leaf.source, CurveSource::Default { .. }))
+            && matches!(self.roles.get(place), Some(Role::Primary { .. }));
+        if guessed { self.intent.runtime.mode.min(Mode::DryRun) } else { self.intent.runtime.mode }
     }
 
     /// The edge itself receives the answer: for its calls nothing is kept back for the way.

@@ -96,7 +96,8 @@ pub struct Component {
     pub reach: Reach,
     /// Success share while nothing is measured: target of the atomic SLO. Default 0.999.
     pub availability: Ratio,
-    /// `latency {p50, p99}`: while nothing is measured. `None`: a twentieth and a fifth of the deadline.
+    /// `latency {p50, p99}`: while nothing is measured. `None`: a twentieth and a fifth of the deadline, and a fallback for it acts
+    /// only once it is measured.
     pub latency: Option<LatencyDefault>,
     /// `success {http, grpc}`: what counts as a good answer.
     pub success: SuccessPredicate,

@@ -52,7 +52,7 @@ struct Split {
     damped: Damped,
     predicted: f64,
     predicted_lower: f64,
-    leaves: Vec<(CurveSource, f64)>,
+    leaves: Vec<(CurveSource, Millis, f64)>,
 }
 
 fn split(
@@ -63,7 +63,7 @@ fn split(
     plan: &JourneyPlan,
 ) -> Result<Split, String> {
     let grid = Grid::new(plan.planned).map_err(|invalid| invalid.to_string())?;
-    let curves = Curves::new(intent, roles, evidence, &grid);
+    let curves = Curves::new(intent, roles, evidence, previous, &grid);
     let evaluation =
         evaluate(&intent.structure, &grid, &curves.lower()).map_err(|unbound| unbound.to_string())?;
     let optimum = evaluation.allocate(plan.planned);
@@ -79,8 +79,9 @@ fn split(
     };
     let of_leaf = |allocation: &Allocation| {
         let known = curves.leaves.get(&allocation.leaf);
-        let source = known.map_or(CurveSource::Default { calls: 0 }, |known| known.source);
-        (source, known.map_or(0.0, |known| known.measured.at(grid.cell(allocation.time))))
+        known.map_or((CurveSource::Default { calls: 0 }, Millis(0), 0.0), |known| {
+            (known.source, known.usual, known.measured.at(grid.cell(allocation.time)))
+        })
     };
     Ok(Split {
         predicted: at(&curves.measured(), &allocations),
@@ -101,11 +102,12 @@ impl Split {
         plan.predicted = self.predicted;
         plan.predicted_lower = self.predicted_lower;
         plan.damped = self.damped;
-        let leaf = |(allocation, (source, success))| LeafPlan {
+        let leaf = |(allocation, (source, usual, success))| LeafPlan {
             allocation,
             hops: Vec::new(),
             timeout: None,
             source,
+            usual,
             bound: Bound::Optimum,
             success,
         };

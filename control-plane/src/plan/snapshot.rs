@@ -53,6 +53,10 @@ pub struct LeafPlan {
     pub timeout: Option<Millis>,
     /// Where its curve comes from.
     pub source: CurveSource,
+    /// Time that nine tenths of its calls need when it is as usual: learned whenever that many answer, else as learned last, else by
+    /// default. However bad a primary looks it gets this much (at most half of what it shares with its alternate), so that its
+    /// recovery can be seen.
+    pub usual: Millis,
     /// What limited the timeout.
     pub bound: Bound,
     /// Share of its calls that succeed within `allocation.time`, as measured.

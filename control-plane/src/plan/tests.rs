@@ -1,3 +1,5 @@
+mod closed_loop;
+
 use std::collections::BTreeMap;
 
 use emac_core::budget::{FallbackKind, HopBudget, Mode, StaticResponse, WorkloadBudgets};
