@@ -1,7 +1,7 @@
 //! Planning: from intents and evidence to the budgets of every workload.
 //!
 //! [`plan`] is pure: the same intents, evidence, previous plan and time give the same [`PlanSnapshot`]. What it does is
-//! runtime.md section 6: success-by-deadline curves bottom-up (`emac_core::budget::curve`), the arg max as each hop's timeout,
+//! success-by-deadline curves bottom-up (`emac_core::budget::curve`), the arg max as each hop's timeout,
 //! then bounds and damping, because a plan that follows every wiggle of the evidence is itself a fault.
 //!
 //! Before there is evidence the default curves already give sensible timeouts, so a fault right after the start is handled like
