@@ -12,6 +12,7 @@ mod inputs;
 mod output;
 mod replay;
 mod serve;
+mod simulate;
 mod status;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +41,7 @@ enum Command {
     Compile(compile::Args),
     Gate(gate::Args),
     Explain(explain::Args),
+    Simulate(simulate::Args),
     Replay(replay::Args),
     Serve(serve::Args),
     Status(status::Args),
@@ -60,6 +62,7 @@ pub fn main() -> Exit {
         Command::Compile(args) => compile::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),

@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod plan;
 pub mod push;
 pub mod replay;
+pub mod simulate;
 
 // The process around it.
 pub mod cli;

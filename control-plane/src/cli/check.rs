@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::exit::Exit;
 use super::output::{Format, print_json, print_line, show_problems};
 use crate::document::{Document, Limits, Problem, Problems, read_all, render_json};
+use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use crate::slo::Slos;
-use crate::{config, intent};
+use crate::{config, intent, simulate};
 
-/// Validate intents, SLOs and configurations; all problems at once
+/// Validate intents, SLOs, models, profiles and configurations; all problems at once
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac check emac.yaml journeys/
@@ -28,7 +29,7 @@ pub(super) fn run(args: &Args) -> Exit {
     let problems = Problems::new();
     let found = Found::read(&args.paths, &problems);
     if problems.is_empty() && found.is_empty() {
-        problems.push(Problem::error("no intent, SLO or configuration in what was given"));
+        problems.push(Problem::error("no intent, SLO, model, profile or configuration in what was given"));
     }
     match args.format {
         Format::Json => print_json(&found.to_json(&problems)),
@@ -42,6 +43,8 @@ pub(super) fn run(args: &Args) -> Exit {
 struct Found {
     journeys: Vec<String>,
     slos: Vec<String>,
+    models: Vec<String>,
+    profiles: Vec<String>,
     configurations: Vec<String>,
 }
 
@@ -57,12 +60,14 @@ impl Found {
         Self {
             journeys: intents.iter().map(|intent| intent.name.to_string()).collect(),
             slos: slos.iter().map(|slo| slo.name.clone()).collect(),
+            models: models(&documents, problems),
+            profiles: profiles(&documents, problems),
             configurations: configurations(&documents, problems),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.journeys.is_empty() && self.slos.is_empty() && self.configurations.is_empty()
+        self.kinds().iter().all(|(_, names)| names.is_empty())
     }
 
     fn to_json(&self, problems: &Problems) -> Value {
@@ -70,18 +75,51 @@ impl Found {
             "valid": problems.errors() == 0,
             "journeys": self.journeys,
             "slos": self.slos,
+            "models": self.models,
+            "profiles": self.profiles,
             "configurations": self.configurations,
             "problems": render_json(problems),
         })
     }
 
     fn show(&self) {
-        let kinds =
-            [("journey", &self.journeys), ("slo", &self.slos), ("configuration", &self.configurations)];
-        for (kind, names) in kinds {
+        for (kind, names) in self.kinds() {
             names.iter().for_each(|name| print_line(format!("ok: {kind} {name}")));
         }
     }
+
+    fn kinds(&self) -> [(&'static str, &Vec<String>); 5] {
+        [
+            ("journey", &self.journeys),
+            ("slo", &self.slos),
+            ("model", &self.models),
+            ("profile", &self.profiles),
+            ("configuration", &self.configurations),
+        ]
+    }
+}
+
+/// `kind` of a document.
+fn kind(document: &Document) -> Option<&str> {
+    let entries = document.root.entries()?;
+    entries.iter().find(|entry| entry.key == "kind").and_then(|entry| entry.value.text())
+}
+
+/// Files of valid models, candidates and accepted ones.
+fn models(documents: &[Document], problems: &Problems) -> Vec<String> {
+    let valid = |document: &&Document| match kind(document) {
+        Some(CANDIDATE_KIND) => CandidateModel::read(document, problems).is_some(),
+        Some(ACCEPTED_KIND) => AcceptedModel::read(document, problems).is_some(),
+        _ => false,
+    };
+    documents.iter().filter(valid).map(|document| document.source.name().to_owned()).collect()
+}
+
+/// Files of valid simulation profiles.
+fn profiles(documents: &[Document], problems: &Problems) -> Vec<String> {
+    let profiles = documents.iter().filter(|document| kind(document) == Some(simulate::KIND));
+    let valid = profiles.filter(|document| simulate::read(document, problems).is_some());
+    valid.map(|document| document.source.name().to_owned()).collect()
 }
 
 /// Files of valid configurations.
