@@ -16,7 +16,6 @@ use crate::budget::lease::{Lease, Offer, OlderGeneration, Validity};
 use crate::budget::{Fallback, FallbackKind, Mode, SuccessPredicate, WorkloadBudgets};
 use crate::context::Absolute;
 use crate::entry::{InvalidEntry, Request};
-use crate::id::JourneyName;
 use crate::units::{Generation, Micros};
 
 pub use decision::{
@@ -145,17 +144,18 @@ impl Enforcer {
 
     /// Finds the budget of a hop: its operation's own, else its destination's. One or two hash lookups: keep the answer until
     /// [`Enforcer::is_current`] says no.
+    ///
+    /// A call that carries no context (`journey` is empty) has the budget of the only journey on which this workload makes such calls;
+    /// none when no journey or more than one does.
     pub fn resolve(&self, journey: &str, destination: &str, operation: &str) -> HopRef {
-        self.plan.resolve(journey, destination, operation)
-    }
-
-    /// Finds the budget of a call that carries no context: that of the only journey on which this workload makes such calls.
-    /// `None` when no journey or more than one does.
-    pub fn resolve_alone(&self, destination: &str, operation: &str) -> Option<(&JourneyName, HopRef)> {
-        let candidates = self.plan.journeys().iter().map(|journey| &journey.name);
-        let resolved = candidates.map(|name| (name, self.resolve(name.as_str(), destination, operation)));
-        let mut budgeted = resolved.filter(|(_, hop)| hop.has_budget());
-        budgeted.next().filter(|_| budgeted.next().is_none())
+        if !journey.is_empty() {
+            return self.plan.resolve(journey, destination, operation);
+        }
+        let names = self.plan.journeys().iter().map(|journey| journey.name.as_str());
+        let resolved = names.map(|name| self.plan.resolve(name, destination, operation));
+        let mut budgeted = resolved.filter(|hop| hop.has_budget());
+        let alone = budgeted.next().filter(|_| budgeted.next().is_none());
+        alone.unwrap_or_else(|| self.plan.resolve("", destination, operation))
     }
 
     /// Whether any budget is for one operation, so that operations must be named.

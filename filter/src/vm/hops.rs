@@ -107,13 +107,8 @@ impl Hops {
         sight: Sight<'_>,
     ) -> Hop {
         let destination = name_destination(host, sight.cluster);
-        let operation = sight.operation;
-        let alone =
-            if sight.journey.is_empty() { enforcer.resolve_alone(&destination, operation) } else { None };
-        let (journey, budget) = match alone {
-            Some((journey, budget)) => (journey.as_str(), budget),
-            None => (sight.journey, enforcer.resolve(sight.journey, &destination, operation)),
-        };
+        let Sight { journey, operation, .. } = sight;
+        let budget = enforcer.resolve(journey, &destination, operation);
         let key = HopKeyRef { journey, source, destination: &destination, operation };
         let mut hop = Hop { record: recorder.hop(key), budget, watch: None };
         if let Some(known) = self.known.get_mut(&self.key) {
