@@ -17,4 +17,6 @@ pub mod host;
 mod metrics;
 pub mod root;
 pub mod stream;
+#[cfg(test)]
+mod testing;
 pub mod vm;

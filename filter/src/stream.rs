@@ -254,3 +254,6 @@ fn notice_unknown(vm: &mut Vm, context: Option<&Context<'_, Absolute>>) {
         vm.counters.add(crate::vm::counters::Event::JourneyUnknown);
     }
 }
+
+#[cfg(test)]
+mod tests;

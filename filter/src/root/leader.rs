@@ -77,3 +77,6 @@ impl Lease {
         now.since(self.renewed).0 > patience || self.renewed.since(now).0 > patience
     }
 }
+
+#[cfg(test)]
+mod tests;

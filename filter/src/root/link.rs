@@ -139,3 +139,59 @@ impl Link {
         self.wait = Micros(self.wait.0.saturating_mul(2)).min(LONGEST_WAIT);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::Fake;
+
+    fn target() -> GrpcTarget {
+        GrpcTarget::new("emac", "").unwrap()
+    }
+
+    #[test]
+    fn opening_alone_does_not_reset_the_backoff() {
+        let (host, mut link, mut now) = (Fake::default(), Link::new("s", "m"), 0);
+        let mut tries = Vec::new();
+        // Opened, and closed at once by a dead cluster, for five minutes of ticks.
+        for _ in 0..3_000 {
+            now += 100_000;
+            if link.keep_open(&host, &target(), Micros(now)) == State::Opened {
+                tries.push(now);
+                link.on_close(Micros(now));
+            }
+        }
+        assert!((30..60).contains(&tries.len()), "{}", tries.len());
+        let longest = tries.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        assert!(longest <= LONGEST_WAIT.0 * 9 / 8 + 100_000, "{longest}");
+        link.keep_open(&host, &target(), Micros(now + 20_000_000));
+        link.hear(Micros(now + 20_000_000));
+        link.on_close(Micros(now + 20_000_000));
+        assert_eq!(link.keep_open(&host, &target(), Micros(now + 20_300_000)), State::Opened);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 200,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(0x714C),
+            ..ProptestConfig::default()
+        })]
+
+        /// However the clock jumps, a link that is down is tried again within the longest wait of forward time.
+        #[test]
+        fn it_always_comes_back(jumps in prop::collection::vec(0..u64::MAX / 2, 1..20)) {
+            let (host, mut link) = (Fake::default(), Link::new("s", "m"));
+            host.refuses_streams.set(true);
+            for now in &jumps {
+                link.keep_open(&host, &target(), Micros(*now));
+            }
+            host.refuses_streams.set(false);
+            let last = jumps.last().copied().unwrap_or_default();
+            let later = Micros(last).after(Micros(LONGEST_WAIT.0 * 9 / 8));
+            prop_assert_eq!(link.keep_open(&host, &target(), later), State::Opened);
+        }
+    }
+}
