@@ -88,7 +88,7 @@ fn charts(summary: &Summary, played: &[Played]) -> String {
         chart(
             "Checkouts answered with a cached price",
             "%",
-            50.0,
+            40.0,
             (budget, "fallback budget"),
             both(&degraded),
         ),
