@@ -314,7 +314,7 @@ fn problems_of_all_sections_come_at_once_and_with_their_places() {
         ("fallbackBudget:", "fallbackBuget:"),
         ("[payment-network-b]", "[paymentnetwork-b]"),
         ("validFor: 60s", "validFor: 60"),
-        ("p99: 150ms", "p99: 15ms"),
+        ("p99: 100ms", "p99: 15ms"),
     ]);
     let (_, problems) = read_text(&text);
     insta::assert_snapshot!(render_text(&problems, false));

@@ -89,10 +89,10 @@ impl Topology {
             .reaching("payb");
         let services = vec![
             front,
-            ServiceSpec::leaf("cart", Latency::ms(20.0, 60.0)),
-            ServiceSpec::leaf("pricing", Latency::ms(30.0, 80.0)),
+            ServiceSpec::leaf("cart", Latency::ms(15.0, 45.0)),
+            ServiceSpec::leaf("pricing", Latency::ms(20.0, 60.0)),
             ServiceSpec::leaf("paya", Latency::ms(40.0, 120.0)),
-            ServiceSpec::leaf("payb", Latency::ms(60.0, 150.0)),
+            ServiceSpec::leaf("payb", Latency::ms(40.0, 100.0)),
         ];
         Self { services, alternates: vec!["payb".to_owned()] }
     }
