@@ -4,30 +4,55 @@
 //! nobody agreed to. Both are pure. The numbers come from `emac_core::bound`; here is what they are computed from, what they mean together
 //! (`decision`), and how they are told (`report`). Bounds are always told side by side, each with its assumption.
 
-mod budget;
 mod decision;
 mod facts;
+mod latency;
 mod nodes;
 mod report;
 
 use std::collections::BTreeMap;
 
 use emac_core::bound::{
-    Attribution, Change, Facts, Interval, Unbound, View, any_dependence, break_even_beta, common_cause,
-    independent, shared_fate,
+    Attribution, Change, Facts, Interval, Unbound, View, any_dependence, attribute, break_even_beta,
+    common_cause, independent, shared_fate, smallest_change, split_budget,
 };
 use emac_core::journey::{ComponentName, Journey};
 
+use crate::guard::{Evaluation, Guard, Input, Known};
 use crate::intent::Intent;
+use crate::measured::Evidence;
 use crate::model::{AcceptedModel, CandidateModel, Model, Status};
 use crate::slo::Promise;
 
 pub use decision::{Decision, Verdict};
+pub use latency::{AtObjective, LatencyBounds};
 pub use nodes::NodeBounds;
 pub use report::{derivation, exact8};
 
 /// What every component promises, by name.
 pub type Promises = BTreeMap<ComponentName, Promise>;
+
+/// Chance that one of the components' availabilities lies outside its measured interval, and the same again for latencies: 2.5 % each, shared
+/// out evenly among the components.
+const LEAF_ERROR: f64 = 0.025;
+
+/// What is known of the components, and when it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// What they promise.
+    pub promises: &'a Promises,
+    /// What was measured; `None`: promises alone.
+    pub evidence: Option<&'a Evidence>,
+    /// Milliseconds since 1970, for the age of evidence.
+    pub now_unix_ms: u64,
+}
+
+impl<'a> Given<'a> {
+    /// Promises alone.
+    pub fn promises(promises: &'a Promises) -> Self {
+        Self { promises, evidence: None, now_unix_ms: 0 }
+    }
+}
 
 /// A compiled journey.
 #[derive(Clone, Debug)]
@@ -44,8 +69,14 @@ pub struct Compiled<'a> {
     pub leaves: BTreeMap<ComponentName, Leaf>,
     /// Bounds; `None` when a component has no availability.
     pub bounds: Option<Bounds>,
+    /// Latency; `None` without an objective, or when nothing is known of some component.
+    pub latency: Option<LatencyBounds>,
+    /// What was measured at the journey's edge.
+    pub measured: Option<crate::measured::Counts>,
     /// What is decided.
     pub decision: Decision,
+    /// Guards of actions by kind, asked.
+    pub guards: Vec<(String, Evaluation)>,
 }
 
 /// A component as it entered the computation.
@@ -59,6 +90,8 @@ pub struct Leaf {
     pub domains: Vec<String>,
     /// How sure they are.
     pub domain_status: Status,
+    /// It is an answer kept in the sidecar.
+    pub kept: bool,
 }
 
 /// Availability of a journey under every assumption, and what follows.
@@ -99,21 +132,114 @@ impl Bounds {
 }
 
 /// Compiles with a model that somebody agreed to.
-pub fn compile<'a>(intent: &'a Intent, model: &'a AcceptedModel, promises: &Promises) -> Compiled<'a> {
-    with(intent, model.model(), promises, false)
+pub fn compile<'a>(intent: &'a Intent, model: &'a AcceptedModel, given: Given<'_>) -> Compiled<'a> {
+    with(intent, model.model(), given, false)
 }
 
 /// Looks at what a candidate would mean.
-pub fn preview<'a>(intent: &'a Intent, model: &'a CandidateModel, promises: &Promises) -> Compiled<'a> {
-    with(intent, model.model(), promises, true)
+pub fn preview<'a>(intent: &'a Intent, model: &'a CandidateModel, given: Given<'_>) -> Compiled<'a> {
+    with(intent, model.model(), given, true)
 }
 
-fn with<'a>(intent: &'a Intent, model: &'a Model, promises: &Promises, preview: bool) -> Compiled<'a> {
+fn with<'a>(intent: &'a Intent, model: &'a Model, given: Given<'_>, preview: bool) -> Compiled<'a> {
     let structure = model.structure.clone().unwrap_or_else(|| intent.structure.clone());
-    let leaves = facts::leaves(intent, model, promises, &structure);
-    let bounds = facts::of(&leaves).and_then(|facts| bounds(intent, &structure, &facts).ok());
-    let decision = decision::decide(intent, model, &structure, &leaves, bounds.as_ref());
-    Compiled { intent, model, preview, structure, leaves, bounds, decision }
+    let leaves = facts::leaves(intent, model, &given, &structure);
+    let known = latency::Known::new(intent, &structure, &leaves, &given);
+    let bounds = facts::of(&leaves).and_then(|mut facts| {
+        known.tell(&structure, &mut facts).ok()?;
+        bounds(intent, &structure, &facts).ok()
+    });
+    let latency = known.bounds(intent, &structure).unwrap_or_default();
+    let asked = decision::Asked {
+        intent,
+        model,
+        structure: &structure,
+        leaves: &leaves,
+        bounds: bounds.as_ref(),
+        latency: latency.as_ref(),
+        slow: &known.unknown,
+        given: &given,
+    };
+    let decision = asked.decide();
+    let measured = given.evidence.and_then(|evidence| evidence.whole);
+    let mut compiled = Compiled {
+        intent,
+        model,
+        preview,
+        structure,
+        leaves,
+        bounds,
+        latency,
+        measured,
+        decision,
+        guards: Vec::new(),
+    };
+    compiled.guards = compiled.ask_guards();
+    compiled
+}
+
+/// A change of A- from which on a delta is of high impact (the paper's replay policy).
+pub const HIGH_IMPACT: f64 = 0.001;
+
+impl Compiled<'_> {
+    /// Looks at a candidate beside the accepted model: what would pass waits for a person while the candidate would move A- by
+    /// [`HIGH_IMPACT`] or more, or cannot be computed.
+    #[must_use]
+    pub fn beside(mut self, candidate: &Compiled<'_>) -> Self {
+        let (now, then) =
+            (self.bounds.as_ref().map(Bounds::a_minus), candidate.bounds.as_ref().map(Bounds::a_minus));
+        let reason = match (now, then) {
+            (Some(now), Some(then)) if (then - now).abs() >= HIGH_IMPACT => {
+                format!(
+                    "unresolved high-impact delta: A_minus would go from {} to {}",
+                    exact8(now),
+                    exact8(then)
+                )
+            }
+            (Some(_), None) => "the candidate cannot be computed".to_owned(),
+            _ => return self,
+        };
+        if self.decision.verdict == Verdict::Pass {
+            self.decision.verdict = Verdict::Review;
+        }
+        self.decision.reasons.push(reason);
+        self.guards = self.ask_guards();
+        self
+    }
+
+    /// Every guard with what is known here; a burn rate is only known to who measures it.
+    fn ask_guards(&self) -> Vec<(String, Evaluation)> {
+        let actions = self.intent.governance.actions.iter();
+        let guards =
+            actions.filter_map(|action| Some((action.kind.clone(), Guard::new(&action.guard.value).ok()?)));
+        guards.map(|(kind, guard)| (kind, guard.evaluate(|input| self.known(input)))).collect()
+    }
+
+    fn known(&self, input: &Input) -> Option<Known> {
+        let number = |value: Option<f64>| value.map(Known::Number);
+        let seconds = |time: Option<emac_core::units::Micros>| number(time.map(|time| time.0 as f64 / 1e6));
+        let bounds = self.bounds.as_ref();
+        let latency = self.latency.as_ref().map(|latency| latency.any_dependence.quantile);
+        match input {
+            Input::Burn(_) => None,
+            Input::Confidence(_) => number(self.model.confidence.overall.map(emac_core::units::Ratio::get)),
+            Input::Symbol(name) => match name.as_str() {
+                "A_plus" => number(bounds.map(Bounds::a_plus)),
+                "A_minus" => number(bounds.map(Bounds::a_minus)),
+                "any_lo" => number(bounds.map(|bounds| bounds.any_dependence.lo())),
+                "any_hi" => number(bounds.map(|bounds| bounds.any_dependence.hi())),
+                "objective" => number(Some(self.intent.objectives.availability.target.get())),
+                "p99_L" => seconds(latency?.0),
+                "p99_U" => seconds(latency?.1),
+                "no_unresolved_domain_conflict" => Some(Known::Flag(self.decision.domains_resolved)),
+                "fresh" => self.decision.fresh.map(Known::Flag),
+                "verdict" => Some(Known::Text(self.decision.verdict.label().to_owned())),
+                "mode" => Some(Known::Text(self.intent.runtime.policy.mode.label().to_owned())),
+                "journey" => Some(Known::Text(self.intent.name.to_string())),
+                _ => None,
+            },
+        }
+    }
 }
 
 fn bounds(intent: &Intent, structure: &Journey, facts: &Facts) -> Result<Bounds, Unbound> {
@@ -140,9 +266,9 @@ fn bounds(intent: &Intent, structure: &Journey, facts: &Facts) -> Result<Bounds,
         break_even,
         eventual: eventual(structure, facts)?,
         nodes: nodes::of(structure, facts)?,
-        attribution: budget::attribution(structure, facts)?,
-        budget: budget::split(structure, facts, objective)?,
-        restoring: budget::restoring(structure, facts, objective, domain_envelope.lo())?,
+        attribution: attribute(structure, facts)?,
+        budget: split_budget(structure, facts, objective)?,
+        restoring: smallest_change(structure, facts, objective)?,
     })
 }
 

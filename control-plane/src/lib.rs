@@ -5,6 +5,7 @@ pub mod document;
 pub mod emit;
 pub mod guard;
 pub mod intent;
+pub mod measured;
 pub mod model;
 pub mod slo;
 

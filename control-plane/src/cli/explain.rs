@@ -1,11 +1,13 @@
 //! `emac explain`: the derivation from leaf to decision, as a person reads it.
 
 use emac_core::journey::Expr;
+use emac_core::units::Micros;
 
 use super::exit::Exit;
 use super::inputs::InputArgs;
 use super::output::{Format, print_json, print_line};
 use crate::compile::{Bounds, Compiled, NodeBounds, derivation, exact8};
+use crate::document::format_duration;
 
 /// Show how every number came about, from leaf to decision
 #[derive(Debug, clap::Args)]
@@ -55,6 +57,7 @@ fn explain(compiled: &Compiled<'_>, hop: Option<&str>) -> Vec<String> {
             Some(hop) => part(bounds, hop, &mut lines),
             None => ends(compiled, bounds, &mut lines),
         }
+        latency(compiled, &mut lines);
     }
     lines.push(String::new());
     lines.push(format!("decision: {}", compiled.decision.verdict.label()));
@@ -137,6 +140,28 @@ fn ends(compiled: &Compiled<'_>, bounds: &Bounds, lines: &mut Vec<String>) {
     if let Some(change) = &bounds.restoring {
         let (from, to) = (exact8(change.from), exact8(change.to));
         lines.push(format!("  restored by {} alone from {from} to {to}", change.component));
+    }
+}
+
+/// The band at the objective under each assumption.
+fn latency(compiled: &Compiled<'_>, lines: &mut Vec<String>) {
+    let Some((objective, bounds)) =
+        compiled.intent.objectives.latency.as_ref().zip(compiled.latency.as_ref())
+    else {
+        return;
+    };
+    let time = |time: Option<Micros>| time.map_or_else(|| "never".to_owned(), format_duration);
+    let threshold = format_duration(objective.threshold);
+    lines.push(String::new());
+    lines.push(format!("  answered within {threshold}, and {}", objective.metric.name));
+    let assumptions = [
+        ("any dependence", bounds.any_dependence),
+        ("independent", bounds.independent),
+        ("comonotone", bounds.comonotone),
+    ];
+    for (name, at) in assumptions {
+        let (lo, hi) = (time(at.quantile.0), time(at.quantile.1));
+        lines.push(format!("    {name:<15}  {}  {lo} to {hi}", at.within));
     }
 }
 

@@ -1,11 +1,15 @@
 //! `emac gate`: PASS, FAIL or REVIEW as an exit code.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use super::exit::Exit;
 use super::inputs::InputArgs;
-use super::output::{Format, print_json, print_line};
+use super::output::{Format, print_json, print_line, show_problems};
 use crate::compile::{Compiled, Verdict, exact8};
+use crate::document::{Limits, Problem, Problems, read_file};
+use crate::model::CandidateModel;
 
 /// Decide whether a journey's objectives hold: exit 0 PASS, 2 FAIL, 3 REVIEW
 #[derive(Debug, clap::Args)]
@@ -15,6 +19,9 @@ use crate::compile::{Compiled, Verdict, exact8};
 pub(super) struct Args {
     #[command(flatten)]
     inputs: InputArgs,
+    /// A candidate to look at beside the model: while it would move A- by 0.001 or more, what would pass is REVIEW
+    #[arg(long, value_name = "FILE", conflicts_with = "preview")]
+    candidate: Option<PathBuf>,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -25,12 +32,33 @@ pub(super) fn run(args: &Args) -> Exit {
         Ok(inputs) => inputs,
         Err(exit) => return exit,
     };
-    let compiled = inputs.compiled();
+    let mut compiled = inputs.compiled();
+    if let Some(file) = &args.candidate {
+        let candidate = match read_candidate(file, args.format) {
+            Ok(candidate) => candidate,
+            Err(exit) => return exit,
+        };
+        compiled = compiled.beside(&inputs.preview_of(&candidate));
+    }
     match args.format {
         Format::Text => show(&compiled),
         Format::Json => print_json(&answer(&compiled)),
     }
     exit(&compiled)
+}
+
+fn read_candidate(file: &Path, format: Format) -> Result<CandidateModel, Exit> {
+    let problems = Problems::new();
+    let before = problems.errors();
+    let documents = read_file(file, &Limits::default(), &problems);
+    let candidate = documents.first().and_then(|document| CandidateModel::read(document, &problems));
+    if candidate.is_none() && problems.errors() == before {
+        problems.push(Problem::error("there is no model in this file").in_file(file.display().to_string()));
+    }
+    candidate.ok_or_else(|| {
+        show_problems(&problems, format);
+        Exit::InvalidInput
+    })
 }
 
 /// A preview never passes, and what cannot be assessed is for a person.

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
 use super::output::{Format, show_problems};
-use crate::compile::{Compiled, Promises, compile, preview};
+use crate::clock::Clock;
+use crate::compile::{Compiled, Given, Promises, compile, preview};
 use crate::document::{Document, Limits, Problem, Problems, read_all, read_file};
 use crate::intent::{self, Intent};
+use crate::measured::{self, Evidence};
 use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use crate::slo::Slos;
 
@@ -25,6 +27,9 @@ pub(super) struct InputArgs {
     /// OpenSLO documents, files or directories. Without it: the nearest directory `slos` above the intent
     #[arg(long, value_name = "PATH")]
     slo: Vec<PathBuf>,
+    /// Evidence of the journey, files or directories; without it promises alone
+    #[arg(long, value_name = "PATH")]
+    evidence: Vec<PathBuf>,
 }
 
 /// The model by who agreed to it.
@@ -38,6 +43,8 @@ pub(super) struct Inputs {
     intent: Intent,
     basis: Basis,
     promises: Promises,
+    evidence: Option<Evidence>,
+    now_unix_ms: u64,
 }
 
 impl InputArgs {
@@ -65,7 +72,8 @@ impl InputArgs {
         let slos = Slos::read(&slo_documents, problems);
         let intent = intent?;
         let promises = slos.resolve(&intent, problems);
-        Some(Inputs { intent, basis: basis?, promises })
+        let evidence = self.evidence(&intent, problems)?;
+        Some(Inputs { intent, basis: basis?, promises, evidence, now_unix_ms: Clock::start().unix_ms() })
     }
 
     fn only_intent(&self, documents: &[Document], problems: &Problems) -> Option<Intent> {
@@ -108,6 +116,29 @@ impl InputArgs {
         }
     }
 
+    /// What all documents together say of the journey. To be given evidence of other journeys only is a problem.
+    fn evidence(&self, intent: &Intent, problems: &Problems) -> Option<Option<Evidence>> {
+        if self.evidence.is_empty() {
+            return Some(None);
+        }
+        let documents = read_all(&self.evidence, &Limits::default(), problems);
+        let is_evidence = |document: &&Document| {
+            let mut entries = document.root.entries().into_iter().flatten();
+            entries.any(|entry| entry.key == "kind" && entry.value.text() == Some(measured::KIND))
+        };
+        let found =
+            documents.iter().filter(is_evidence).filter_map(|document| measured::read(document, problems));
+        let mut of_journey = found.filter(|evidence| evidence.journey == intent.name.as_str());
+        let Some(mut sum) = of_journey.next() else {
+            let message = format!("there is no evidence of the journey `{}`", intent.name);
+            let place =
+                self.evidence.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+            return refuse(problems, &message, &place);
+        };
+        of_journey.for_each(|evidence| sum.add(evidence));
+        Some(Some(sum))
+    }
+
     fn slo_paths(&self) -> Vec<PathBuf> {
         if !self.slo.is_empty() {
             return self.slo.clone();
@@ -127,8 +158,17 @@ impl Inputs {
     /// Compiles, or looks at what a candidate would mean.
     pub(super) fn compiled(&self) -> Compiled<'_> {
         match &self.basis {
-            Basis::Accepted(model) => compile(&self.intent, model, &self.promises),
-            Basis::Candidate(model) => preview(&self.intent, model, &self.promises),
+            Basis::Accepted(model) => compile(&self.intent, model, self.given()),
+            Basis::Candidate(model) => preview(&self.intent, model, self.given()),
         }
+    }
+
+    /// What another candidate would mean.
+    pub(super) fn preview_of<'a>(&'a self, candidate: &'a CandidateModel) -> Compiled<'a> {
+        preview(&self.intent, candidate, self.given())
+    }
+
+    fn given(&self) -> Given<'_> {
+        Given { promises: &self.promises, evidence: self.evidence.as_ref(), now_unix_ms: self.now_unix_ms }
     }
 }

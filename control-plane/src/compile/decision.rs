@@ -11,8 +11,9 @@ use emac_core::journey::{ComponentName, Expr, Journey};
 
 use super::nodes::is_redundant;
 use super::report::exact8;
-use super::{Bounds, Leaf};
-use crate::intent::{AvailabilityEnd, EvaluationMode, Intent};
+use super::{Bounds, Given, LatencyBounds, Leaf};
+use crate::document::format_duration;
+use crate::intent::{AvailabilityEnd, EvaluationMode, Intent, LatencyEnd};
 use crate::model::{Model, Status};
 
 /// Below this a difference is rounding: bounds are computed in doubles from promises with few digits.
@@ -54,33 +55,131 @@ pub struct Decision {
     pub notes: Vec<String>,
     /// Nothing about failure domains is missing or contradictory where it matters.
     pub domains_resolved: bool,
+    /// Evidence is younger than the intent asks; `None` when that cannot be said.
+    pub fresh: Option<bool>,
 }
 
-pub(super) fn decide(
-    intent: &Intent,
-    model: &Model,
-    structure: &Journey,
-    leaves: &BTreeMap<ComponentName, Leaf>,
-    bounds: Option<&Bounds>,
-) -> Decision {
-    let unresolved = unresolved_domains(structure.root(), leaves);
-    let notes = notes(intent, model);
-    let decided =
-        |verdict, reasons| Decision { verdict, reasons, notes, domains_resolved: unresolved.is_empty() };
-    let Some(bounds) = bounds else { return decided(Verdict::Unassessable, unassessable(leaves)) };
-    let mut doubts = disagreements(intent, model, structure);
-    doubts.extend(doubts_about(intent, model));
-    doubts.extend(unresolved.clone());
-    let (verdict, reason) = by_bounds(intent, bounds);
-    if doubts.is_empty() {
-        return decided(verdict, vec![reason]);
+/// Everything a decision looks at.
+pub(super) struct Asked<'a> {
+    pub(super) intent: &'a Intent,
+    pub(super) model: &'a Model,
+    pub(super) structure: &'a Journey,
+    pub(super) leaves: &'a BTreeMap<ComponentName, Leaf>,
+    pub(super) bounds: Option<&'a Bounds>,
+    pub(super) latency: Option<&'a LatencyBounds>,
+    /// Components of whose latency nothing is known.
+    pub(super) slow: &'a [ComponentName],
+    pub(super) given: &'a Given<'a>,
+}
+
+impl Asked<'_> {
+    pub(super) fn decide(&self) -> Decision {
+        let unresolved = unresolved_domains(self.structure.root(), self.leaves);
+        let (notes, fresh) = (self.notes(), self.fresh());
+        let domains_resolved = unresolved.is_empty();
+        let decided = |verdict, reasons| Decision { verdict, reasons, notes, domains_resolved, fresh };
+        let Some(bounds) = self.bounds else {
+            return decided(Verdict::Unassessable, unassessable(self.leaves));
+        };
+        let mut doubts = disagreements(self.intent, self.model, self.structure);
+        doubts.extend(doubts_about(self.intent, self.model));
+        doubts.extend(self.doubts_about_evidence());
+        doubts.extend(unresolved);
+        let (verdict, mut reasons) = self.by_bounds(bounds);
+        if doubts.is_empty() {
+            return decided(verdict, reasons);
+        }
+        reasons.iter_mut().for_each(|reason| *reason = format!("otherwise {}: {reason}", verdict.label()));
+        doubts.extend(reasons);
+        decided(Verdict::Review, doubts)
     }
-    doubts.push(format!("otherwise {}: {reason}", verdict.label()));
-    decided(Verdict::Review, doubts)
+
+    /// What the bounds alone say, availability first: the worse of both decides.
+    fn by_bounds(&self, bounds: &Bounds) -> (Verdict, Vec<String>) {
+        let (verdict, reason) = availability(self.intent, bounds);
+        let Some((latency, of_latency)) =
+            self.latency.and_then(|latency| latency_verdict(self.intent, latency))
+        else {
+            return (verdict, vec![reason]);
+        };
+        (worse(verdict, latency), vec![reason, of_latency])
+    }
+
+    /// Whether evidence is younger than the intent asks; `None` when it does not say when it was taken, or nothing is asked.
+    fn fresh(&self) -> Option<bool> {
+        let age = self.age_ms()?;
+        let max = self.intent.evidence.max_age?.to_millis_floor().0;
+        Some((0..=i128::from(max)).contains(&age))
+    }
+
+    fn age_ms(&self) -> Option<i128> {
+        let observed = self.given.evidence?.observed_at_unix_ms?;
+        Some(i128::from(self.given.now_unix_ms) - i128::from(observed))
+    }
+
+    /// Evidence that was given must be young enough and say something of every component.
+    fn doubts_about_evidence(&self) -> Vec<String> {
+        let Some(evidence) = self.given.evidence else { return Vec::new() };
+        let mut doubts = Vec::new();
+        if self.fresh() == Some(false) {
+            let minutes = self.age_ms().unwrap_or_default() / 60_000;
+            doubts.push(format!("evidence is {minutes} minutes old"));
+        }
+        let silent = self.leaves.iter().filter(|(_, leaf)| !leaf.kept).map(|(name, _)| name);
+        let silent =
+            silent.filter(|name| evidence.components.get(*name).is_none_or(|seen| seen.counts.requests == 0));
+        doubts.extend(silent.map(|name| format!("no evidence of {name}")));
+        if self.intent.objectives.latency.is_some() {
+            doubts.extend(self.slow.iter().map(|name| format!("no evidence of the latency of {name}")));
+        }
+        doubts
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.intent.objectives.latency.is_some() && self.latency.is_none() {
+            notes.push("latency is not assessed: for some component there is neither a promise nor evidence".to_owned());
+        }
+        notes.extend(domain_notes(self.intent, self.model));
+        notes
+    }
 }
 
-/// What the bounds alone say.
-fn by_bounds(intent: &Intent, bounds: &Bounds) -> (Verdict, String) {
+/// The careful order: FAIL before REVIEW before PASS.
+fn worse(a: Verdict, b: Verdict) -> Verdict {
+    let rank = |verdict: Verdict| match verdict {
+        Verdict::Pass => 0,
+        Verdict::Review => 1,
+        Verdict::Fail => 2,
+        Verdict::Unassessable => 3,
+    };
+    if rank(a) >= rank(b) { a } else { b }
+}
+
+/// Share answered within the threshold, under any dependence, against the objective's quantile. `None` without an objective.
+fn latency_verdict(intent: &Intent, latency: &LatencyBounds) -> Option<(Verdict, String)> {
+    let objective = intent.objectives.latency.as_ref()?;
+    let quantile = objective.metric.quantile.get();
+    let within = latency.any_dependence.within;
+    let meets = |share: f64| share >= quantile - TOLERANCE;
+    let reason = format!(
+        "{} to {} of requests are answered within {}, {quantile} are promised",
+        exact8(within.lo()),
+        exact8(within.hi()),
+        format_duration(objective.threshold)
+    );
+    let verdict = match (intent.governance.mode, intent.governance.latency_end) {
+        (EvaluationMode::Selective, _) if meets(within.lo()) => Verdict::Pass,
+        (EvaluationMode::Selective, _) if !meets(within.hi()) => Verdict::Fail,
+        (EvaluationMode::Selective, _) => Verdict::Review,
+        (EvaluationMode::Conservative, LatencyEnd::UpperConfidence) => one_end(meets(within.lo())),
+        (EvaluationMode::Conservative, LatencyEnd::LowerConfidence) => one_end(meets(within.hi())),
+    };
+    Some((verdict, reason))
+}
+
+/// What the availability bounds say.
+fn availability(intent: &Intent, bounds: &Bounds) -> (Verdict, String) {
     let objective = intent.objectives.availability.target.get();
     let (minus, plus) = (bounds.a_minus(), bounds.a_plus());
     let meets = |value: f64| value >= objective - TOLERANCE;
@@ -183,11 +282,8 @@ fn unresolved_domains(root: &Expr, leaves: &BTreeMap<ComponentName, Leaf>) -> Ve
     matters.iter().filter_map(of).collect()
 }
 
-fn notes(intent: &Intent, model: &Model) -> Vec<String> {
+fn domain_notes(intent: &Intent, model: &Model) -> Vec<String> {
     let mut notes = Vec::new();
-    if intent.objectives.latency.is_some() {
-        notes.push("latency is not assessed: no evidence was given".to_owned());
-    }
     for (name, component) in &intent.components {
         let declared: BTreeSet<_> = component.failure_domains.iter().cloned().collect();
         let (_, found) = model.domains_of(name);

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use emac_core::bound::latency::clopper_pearson;
 use emac_core::bound::{Component, Domains, Facts, Interval};
 use emac_core::journey::{ComponentName, Journey};
 
-use super::{Leaf, Promises};
-use crate::intent::Intent;
+use super::{Given, LEAF_ERROR, Leaf};
+use crate::intent::{EvaluationMode, Intent};
 use crate::model::{Model, Status};
 use crate::plan::Reach;
 
@@ -14,33 +15,47 @@ use crate::plan::Reach;
 pub(super) fn leaves(
     intent: &Intent,
     model: &Model,
-    promises: &Promises,
+    given: &Given<'_>,
     structure: &Journey,
 ) -> BTreeMap<ComponentName, Leaf> {
     let names: BTreeSet<_> = structure.leaves().into_iter().collect();
+    let alpha = LEAF_ERROR / names.len().max(1) as f64;
     let leaf = |name: &ComponentName| {
-        let (mut domain_status, domains) = model.domains_of(name);
-        if is_kept(intent, name) {
-            // It fails with nothing and nobody.
-            domain_status = Status::Identified;
-        }
-        let (availability, source) = availability(intent, promises, name);
+        let kept = is_kept(intent, name);
+        let (status, domains) = model.domains_of(name);
+        // What is kept fails with nothing and nobody.
+        let domain_status = if kept { Status::Identified } else { status };
+        let (availability, source) = availability(intent, given, name, alpha);
         let domains = domains.into_iter().flatten().cloned().collect();
-        Leaf { availability, source, domains, domain_status }
+        Leaf { availability, source, domains, domain_status, kept }
     };
     names.into_iter().map(|name| (name.clone(), leaf(name))).collect()
 }
 
 /// Availability of a component and where it comes from. An answer kept in the sidecar is always there.
-fn availability(intent: &Intent, promises: &Promises, name: &ComponentName) -> (Option<Interval>, String) {
-    let kept =
-        intent.components.get(name).is_some_and(|component| matches!(component.reach, Reach::Static(_)));
-    if kept {
+fn availability(
+    intent: &Intent,
+    given: &Given<'_>,
+    name: &ComponentName,
+    alpha: f64,
+) -> (Option<Interval>, String) {
+    if is_kept(intent, name) {
         return (Interval::new(1.0, 1.0).ok(), "kept in the sidecar".to_owned());
     }
-    match promises.get(name) {
-        Some(promise) => (promise.availability.map(Interval::exactly), promise.availability_source.clone()),
-        None => (None, String::new()),
+    let promise = given.promises.get(name);
+    let promised = promise.and_then(|promise| promise.availability).map(Interval::exactly);
+    let source = promise.map_or("", |promise| promise.availability_source.as_str());
+    let seen = given.evidence.and_then(|evidence| evidence.components.get(name)).map(|seen| seen.counts);
+    let Some(seen) = seen.filter(|seen| seen.requests > 0) else { return (promised, source.to_owned()) };
+    let measured = clopper_pearson(seen.good, seen.requests, alpha);
+    let said = format!("{} good of {} requests", seen.good, seen.requests);
+    match (promised, intent.governance.mode) {
+        // The lower of promise and measurement at each end.
+        (Some(promised), EvaluationMode::Conservative) => {
+            let (lo, hi) = (promised.lo().min(measured.lo()), promised.hi().min(measured.hi()));
+            (Interval::new(lo, hi).ok(), format!("{said}, and {source}"))
+        }
+        _ => (Some(measured), said),
     }
 }
 

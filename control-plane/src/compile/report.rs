@@ -1,10 +1,12 @@
 //! The derivation report: every number with what it was computed from.
 
 use emac_core::bound::Interval;
+use emac_core::units::Micros;
 use serde_json::{Map, Value, json};
 
-use super::{Bounds, Compiled, Leaf, NodeBounds};
+use super::{AtObjective, Bounds, Compiled, LatencyBounds, Leaf, NodeBounds};
 use crate::document::format_duration;
+use crate::guard::{Answer, Evaluation};
 use crate::intent::API_VERSION;
 use crate::model::Origin;
 
@@ -38,13 +40,20 @@ pub fn derivation(compiled: &Compiled<'_>) -> Value {
     );
     put("objectives", objectives(compiled));
     if let Some(bounds) = &compiled.bounds {
-        put("results", json!({"availability": availability(bounds)}));
+        let mut results = json!({"availability": availability(bounds)});
+        if let Some(bounds) = &compiled.latency {
+            results["latency"] = latency(compiled, bounds);
+        }
+        put("results", results);
         put("derivation", bounds.nodes.iter().map(node).collect());
         put("budget", budget(compiled, bounds));
         put("contributors", contributors(compiled, bounds));
     }
     put("confidence", confidence(compiled));
     put("decision", decision(compiled));
+    if !compiled.guards.is_empty() {
+        put("guards", compiled.guards.iter().map(|(kind, evaluation)| guard(kind, evaluation)).collect());
+    }
     let name = compiled.intent.name.as_str();
     json!({"apiVersion": API_VERSION, "kind": "DerivationReport", "metadata": {"name": name}, "spec": spec})
 }
@@ -61,7 +70,7 @@ fn model(compiled: &Compiled<'_>) -> Value {
 fn leaf(leaf: &Leaf) -> Value {
     let mut json = Map::new();
     match leaf.availability {
-        Some(availability) if availability.width() == 0.0 => {
+        Some(availability) if availability.lo() == availability.hi() => {
             json.insert("availability".to_owned(), json!(availability.lo()))
         }
         Some(availability) => json.insert("availability".to_owned(), interval(availability)),
@@ -114,6 +123,37 @@ fn availability(bounds: &Bounds) -> Value {
     Value::Object(json)
 }
 
+/// Shares within the threshold and the objective's quantile in seconds, under each assumption.
+fn latency(compiled: &Compiled<'_>, bounds: &LatencyBounds) -> Value {
+    let seconds =
+        |time: Option<Micros>| time.map_or(json!("no finite bound"), |time| json!(time.0 as f64 / 1e6));
+    let metric =
+        compiled.intent.objectives.latency.as_ref().map_or("", |latency| latency.metric.name.as_str());
+    let at = |at: &AtObjective| {
+        let quantile = json!({"lo": seconds(at.quantile.0), "hi": seconds(at.quantile.1)});
+        json!({"withinThreshold": interval(at.within), metric: quantile})
+    };
+    json!({
+        "any_dependence": at(&bounds.any_dependence),
+        "independent": at(&bounds.independent),
+        "comonotone": at(&bounds.comonotone),
+    })
+}
+
+fn guard(kind: &str, evaluation: &Evaluation) -> Value {
+    let (answer, why) = match &evaluation.answer {
+        Answer::Allowed => ("allowed", None),
+        Answer::Denied => ("denied", None),
+        Answer::Unknown(why) => ("unknown", Some(why)),
+    };
+    let mut json =
+        json!({"action": kind, "guard": evaluation.guard, "answer": answer, "inputs": evaluation.inputs});
+    if let Some(why) = why {
+        json["why"] = json!(why);
+    }
+    json
+}
+
 fn node(node: &NodeBounds) -> Value {
     json!({
         "path": node.path,
@@ -134,6 +174,11 @@ fn budget(compiled: &Compiled<'_>, bounds: &Bounds) -> Value {
         "spent".to_owned(),
         json!({"A_plus": spends(bounds.a_plus()), "A_minus": spends(bounds.a_minus())}),
     );
+    if let Some(measured) = compiled.measured.filter(|measured| measured.requests > 0) {
+        let spent = (measured.requests - measured.good) as f64 / measured.requests as f64 / total;
+        let round = |value: f64| json!((value * 1e4).round() / 1e4);
+        json.insert("measured".to_owned(), json!({"spent": round(spent), "left": round(1.0 - spent)}));
+    }
     let split = bounds.budget.as_ref().map(|split| {
         split
             .iter()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::compile::{Promises, compile};
+use crate::compile::{Given, Promises, compile};
 use crate::document::{Limits, Problems, Source, parse};
 use crate::intent::{self, Intent};
 use crate::model::AcceptedModel;
@@ -17,7 +17,7 @@ fn artifacts(text: &str, dialect: Dialect) -> Vec<Artifact> {
     let intent = intent(text);
     let promises: Promises = Slos::default().resolve(&intent, &Problems::new());
     let model = AcceptedModel::declared(&intent);
-    all(&compile(&intent, &model, &promises), dialect)
+    all(&compile(&intent, &model, Given::promises(&promises)), dialect)
 }
 
 fn text<'a>(artifacts: &'a [Artifact], path: &str) -> &'a str {

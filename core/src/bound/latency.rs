@@ -35,7 +35,9 @@ mod grid;
 mod independent;
 
 pub use band::Band;
-pub use confidence::{Confidence, Observed, clopper_pearson, dkw_epsilon, observed, promised};
+pub use confidence::{
+    Confidence, Observed, clopper_pearson, dkw_epsilon, observed, observed_at, promised, promised_within,
+};
 pub use evaluate::{Bands, LatencyFacts, any_dependence, bands, set_within};
 pub use grid::LatencyGrid;
 

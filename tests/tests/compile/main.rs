@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crds::Crds;
-use emac_control_plane::compile::{Promises, compile, preview};
+use emac_control_plane::compile::{Given, Promises, compile, preview};
 use emac_control_plane::document::{Limits, Problems, read_all, read_file};
 use emac_control_plane::emit::prometheus::Dialect;
 use emac_control_plane::emit::write::write;
@@ -48,10 +48,15 @@ impl Journey {
 
     fn artifacts(&self, dialect: Dialect) -> Vec<Artifact> {
         match &self.candidate {
-            Some(model) => all(&preview(&self.intent, model, &self.promises), dialect),
-            None => {
-                all(&compile(&self.intent, &AcceptedModel::declared(&self.intent), &self.promises), dialect)
-            }
+            Some(model) => all(&preview(&self.intent, model, Given::promises(&self.promises)), dialect),
+            None => all(
+                &compile(
+                    &self.intent,
+                    &AcceptedModel::declared(&self.intent),
+                    Given::promises(&self.promises),
+                ),
+                dialect,
+            ),
         }
     }
 }

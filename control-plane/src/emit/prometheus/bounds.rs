@@ -9,6 +9,7 @@ pub fn bounds_group(compiled: &Compiled<'_>, sli: &Sli) -> Option<Group> {
     let bounds = compiled.bounds.as_ref()?;
     let mut rules = availability(compiled, bounds, sli);
     rules.extend(model(compiled, sli));
+    rules.extend(latency(compiled, sli));
     rules.extend(contributors(compiled, bounds, sli));
     Some(Group { name: format!("emac.{}.synthetic-sli", sli.journey), rules })
 }
@@ -48,6 +49,14 @@ fn model(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Rule> {
     let confidence = compiled.model.confidence.overall.map_or(1.0, emac_core::units::Ratio::get);
     rules.push(record(sli, "model_delta:confidence", confidence, labels()));
     rules
+}
+
+/// The objective's quantile at most, whatever the dependence; nothing where no finite bound is known.
+fn latency(compiled: &Compiled<'_>, sli: &Sli) -> Option<Rule> {
+    let (_, at_most) = compiled.latency.as_ref()?.any_dependence.quantile;
+    let name = format!("latency_seconds:{}_upper_bound", sli.latency.as_ref()?.name);
+    let labels = vec![("operator_path", compiled.structure.to_string())];
+    Some(record(sli, &name, at_most?.0 as f64 / 1e6, labels))
 }
 
 fn contributors(compiled: &Compiled<'_>, bounds: &Bounds, sli: &Sli) -> Vec<Rule> {

@@ -6,6 +6,7 @@ use super::beta::{lower_limit, upper_limit};
 use super::{Band, LatencyGrid};
 use crate::bound::Interval;
 use crate::sketch::Sketch;
+use crate::units::{Micros, Ratio};
 
 /// How the uncertainty of a measured distribution is bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,10 +51,36 @@ pub fn observed(grid: &LatencyGrid, seen: Observed<'_>, alpha: f64, method: Conf
     if requests == 0 {
         return Band::new(alloc::vec![0.0; grid.len()], alloc::vec![1.0; grid.len()]);
     }
-    let counts = counts(grid, seen.latency);
+    banded(&counts(grid, seen.latency), requests, alpha, method)
+}
+
+/// The same from cumulative counts, as classic histograms have them: `(bound, good answers at most bound)`, ascending in both, of `good` good
+/// answers among `requests`. Between bounds an answer may be anywhere.
+pub fn observed_at(
+    grid: &LatencyGrid,
+    bounds: &[(Micros, u64)],
+    (good, requests): (u64, u64),
+    alpha: f64,
+    method: Confidence,
+) -> Band {
+    let requests = requests.max(good);
+    if requests == 0 {
+        return Band::new(alloc::vec![0.0; grid.len()], alloc::vec![1.0; grid.len()]);
+    }
+    let at = |edge: &Micros| {
+        let surely = bounds.iter().rev().find(|(bound, _)| bound <= edge).map_or(0, |&(_, count)| count);
+        let possibly = bounds.iter().find(|(bound, _)| bound >= edge).map_or(good, |&(_, count)| count);
+        (surely.min(good), possibly.min(good))
+    };
+    let counts: Vec<_> = grid.edges().iter().map(at).chain([(good, good)]).collect();
+    banded(&counts, requests, alpha, method)
+}
+
+/// Counts surely and possibly at most each point, with their uncertainty.
+fn banded(counts: &[(u64, u64)], requests: u64, alpha: f64, method: Confidence) -> Band {
     match method {
-        Confidence::ClopperPearson => exact(&counts, requests as f64, alpha),
-        Confidence::Dkw => within(&counts, requests as f64, dkw_epsilon(requests, alpha)),
+        Confidence::ClopperPearson => exact(counts, requests as f64, alpha),
+        Confidence::Dkw => within(counts, requests as f64, dkw_epsilon(requests, alpha)),
     }
 }
 
@@ -97,4 +124,54 @@ pub fn promised(grid: &LatencyGrid, availability: Interval) -> Band {
     let points = grid.edges().len();
     let lower = core::iter::repeat_n(0.0, points).chain([availability.lo()]);
     Band::new(lower, alloc::vec![availability.hi(); points + 1])
+}
+
+/// Band of a leaf that promises shares of its requests within times, beside its availability.
+pub fn promised_within(grid: &LatencyGrid, availability: Interval, shares: &[(Micros, Ratio)]) -> Band {
+    let at = |edge: &Micros| {
+        let kept = shares.iter().filter(|(time, _)| time <= edge).map(|(_, share)| share.get());
+        kept.fold(0.0, f64::max).min(availability.hi())
+    };
+    let points = grid.edges().len();
+    let lower = grid.edges().iter().map(at).chain([availability.lo()]);
+    Band::new(lower, alloc::vec![availability.hi(); points + 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid() -> LatencyGrid {
+        LatencyGrid::through(Micros(400_000), 16, &[Micros(100_000)])
+    }
+
+    #[test]
+    fn cumulative_counts_bound_what_a_sketch_of_the_same_answers_says() {
+        let (grid, mut sketch) = (grid(), Sketch::new());
+        sketch.record_n(Micros(50_000), 900);
+        sketch.record_n(Micros(200_000), 90);
+        let seen = Observed { latency: &sketch, requests: 1_000 };
+        let fine = observed(&grid, seen, 0.05, Confidence::ClopperPearson);
+        let bounds = [(Micros(100_000), 900), (Micros(400_000), 990)];
+        let coarse = observed_at(&grid, &bounds, (990, 1_000), 0.05, Confidence::ClopperPearson);
+        assert!(coarse.encloses(&fine, 1e-12));
+        assert_eq!(coarse.at(&grid, Micros(400_000)), fine.at(&grid, Micros(400_000)));
+        assert_eq!(observed_at(&grid, &[], (0, 0), 0.05, Confidence::Dkw).availability(), Interval::UNKNOWN);
+    }
+
+    #[test]
+    fn promises_are_steps() {
+        let grid = grid();
+        let share = |value| Ratio::new(value).unwrap();
+        let availability = Interval::new(0.999, 0.999).unwrap();
+        let band = promised_within(
+            &grid,
+            availability,
+            &[(Micros(100_000), share(0.9)), (Micros(400_000), share(0.99))],
+        );
+        let lower = |micros| band.at(&grid, Micros(micros)).lo();
+        assert_eq!((lower(90_000), lower(100_000), lower(390_000), lower(400_000)), (0.0, 0.9, 0.9, 0.99));
+        assert_eq!(band.availability(), availability);
+        assert_eq!(promised_within(&grid, availability, &[]), promised(&grid, availability));
+    }
 }

@@ -1,0 +1,93 @@
+//! Times of the calendar in UTC: `2026-01-31T12:00:00Z`, the one form of RFC 3339 that needs no time zones.
+
+/// No such time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a time such as 2026-01-31T12:00:00Z")]
+pub struct InvalidTimestamp(pub String);
+
+/// Milliseconds since 1970. Fractions of a second are cut after the third digit.
+///
+/// # Errors
+/// [`InvalidTimestamp`] for another form, a date that does not exist, and years before 1970.
+pub fn parse_timestamp(text: &str) -> Result<u64, InvalidTimestamp> {
+    parse(text).ok_or_else(|| InvalidTimestamp(text.chars().take(40).collect()))
+}
+
+fn parse(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
+    if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let millis: u64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    let exists = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=days_in(year, month)).contains(&day);
+    let in_day = hour < 24 && minute < 60 && second < 60;
+    (exists && in_day)
+        .then(|| ((days(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + millis)
+}
+
+fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[u64; 3]> {
+    let mut parts = text.split(separator);
+    let mut next = |width: usize| {
+        parts
+            .next()
+            .filter(|part| part.len() == width && part.bytes().all(|b| b.is_ascii_digit()))?
+            .parse()
+            .ok()
+    };
+    let found = [next(widths[0])?, next(widths[1])?, next(widths[2])?];
+    parts.next().is_none().then_some(found)
+}
+
+fn is_leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_in(year: u64, month: u64) -> u64 {
+    match month {
+        2 => 28 + u64::from(is_leap(year)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 of a date that exists.
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let before = year - 1;
+    let leaps = before / 4 - before / 100 + before / 400 - (1969 / 4 - 1969 / 100 + 1969 / 400);
+    let months: u64 = (1..month).map(|month| days_in(year, month)).sum();
+    (year - 1970) * 365 + leaps + months + day - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_milliseconds_since_1970() {
+        assert_eq!(parse_timestamp("1970-01-01T00:00:00Z"), Ok(0));
+        assert_eq!(parse_timestamp("2000-02-29T12:34:56.789Z"), Ok(951_827_696_789));
+        assert_eq!(parse_timestamp("2026-11-23T13:13:46Z"), Ok(1_795_439_626_000));
+        assert_eq!(parse_timestamp("2100-03-01T00:00:00.5Z"), Ok(4_107_542_400_500));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "2026-02-29T00:00:00Z",
+            "2026-1-01T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:00+01:00",
+            "1969-12-31T00:00:00Z",
+            "2026-01-01",
+            "2026-01-01T00:00:00.Z",
+        ] {
+            assert!(parse_timestamp(text).is_err(), "{text}");
+        }
+    }
+}
