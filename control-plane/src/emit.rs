@@ -1,6 +1,6 @@
 //! Artifacts: what a compiled journey becomes in other people's tools.
 //!
-//! Pure functions from a [`Compiled`](crate::compile::Compiled) journey to [`Artifact`]s; the same input gives the same bytes. Nothing is hard-coded twice: every
+//! Pure functions from a [`Compiled`](crate::compile) journey to [`Artifact`]s; the same input gives the same bytes. Nothing is hard-coded twice: every
 //! number comes from the intent or the bounds. [`mod@write`] alone touches the disk.
 
 pub mod admission;

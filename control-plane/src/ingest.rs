@@ -1,7 +1,7 @@
 //! Evidence in: checked, judged, made durable, acknowledged.
 //!
-//! A sidecar's stream ([`service`]) checks each report and puts it into a bounded queue; one committer thread ([`committer`])
-//! takes what has gathered, judges it ([`marks`]), stores it in one transaction, and only then acknowledges. A full queue is
+//! A sidecar's stream (`service`) checks each report and puts it into a bounded queue; one committer thread (`committer`)
+//! takes what has gathered, judges it (`marks`), stores it in one transaction, and only then acknowledges. A full queue is
 //! answered with RESOURCE_EXHAUSTED: the sidecar keeps the report, so the bound costs time and no evidence.
 
 mod committer;
