@@ -68,7 +68,7 @@ pub struct Config {
     pub tick: Millis,
     /// Evidence and metrics are flushed this often.
     pub report: Micros,
-    /// Most hops told apart, 1 ..= 256.
+    /// Most hops told apart, 1 ..= 256; as the first listener of a VM says.
     pub hops_max: usize,
     /// Destination of every call through this listener; empty: the cluster the route chose.
     pub destination: String,

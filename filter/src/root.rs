@@ -48,6 +48,9 @@ impl Root {
         match Config::parse(&host.plugin_configuration()) {
             Ok(config) => {
                 vm.configure(host, &config);
+                // What another thread has received already rules from the first request on.
+                let now = vm.read_clock(host);
+                vm.read_published(host, now);
                 host.set_tick(config.tick);
                 self.listener = Rc::new(Listener::new(config));
             }

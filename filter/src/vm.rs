@@ -36,6 +36,7 @@ pub struct Vm {
     pub(crate) clockwork: Clockwork,
     pub(crate) name: Name,
     pub(crate) workers: Workers,
+    mode_cap: Option<Mode>,
     /// Of the plugin configuration that had any.
     budgets: Option<WorkloadBudgets>,
     clock: Micros,
@@ -54,6 +55,7 @@ impl Default for Vm {
             clockwork: Clockwork::default(),
             name: Name::default(),
             workers: Workers::default(),
+            mode_cap: None,
             budgets: None,
             clock: Micros(0),
         }
@@ -62,24 +64,26 @@ impl Default for Vm {
 
 impl Vm {
     /// Takes the settings that concern the whole VM from a listener's configuration; the last one that was configured rules, and so
-    /// do the last static budgets. Published budgets are read again afterwards.
+    /// do the last static budgets. What is not changed stays: a push of the same configuration refills no budget.
     pub(crate) fn configure(&mut self, host: &dyn Host, config: &Config) {
         self.name.draw(host);
-        if config.budgets.is_some() {
-            self.budgets.clone_from(&config.budgets);
-        }
         let settings = Settings::new(host, config);
-        let same_limits = settings.hops_max == self.settings.hops_max;
-        if !same_limits {
-            let unreported = self.recorder.take_delta();
-            self.clockwork.hold(unreported);
+        if self.mode_cap.is_none() {
+            // Later caps wait for another VM: requests under way hold places in this recorder.
             self.recorder = Recorder::new(Limits { hops: settings.hops_max, ..Limits::default() });
+            self.hops = Hops::new(settings.hops_max);
+        } else if settings.source != self.settings.source {
+            self.hops = Hops::new(self.hops.cap());
         }
         self.settings = settings;
-        self.hops = Hops::new(self.settings.hops_max);
-        self.enforcer = self.new_enforcer(host, config);
-        self.enforcer.share_among(self.workers.count());
-        self.clockwork.read_budgets_again();
+        let new_budgets = config.budgets.is_some() && config.budgets != self.budgets;
+        if new_budgets || self.mode_cap != Some(config.mode) {
+            self.budgets = config.budgets.clone().or_else(|| self.budgets.take());
+            self.mode_cap = Some(config.mode);
+            self.enforcer = self.new_enforcer(host, config);
+            self.enforcer.share_among(self.workers.count());
+            self.clockwork.read_budgets_again();
+        }
     }
 
     fn new_enforcer(&mut self, host: &dyn Host, config: &Config) -> Enforcer {

@@ -61,7 +61,7 @@ impl Clockwork {
     }
 
     /// Keeps a delta until somebody leads. Bounded.
-    pub(crate) fn hold(&mut self, delta: Delta) {
+    fn hold(&mut self, delta: Delta) {
         self.held.merge_within(delta, &Limits::default());
     }
 
@@ -162,7 +162,7 @@ impl Vm {
     }
 
     /// Budgets another thread received. They were checked there, so what is refused here is older.
-    fn read_published(&mut self, host: &dyn Host, now: Micros) {
+    pub(super) fn read_published(&mut self, host: &dyn Host, now: Micros) {
         let Some(received) = self.clockwork.published.poll(host) else { return };
         if let Ok(budgets) = discovery::decode(&received.resource) {
             let _ = self.enforcer.apply(now, received.at, &budgets);

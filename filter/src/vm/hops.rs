@@ -74,6 +74,11 @@ impl Hops {
         Self { hops_max, ..Self::default() }
     }
 
+    /// Most hops kept.
+    pub(crate) const fn cap(&self) -> usize {
+        self.hops_max
+    }
+
     /// The hop of a request. Resolves budgets again when they have changed.
     pub(crate) fn find(
         &mut self,
