@@ -225,7 +225,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (json, field) in [
             (r#"{"rolle": "edge"}"#, "rolle"),
-            (r#"{"role": "middle"}"#, "role: one of"),
+            (r#"{"role": "middle"}"#, "role: one of these is expected: auto edge inbound outbound"),
             (r#"{"tick_ms": 1}"#, "tick_ms"),
             (r#"{"report_ms": 100}"#, "report_ms"),
             (r#"{"max_hops": 0}"#, "max_hops"),

@@ -15,8 +15,8 @@ use crate::host::{Host, MetricKind};
 /// Ids of metrics defined by this VM.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    ids: HashMap<String, u32>,
-    latency: HashMap<String, u32>,
+    ids: HashMap<Vec<u8>, u32>,
+    latency: HashMap<Vec<u8>, u32>,
 }
 
 impl Metrics {
@@ -46,10 +46,10 @@ impl Metrics {
 
     /// Records a journey's latency, in whole milliseconds.
     pub(crate) fn journey_latency(&mut self, host: &dyn Host, journey: &str, latency: Micros) {
-        let id = self.latency.get(journey).copied().or_else(|| {
+        let id = self.latency.get(journey.as_bytes()).copied().or_else(|| {
             let name = name("journey_latency_milliseconds", &[("journey", journey)]);
             let id = host.metric(MetricKind::Histogram, &name)?;
-            self.latency.insert(journey.to_owned(), id);
+            self.latency.insert(journey.as_bytes().to_vec(), id);
             Some(id)
         });
         if let Some(id) = id {
@@ -108,11 +108,11 @@ impl Metrics {
     }
 
     fn id(&mut self, host: &dyn Host, kind: MetricKind, name: &str) -> Option<u32> {
-        if let Some(id) = self.ids.get(name) {
+        if let Some(id) = self.ids.get(name.as_bytes()) {
             return Some(*id);
         }
         let id = host.metric(kind, name)?;
-        self.ids.insert(name.to_owned(), id);
+        self.ids.insert(name.as_bytes().to_vec(), id);
         Some(id)
     }
 }

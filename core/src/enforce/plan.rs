@@ -1,6 +1,5 @@
 //! Budgets compiled for lookup, with what is left of each.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
@@ -223,7 +222,8 @@ pub(super) struct Plan {
     revision: u32,
     journeys: Vec<Journey>,
     hops: Vec<Hop>,
-    index: HashMap<String, u32>,
+    /// Keys are bytes, as in the filter's other tables: one kind of table, one copy of its code in the module.
+    index: HashMap<Vec<u8>, u32>,
     operations: bool,
 }
 
@@ -291,10 +291,10 @@ impl Plan {
 }
 
 /// A zero byte occurs in none of the parts that matter, so keys cannot be confused.
-fn key(journey: &str, destination: &str, operation: &str) -> String {
-    let mut key = String::with_capacity(journey.len() + destination.len() + operation.len() + 2);
+fn key(journey: &str, destination: &str, operation: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(journey.len() + destination.len() + operation.len() + 2);
     for part in [journey, "\0", destination, "\0", operation] {
-        key.push_str(part);
+        key.extend_from_slice(part.as_bytes());
     }
     key
 }

@@ -80,8 +80,12 @@ impl Field {
         let word = value.as_str().unwrap_or_default();
         let chosen = words.iter().find(|(name, _)| *name == word).map(|(_, choice)| *choice);
         chosen.ok_or_else(|| {
-            let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
-            self.invalid(&format!("one of {} is expected", names.join(", ")))
+            let mut problem = "one of these is expected:".to_owned();
+            for (name, _) in words {
+                problem.push(' ');
+                problem.push_str(name);
+            }
+            self.invalid(&problem)
         })
     }
 

@@ -54,7 +54,9 @@ impl RetryWatch {
 #[derive(Debug, Default)]
 pub(crate) struct Hops {
     hops_max: usize,
-    known: HashMap<Vec<u8>, Hop>,
+    /// Place of a hop by what requests show.
+    known: HashMap<Vec<u8>, u32>,
+    hops: Vec<Hop>,
     watches: Vec<RetryWatch>,
     key: Vec<u8>,
 }
@@ -92,7 +94,9 @@ impl Hops {
         for part in [sight.journey.as_bytes(), b"\0", sight.cluster, b"\0", sight.operation.as_bytes()] {
             self.key.extend_from_slice(part);
         }
-        match self.known.get_mut(&self.key) {
+        let place = self.known.get(&self.key).copied();
+        let known = place.and_then(|place| self.hops.get(place as usize));
+        match known {
             Some(hop) if enforcer.is_current(hop.budget) => *hop,
             _ => self.resolve(host, recorder, enforcer, source, sight),
         }
@@ -115,16 +119,25 @@ impl Hops {
         let Sight { journey, operation, .. } = sight;
         let budget = enforcer.resolve(journey, &destination, operation);
         let key = HopKeyRef { journey, source, destination: &destination, operation };
-        let mut hop = Hop { record: recorder.hop(key), budget, watch: None };
-        if let Some(known) = self.known.get_mut(&self.key) {
-            hop.watch = known.watch;
+        let place = self.known.get(&self.key).copied().or_else(|| self.make_place());
+        let hop = Hop { record: recorder.hop(key), budget, watch: place };
+        if let Some(known) = place.and_then(|place| self.hops.get_mut(place as usize)) {
             *known = hop;
-        } else if self.known.len() < self.hops_max {
-            hop.watch = u32::try_from(self.watches.len()).ok();
-            self.watches.push(RetryWatch { left: RetryWatch::FIRST, unseen: 0 });
-            self.known.insert(self.key.clone(), hop);
+        } else if place.is_some() {
+            self.hops.push(hop);
         }
         hop
+    }
+
+    /// A place for the key at hand, if there is room.
+    fn make_place(&mut self) -> Option<u32> {
+        if self.known.len() >= self.hops_max {
+            return None;
+        }
+        let place = u32::try_from(self.watches.len()).ok()?;
+        self.watches.push(RetryWatch { left: RetryWatch::FIRST, unseen: 0 });
+        self.known.insert(self.key.clone(), place);
+        Some(place)
     }
 }
 
