@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use emac_proto::v1;
 use emac_tests::load::{Sample, Tally};
 use emac_tests::testbed::{Builder, FilterSetup, Place, World, WorldError, wait_until};
 use emac_tests::wasm_host::filter_wasm;
@@ -95,6 +96,36 @@ pub(crate) fn governed(test: &str) -> Option<FilterSetup> {
         configuration["control_plane"] = json!({"cluster": place.control_plane});
         configuration
     })
+}
+
+/// Budgets of the edge whose hop to `front` fails over to a static answer, so that the status of one request shows whether they rule.
+/// Generation and validity are the scenario's.
+pub(crate) fn edge_answers(status: u32) -> v1::WorkloadBudgets {
+    let answer = v1::StaticResponse { status, ..Default::default() };
+    let fallback = v1::Fallback {
+        kind: Some(v1::fallback::Kind::StaticResponse(answer)),
+        weight_ppm: 1_000_000,
+        ..Default::default()
+    };
+    v1::WorkloadBudgets {
+        workload: "shop/edge".into(),
+        journeys: vec![v1::JourneyBudget {
+            journey: JOURNEY.into(),
+            deadline_ms: 30_000,
+            mode: v1::Mode::Enforce as i32,
+            entry: vec![v1::EntryRule { path_template: "/**".into(), ..Default::default() }],
+            ..Default::default()
+        }],
+        hops: vec![v1::HopBudget {
+            journey: JOURNEY.into(),
+            destination: "front".into(),
+            mode: v1::Mode::Enforce as i32,
+            timeout_ms: 5_000,
+            fallback: Some(fallback),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
 }
 
 /// What a scenario needs, or `None` after saying why it cannot be had.

@@ -3,37 +3,10 @@ use emac_tests::envoy::RoutePolicy;
 use emac_tests::testbed::scripted::Scripted;
 use emac_tests::testbed::{Fault, Latency, Topology, World, wait_until};
 
-use crate::common::{JOURNEY, PATIENCE, counted_at_least, governed, start, tally};
+use crate::common::{PATIENCE, counted_at_least, edge_answers, governed, start, tally};
 
-/// The edge's budgets: its hop to `front` fails over to a static answer, so that one request shows whether budgets rule.
 fn budgets(generation: u64, valid_for_ms: u32, on_expiry: v1::OnExpiry) -> v1::WorkloadBudgets {
-    let answer = v1::StaticResponse { status: 203, ..Default::default() };
-    v1::WorkloadBudgets {
-        workload: "shop/edge".into(),
-        generation,
-        valid_for_ms,
-        on_expiry: on_expiry as i32,
-        journeys: vec![v1::JourneyBudget {
-            journey: JOURNEY.into(),
-            deadline_ms: 30_000,
-            mode: v1::Mode::Enforce as i32,
-            entry: vec![v1::EntryRule { path_template: "/**".into(), ..Default::default() }],
-            ..Default::default()
-        }],
-        hops: vec![v1::HopBudget {
-            journey: JOURNEY.into(),
-            destination: "front".into(),
-            mode: v1::Mode::Enforce as i32,
-            timeout_ms: 5_000,
-            fallback: Some(v1::Fallback {
-                kind: Some(v1::fallback::Kind::StaticResponse(answer)),
-                weight_ppm: 1_000_000,
-                ..Default::default()
-            }),
-            ..Default::default()
-        }],
-        ..Default::default()
-    }
+    v1::WorkloadBudgets { generation, valid_for_ms, on_expiry: on_expiry as i32, ..edge_answers(203) }
 }
 
 async fn world(test: &str, control: &Scripted) -> Option<World> {

@@ -3,36 +3,10 @@ use emac_tests::envoy::RoutePolicy;
 use emac_tests::testbed::scripted::Scripted;
 use emac_tests::testbed::{Fault, Latency, Topology, World, wait_until};
 
-use crate::common::{JOURNEY, PATIENCE, counted_at_least, governed, start};
+use crate::common::{PATIENCE, counted_at_least, edge_answers, governed, start};
 
 fn budgets(generation: u64, status: u32) -> v1::WorkloadBudgets {
-    v1::WorkloadBudgets {
-        workload: "shop/edge".into(),
-        generation,
-        valid_for_ms: 600_000,
-        journeys: vec![v1::JourneyBudget {
-            journey: JOURNEY.into(),
-            deadline_ms: 30_000,
-            mode: v1::Mode::Enforce as i32,
-            entry: vec![v1::EntryRule { path_template: "/**".into(), ..Default::default() }],
-            ..Default::default()
-        }],
-        hops: vec![v1::HopBudget {
-            journey: JOURNEY.into(),
-            destination: "front".into(),
-            mode: v1::Mode::Enforce as i32,
-            fallback: Some(v1::Fallback {
-                kind: Some(v1::fallback::Kind::StaticResponse(v1::StaticResponse {
-                    status,
-                    ..Default::default()
-                })),
-                weight_ppm: 1_000_000,
-                ..Default::default()
-            }),
-            ..Default::default()
-        }],
-        ..Default::default()
-    }
+    v1::WorkloadBudgets { generation, valid_for_ms: 600_000, ..edge_answers(status) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
