@@ -17,6 +17,7 @@ pub mod plan;
 pub mod push;
 pub mod replay;
 pub mod simulate;
+pub mod trace;
 
 // The process around it.
 pub mod cli;

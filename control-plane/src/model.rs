@@ -9,6 +9,7 @@
 //! a decision is read.
 
 mod declared;
+mod finding;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,8 @@ use emac_core::units::Ratio;
 
 use crate::document::{Document, Problems};
 use crate::intent::Intent;
+
+pub use finding::{Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeParameters};
 
 /// Kind of a candidate.
 pub const CANDIDATE_KIND: &str = "DiscoveredJourneyModel";
@@ -31,12 +34,22 @@ pub struct Model {
     pub journey: String,
     /// The operators; `None` when the model only says who calls whom, and the intent's operators stand.
     pub structure: Option<Journey>,
+    /// `spec.topology.nodes`: services and other callees by component name.
+    pub nodes: BTreeSet<String>,
     /// `spec.topology.edges`.
     pub edges: Vec<Edge>,
     /// `spec.redundancy`.
     pub redundancy: Vec<Redundancy>,
     /// Failure domains in effect, by component.
     pub domains: BTreeMap<ComponentName, DomainFinding>,
+    /// `spec.runtime`, by (caller, callee).
+    pub runtime: BTreeMap<(String, String), RuntimeParameters>,
+    /// `spec.fields`: how sure each field is, and why.
+    pub findings: BTreeMap<Field, Finding>,
+    /// `spec.disagreements`: where evidence and intent differ.
+    pub disagreements: Vec<Disagreement>,
+    /// `spec.evidence`: what it was made from.
+    pub evidence: Vec<EvidenceRef>,
     /// `spec.confidence`.
     pub confidence: Confidence,
     /// `spec.topology.edgeDiagnostics.coverage`: share of the expected edges that were seen.
@@ -67,6 +80,8 @@ pub struct Edge {
     pub call_type: Option<String>,
     /// `probability`: how often a request of the journey makes the call.
     pub probability: Option<Ratio>,
+    /// `attempts`: most tries seen, at least 1.
+    pub attempts: Option<u32>,
 }
 
 /// Components that stand in for each other.

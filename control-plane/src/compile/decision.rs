@@ -138,7 +138,10 @@ impl Asked<'_> {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.intent.objectives.latency.is_some() && self.latency.is_none() {
-            notes.push("latency is not assessed: for some component there is neither a promise nor evidence".to_owned());
+            notes.push(
+                "latency is not assessed: for some component there is neither a promise nor evidence"
+                    .to_owned(),
+            );
         }
         notes.extend(domain_notes(self.intent, self.model));
         notes

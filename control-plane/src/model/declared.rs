@@ -13,8 +13,13 @@ pub(super) fn model(intent: &Intent) -> Model {
     Model {
         journey: intent.name.to_string(),
         structure: Some(intent.structure.clone()),
+        nodes: Default::default(),
         edges: Vec::new(),
         redundancy: Vec::new(),
+        runtime: Default::default(),
+        findings: Default::default(),
+        disagreements: Vec::new(),
+        evidence: Vec::new(),
         domains: components
             .map(|(name, component)| (name.clone(), finding(&component.failure_domains)))
             .collect(),

@@ -27,8 +27,13 @@ pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems
         Some(Model {
             journey,
             structure: spec.structure,
+            nodes: Default::default(),
             edges: spec.edges,
             redundancy: spec.redundancy,
+            runtime: Default::default(),
+            findings: Default::default(),
+            disagreements: Vec::new(),
+            evidence: Vec::new(),
             domains: spec.domains,
             confidence: spec.confidence,
             edge_coverage: spec.edge_coverage,
@@ -142,7 +147,10 @@ fn edge_(fields: &mut Fields<'_>) -> Option<Edge> {
     let to = fields.required("to", Reader::word);
     let call_type = fields.optional("callType", Reader::word).map(str::to_owned);
     let probability = fields.optional("probability", Reader::ratio);
-    Some(Edge { from: from?.to_owned(), to: to?.to_owned(), call_type, probability })
+    let attempts = fields
+        .optional("attempts", |attempts| attempts.integer(1..=1_000))
+        .and_then(|n| u32::try_from(n).ok());
+    Some(Edge { from: from?.to_owned(), to: to?.to_owned(), call_type, probability, attempts })
 }
 
 fn redundancy_(fields: &mut Fields<'_>) -> Option<Redundancy> {

@@ -1,0 +1,13 @@
+//! Traces: whatever a tracing backend or a sidecar wrote, as trees of calls.
+//!
+//! In the order of the data: readers of each format hand [`Span`]s to a [`Sink`]; the assembler puts the spans of a request together, joins the two
+//! halves of a call, corrects the clocks, and hands [`Trace`]s on. Everything streams: what is held is bounded by what is open, not by
+//! the size of a file, and what had to be left out is counted.
+
+mod call;
+mod span;
+mod symbol;
+
+pub use call::{Call, CallKind, CallOutcome, Trace};
+pub use span::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, TraceId};
+pub use symbol::{Symbol, Symbols};

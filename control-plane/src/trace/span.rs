@@ -1,0 +1,117 @@
+//! One span, in the terms that all tracing formats share (OpenTelemetry's trace data model, the superset).
+
+use super::{Symbol, Symbols};
+
+/// Trace id of W3C Trace Context; shorter ids of older formats are zero-extended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TraceId(pub u128);
+
+/// Span id, unique within its trace only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpanId(pub u64);
+
+/// A span. 96 bytes, no heap: a million open ones take 100 MB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Whose request it is of.
+    pub trace: TraceId,
+    /// Its own id.
+    pub id: SpanId,
+    /// The span that caused it; `None` for a root. A span that names itself is refused.
+    pub parent: Option<SpanId>,
+    /// Which side of a call it is.
+    pub kind: SpanKind,
+    /// Who reported it.
+    pub service: Symbol,
+    /// Its name, with ids in paths replaced (`GET /users/{id}`).
+    pub operation: Symbol,
+    /// Whom a client or producer says it calls (Envoy cluster, `peer.service`, `db.system`, topic); none when it does not say.
+    pub peer: Symbol,
+    /// Host, pod or process whose clock stamped it; none: the service has one clock.
+    pub instance: Symbol,
+    /// Nanoseconds since 1970 by that clock.
+    pub start_ns: i64,
+    /// Nanoseconds, not negative.
+    pub duration_ns: i64,
+    /// How it ended.
+    pub outcome: SpanOutcome,
+    /// HTTP or gRPC status; 0 when none was said.
+    pub status: u16,
+    /// Which try this is, from 1; 0 when not said (`http.request.resend_count`, `x-envoy-attempt-count`).
+    pub attempt: u16,
+    /// Both sides of a call share one id (Zipkin).
+    pub shared: bool,
+}
+
+/// Which side of a call a span is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpanKind {
+    /// Work within a service, or not said.
+    #[default]
+    Internal,
+    /// The caller's side.
+    Client,
+    /// The callee's side.
+    Server,
+    /// Sends a message and does not wait.
+    Producer,
+    /// Takes a message.
+    Consumer,
+}
+
+/// How a span ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpanOutcome {
+    /// Nothing was said, which all formats mean as "well".
+    #[default]
+    Good,
+    /// A bad answer.
+    Error,
+    /// No answer in time.
+    Timeout,
+    /// The caller went away, or did not need the answer any more.
+    Cancelled,
+}
+
+/// Why a span was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refused {
+    /// An id is missing, zero or no hexadecimal number.
+    Id,
+    /// It is its own parent.
+    SelfParent,
+    /// A time is missing, negative, before 1971, or ends before it begins.
+    Time,
+    /// It is no object of the format.
+    Malformed,
+}
+
+impl Refused {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Id, Self::SelfParent, Self::Time, Self::Malformed];
+
+    /// Stable label for metrics and reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::SelfParent => "self_parent",
+            Self::Time => "time",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// Takes what a reader finds. Nothing a reader meets stops it but a broken file: a span that cannot be taken is refused, and the rest goes on.
+pub trait Sink {
+    /// The table that the spans' names are of.
+    fn symbols(&mut self) -> &mut Symbols;
+
+    /// Takes a span. Spans of a trace come in any order, and not together.
+    fn span(&mut self, span: Span);
+
+    /// Takes an attribute of a service's resource or span that may tell a failure domain (`k8s.cluster.name`, `cloud.availability_zone`, ...).
+    fn label(&mut self, service: Symbol, key: &str, value: &str);
+
+    /// Counts a span that could not be taken.
+    fn refuse(&mut self, reason: Refused);
+}
