@@ -12,6 +12,7 @@ pub mod slo;
 // The loop: evidence in, plans made, budgets out.
 pub mod aggregate;
 pub mod compile;
+pub mod discover;
 pub mod ingest;
 pub mod plan;
 pub mod push;

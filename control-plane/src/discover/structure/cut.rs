@@ -1,0 +1,307 @@
+//! Choices, steps and branches: the log is divided until single calls remain.
+
+use std::collections::BTreeSet;
+
+use emac_core::journey::Join;
+
+use super::log::{Activity, Log, Run};
+use super::race::{Found, Group};
+use super::relation::{Relation, Relations, Union};
+use super::support::{Share, Support};
+use super::{Block, Node, SUPPORT_MIN, repetition};
+
+type Part = BTreeSet<Activity>;
+
+/// The structure of a log; `None` when nothing is called.
+pub(super) fn divide(log: &Log, race: &Found) -> Option<Node> {
+    let activities = log.activities();
+    let node = match activities.as_slice() {
+        [] => return None,
+        [only] => repetition::single(*only, log, race),
+        all => match repetition::rounds(log, all) {
+            Some(rounds) => rounds.node(divide(&rounds.log, race)?),
+            None => return several(all, log, race),
+        },
+    };
+    Some(perhaps(log, node))
+}
+
+/// A part that is left out in some requests: a choice between it and nothing.
+fn perhaps(log: &Log, node: Node) -> Node {
+    let share = Share { of: log.runs.len() as u64, all: log.total() };
+    // Left out in fewer than one of 200 requests: a lost span rather than a choice.
+    if log.empty == 0 || log.empty * 200 < log.total() {
+        return node;
+    }
+    let says = format!("called in {} of {} requests", share.of, share.all);
+    let support = Support::of_sightings(log.empty.min(share.of), says).shown_by(traces(log));
+    let nothing = Node::new(Block::Nothing, support.clone());
+    let rest = Share { of: log.empty, all: share.all };
+    Node::new(Block::Branch(vec![(share, node), (rest, nothing)]), support)
+}
+
+fn traces(log: &Log) -> impl Iterator<Item = crate::trace::TraceId> {
+    log.runs.iter().map(|run| run.trace)
+}
+
+fn several(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
+    let clean = log.clean();
+    let mut relations = Relations::of(activities, &clean);
+    let mut relaxed = 0_u64;
+    loop {
+        let parts = |groups: Vec<BTreeSet<usize>>| -> Vec<Part> {
+            let of = |group: BTreeSet<usize>| {
+                group.iter().filter_map(|&place| activities.get(place)).copied().collect()
+            };
+            groups.into_iter().map(of).collect()
+        };
+        let choices = parts(relations.groups(|relation| relation != Relation::Apart));
+        if choices.len() > 1 {
+            return Some(branch(log, &choices, race));
+        }
+        let steps = parts(steps(&relations));
+        if steps.len() > 1 {
+            let support = series_support(&relations, relaxed);
+            return Some(perhaps(log, series(log, &steps, race, support)));
+        }
+        let branches = parts(relations.groups(|relation| relation != Relation::Together));
+        if branches.len() > 1 {
+            let support = parallel_support(&relations, relaxed);
+            return Some(perhaps(log, parallel(log, &branches, race, support)));
+        }
+        // Neither: two calls at the same time look ordered by accident, or the code is no block. The weakest order goes.
+        relations.relax()?;
+        relaxed += 1;
+    }
+}
+
+// === choices ===
+
+fn branch(log: &Log, choices: &[Part], race: &Found) -> Node {
+    let mut logs = vec![Log::default(); choices.len()];
+    for run in &log.runs {
+        let within = |part: &Part| run.events.iter().filter(|event| part.contains(&event.activity)).count();
+        let chosen =
+            choices.iter().enumerate().max_by_key(|(place, part)| (within(part), usize::MAX - place));
+        let Some((place, part)) = chosen else { continue };
+        let events = run.events.iter().filter(|event| part.contains(&event.activity)).copied().collect();
+        if let Some(log) = logs.get_mut(place) {
+            log.runs.push(Run { events, ..run.clone() });
+        }
+    }
+    let all = log.total();
+    let says = format!("never together in {} requests", log.runs.len());
+    let support = Support::of_rule(log.runs.len() as u64, 0, says).shown_by(traces(log));
+    let mut found: Vec<_> = logs
+        .iter()
+        .filter_map(|part| Some((Share { of: part.runs.len() as u64, all }, divide(part, race)?)))
+        .collect();
+    if log.empty * 200 >= log.total() && log.empty > 0 {
+        found.push((Share { of: log.empty, all }, Node::new(Block::Nothing, support.clone())));
+    }
+    Node::new(Block::Branch(found), support)
+}
+
+// === steps ===
+
+/// Positions in the order of time: those that are at the same time, or not comparable, are one step.
+fn steps(relations: &Relations) -> Vec<BTreeSet<usize>> {
+    let n = relations.len();
+    let mut union = Union::new(n);
+    for a in 0..n {
+        (a + 1..n).filter(|&b| relations.relation(a, b) == Relation::Together).for_each(|b| union.join(a, b));
+    }
+    loop {
+        let groups = union.groups();
+        let reach = reachable(relations, &groups);
+        let mut joined = false;
+        for i in 0..groups.len() {
+            for j in i + 1..groups.len() {
+                // Both ways is a circle, no way is not comparable: neither is an order.
+                if reach(i, j) == reach(j, i) {
+                    if let (Some(a), Some(b)) =
+                        (groups.get(i).and_then(BTreeSet::first), groups.get(j).and_then(BTreeSet::first))
+                    {
+                        union.join(*a, *b);
+                        joined = true;
+                    }
+                }
+            }
+        }
+        if !joined {
+            let mut order: Vec<usize> = (0..groups.len()).collect();
+            order.sort_by_key(|&i| (0..groups.len()).filter(|&j| reach(j, i)).count());
+            return order.into_iter().filter_map(|i| groups.get(i).cloned()).collect();
+        }
+    }
+}
+
+/// Whether one group is before another, directly or through others.
+fn reachable(relations: &Relations, groups: &[BTreeSet<usize>]) -> impl Fn(usize, usize) -> bool {
+    let n = groups.len();
+    let mut reach = vec![vec![false; n]; n];
+    for (i, from) in groups.iter().enumerate() {
+        for (j, to) in groups.iter().enumerate().filter(|(j, _)| *j != i) {
+            let direct =
+                from.iter().any(|&a| to.iter().any(|&b| relations.relation(a, b) == Relation::Before));
+            if let Some(cell) = reach.get_mut(i).and_then(|row| row.get_mut(j)) {
+                *cell = direct;
+            }
+        }
+    }
+    for via in 0..n {
+        let onward = reach.get(via).cloned().unwrap_or_default();
+        for row in reach.iter_mut().filter(|row| row.get(via) == Some(&true)) {
+            row.iter_mut().zip(&onward).for_each(|(cell, next)| *cell |= next);
+        }
+    }
+    move |i, j| reach.get(i).and_then(|row| row.get(j)).copied().unwrap_or(false)
+}
+
+fn series(log: &Log, steps: &[Part], race: &Found, support: Support) -> Node {
+    let mut found = Vec::new();
+    for (place, step) in steps.iter().enumerate() {
+        let after: Part = steps.iter().skip(place + 1).flatten().copied().collect();
+        found.extend(divide(&log.project(step, &after), race));
+    }
+    flat(Node::new(Block::Series(found), support.shown_by(traces(log))))
+}
+
+/// A series of one step is that step; a series within a series is one.
+fn flat(node: Node) -> Node {
+    let Block::Series(steps) = node.block else { return node };
+    let mut all = Vec::new();
+    for step in steps {
+        match step.block {
+            Block::Series(inner) => all.extend(inner),
+            _ => all.push(step),
+        }
+    }
+    match all.len() {
+        1 => all.remove(0),
+        _ => Node::new(Block::Series(all), node.support),
+    }
+}
+
+fn series_support(relations: &Relations, relaxed: u64) -> Support {
+    let ordered =
+        pairs(relations).filter(|pair| matches!(pair.relation(), Relation::Before | Relation::After));
+    let weakest = ordered.min_by_key(|pair| pair.both()).unwrap_or_default();
+    let kept = weakest.before.max(weakest.after);
+    let says = format!("in the same order and never overlapping in {kept} of {} requests", weakest.both());
+    doubted(Support::of_rule(kept, weakest.both() - kept, says), relaxed)
+}
+
+fn pairs(relations: &Relations) -> impl Iterator<Item = super::relation::Pair> {
+    let n = relations.len();
+    (0..n).flat_map(move |a| (a + 1..n).map(move |b| relations.pair(a, b)))
+}
+
+/// Each order that had to be taken for an accident halves what is left of the confidence.
+fn doubted(mut support: Support, relaxed: u64) -> Support {
+    if relaxed > 0 {
+        support.confidence *= 0.5_f64.powi(i32::try_from(relaxed).unwrap_or(i32::MAX));
+        support.says = format!("{}; {relaxed} other orders look accidental", support.says);
+    }
+    support
+}
+
+// === branches ===
+
+fn parallel_support(relations: &Relations, relaxed: u64) -> Support {
+    let together = pairs(relations).filter(|pair| pair.relation() == Relation::Together);
+    let weakest =
+        together.min_by_key(|pair| pair.overlap.max(pair.before.min(pair.after))).unwrap_or_default();
+    let seen = weakest.overlap.max(weakest.before.min(weakest.after));
+    let says = format!(
+        "overlapping in {} of {} requests, {} one way round, {} the other",
+        weakest.overlap,
+        weakest.both(),
+        weakest.before,
+        weakest.after
+    );
+    doubted(Support::of_sightings(seen, says), relaxed)
+}
+
+/// Branches of which some may be a race.
+fn parallel(log: &Log, branches: &[Part], race: &Found, support: Support) -> Node {
+    let mut left: Vec<&Part> = branches.iter().collect();
+    let mut found = Vec::new();
+    for group in &race.groups {
+        let (racing, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|part| !part.is_disjoint(&group.members));
+        left = others;
+        match racing.as_slice() {
+            [] => {}
+            [only] => left.push(only),
+            racing => found.push(contest(log, racing, race, group)),
+        }
+    }
+    left.sort();
+    found.extend(left.into_iter().filter_map(|part| divide(&log.project(part, &Part::new()), race)));
+    let support = support.shown_by(traces(log));
+    match found.len() {
+        1 => found.remove(0),
+        _ => tolerant(log, branches, Node::new(Block::Parallel(Join::All, found), support)),
+    }
+}
+
+/// Branches of which the first k answers count.
+fn contest(log: &Log, parts: &[&Part], race: &Found, group: &Group) -> Node {
+    let won = |part: &Part| {
+        let mut log = log.project(part, &Part::new());
+        // What was cut off, or not even started, does not show the whole branch.
+        log.runs.retain(|run| run.events.iter().all(|event| !event.cut));
+        log.empty = 0;
+        log
+    };
+    let shown = |part: &&Part| {
+        let won = won(part);
+        if won.runs.is_empty() { Log { empty: 0, ..log.project(part, &Part::new()) } } else { won }
+    };
+    let mut nodes: Vec<_> = parts.iter().filter_map(|part| divide(&shown(part), race)).collect();
+    if group.delay_ms > 0 {
+        nodes.sort_by_key(|node| {
+            std::cmp::Reverse(group.first.is_some_and(|first| node.activities().contains(&first)))
+        });
+    }
+    let block = match group.needed {
+        1 => Block::Race(group.delay_ms, nodes),
+        k => Block::Parallel(Join::AtLeast(k), nodes),
+    };
+    Node::new(block, group.support.clone())
+}
+
+/// Branches whose failure the caller bears as long as k others answer.
+fn tolerant(log: &Log, branches: &[Part], node: Node) -> Node {
+    let Block::Parallel(_, parts) = node.block else { return node };
+    let (mut borne, mut broken, mut least) = (0, 0, branches.len());
+    for run in log.runs.iter().filter(|run| !run.is_clean()) {
+        let good = branches.iter().filter(|part| answered(run, part)).count();
+        if good == branches.len() {
+            continue;
+        }
+        if run.went_on {
+            borne += 1;
+            least = least.min(good);
+        } else {
+            broken += 1;
+        }
+    }
+    if borne < SUPPORT_MIN || least == 0 || borne * 20 < broken {
+        return Node::new(Block::Parallel(Join::All, parts), node.support);
+    }
+    let k = u32::try_from(least).unwrap_or(u32::MAX);
+    let says = format!("went on in {borne} requests with only {k} of {} answers", branches.len());
+    Node::new(
+        Block::Parallel(Join::AtLeast(k), parts),
+        Support::of_sightings(borne, says).shown_by(traces(log)),
+    )
+}
+
+/// Whether the last try of every call of a part ended well.
+fn answered(run: &Run, part: &Part) -> bool {
+    let last = |activity: &Activity| run.of(*activity).last();
+    let mut seen = part.iter().filter_map(last).peekable();
+    seen.peek().is_some() && seen.all(|event| event.cut || !event.outcome.failed())
+}

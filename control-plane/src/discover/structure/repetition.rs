@@ -1,0 +1,207 @@
+//! The same call, or the same calls, several times in one request; and the time after which a call is given up.
+
+use std::collections::BTreeMap;
+
+use super::log::{Activity, Event, Log, Run};
+use super::race::Found;
+use super::support::Support;
+use super::{Block, Node, SUPPORT_MIN};
+use crate::trace::CallOutcome;
+
+/// The structure around one call.
+pub(super) fn single(activity: Activity, log: &Log, race: &Found) -> Node {
+    let says = format!("called in {} requests", log.runs.len());
+    let traces = || log.runs.iter().map(|run| run.trace);
+    let call = Node::new(
+        Block::Call(activity),
+        Support::of_sightings(log.runs.len() as u64, says).shown_by(traces()),
+    );
+    let node = kept(activity, log, given_up(log, call));
+    let node = repeated(log, retried(log, node));
+    match race.unawaited.get(&activity) {
+        Some(support) => Node::new(Block::Async(Box::new(node)), support.clone()),
+        None => node,
+    }
+}
+
+/// A call whose sidecar answers itself when it fails.
+fn kept(activity: Activity, log: &Log, node: Node) -> Node {
+    let answered = |event: &&Event| event.outcome == CallOutcome::Fallback;
+    let seen: Vec<_> = log
+        .runs
+        .iter()
+        .filter(|run| run.events.iter().any(|event| answered(&event)))
+        .map(|run| run.trace)
+        .collect();
+    if (seen.len() as u64) < SUPPORT_MIN {
+        return node;
+    }
+    let says = format!("the sidecar answered in its place in {} requests", seen.len());
+    let support = Support::of_sightings(seen.len() as u64, says).shown_by(seen.into_iter());
+    let kept = Node::new(Block::Kept(activity), support.clone());
+    Node::new(Block::Fallback(Box::new(node), vec![kept]), support)
+}
+
+/// Widest spread of the durations of calls given up, relative to their median: a timer is exact, an overloaded server is not.
+const TIMER_SPREAD: f64 = 0.1;
+
+/// Calls that ended without an answer after always the same time, which no other call outlasted.
+fn given_up(log: &Log, node: Node) -> Node {
+    let events = || log.runs.iter().flat_map(|run| &run.events).filter(|event| !event.cut);
+    let length = |event: &Event| event.end - event.start;
+    let mut lengths: Vec<_> =
+        events().filter(|event| event.outcome == CallOutcome::Timeout).map(length).collect();
+    lengths.sort_unstable();
+    let (Some(&shortest), Some(&longest)) = (lengths.first(), lengths.last()) else { return node };
+    let median = lengths.get(lengths.len() / 2).copied().unwrap_or(longest);
+    let exact = (longest - shortest) as f64 <= TIMER_SPREAD * median as f64;
+    let outlasted =
+        events().filter(|event| event.outcome == CallOutcome::Good && length(event) > longest).count();
+    if (lengths.len() as u64) < SUPPORT_MIN || !exact || outlasted > 0 || median < 1_000_000 {
+        return node;
+    }
+    let after_ms = ((median + 500_000) / 1_000_000).cast_unsigned();
+    let says = format!("given up after {after_ms} ms in {} calls", lengths.len());
+    Node::new(Block::Timeout(after_ms, Box::new(node)), Support::of_sightings(lengths.len() as u64, says))
+}
+
+/// Tries after failures.
+fn retried(log: &Log, node: Node) -> Node {
+    let (mut again, mut most) = (Vec::new(), 1);
+    for run in &log.runs {
+        let tries = longest_row_of_tries(&run.events);
+        if tries > 1 {
+            again.push(run.trace);
+            most = most.max(tries);
+        }
+    }
+    if (again.len() as u64) < SUPPORT_MIN {
+        return node;
+    }
+    let says =
+        format!("tried again after a failure in {} requests, at most {most} times in all", again.len());
+    let support = Support::of_sightings(again.len() as u64, says).shown_by(again.into_iter());
+    Node::new(Block::Retry(most.min(emac_core::journey::Expr::ATTEMPTS_MAX), Box::new(node)), support)
+}
+
+/// Most tries in a row, each after the failure of the one before.
+fn longest_row_of_tries(events: &[Event]) -> u32 {
+    let (mut row, mut longest, mut failed_until) = (0, 0, None);
+    for event in events {
+        let again = failed_until.is_some_and(|end: i64| event.start >= end);
+        row = if again { row + u32::from(event.attempts) } else { u32::from(event.attempts) };
+        longest = longest.max(row);
+        let failed = event.outcome.failed() || event.outcome == CallOutcome::Cancelled;
+        failed_until = (failed && !event.cut).then_some(event.end);
+    }
+    longest
+}
+
+/// Calls after successes.
+fn repeated(log: &Log, node: Node) -> Node {
+    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    for run in log.runs.iter().filter(|run| run.went_on) {
+        let good = run.events.iter().filter(|event| event.cut || !event.outcome.failed()).count();
+        *counts.entry(u32::try_from(good).unwrap_or(u32::MAX)).or_default() += 1;
+    }
+    repeat(node, &counts)
+}
+
+/// A repetition by how often each count was seen: the count most often seen.
+fn repeat(node: Node, counts: &BTreeMap<u32, u64>) -> Node {
+    let several: u64 = counts.range(2..).map(|(_, times)| times).sum();
+    let all: u64 = counts.range(1..).map(|(_, times)| times).sum();
+    if several < SUPPORT_MIN || several * 10 < all {
+        return node;
+    }
+    let Some((&count, &times)) = counts.range(2..).max_by_key(|(_, times)| **times) else { return node };
+    let says = format!("{count} times in {times} of {all} requests");
+    let mut support = Support::of_sightings(times, says);
+    support.confidence *= times as f64 / all as f64;
+    support.against = all - times;
+    Node::new(Block::Repeat(count.min(emac_core::journey::Expr::COUNT_MAX), Box::new(node)), support)
+}
+
+// === several calls again and again ===
+
+/// A log of single rounds, and how many rounds a request has.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    pub(super) log: Log,
+    /// Whether every round but the last had failed.
+    retry: bool,
+    counts: BTreeMap<u32, u64>,
+}
+
+/// Divides requests into rounds of the same calls; `None` when there is but one.
+pub(super) fn rounds(log: &Log, activities: &[Activity]) -> Option<Rounds> {
+    let divided: Vec<_> = log.runs.iter().map(|run| (run, divide(run))).collect();
+    let several = divided.iter().filter(|(_, rounds)| rounds.len() > 1).count() as u64;
+    if several < SUPPORT_MIN {
+        return None;
+    }
+    let failed = |round: &[Event]| round.iter().any(|event| !event.cut && event.outcome.failed());
+    let (mut early, mut early_failed, mut full) = (0_u64, 0_u64, 0_u64);
+    for (_, rounds) in &divided {
+        for round in rounds.iter().rev().skip(1) {
+            early += 1;
+            early_failed += u64::from(failed(round));
+            full += u64::from(
+                activities.iter().all(|activity| round.iter().any(|event| event.activity == *activity)),
+            );
+        }
+    }
+    let retry = early_failed * 10 >= early * 9;
+    // Rounds that end well must be alike, or the recurrence is another structure's.
+    if !retry && full * 10 < early * 8 {
+        return None;
+    }
+    let mut counts = BTreeMap::new();
+    let mut single = Log { runs: Vec::new(), empty: log.empty };
+    for (run, rounds) in divided {
+        *counts.entry(u32::try_from(rounds.len()).unwrap_or(u32::MAX)).or_default() += 1;
+        let last = rounds.len().saturating_sub(1);
+        for (place, events) in rounds.iter().enumerate() {
+            let until =
+                rounds.get(place + 1).and_then(|next| next.first()).map_or(run.until, |next| next.start);
+            let went_on = if place == last { run.went_on } else { !failed(events) };
+            single.runs.push(Run { events: events.clone(), until, went_on, trace: run.trace });
+        }
+    }
+    Some(Rounds { log: single, retry, counts })
+}
+
+/// A round begins when a call comes again after all of the round before was over, unless that was the same call's own retry.
+fn divide(run: &Run) -> Vec<Vec<Event>> {
+    let mut rounds: Vec<Vec<Event>> = Vec::new();
+    for event in &run.events {
+        let current = rounds.last();
+        let again = current.is_some_and(|round| {
+            round.iter().any(|other| other.activity == event.activity)
+                && round.iter().any(|other| other.activity != event.activity)
+                && round.iter().all(|other| other.before(event))
+        });
+        match rounds.last_mut() {
+            Some(round) if !again => round.push(*event),
+            _ => rounds.push(vec![*event]),
+        }
+    }
+    rounds
+}
+
+impl Rounds {
+    /// The structure of one round, again and again.
+    pub(super) fn node(&self, body: Node) -> Node {
+        if !self.retry {
+            return repeat(body, &self.counts);
+        }
+        let most = self.counts.keys().max().copied().unwrap_or(1);
+        let several: u64 = self.counts.range(2..).map(|(_, times)| times).sum();
+        let says =
+            format!("all of it again after a failure in {several} requests, at most {most} times in all");
+        Node::new(
+            Block::Retry(most.min(emac_core::journey::Expr::ATTEMPTS_MAX), Box::new(body)),
+            Support::of_sightings(several, says),
+        )
+    }
+}

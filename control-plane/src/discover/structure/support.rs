@@ -1,0 +1,63 @@
+//! What an inferred operator rests on, and how sure that makes it.
+
+use crate::trace::TraceId;
+
+/// Observations for and against.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Support {
+    /// Requests that show it.
+    pub agree: u64,
+    /// Requests that show something else.
+    pub against: u64,
+    /// What was seen, for people.
+    pub says: String,
+    /// A few requests that show it.
+    pub traces: Vec<TraceId>,
+    /// Probability that it is so.
+    pub confidence: f64,
+}
+
+/// A share seen: `of` out of `all`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// How often.
+    pub of: u64,
+    /// Out of.
+    pub all: u64,
+}
+
+impl Support {
+    /// A rule that held `agree` times and was broken `against` times, where a rival explanation would have broken it each time with a chance
+    /// that nobody knows.
+    ///
+    /// The rival's chance to look like the rule in one request is given the prior Beta(1, 1/2): likely high, as two calls of very different length
+    /// seldom show their true relation. It then looks so in all of n requests with probability `B(1 + n, 1/2) / B(1, 1/2)`, which falls as
+    /// `n^-1/2`: slowly, hence careful. With even prior odds the rule is right with `1 / (1 + that)`.
+    pub(super) fn of_rule(agree: u64, against: u64, says: String) -> Self {
+        let confidence = (1.0 / (1.0 + unbroken(agree))) * share_kept(agree, against);
+        Self { agree, against, says, traces: Vec::new(), confidence }
+    }
+
+    /// Something seen directly, which its rival can show only through an error of the clocks or of the instrumentation.
+    ///
+    /// With one accident in a hundred requests, and the rule of succession for the count: `(s + 1) / (s + 2)` raised by that much.
+    pub(super) fn of_sightings(seen: u64, says: String) -> Self {
+        let doubt = 1.0 / (seen as f64 + 2.0);
+        Self { agree: seen, against: 0, says, traces: Vec::new(), confidence: 1.0 - doubt * doubt.sqrt() }
+    }
+
+    /// Remembers a few requests.
+    pub(super) fn shown_by(mut self, traces: impl Iterator<Item = TraceId>) -> Self {
+        self.traces = traces.take(crate::model::Provenance::TRACES_MAX).collect();
+        self
+    }
+}
+
+/// `B(1 + n, 1/2) / B(1, 1/2)`: probability that a coin of unknown bias, drawn from Beta(1, 1/2), falls the same way n times. O(n), n capped.
+fn unbroken(n: u64) -> f64 {
+    (0..n.min(100_000)).map(|i| (1.0 + i as f64) / (1.5 + i as f64)).product()
+}
+
+fn share_kept(agree: u64, against: u64) -> f64 {
+    if against == 0 { 1.0 } else { agree as f64 / (agree + against) as f64 }
+}
