@@ -37,6 +37,7 @@ pub use governance::{
 pub use objectives::{AvailabilityObjective, LatencyMetric, LatencyObjective, Objectives, RatioSli};
 pub use runtime::Runtime;
 
+pub(crate) use digest::canonical_json;
 pub(crate) use operator::free_structure;
 
 /// Version of the documents read here.

@@ -11,6 +11,9 @@
 mod declared;
 mod finding;
 mod read;
+mod record;
+mod seal;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +24,9 @@ use crate::document::{Document, Problems};
 use crate::intent::Intent;
 
 pub use finding::{Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeParameters};
+pub use record::{Acceptance, Ancestor, Record, Taken};
+pub use seal::{digest, seal};
+pub use write::to_text;
 
 /// Kind of a candidate.
 pub const CANDIDATE_KIND: &str = "DiscoveredJourneyModel";
@@ -137,38 +143,137 @@ pub struct Confidence {
 
 /// A model that somebody agreed to: the only kind that acts.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AcceptedModel(Model);
+pub struct AcceptedModel {
+    model: Model,
+    version: Option<String>,
+    record: Option<Record>,
+}
 
 /// A model that nobody has agreed to yet.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CandidateModel(Model);
+pub struct CandidateModel {
+    model: Model,
+    base: Option<String>,
+    version: Option<String>,
+}
 
 impl AcceptedModel {
     /// The structure declared in an intent: whoever wrote it agreed to it.
     pub fn declared(intent: &Intent) -> Self {
-        Self(declared::model(intent))
+        Self { model: declared::model(intent), version: None, record: None }
     }
 
-    /// Reads an accepted model.
+    /// Reads an accepted model. A broken seal is a problem that names the changed field.
     pub fn read(document: &Document, problems: &Problems) -> Option<Self> {
-        read::model(document, ACCEPTED_KIND, problems).map(Self)
+        let read::Found { model, version, record, .. } = read::model(document, ACCEPTED_KIND, problems)?;
+        Some(Self { model, version, record })
+    }
+
+    /// What somebody agreed to, by the record of it. Only acceptance makes one: see [`crate::accept`].
+    pub(crate) fn agreed(mut model: Model, record: Record) -> Self {
+        let mut document = write::document(&model, ACCEPTED_KIND);
+        record.write(&mut document);
+        let version = seal(&mut document);
+        model.digest.clone_from(&version);
+        Self { model, version: Some(version), record: Some(record) }
     }
 
     /// What it says.
     pub fn model(&self) -> &Model {
-        &self.0
+        &self.model
+    }
+
+    /// What names this version: its seal, or the digest of the file when it has none. `None` for what an intent declares.
+    pub fn version(&self) -> Option<&str> {
+        (self.model.origin != Origin::Declared).then_some(&self.model.digest)
+    }
+
+    /// Whether its file says its own version, and truly. What an intent declares has no file of its own.
+    pub fn is_sealed(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// How it came to be; `None` when it was not accepted by this project's command.
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    /// The sealed document.
+    pub fn document(&self) -> serde_json::Value {
+        let mut document = write::document(&self.model, ACCEPTED_KIND);
+        if let Some(record) = &self.record {
+            record.write(&mut document);
+        }
+        seal(&mut document);
+        document
+    }
+
+    /// The sealed document as YAML with comments.
+    pub fn to_text(&self) -> String {
+        to_text(&self.document(), ACCEPTED_COMMENT)
     }
 }
 
+/// What stands above an accepted model.
+const ACCEPTED_COMMENT: &str = "The accepted model: the only one that acts. It is sealed, so do not edit it; `emac accept` changes it.\n\
+    Its history: `emac log`. Whether anybody edited it: `emac verify`.";
+/// What stands above a candidate.
+const CANDIDATE_COMMENT: &str = "A candidate: what evidence suggests. Nobody has agreed to it and nothing acts on it.\n\
+    What it would change: `emac diff`. To agree: `emac accept`.";
+
 impl CandidateModel {
-    /// Reads a candidate.
+    /// What evidence suggests, compared with the accepted model of version `base` (`None`: there was none, or the intent alone).
+    pub fn new(mut model: Model, base: Option<String>) -> Self {
+        let mut document = write::document(&model, CANDIDATE_KIND);
+        write_base(&mut document, base.as_deref());
+        let version = seal(&mut document);
+        model.digest.clone_from(&version);
+        Self { model, base, version: Some(version) }
+    }
+
+    /// Reads a candidate. A broken seal is a problem that names the changed field.
     pub fn read(document: &Document, problems: &Problems) -> Option<Self> {
-        read::model(document, CANDIDATE_KIND, problems).map(Self)
+        let read::Found { model, version, base, .. } = read::model(document, CANDIDATE_KIND, problems)?;
+        Some(Self { model, base, version })
     }
 
     /// What it says.
     pub fn model(&self) -> &Model {
-        &self.0
+        &self.model
+    }
+
+    /// Version of the accepted model it was compared with.
+    pub fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// Its seal, or the digest of the file when it has none.
+    pub fn version(&self) -> &str {
+        &self.model.digest
+    }
+
+    /// Whether its file says its own version, and truly.
+    pub fn is_sealed(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// The sealed document.
+    pub fn document(&self) -> serde_json::Value {
+        let mut document = write::document(&self.model, CANDIDATE_KIND);
+        write_base(&mut document, self.base());
+        seal(&mut document);
+        document
+    }
+
+    /// The sealed document as YAML with comments.
+    pub fn to_text(&self) -> String {
+        to_text(&self.document(), CANDIDATE_COMMENT)
+    }
+}
+
+fn write_base(document: &mut serde_json::Value, base: Option<&str>) {
+    if let Some(base) = base {
+        document["spec"]["base"] = serde_json::json!(base);
     }
 }
 

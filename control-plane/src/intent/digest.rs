@@ -7,12 +7,12 @@ use crate::document::{Node, Value};
 
 /// SHA-256 (hex) of a node's canonical JSON.
 pub fn canonical_digest(node: &Node) -> String {
-    let bytes = json(node).to_string();
+    let bytes = canonical_json(node).to_string();
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A node as JSON with sorted keys. What JSON cannot say (NaN, infinities) becomes text.
-fn json(node: &Node) -> Json {
+pub(crate) fn canonical_json(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Bool(flag) => Json::Bool(*flag),
@@ -20,14 +20,14 @@ fn json(node: &Node) -> Json {
         Value::Float(number) if number.is_finite() => Json::from(*number),
         Value::Float(number) => Json::from(number.to_string()),
         Value::String(text) => Json::from(text.as_str()),
-        Value::Sequence(items) => items.iter().map(json).collect(),
+        Value::Sequence(items) => items.iter().map(canonical_json).collect(),
         Value::Mapping(entries) => {
             let mut sorted: Vec<_> = entries.iter().collect();
             sorted.sort_by(|a, b| a.key.cmp(&b.key));
             Json::Object(
                 sorted
                     .into_iter()
-                    .map(|entry| (entry.key.clone(), json(&entry.value)))
+                    .map(|entry| (entry.key.clone(), canonical_json(&entry.value)))
                     .collect::<Map<_, _>>(),
             )
         }

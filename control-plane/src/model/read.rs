@@ -1,21 +1,39 @@
 //! Model documents to checked values.
 
-use std::collections::BTreeMap;
+mod testimony;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use emac_core::journey::{ComponentName, Journey, parse};
 use emac_core::units::Ratio;
 
-use super::{Confidence, DomainFinding, Edge, Model, Origin, Redundancy, Status};
+use super::record::{self, Record};
+use super::{
+    Confidence, Disagreement, DomainFinding, Edge, EvidenceRef, Field, Finding, Model, Origin, Redundancy,
+    RuntimeParameters, Status, seal,
+};
 use crate::document::{Document, Fields, Problems, Reader};
-use crate::intent::{API_VERSION, canonical_digest, free_structure};
+use crate::intent::{API_VERSION, free_structure};
 
 /// Version of the paper's replay.
 const REPLAY_VERSION: &str = "emac.sanity/v1";
 
-/// Reads a model of a kind.
-pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems) -> Option<Model> {
+/// A model and what a sealed document says besides.
+pub(super) struct Found {
+    pub(super) model: Model,
+    /// The seal holds; `None` where there is none.
+    pub(super) version: Option<String>,
+    /// `spec.base` of a candidate.
+    pub(super) base: Option<String>,
+    /// `spec.acceptance` and `spec.lineage` of an accepted model.
+    pub(super) record: Option<Record>,
+}
+
+/// Reads a model of a kind. A broken seal is a problem, placed where the document was changed.
+pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems) -> Option<Found> {
     let before = problems.errors();
-    let model = document.reader(problems).fields(|fields| {
+    let found = document.reader(problems).fields(|fields| {
         fields.accept_rest();
         let version = fields
             .required("apiVersion", |version| version.choice(&[(API_VERSION, ()), (REPLAY_VERSION, ())]));
@@ -24,24 +42,10 @@ pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems
         let spec = fields.required("spec", |spec| spec.fields(Spec::read));
         let (journey, spec) = (journey?, spec?);
         version.and(is_kind)?;
-        Some(Model {
-            journey,
-            structure: spec.structure,
-            nodes: Default::default(),
-            edges: spec.edges,
-            redundancy: spec.redundancy,
-            runtime: Default::default(),
-            findings: Default::default(),
-            disagreements: Vec::new(),
-            evidence: Vec::new(),
-            domains: spec.domains,
-            confidence: spec.confidence,
-            edge_coverage: spec.edge_coverage,
-            origin: Origin::File(document.source.name().to_owned()),
-            digest: canonical_digest(&document.root),
-        })
+        let sealed = seal::check(document, problems)?;
+        Some(spec.into_found(journey, document, sealed))
     });
-    model.filter(|_| problems.errors() == before)
+    found.filter(|_| problems.errors() == before)
 }
 
 /// The journey's name: a label where the document has a name of its own.
@@ -61,32 +65,67 @@ fn journey(metadata: Reader<'_>) -> Option<String> {
 
 struct Spec {
     structure: Option<Journey>,
-    edges: Vec<Edge>,
+    topology: Topology,
     redundancy: Vec<Redundancy>,
-    domains: BTreeMap<ComponentName, DomainFinding>,
+    domains: Domains,
+    runtime: BTreeMap<(String, String), RuntimeParameters>,
+    findings: BTreeMap<Field, Finding>,
+    disagreements: Vec<Disagreement>,
+    evidence: Vec<EvidenceRef>,
     confidence: Confidence,
-    edge_coverage: Option<Ratio>,
+    base: Option<String>,
+    record: Option<Record>,
 }
 
 impl Spec {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         fields.accept_rest();
         let structure = structure(fields);
-        let topology = fields.optional("topology", |topology| topology.fields(topology_)).unwrap_or_default();
+        let topology = fields.optional("topology", |topology| topology.fields(topology_));
         let redundancy = fields.optional("redundancy", |all| all.list(|one| one.fields(redundancy_)));
-        let domains =
-            fields.optional("failureDomains", |domains| domains.fields(domains_)).unwrap_or_default();
+        let domains = fields.optional("failureDomains", |domains| domains.fields(domains_));
+        let runtime = fields.optional("runtime", |all| all.list(|one| one.fields(runtime_)));
+        let findings = fields.optional("fields", testimony::findings);
+        let disagreements =
+            fields.optional("disagreements", |all| all.list(|one| one.fields(testimony::disagreement)));
+        let evidence = fields.optional("evidence", |all| all.list(|one| one.fields(testimony::evidence)));
         let confidence = fields.optional("confidence", |confidence| confidence.fields(confidence_));
-        let (edges, edge_coverage) = topology;
-        let redundancy = redundancy.unwrap_or_default();
+        let base = fields.optional("base", Reader::word).map(str::to_owned);
         Some(Self {
             structure,
-            edges,
-            redundancy,
-            domains,
+            topology: topology.unwrap_or_default(),
+            redundancy: redundancy.unwrap_or_default(),
+            domains: domains.unwrap_or_default(),
+            runtime: runtime.unwrap_or_default().into_iter().collect(),
+            findings: findings.unwrap_or_default(),
+            disagreements: disagreements.unwrap_or_default(),
+            evidence: evidence.unwrap_or_default(),
             confidence: confidence.unwrap_or_default(),
-            edge_coverage,
+            base,
+            record: record::read(fields),
         })
+    }
+
+    fn into_found(mut self, journey: String, document: &Document, sealed: seal::Sealed) -> Found {
+        self.findings.extend(self.topology.findings);
+        self.findings.extend(self.domains.findings);
+        let model = Model {
+            journey,
+            structure: self.structure,
+            nodes: self.topology.nodes,
+            edges: self.topology.edges,
+            redundancy: self.redundancy,
+            runtime: self.runtime,
+            findings: self.findings,
+            disagreements: self.disagreements,
+            evidence: self.evidence,
+            domains: self.domains.found,
+            confidence: self.confidence,
+            edge_coverage: self.topology.coverage,
+            origin: Origin::File(document.source.name().to_owned()),
+            digest: sealed.digest,
+        };
+        Found { model, version: sealed.version, base: self.base, record: self.record }
     }
 }
 
@@ -129,28 +168,88 @@ fn expression(reader: Reader<'_>) -> Option<Journey> {
     }
 }
 
-fn topology_(fields: &mut Fields<'_>) -> Option<(Vec<Edge>, Option<Ratio>)> {
+#[derive(Default)]
+struct Topology {
+    nodes: BTreeSet<String>,
+    edges: Vec<Edge>,
+    coverage: Option<Ratio>,
+    findings: Vec<(Field, Finding)>,
+}
+
+fn topology_(fields: &mut Fields<'_>) -> Option<Topology> {
     fields.accept_rest();
-    let edges = fields.optional("edges", |edges| edges.list(|edge| edge.fields(edge_)));
+    let nodes = fields.optional("nodes", |nodes| nodes.list(|node| node.fields(node_)));
+    let mut findings = Vec::new();
+    let edges = fields.optional("edges", |edges| {
+        edges.list(|edge| {
+            edge.fields(|fields| {
+                let edge = edge_(fields)?;
+                let field = Field::Edge { from: edge.from.clone(), to: edge.to.clone() };
+                findings.extend(
+                    testimony::papers_finding(fields, Status::Identified).map(|found| (field, found)),
+                );
+                Some(edge)
+            })
+        })
+    });
     let coverage = fields.optional("edgeDiagnostics", |diagnostics| {
         diagnostics.fields(|fields| {
             fields.accept_rest();
             fields.optional("coverage", Reader::ratio)
         })
     });
-    Some((edges.unwrap_or_default(), coverage))
+    let nodes = nodes.unwrap_or_default().into_iter().collect();
+    Some(Topology { nodes, edges: edges.unwrap_or_default(), coverage, findings })
+}
+
+fn node_(fields: &mut Fields<'_>) -> Option<String> {
+    fields.accept_rest();
+    fields.required("id", Reader::word).map(str::to_owned)
 }
 
 fn edge_(fields: &mut Fields<'_>) -> Option<Edge> {
     fields.accept_rest();
-    let from = fields.required("from", Reader::word);
-    let to = fields.required("to", Reader::word);
+    let ends = ends(fields);
     let call_type = fields.optional("callType", Reader::word).map(str::to_owned);
     let probability = fields.optional("probability", Reader::ratio);
-    let attempts = fields
-        .optional("attempts", |attempts| attempts.integer(1..=1_000))
-        .and_then(|n| u32::try_from(n).ok());
-    Some(Edge { from: from?.to_owned(), to: to?.to_owned(), call_type, probability, attempts })
+    let attempts = number(fields, "attempts", 1..=1_000);
+    let (from, to) = ends?;
+    Some(Edge { from, to, call_type, probability, attempts })
+}
+
+/// `from` and `to`.
+fn ends(fields: &mut Fields<'_>) -> Option<(String, String)> {
+    let from = fields.required("from", Reader::word).map(str::to_owned);
+    let to = fields.required("to", Reader::word).map(str::to_owned);
+    from.zip(to)
+}
+
+fn number(fields: &mut Fields<'_>, name: &'static str, range: RangeInclusive<u64>) -> Option<u32> {
+    fields.optional(name, |value| value.integer(range)).and_then(|n| u32::try_from(n).ok())
+}
+
+fn runtime_(fields: &mut Fields<'_>) -> Option<((String, String), RuntimeParameters)> {
+    const ANY: RangeInclusive<u64> = 0..=u32::MAX as u64;
+    fields.accept_rest();
+    let ends = ends(fields);
+    let millis = |value: Reader<'_>| value.integer(0..=i64::MAX as u64);
+    let parameters = RuntimeParameters {
+        timeout_ms: fields.optional("timeoutMs", millis),
+        per_try_timeout_ms: fields.optional("perTryTimeoutMs", millis),
+        attempts: number(fields, "attempts", ANY),
+        retry_on: fields.optional("retryOn", Reader::text).map(str::to_owned),
+        max_connections: number(fields, "maxConnections", ANY),
+        max_pending: number(fields, "maxPending", ANY),
+        consecutive_errors: number(fields, "consecutiveErrors", ANY),
+        mirror: fields.optional("mirror", |mirror| mirror.fields(mirror_)),
+    };
+    Some((ends?, parameters))
+}
+
+fn mirror_(fields: &mut Fields<'_>) -> Option<(String, Ratio)> {
+    let to = fields.required("to", Reader::text).map(str::to_owned);
+    let share = fields.required("share", Reader::ratio);
+    to.zip(share)
 }
 
 fn redundancy_(fields: &mut Fields<'_>) -> Option<Redundancy> {
@@ -168,8 +267,14 @@ fn component(reader: Reader<'_>) -> Option<ComponentName> {
     }
 }
 
+#[derive(Default)]
+struct Domains {
+    found: BTreeMap<ComponentName, DomainFinding>,
+    findings: Vec<(Field, Finding)>,
+}
+
 /// `effective` by component, with `details.<component>.status`; or `inferred` and `declared` by domain.
-fn domains_(fields: &mut Fields<'_>) -> Option<BTreeMap<ComponentName, DomainFinding>> {
+fn domains_(fields: &mut Fields<'_>) -> Option<Domains> {
     fields.accept_rest();
     let mut found = BTreeMap::new();
     for list in ["inferred", "declared"] {
@@ -188,17 +293,19 @@ fn domains_(fields: &mut Fields<'_>) -> Option<BTreeMap<ComponentName, DomainFin
             Some(())
         })
     });
+    let mut findings = Vec::new();
     fields.optional("details", |details| {
         details.map(|entry, detail| {
-            let status = detail.fields(status_)?;
-            let finding = ComponentName::new(&entry.key).ok().and_then(|name| found.get_mut(&name));
-            if let Some(finding) = finding {
+            let (status, papers) = detail.fields(detail_)?;
+            let Ok(name) = ComponentName::new(&entry.key) else { return Some(()) };
+            if let Some(finding) = found.get_mut(&name) {
                 finding.status = status;
             }
+            findings.extend(papers.map(|finding| (Field::Domains(name), finding)));
             Some(())
         })
     });
-    Some(found)
+    Some(Domains { found, findings })
 }
 
 fn unknown() -> DomainFinding {
@@ -218,17 +325,21 @@ fn group_<'a>(fields: &mut Fields<'a>) -> Option<(String, Vec<ComponentName>)> {
     Some((name?.to_owned(), members?))
 }
 
-fn status_(fields: &mut Fields<'_>) -> Option<Status> {
-    const STATUSES: [(&str, Status); 6] = [
+fn detail_(fields: &mut Fields<'_>) -> Option<(Status, Option<Finding>)> {
+    fields.accept_rest();
+    let status = fields.required("status", known_status)?;
+    Some((status, testimony::papers_finding(fields, status)))
+}
+
+fn known_status(reader: Reader<'_>) -> Option<Status> {
+    reader.choice(&[
         ("consistent", Status::Identified),
         ("identified", Status::Identified),
         ("missing", Status::Unresolved),
         ("unresolved", Status::Unresolved),
         ("conflicting", Status::Contradictory),
         ("contradictory", Status::Contradictory),
-    ];
-    fields.accept_rest();
-    fields.required("status", |status| status.choice(&STATUSES))
+    ])
 }
 
 fn confidence_(fields: &mut Fields<'_>) -> Option<Confidence> {

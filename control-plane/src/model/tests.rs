@@ -1,4 +1,8 @@
+pub(crate) mod random;
+
 use std::path::PathBuf;
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::document::{Limits, Source, parse, read_file, render_text};
@@ -88,4 +92,74 @@ fn the_papers_models_are_read() {
     assert_eq!(model.edge_coverage, Some(Ratio::ONE));
     assert_eq!(model.domains[&name("paya")].domains, model.domains[&name("payb")].domains);
     assert!(problems.is_empty(), "{}", render_text(&problems, false));
+}
+
+/// What a file says; where it was read from is no part of it.
+fn content(model: &Model) -> Model {
+    Model { origin: Origin::Declared, digest: String::new(), ..model.clone() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn what_is_written_is_read_back_and_sealed(model in random::model(), base in proptest::option::of("[0-9a-f]{64}")) {
+        let candidate = CandidateModel::new(model.clone(), base);
+        let text = candidate.to_text();
+        let (read, problems) = read_text(&text);
+        prop_assert!(read.is_some(), "{}\n{text}", render_text(&problems, false));
+        let read = read.unwrap();
+        prop_assert_eq!(content(read.model()), content(&model));
+        prop_assert!(read.is_sealed());
+        prop_assert_eq!((read.version(), read.base()), (candidate.version(), candidate.base()));
+        prop_assert_eq!(read.to_text(), text);
+    }
+
+    #[test]
+    fn the_written_tree_is_an_operator_of_the_language(journey in random::journey()) {
+        let model = Model { structure: Some(journey.clone()), ..content(&declared_nothing()) };
+        let mut document = write::document(&model, CANDIDATE_KIND);
+        document["spec"].as_object_mut().unwrap().shift_remove("expression");
+        let (read, problems) = read_text(&to_text(&document, ""));
+        prop_assert!(read.is_some(), "{journey}\n{}", render_text(&problems, false));
+        prop_assert_eq!(read.unwrap().model().structure.clone(), Some(journey));
+    }
+}
+
+fn declared_nothing() -> Model {
+    read_text(
+        "{apiVersion: emac.dev/v1alpha1, kind: DiscoveredJourneyModel, metadata: {name: checkout}, spec: {}}",
+    )
+    .0
+    .unwrap()
+    .model()
+    .clone()
+}
+
+#[test]
+fn a_newcomer_can_read_it() {
+    let model = read_text(OURS).0.unwrap().model().clone();
+    let finding = Finding {
+        status: Status::Identified,
+        confidence: Ratio::new(0.99).unwrap(),
+        samples: 12_000,
+        provenance: vec![Provenance {
+            source: EvidenceSource::Traces,
+            says: "12 000 of 12 000 calls overlap".to_owned(),
+            traces: vec!["4bf92f3577b34da6a3ce929d0e0e4736".to_owned()],
+            place: None,
+        }],
+    };
+    let findings = BTreeMap::from([(Field::Operator("Race(paya, payb)".to_owned()), finding)]);
+    let edge = Edge {
+        from: "front".to_owned(),
+        to: "paya".to_owned(),
+        call_type: Some("sync".to_owned()),
+        probability: Some(Ratio::ONE),
+        attempts: None,
+    };
+    let nodes = random::names(&["front", "paya", "payb"]);
+    insta::assert_snapshot!(
+        CandidateModel::new(Model { findings, nodes, edges: vec![edge], ..model }, None).to_text()
+    );
 }
