@@ -11,6 +11,7 @@ pub mod envoy;
 pub mod load;
 pub mod stats;
 pub mod supervise;
+pub mod synthetic;
 pub mod testbed;
 pub mod wasm_host;
 

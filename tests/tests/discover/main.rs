@@ -1,0 +1,3 @@
+//! Discovery against worlds whose truth is known, and the worlds against themselves.
+
+mod generator;
