@@ -4,10 +4,20 @@
 //! halves of a call, corrects the clocks, and hands [`Trace`]s on. Everything streams: what is held is bounded by what is open, not by
 //! the size of a file, and what had to be left out is counted.
 
+mod assemble;
 mod call;
+mod hops;
+mod join;
+mod quality;
+mod skew;
 mod span;
 mod symbol;
 
+#[cfg(test)]
+mod testing;
+
+pub use assemble::{Assembled, Assembler, Consumer, Labels, Limits};
 pub use call::{Call, CallKind, CallOutcome, Trace};
+pub use quality::{Seen, SignalQuality, Skew};
 pub use span::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, TraceId};
 pub use symbol::{Symbol, Symbols};

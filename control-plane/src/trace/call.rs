@@ -9,6 +9,8 @@ pub struct Trace {
     pub id: TraceId,
     /// At least one.
     pub calls: Vec<Call>,
+    /// Name of its journey; none for traces made of spans, which do not say.
+    pub journey: Symbol,
     /// Every parent that was named is there, so that what is not seen did not happen.
     pub complete: bool,
 }

@@ -112,6 +112,9 @@ pub trait Sink {
     /// Takes an attribute of a service's resource or span that may tell a failure domain (`k8s.cluster.name`, `cloud.availability_zone`, ...).
     fn label(&mut self, service: Symbol, key: &str, value: &str);
 
+    /// Takes what a span says of how likely its trace was recorded at all, in (0, 1]: sampler and parameter, threshold, adjusted count.
+    fn sampled(&mut self, _probability: f64) {}
+
     /// Counts a span that could not be taken.
     fn refuse(&mut self, reason: Refused);
 }

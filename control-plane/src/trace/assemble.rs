@@ -1,0 +1,227 @@
+//! Spans of many requests, mixed and in any order, put together request by request.
+//!
+//! A trace never says that it is over. In a file it is over when the file is; in a running server when it has been silent for
+//! [`Limits::silence_ns`]; and in both when there is no room left, where the trace that was silent longest goes first. What comes later
+//! for a trace that was handed on is counted and dropped: half a tree mixed into statistics as if it were a whole one would be worse than
+//! nothing.
+//!
+//! Memory: 56 bytes a span, in one arena whose pieces are reused, and about 100 bytes a trace. Time is told by [`Assembler::tick`].
+//!
+//! Left out: links between traces (a message whose consumer begins a trace of its own is two traces).
+
+mod arena;
+mod late;
+mod open;
+mod record;
+
+use super::hops::Linker;
+use super::join::{Context, Joiner};
+use super::quality::{Quality, SignalQuality};
+use super::{Refused, Sink, Span, Symbol, Symbols, Trace, TraceId};
+pub use labels::Labels;
+use late::Finished;
+use open::{Open, OpenTraces};
+pub(super) use record::Record;
+
+mod labels;
+
+/// Bounds of what an [`Assembler`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most spans of traces that are not over.
+    pub spans_open_max: usize,
+    /// Most spans of one trace; the rest is counted. A million spans in one trace are an attack or a mistake.
+    pub spans_per_trace_max: u32,
+    /// Traces that are remembered after they were handed on, to know late spans.
+    pub finished_max: usize,
+    /// A trace without news for so long is over, nanoseconds.
+    pub silence_ns: u64,
+}
+
+impl Default for Limits {
+    /// 84 MB of spans at most, and the half minute after which even slow exporters have sent their batches.
+    fn default() -> Self {
+        Self {
+            spans_open_max: 1_500_000,
+            spans_per_trace_max: 100_000,
+            finished_max: 1 << 16,
+            silence_ns: 30_000_000_000,
+        }
+    }
+}
+
+/// Takes traces as they are over.
+pub trait Consumer {
+    /// A trace; its names are of `symbols`.
+    fn trace(&mut self, trace: &Trace, symbols: &Symbols);
+}
+
+impl<F: FnMut(&Trace, &Symbols)> Consumer for F {
+    fn trace(&mut self, trace: &Trace, symbols: &Symbols) {
+        self(trace, symbols);
+    }
+}
+
+/// What is left when everything was handed on.
+#[derive(Debug)]
+pub struct Assembled<C> {
+    /// As it was given.
+    pub consumer: C,
+    /// All names.
+    pub symbols: Symbols,
+    /// Hints at failure domains.
+    pub labels: Labels,
+    /// How good the signal was.
+    pub quality: SignalQuality,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Assembler<C> {
+    limits: Limits,
+    consumer: C,
+    symbols: Symbols,
+    labels: Labels,
+    open: OpenTraces,
+    finished: Finished,
+    linker: Linker,
+    joiner: Joiner,
+    quality: Quality,
+    now_ns: u64,
+    records: Vec<Record>,
+}
+
+impl<C: Consumer> Assembler<C> {
+    /// An assembler that hands traces to `consumer`.
+    pub fn new(limits: Limits, consumer: C) -> Self {
+        Self {
+            limits,
+            consumer,
+            symbols: Symbols::default(),
+            labels: Labels::default(),
+            open: OpenTraces::default(),
+            finished: Finished::new(limits.finished_max),
+            linker: Linker::default(),
+            joiner: Joiner::default(),
+            quality: Quality::default(),
+            now_ns: 0,
+            records: Vec::new(),
+        }
+    }
+
+    /// Tells the time, on any clock that does not go back, and hands on what has been silent. A file needs no ticks.
+    pub fn tick(&mut self, now_ns: u64) {
+        self.now_ns = self.now_ns.max(now_ns);
+        let over = self.now_ns.saturating_sub(self.limits.silence_ns);
+        while self.open.oldest().is_some_and(|open| open.seen_ns < over) {
+            self.finish_oldest(false);
+        }
+    }
+
+    /// Hands everything on: the end of a file.
+    pub fn flush(&mut self) {
+        while self.open.oldest().is_some() {
+            self.finish_oldest(false);
+        }
+    }
+
+    /// Hands everything on, and itself out.
+    pub fn finish(mut self) -> Assembled<C> {
+        self.flush();
+        let quality = self.quality();
+        Assembled { consumer: self.consumer, symbols: self.symbols, labels: self.labels, quality }
+    }
+
+    /// Who takes the traces.
+    pub const fn consumer(&self) -> &C {
+        &self.consumer
+    }
+
+    /// Who takes the traces.
+    pub const fn consumer_mut(&mut self) -> &mut C {
+        &mut self.consumer
+    }
+
+    /// All names.
+    pub const fn names(&self) -> &Symbols {
+        &self.symbols
+    }
+
+    /// Hints at failure domains.
+    pub const fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Spans of traces that are not over.
+    pub const fn spans_open(&self) -> usize {
+        self.open.spans()
+    }
+
+    /// How good the signal was so far. O(services and instances).
+    pub fn quality(&self) -> SignalQuality {
+        self.quality.report(&self.symbols, self.joiner.clocks())
+    }
+
+    /// Takes a span, or the record of a hop; `journey` only where it is known, which only hops do.
+    pub(super) fn take(&mut self, id: TraceId, record: Record, journey: Option<Symbol>) {
+        self.quality.spans += 1;
+        let place = match self.open.touch(id, journey.is_some(), self.now_ns) {
+            Some(place) => place,
+            None if self.finished.knows(id, journey.is_some()) => {
+                self.quality.late += 1;
+                return;
+            }
+            None => self.open.begin(id, journey, self.now_ns),
+        };
+        if self.open.add(place, record, self.limits.spans_per_trace_max) {
+            while self.open.spans() > self.limits.spans_open_max {
+                self.finish_oldest(true);
+            }
+        } else {
+            self.quality.cut += 1;
+        }
+    }
+
+    fn finish_oldest(&mut self, evicted: bool) {
+        let Some(open) = self.open.take_oldest(&mut self.records) else { return };
+        self.finished.remember(open.id, open.journey.is_some());
+        self.quality.evicted += u64::from(evicted);
+        self.hand_on(&open, evicted);
+    }
+
+    fn hand_on(&mut self, open: &Open, evicted: bool) {
+        let Self { records, joiner, quality, consumer, symbols, linker, .. } = self;
+        if open.journey.is_some() {
+            quality.hops += records.len() as u64;
+            quality.duplicates += linker.link(records, symbols);
+        }
+        let context =
+            Context { id: open.id, journey: open.journey.unwrap_or_default(), whole: !evicted && !open.cut };
+        joiner.join(context, records, quality, |trace| consumer.trace(trace, symbols));
+    }
+}
+
+impl<C: Consumer> Sink for Assembler<C> {
+    fn symbols(&mut self) -> &mut Symbols {
+        &mut self.symbols
+    }
+
+    fn span(&mut self, span: Span) {
+        if span.parent == Some(span.id) {
+            return self.refuse(Refused::SelfParent);
+        }
+        self.take(span.trace, Record::of(&span), None);
+    }
+
+    fn label(&mut self, service: Symbol, key: &str, value: &str) {
+        self.labels.add(service, key, value);
+    }
+
+    fn sampled(&mut self, probability: f64) {
+        self.quality.sampling.add(probability);
+    }
+
+    fn refuse(&mut self, reason: Refused) {
+        *self.quality.refused.entry(reason).or_default() += 1;
+    }
+}

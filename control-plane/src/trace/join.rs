@@ -1,0 +1,71 @@
+//! From the spans of one request to its calls.
+//!
+//! First the tree ([`tree`]): equal spans are one, parents are found by id, circles are cut. Then the calls ([`walk`]): both halves of a
+//! call become one, what happens within a service vanishes, and all times are moved onto the clock of the root ([`super::skew`]).
+//!
+//! A request of which spans are missing falls into several trees; each is handed on, marked as incomplete, because what is not seen in it
+//! may have happened all the same. O(n log n) for n spans, and never recursive: depth is the input's choice.
+
+mod attempts;
+mod tree;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use super::assemble::Record;
+use super::quality::Quality;
+use super::skew::Clocks;
+use super::{Symbol, Trace, TraceId};
+use tree::Tree;
+pub(super) use tree::{Found, Root};
+use walk::Walk;
+
+/// What is known of a request beside its spans.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context {
+    pub(super) id: TraceId,
+    pub(super) journey: Symbol,
+    /// No spans were left out for want of room.
+    pub(super) whole: bool,
+}
+
+/// Joins one request after the other; what it allocates is used again, what it learns of clocks is kept.
+#[derive(Debug, Default)]
+pub(super) struct Joiner {
+    tree: Tree,
+    walk: Walk,
+    clocks: Clocks,
+}
+
+impl Joiner {
+    pub(super) const fn clocks(&self) -> &Clocks {
+        &self.clocks
+    }
+
+    /// Hands on a trace for each tree that the records make; they are sorted, and rid of duplicates.
+    pub(super) fn join(
+        &mut self,
+        context: Context,
+        records: &mut Vec<Record>,
+        quality: &mut Quality,
+        mut consume: impl FnMut(&Trace),
+    ) {
+        let found = self.tree.build(records);
+        quality.add_tree(&found, &self.tree.roots);
+        let complete = context.whole && self.tree.roots.iter().all(|(_, root)| *root == Root::Said);
+        self.walk.prepare(records, &self.tree);
+        for &(root, _) in &self.tree.roots {
+            let mut trace = Trace {
+                id: context.id,
+                calls: std::mem::take(&mut self.walk.calls),
+                journey: context.journey,
+                complete,
+            };
+            self.walk.run(root, records, &self.tree, &mut self.clocks, quality, &mut trace.calls);
+            quality.add_trace(complete);
+            consume(&trace);
+            self.walk.calls = trace.calls;
+        }
+    }
+}

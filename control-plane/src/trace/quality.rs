@@ -1,0 +1,127 @@
+//! How good the signal is: what discovery says rests on what was seen, and this says what was not.
+//!
+//! The sampling rate is what spans themselves say of it: the mean number of traces that a recorded one stands for, inverted (so the
+//! harmonic mean of their probabilities). Spans that say nothing leave it unknown, as nothing in a sample tells its own size.
+
+mod report;
+
+use std::collections::BTreeMap;
+
+use super::join::{Found, Root};
+use super::skew::Clocks;
+use super::{Refused, Symbol, Symbols};
+pub use report::{Seen, SignalQuality, Skew};
+
+/// Counts, while they are made.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Quality {
+    pub(super) spans: u64,
+    pub(super) hops: u64,
+    pub(super) late: u64,
+    pub(super) cut: u64,
+    pub(super) evicted: u64,
+    pub(super) refused: BTreeMap<Refused, u64>,
+    pub(super) sampling: Sampling,
+    pub(super) duplicates: u64,
+    conflicting: u64,
+    orphans: u64,
+    circles: u64,
+    rootless: u64,
+    complete: u64,
+    incomplete: u64,
+    services: BTreeMap<Symbol, Seen>,
+}
+
+/// Who recorded a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// A root: nobody is known to have called it.
+    Root,
+    Caller,
+    Callee,
+    Both,
+}
+
+/// What spans say of their sampling.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sampling {
+    said: u64,
+    stands_for: f64,
+}
+
+impl Sampling {
+    /// A probability in (0, 1]; anything else says nothing.
+    pub(super) fn add(&mut self, probability: f64) {
+        if probability > 0.0 && probability <= 1.0 {
+            self.said += 1;
+            self.stands_for += probability.recip();
+        }
+    }
+
+    fn rate(self) -> Option<f64> {
+        (self.said > 0).then(|| self.said as f64 / self.stands_for)
+    }
+}
+
+impl Quality {
+    pub(super) fn add_tree(&mut self, found: &Found, roots: &[(u32, Root)]) {
+        let count = |kind: Root| roots.iter().filter(|(_, root)| *root == kind).count() as u64;
+        self.duplicates += found.duplicates;
+        self.conflicting += found.conflicting;
+        self.orphans += count(Root::Orphan);
+        self.circles += count(Root::Circle);
+        self.rootless += u64::from(count(Root::Said) == 0);
+    }
+
+    pub(super) const fn add_trace(&mut self, complete: bool) {
+        if complete {
+            self.complete += 1;
+        } else {
+            self.incomplete += 1;
+        }
+    }
+
+    /// A call of a service was recorded.
+    pub(super) fn saw(&mut self, service: Symbol, side: Side) {
+        let seen = self.services.entry(service).or_default();
+        match side {
+            Side::Root => seen.as_root += 1,
+            Side::Caller => seen.by_caller += 1,
+            Side::Callee => seen.by_callee += 1,
+            Side::Both => seen.by_both += 1,
+        }
+    }
+
+    /// With names, as of now.
+    pub(super) fn report(&self, symbols: &Symbols, clocks: &Clocks) -> SignalQuality {
+        let name = |symbol: Symbol| symbols.text(symbol).to_owned();
+        let skews = clocks.certain().into_iter().map(|((service, instance), offset_ns)| Skew {
+            service: name(service),
+            instance: name(instance),
+            offset_ns,
+        });
+        let mut skews: Vec<Skew> = skews.collect();
+        skews.sort();
+        SignalQuality {
+            spans: self.spans,
+            hops: self.hops,
+            refused: self.refused.clone(),
+            duplicates: self.duplicates,
+            conflicting: self.conflicting,
+            late: self.late,
+            cut: self.cut,
+            traces: self.complete + self.incomplete,
+            complete: self.complete,
+            incomplete: self.incomplete,
+            rootless: self.rootless,
+            evicted: self.evicted,
+            orphans: self.orphans,
+            circles: self.circles,
+            sampling_rate: self.sampling.rate(),
+            skews,
+            clock_restarts: clocks.restarts(),
+            services: self.services.iter().map(|(&service, &seen)| (name(service), seen)).collect(),
+            names_overflowed: symbols.overflowed(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Spans and calls as text, for tests.
+
+use super::{
+    Assembler, Call, CallKind, CallOutcome, Limits, Refused, SignalQuality, Sink, Span, SpanId, SpanKind,
+    SpanOutcome, Symbol, Symbols, Trace, TraceId,
+};
+
+/// One span: `id parent kind service operation start duration`, then any of `@instance`, `>peer`, `#attempt`, `!` (error), `shared`. Kinds are
+/// `- c s p o` (internal, client, server, producer, consumer), times milliseconds.
+pub(super) fn span(text: &str, symbols: &mut Symbols) -> Span {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let number = |i: usize| words[i].parse::<u64>().unwrap();
+    let mut span = Span {
+        trace: TraceId(7),
+        id: SpanId(number(0)),
+        parent: Some(SpanId(number(1))).filter(|id| id.0 != 0),
+        kind: match words[2] {
+            "c" => SpanKind::Client,
+            "s" => SpanKind::Server,
+            "p" => SpanKind::Producer,
+            "o" => SpanKind::Consumer,
+            _ => SpanKind::Internal,
+        },
+        service: symbols.of(words[3]),
+        operation: symbols.of(words[4]),
+        peer: Symbol::NONE,
+        instance: Symbol::NONE,
+        start_ns: words[5].parse::<i64>().unwrap() * 1_000_000,
+        duration_ns: number(6) as i64 * 1_000_000,
+        outcome: SpanOutcome::Good,
+        status: 0,
+        attempt: 0,
+        shared: false,
+    };
+    for word in &words[7..] {
+        match word.split_at(1) {
+            ("@", instance) => span.instance = symbols.of(instance),
+            (">", peer) => span.peer = symbols.of(peer),
+            ("#", attempt) => span.attempt = attempt.parse().unwrap(),
+            ("!", _) => span.outcome = SpanOutcome::Error,
+            _ => span.shared = true,
+        }
+    }
+    span
+}
+
+/// What becomes of spans, one a line: all traces as text, and the report.
+pub(super) fn assemble(text: &str) -> (String, SignalQuality) {
+    let mut shown = String::new();
+    let mut assembler = Assembler::new(Limits::default(), |trace: &Trace, symbols: &Symbols| {
+        shown.push_str(&show(trace, symbols));
+    });
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let span = span(line, assembler.symbols());
+        if span.parent == Some(span.id) {
+            assembler.refuse(Refused::SelfParent)
+        } else {
+            assembler.span(span)
+        }
+    }
+    let quality = assembler.finish().quality;
+    (shown, quality)
+}
+
+/// A trace, one call a line below its parent: `service operation [via ..] start..end`, then what is not usual.
+pub(super) fn show(trace: &Trace, symbols: &Symbols) -> String {
+    let mut out = String::from(if trace.complete { "" } else { "incomplete\n" });
+    let mut stack = vec![(0, 0)];
+    while let Some((index, depth)) = stack.pop() {
+        out.push_str(&"  ".repeat(depth));
+        out.push_str(&show_call(&trace.calls[index], symbols));
+        let parent = u32::try_from(index).ok();
+        let children = (0..trace.calls.len()).rev().filter(|&i| trace.calls[i].parent == parent);
+        stack.extend(children.map(|i| (i, depth + 1)));
+    }
+    out
+}
+
+fn show_call(call: &Call, symbols: &Symbols) -> String {
+    let ms = |ns: i64| ns as f64 / 1e6;
+    let mut out = format!("{} {}", symbols.text(call.service), symbols.text(call.operation));
+    if !call.via.is_none() && call.via != call.operation {
+        out.push_str(&format!(" via {}", symbols.text(call.via)));
+    }
+    out.push_str(&format!(" {}..{}", ms(call.start_ns), ms(call.end_ns)));
+    out.push_str(if call.kind == CallKind::Message { " message" } else { "" });
+    if call.outcome != CallOutcome::Good {
+        out.push_str(&format!(" {:?}", call.outcome));
+    }
+    if call.attempts != 1 {
+        out.push_str(&format!(" x{}", call.attempts));
+    }
+    out + "\n"
+}
