@@ -12,7 +12,7 @@ mod site;
 
 use hashbrown::HashMap;
 
-use crate::trace::{Call, CallKind, Trace, TraceId};
+use crate::trace::{Call, CallKind, Symbol, Trace, TraceId};
 
 pub use sample::{Occurrence, Sample, Seen};
 pub use series::{Series, SlotCount};
@@ -65,6 +65,8 @@ pub struct Left {
 /// Traces that have the same sites.
 #[derive(Clone, Debug)]
 pub struct Shape {
+    /// Name of their journey; none where traces do not say.
+    pub journey: Symbol,
     /// Ascending.
     pub sites: Vec<SiteId>,
     /// How often each site occurred, and in how many of these it made calls; as `sites`.
@@ -202,9 +204,11 @@ impl Observations {
     /// Counts the trace under the set of its sites.
     fn file_shape(&mut self, trace: &Trace, scratch: &mut Scratch) -> Option<u32> {
         scratch.count_sites();
-        let key = scratch.counts.iter().fold(scratch.counts.len() as u64, |key, (site, ..)| {
-            key.wrapping_add(mix(site.index() as u64 + 1))
-        });
+        let journey = mix(trace.journey.index() as u64).wrapping_add(scratch.counts.len() as u64);
+        let key = scratch
+            .counts
+            .iter()
+            .fold(journey, |key, (site, ..)| key.wrapping_add(mix(site.index() as u64 + 1)));
         let next = u32::try_from(self.shapes.len()).ok()?;
         let shape = match self.shape_of.get(&key) {
             Some(&shape) => shape,
@@ -215,7 +219,13 @@ impl Observations {
             None => {
                 let sites: Vec<_> = scratch.counts.iter().map(|(site, ..)| *site).collect();
                 let counts = vec![(0, 0); sites.len()];
-                self.shapes.push(Shape { sites, counts, traces: 0, examples: Vec::new() });
+                self.shapes.push(Shape {
+                    journey: trace.journey,
+                    sites,
+                    counts,
+                    traces: 0,
+                    examples: Vec::new(),
+                });
                 self.shape_of.insert(key, next);
                 next
             }

@@ -60,6 +60,11 @@ impl Sites {
         self.all.get(id.index())
     }
 
+    /// The site at a position.
+    pub fn at(&self, index: usize) -> Option<SiteId> {
+        (index < self.all.len()).then(|| u32::try_from(index).ok().map(SiteId)).flatten()
+    }
+
     /// Every site with its number.
     pub fn iter(&self) -> impl Iterator<Item = (SiteId, &Site)> {
         self.all.iter().zip(0_u32..).map(|(site, id)| (SiteId(id), site))

@@ -44,6 +44,8 @@ pub struct Event {
     pub attempts: u16,
     /// It was not needed any more, or never waited for: its end is the moment of that.
     pub cut: bool,
+    /// It is a message: there is nothing to wait for.
+    pub message: bool,
 }
 
 /// Two calls touch rather than overlap when they share less than this: a caller sends the next call from one thread while another still

@@ -100,7 +100,7 @@ impl Moments {
     }
 
     fn moment(&mut self, moment: usize, at: i64, before: &[Event], own: Option<Activity>) {
-        let others = || before.iter().filter(|event| Some(event.activity) != own);
+        let others = || before.iter().filter(|event| Some(event.activity) != own && !event.message);
         let over = others().filter(|event| !event.running_at(at) && event.outcome.answered());
         let Some(trigger) = over.max_by_key(|event| event.end) else { return };
         let trigger_place = self.place(trigger.activity);
@@ -209,9 +209,7 @@ fn broken_off(loser: &Event, winner: &Event, went_on: bool) -> bool {
     match loser.outcome {
         CallOutcome::Cancelled => overlapping,
         // Instrumentation that knows no "cancelled" calls it an error; it then ends at that moment.
-        CallOutcome::Error => {
-            went_on && overlapping && loser.end >= winner.end && loser.end - winner.end <= SLACK_NS
-        }
+        CallOutcome::Error => went_on && overlapping && (0..=BREAK_NS).contains(&(loser.end - winner.end)),
         _ => false,
     }
 }
@@ -309,7 +307,9 @@ fn unawaited(activities: &[Activity], log: &Log, groups: &[Group]) -> BTreeMap<A
     let racing: BTreeSet<_> = groups.iter().flat_map(|group| &group.members).collect();
     let mut found = BTreeMap::new();
     for activity in activities.iter().filter(|activity| !racing.contains(activity)) {
-        let outlived = |run: &&Run| run.went_on && run.of(*activity).any(|event| event.running_at(run.until));
+        let outlived = |run: &&Run| {
+            run.went_on && run.of(*activity).any(|event| event.message || event.running_at(run.until))
+        };
         let late: Vec<_> = log.runs.iter().filter(outlived).map(|run| run.trace).collect();
         let present = log.runs.iter().filter(|run| run.of(*activity).next().is_some()).count();
         if late.len() as u64 >= SUPPORT_MIN && late.len() * 50 >= present {

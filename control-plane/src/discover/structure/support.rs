@@ -46,8 +46,19 @@ impl Support {
         Self { agree: seen, against: 0, says, traces: Vec::new(), confidence: 1.0 - doubt * doubt.sqrt() }
     }
 
+    /// The entry of a journey: it is what the traces begin with.
+    pub(in crate::discover) fn of_entry(traces: u64) -> Self {
+        Self::of_seen(traces, format!("{traces} traces begin with it"))
+    }
+
+    /// A call that was seen: one trace may be a mistake of its writer, by the rule of succession `(n + 1) / (n + 2)`.
+    pub(in crate::discover) fn of_seen(traces: u64, says: String) -> Self {
+        let confidence = (traces as f64 + 1.0) / (traces as f64 + 2.0);
+        Self { agree: traces, against: 0, says, traces: Vec::new(), confidence }
+    }
+
     /// Remembers a few requests.
-    pub(super) fn shown_by(mut self, traces: impl Iterator<Item = TraceId>) -> Self {
+    pub(in crate::discover) fn shown_by(mut self, traces: impl Iterator<Item = TraceId>) -> Self {
         self.traces = traces.take(crate::model::Provenance::TRACES_MAX).collect();
         self
     }

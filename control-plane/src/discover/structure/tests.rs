@@ -17,6 +17,7 @@ fn run(calls: &[Call], until: i64, went_on: bool) -> Run {
         outcome,
         attempts: 1,
         cut: false,
+        message: false,
     };
     let mut events: Vec<_> = calls.iter().map(event).collect();
     events.sort_by_key(|event| event.start);

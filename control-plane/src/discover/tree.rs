@@ -1,0 +1,118 @@
+//! The structure of a whole journey: each caller's calls, put together from the entry down.
+
+use std::collections::BTreeSet;
+
+use super::journeys::Group;
+use super::observe::{Observations, Occurrence, SiteId};
+use super::structure::{Activity, Block, Event, Log, Node, Run, Support, infer};
+
+/// Works on one group of traces.
+#[derive(Debug)]
+pub(super) struct Tree<'a> {
+    observations: &'a Observations,
+    shapes: BTreeSet<u32>,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn new(observations: &'a Observations, group: &Group) -> Self {
+        Self { observations, shapes: group.shapes.iter().copied().collect() }
+    }
+
+    /// A call with everything below it: first the callee itself, then what it calls. Depth is that of the sites, which is limited.
+    pub(super) fn call(&self, site: SiteId, support: Support) -> Node {
+        let own = Node { block: Block::Call(number(site)), support };
+        match self.log(site).and_then(infer) {
+            None => own,
+            Some(body) => {
+                let body = self.expand(body, site);
+                let support = body.support.clone();
+                series(vec![own, body], support)
+            }
+        }
+    }
+
+    /// Every call in a body with what is below it.
+    fn expand(&self, node: Node, caller: SiteId) -> Node {
+        let each = |all: Vec<Node>| all.into_iter().map(|node| self.expand(node, caller)).collect::<Vec<_>>();
+        let boxed = |node: Box<Node>| Box::new(self.expand(*node, caller));
+        let Node { block, support } = node;
+        let block = match block {
+            Block::Call(activity) => match self.observations.sites().at(activity as usize) {
+                Some(site) => return self.call(site, support),
+                None => Block::Call(activity),
+            },
+            // Nothing more is called: what the caller has done already stands for it.
+            Block::Nothing => Block::Call(number(caller)),
+            Block::Kept(activity) => Block::Kept(activity),
+            Block::Series(steps) => return series(each(steps), support),
+            Block::Parallel(join, branches) => Block::Parallel(join, each(branches)),
+            Block::Race(delay, branches) => Block::Race(delay, each(branches)),
+            Block::Fallback(primary, alternates) => Block::Fallback(boxed(primary), each(alternates)),
+            Block::Branch(choices) => Block::Branch(
+                choices.into_iter().map(|(share, node)| (share, self.expand(node, caller))).collect(),
+            ),
+            Block::Retry(attempts, body) => Block::Retry(attempts, boxed(body)),
+            Block::Repeat(count, body) => Block::Repeat(count, boxed(body)),
+            Block::Timeout(after, body) => Block::Timeout(after, boxed(body)),
+            Block::Async(body) => Block::Async(boxed(body)),
+        };
+        Node { block, support }
+    }
+
+    /// What a caller's calls looked like in this group's traces.
+    fn log(&self, site: SiteId) -> Option<Log> {
+        let sample = self.observations.sample(site)?.smallest(usize::MAX);
+        let of_group = sample.into_iter().filter(|occurrence| self.shapes.contains(&occurrence.shape));
+        let runs: Vec<_> = of_group.map(run).collect();
+        let (all, calling) = self.counts(site);
+        // In the sample's proportion.
+        let silent = (all - calling) as f64 * runs.len() as f64 / (calling.max(1)) as f64;
+        Some(Log { runs, empty: silent.round() as u64 })
+    }
+
+    /// How often a site occurred in the group, and how often it called somebody.
+    pub(super) fn counts(&self, site: SiteId) -> (u64, u64) {
+        let shapes = self.shapes.iter().filter_map(|&number| self.observations.shapes().get(number as usize));
+        let counts = shapes.filter_map(|shape| shape.counts.get(shape.sites.binary_search(&site).ok()?));
+        counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
+    }
+}
+
+fn number(site: SiteId) -> Activity {
+    Activity::try_from(site.index()).unwrap_or(Activity::MAX)
+}
+
+fn run(occurrence: &Occurrence) -> Run {
+    let events = occurrence.calls.iter().map(|call| Event {
+        activity: number(call.site),
+        start: call.start_ns,
+        end: call.end_ns,
+        outcome: call.outcome,
+        attempts: call.attempts,
+        cut: false,
+        message: call.message,
+    });
+    Run {
+        events: events.collect(),
+        until: occurrence.end_ns,
+        went_on: occurrence.outcome.answered(),
+        trace: occurrence.trace,
+    }
+}
+
+/// Steps of which none is a series itself. The weakest reason counts for the whole.
+fn series(steps: Vec<Node>, support: Support) -> Node {
+    let (mut flat, mut weakest) = (Vec::new(), support);
+    for step in steps {
+        match step.block {
+            Block::Series(inner) => {
+                if step.support.confidence < weakest.confidence {
+                    weakest = step.support;
+                }
+                flat.extend(inner);
+            }
+            block => flat.push(Node { block, support: step.support }),
+        }
+    }
+    Node { block: Block::Series(flat), support: weakest }
+}
