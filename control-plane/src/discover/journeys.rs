@@ -31,7 +31,7 @@ pub struct Group {
 
 /// Shapes less alike than this are of different journeys. Two halves of a choice within a journey share their callers and what comes before and
 /// after; journeys behind one entry share a log-in at most.
-const SIMILAR_MIN: f64 = 0.2;
+const SIMILAR_MIN: f64 = 0.1;
 
 /// Groups of shapes, most frequent first.
 pub fn group(observations: &Observations) -> Vec<Group> {

@@ -189,7 +189,7 @@ fn count(edge: &mut Called, group: &Group, observations: &Observations) {
         let times: u64 = edge
             .sites
             .iter()
-            .filter_map(|site| Some(shape.counts.get(shape.sites.binary_search(site).ok()?)?.0))
+            .filter_map(|site| Some(shape.counts.get(shape.sites.binary_search(site).ok()?)?.times))
             .sum();
         edge.times += times;
         edge.traces += if times > 0 { shape.traces } else { 0 };

@@ -69,12 +69,32 @@ pub struct Shape {
     pub journey: Symbol,
     /// Ascending.
     pub sites: Vec<SiteId>,
-    /// How often each site occurred, and in how many of these it made calls; as `sites`.
-    pub counts: Vec<(u64, u64)>,
+    /// How often each site occurred, as `sites`.
+    pub counts: Vec<Count>,
     /// Traces.
     pub traces: u64,
     /// The first few by hash.
     pub examples: Vec<TraceId>,
+}
+
+/// Occurrences of a site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// All.
+    pub times: u64,
+    /// Those that made calls.
+    pub calling: u64,
+    /// Those that made none and ended well: nothing was left to call.
+    pub content: u64,
+}
+
+impl Count {
+    /// Adds another count.
+    pub const fn add(&mut self, other: Self) {
+        self.times += other.times;
+        self.calling += other.calling;
+        self.content += other.content;
+    }
 }
 
 /// Everything kept.
@@ -99,8 +119,10 @@ struct Scratch {
     depth: Vec<u16>,
     /// (parent, start, call), sorted: each caller's calls together and in time.
     order: Vec<(u32, i64, u32)>,
+    /// Which calls made calls.
+    calling: Vec<bool>,
     /// Sites of the trace with their counts.
-    counts: Vec<(SiteId, u64, u64)>,
+    counts: Vec<(SiteId, Count)>,
 }
 
 impl Default for Observations {
@@ -203,12 +225,12 @@ impl Observations {
 
     /// Counts the trace under the set of its sites.
     fn file_shape(&mut self, trace: &Trace, scratch: &mut Scratch) -> Option<u32> {
-        scratch.count_sites();
+        scratch.count_sites(trace);
         let journey = mix(trace.journey.index() as u64).wrapping_add(scratch.counts.len() as u64);
         let key = scratch
             .counts
             .iter()
-            .fold(journey, |key, (site, ..)| key.wrapping_add(mix(site.index() as u64 + 1)));
+            .fold(journey, |key, (site, _)| key.wrapping_add(mix(site.index() as u64 + 1)));
         let next = u32::try_from(self.shapes.len()).ok()?;
         let shape = match self.shape_of.get(&key) {
             Some(&shape) => shape,
@@ -217,8 +239,8 @@ impl Observations {
                 return None;
             }
             None => {
-                let sites: Vec<_> = scratch.counts.iter().map(|(site, ..)| *site).collect();
-                let counts = vec![(0, 0); sites.len()];
+                let sites: Vec<_> = scratch.counts.iter().map(|(site, _)| *site).collect();
+                let counts = vec![Count::default(); sites.len()];
                 self.shapes.push(Shape {
                     journey: trace.journey,
                     sites,
@@ -232,8 +254,8 @@ impl Observations {
         };
         let found = self.shapes.get_mut(shape as usize)?;
         found.traces += 1;
-        for (count, (_, times, calling)) in found.counts.iter_mut().zip(&scratch.counts) {
-            *count = (count.0 + times, count.1 + calling);
+        for (count, (_, more)) in found.counts.iter_mut().zip(&scratch.counts) {
+            count.add(*more);
         }
         if found.examples.len() < crate::model::Provenance::TRACES_MAX {
             found.examples.push(trace.id);
@@ -295,19 +317,27 @@ impl Scratch {
         self.order.sort_unstable();
     }
 
-    /// Sites ascending, each with its occurrences and those of them that made calls.
-    fn count_sites(&mut self) {
-        self.counts.clear();
-        self.counts.extend(self.site.iter().flatten().map(|site| (*site, 1, 0)));
-        for calls in self.order.chunk_by(|a, b| a.0 == b.0) {
-            let caller = calls.first().and_then(|call| self.site.get(call.0 as usize).copied().flatten());
-            self.counts.extend(caller.map(|site| (site, 0, 1)));
+    /// Sites ascending, each with its occurrences.
+    fn count_sites(&mut self, trace: &Trace) {
+        self.calling.clear();
+        self.calling.resize(trace.calls.len(), false);
+        for (parent, ..) in &self.order {
+            if let Some(calling) = self.calling.get_mut(*parent as usize) {
+                *calling = true;
+            }
         }
-        self.counts.sort_unstable();
+        self.counts.clear();
+        let calls = trace.calls.iter().zip(&self.calling).zip(&self.site);
+        self.counts.extend(calls.filter_map(|((call, &calling), site)| {
+            let content = !calling && call.outcome.answered();
+            let count = Count { times: 1, calling: u64::from(calling), content: u64::from(content) };
+            Some(((*site)?, count))
+        }));
+        self.counts.sort_unstable_by_key(|(site, _)| *site);
         self.counts.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             if same {
-                *kept = (kept.0, kept.1 + next.1, kept.2 + next.2);
+                kept.1.add(next.1);
             }
             same
         });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::journeys::Group;
-use super::observe::{Observations, Occurrence, SiteId};
+use super::observe::{Count, Observations, Occurrence, SiteId};
 use super::structure::{Activity, Block, Event, Log, Node, Run, Support, infer};
 
 /// Works on one group of traces.
@@ -64,17 +64,21 @@ impl<'a> Tree<'a> {
         let sample = self.observations.sample(site)?.smallest(usize::MAX);
         let of_group = sample.into_iter().filter(|occurrence| self.shapes.contains(&occurrence.shape));
         let runs: Vec<_> = of_group.map(run).collect();
-        let (all, calling) = self.counts(site);
+        let count = self.count(site);
         // In the sample's proportion.
-        let silent = (all - calling) as f64 * runs.len() as f64 / (calling.max(1)) as f64;
-        Some(Log { runs, empty: silent.round() as u64 })
+        let content = count.content as f64 * runs.len() as f64 / count.calling.max(1) as f64;
+        Some(Log { runs, empty: content.round() as u64 })
     }
 
-    /// How often a site occurred in the group, and how often it called somebody.
-    pub(super) fn counts(&self, site: SiteId) -> (u64, u64) {
+    /// How often a site occurred in the group.
+    fn count(&self, site: SiteId) -> Count {
         let shapes = self.shapes.iter().filter_map(|&number| self.observations.shapes().get(number as usize));
-        let counts = shapes.filter_map(|shape| shape.counts.get(shape.sites.binary_search(&site).ok()?));
-        counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
+        let mut sum = Count::default();
+        for shape in shapes {
+            let place = shape.sites.binary_search(&site).ok();
+            sum.add(place.and_then(|place| shape.counts.get(place)).copied().unwrap_or_default());
+        }
+        sum
     }
 }
 

@@ -158,10 +158,7 @@ impl Moments {
         let n = self.activities.len();
         let rivals = |a: usize, b: usize| {
             let (one, other) = (self.won(moment, a, b), self.won(moment, b, a));
-            (one > 0 && other > 0 && one + other >= SUPPORT_MIN)
-                || (one + self.cancelled(b, a) > 0
-                    && other + self.cancelled(a, b) > 0
-                    && one + other + self.cancelled(a, b) + self.cancelled(b, a) >= SUPPORT_MIN)
+            one > 0 && other > 0 && one + other >= SUPPORT_MIN
         };
         let pairs = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b)));
         let found: Vec<_> = pairs.filter(|&(a, b)| a != moment && b != moment && rivals(a, b)).collect();
@@ -202,19 +199,19 @@ impl Moments {
     }
 }
 
-/// Whether a call ended because another had answered.
+/// Whether a call ended because another had answered: it was over at that moment.
 fn broken_off(loser: &Event, winner: &Event, went_on: bool) -> bool {
-    let overlapping =
-        loser.start < winner.end && winner.start < loser.end && loser.end + SLACK_NS >= winner.end;
+    let overlapping = loser.start < winner.end && winner.start < loser.end;
+    let later = loser.end - winner.end;
     match loser.outcome {
-        CallOutcome::Cancelled => overlapping,
+        CallOutcome::Cancelled => overlapping && later.abs() <= SLACK_NS,
         // Instrumentation that knows no "cancelled" calls it an error; it then ends at that moment.
-        CallOutcome::Error => went_on && overlapping && (0..=BREAK_NS).contains(&(loser.end - winner.end)),
+        CallOutcome::Error => went_on && overlapping && (0..=BREAK_NS).contains(&later),
         _ => false,
     }
 }
 
-/// How long before the winner's span a call cancelled for it may end: the two are closed by different threads.
+/// How far from the winner's end a call cancelled for it may end: the two spans are closed by different threads.
 const SLACK_NS: i64 = 2_000_000;
 /// How long after the winner's answer a call that is broken off ends; an error of its own would have to fall into this moment.
 const BREAK_NS: i64 = 200_000;

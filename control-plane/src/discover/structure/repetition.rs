@@ -171,14 +171,15 @@ pub(super) fn rounds(log: &Log, activities: &[Activity]) -> Option<Rounds> {
     Some(Rounds { log: single, retry, counts })
 }
 
-/// A round begins when a call comes again after all of the round before was over, unless that was the same call's own retry.
+/// A round begins when a call comes again after all of the round before was over, unless the call that ended last was the same one: then
+/// it is that call alone that comes again.
 fn divide(run: &Run) -> Vec<Vec<Event>> {
     let mut rounds: Vec<Vec<Event>> = Vec::new();
     for event in &run.events {
-        let current = rounds.last();
-        let again = current.is_some_and(|round| {
+        let again = rounds.last().is_some_and(|round| {
+            let last = round.iter().max_by_key(|other| other.end);
             round.iter().any(|other| other.activity == event.activity)
-                && round.iter().any(|other| other.activity != event.activity)
+                && last.is_some_and(|last| last.activity != event.activity)
                 && round.iter().all(|other| other.before(event))
         });
         match rounds.last_mut() {
