@@ -152,6 +152,9 @@ pub(super) fn rounds(log: &Log, activities: &[Activity]) -> Option<Rounds> {
         }
     }
     let retry = early_failed * 10 >= early * 9;
+    if retry && !whole_at_last(&divided) {
+        return None;
+    }
     // Rounds that end well must be alike, or the recurrence is another structure's.
     if !retry && full * 10 < early * 8 {
         return None;
@@ -171,14 +174,37 @@ pub(super) fn rounds(log: &Log, activities: &[Activity]) -> Option<Rounds> {
     Some(Rounds { log: single, retry, counts })
 }
 
-/// A round begins when a call comes again after all of the round before was over, unless the call that ended last was the same one: then
-/// it is that call alone that comes again.
+/// Whether the last round of a request that went on is as whole as a request of one round: everything was tried again, not a part.
+fn whole_at_last(divided: &[(&Run, Vec<Vec<Event>>)]) -> bool {
+    let went_on = || divided.iter().filter(|(run, _)| run.went_on);
+    let calls = |round: &Vec<Event>| {
+        round.iter().map(|event| event.activity).collect::<std::collections::BTreeSet<_>>()
+    };
+    let share = |several: bool, activity: Activity| {
+        let rounds = went_on()
+            .filter(|(_, rounds)| (rounds.len() > 1) == several)
+            .filter_map(|(_, rounds)| rounds.last());
+        let (all, with) = rounds.fold((0_u64, 0_u64), |(all, with), round| {
+            (all + 1, with + u64::from(calls(round).contains(&activity)))
+        });
+        (all, with as f64 / all.max(1) as f64)
+    };
+    let known: std::collections::BTreeSet<_> =
+        went_on().filter_map(|(_, rounds)| rounds.last()).flat_map(calls).collect();
+    known.into_iter().all(|activity| {
+        let ((single, usual), (again, last)) = (share(false, activity), share(true, activity));
+        single == 0 || again == 0 || usual < 0.95 || last >= 0.75
+    })
+}
+
+/// A round begins when its first call comes again after all of the round before was over, unless that call was also the last to end: then it is
+/// that call alone that comes again.
 fn divide(run: &Run) -> Vec<Vec<Event>> {
     let mut rounds: Vec<Vec<Event>> = Vec::new();
     for event in &run.events {
         let again = rounds.last().is_some_and(|round| {
             let last = round.iter().max_by_key(|other| other.end);
-            round.iter().any(|other| other.activity == event.activity)
+            round.first().is_some_and(|first| first.activity == event.activity)
                 && last.is_some_and(|last| last.activity != event.activity)
                 && round.iter().all(|other| other.before(event))
         });
