@@ -14,6 +14,8 @@ mod span;
 mod symbol;
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod testing;
 
 pub use assemble::{Assembled, Assembler, Consumer, Labels, Limits};

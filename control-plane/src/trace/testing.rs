@@ -92,3 +92,42 @@ fn show_call(call: &Call, symbols: &Symbols) -> String {
     }
     out + "\n"
 }
+
+/// What becomes of spans.
+pub(super) struct Found {
+    pub(super) traces: Vec<Trace>,
+    pub(super) quality: SignalQuality,
+}
+
+impl Found {
+    /// Every trace in its one form, sorted.
+    pub(super) fn shown(&self) -> Vec<String> {
+        let mut shown: Vec<String> = self.traces.iter().map(|t| show_tree(&t.calls, t.complete)).collect();
+        shown.sort();
+        shown
+    }
+}
+
+/// Assembles batches of spans whose names are of `symbols`.
+pub(super) fn trees(limits: Limits, symbols: &Symbols, batches: &[Vec<Span>]) -> Found {
+    let mut traces = Vec::new();
+    let mut assembler = Assembler::new(limits, |trace: &Trace, _: &Symbols| traces.push(trace.clone()));
+    *assembler.symbols() = symbols.clone();
+    batches.iter().flatten().for_each(|&span| assembler.span(span));
+    let quality = assembler.finish().quality;
+    Found { traces, quality }
+}
+
+/// A tree of calls in the one form that does not depend on their order.
+pub(super) fn show_tree(calls: &[Call], complete: bool) -> String {
+    let mut below: Vec<Vec<String>> = vec![Vec::new(); calls.len()];
+    for (i, call) in calls.iter().enumerate().rev() {
+        below[i].sort();
+        let shown = format!("{:?}[{}]", Call { parent: None, ..*call }, below[i].join(";"));
+        match call.parent {
+            Some(parent) => below[parent as usize].push(shown),
+            None => return format!("{complete} {shown}"),
+        }
+    }
+    String::new()
+}

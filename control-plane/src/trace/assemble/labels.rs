@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::trace::Symbol;
 
+type Values = BTreeMap<Box<str>, u64>;
+
 /// Values of attributes that may tell a failure domain, by service and attribute, with how often each was said. Bounded: an attribute with
 /// a value per request tells no domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
-    services: BTreeMap<Symbol, BTreeMap<Box<str>, BTreeMap<Box<str>, u64>>>,
+    services: BTreeMap<Symbol, BTreeMap<Box<str>, Values>>,
     dropped: u64,
 }
 
@@ -33,7 +35,7 @@ impl Labels {
         }
         let keys = self.services.entry(service).or_default();
         if !keys.contains_key(key) {
-            keys.len().lt(&Self::KEYS_MAX).then(|| keys.insert(key.into(), BTreeMap::new()))?;
+            keys.len().lt(&Self::KEYS_MAX).then(|| keys.insert(key.into(), Values::new()))?;
         }
         let values = keys.get_mut(key)?;
         if let Some(count) = values.get_mut(value) {

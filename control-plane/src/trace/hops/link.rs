@@ -42,7 +42,7 @@ impl Linker {
     /// Gives records ids and parents; how many were there twice. O(n log n).
     pub(in crate::trace) fn link(&mut self, records: &mut Vec<Record>, symbols: &mut Symbols) -> u64 {
         let before = records.len();
-        records.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        records.sort_unstable_by_key(Record::order);
         records.dedup_by(|a, b| a.order() == b.order());
         let duplicates = (before - records.len()) as u64;
         let mut links = Links::of(records, symbols);
@@ -89,7 +89,9 @@ impl<'a> Links<'a> {
     fn find_enclosing(&mut self) {
         let mut inbound: HashMap<Clock, Vec<usize>> = HashMap::new();
         for place in self.inbound() {
-            self.records.get(place).map(clock_of).map(|clock| inbound.entry(clock).or_default().push(place));
+            if let Some(clock) = self.records.get(place).map(clock_of) {
+                inbound.entry(clock).or_default().push(place);
+            }
         }
         for place in 0..self.records.len() {
             let Some(call) = self.records.get(place).filter(|record| record.kind == SpanKind::Client) else {

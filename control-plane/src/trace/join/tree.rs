@@ -52,7 +52,7 @@ impl Tree {
     /// Sorts records, drops duplicates, and finds the trees. Fewer than 2^32 records.
     pub(super) fn build(&mut self, records: &mut Vec<Record>) -> Found {
         let before = records.len();
-        records.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        records.sort_unstable_by_key(Record::order);
         records.dedup_by(|a, b| a.order() == b.order());
         let found =
             Found { duplicates: (before - records.len()) as u64, conflicting: count_conflicting(records) };
@@ -176,11 +176,12 @@ fn find_parent(records: &[Record], place: usize) -> Option<u32> {
     u32::try_from(found).ok()
 }
 
-/// Of the halves of one call the one within the child's service; of two others the served one, whose children are more likely unknown
-/// to us under another name than a caller's.
+/// Of the halves of one call: a served span was called from within the served one; others belong to the one of their own service, and in doubt
+/// to the served one.
 fn named_parent<'a>(records: &'a [Record], place: usize, record: &Record) -> Option<(usize, &'a Record)> {
     let parents = (record.parent != 0).then(|| namesakes(records, record.parent))?;
-    let rank = |parent: &Record| (parent.service == record.service, parent.is_called());
+    let own = |parent: &Record| !record.is_called() && parent.service == record.service;
+    let rank = |parent: &Record| (own(parent), parent.is_called());
     let others = parents.filter(|&(i, _)| i != place);
     others.reduce(|best, next| if rank(next.1) > rank(best.1) { next } else { best })
 }
