@@ -27,6 +27,7 @@ use crate::slo::Promise;
 pub use decision::{Decision, Verdict};
 pub use latency::{AtObjective, LatencyBounds};
 pub use nodes::NodeBounds;
+pub(crate) use nodes::is_redundant;
 pub use report::{derivation, exact8};
 
 /// What every component promises, by name.

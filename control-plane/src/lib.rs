@@ -10,6 +10,7 @@ pub mod model;
 pub mod slo;
 
 // The loop: evidence in, plans made, budgets out.
+pub mod accept;
 pub mod aggregate;
 pub mod compile;
 pub mod discover;

@@ -231,6 +231,11 @@ impl CandidateModel {
         Self { model, base, version: Some(version) }
     }
 
+    /// A model to be looked at and dropped: never written, so it needs no seal.
+    pub(crate) fn looked_at(model: Model) -> Self {
+        Self { model, base: None, version: None }
+    }
+
     /// Reads a candidate. A broken seal is a problem that names the changed field.
     pub fn read(document: &Document, problems: &Problems) -> Option<Self> {
         let read::Found { model, version, base, .. } = read::model(document, CANDIDATE_KIND, problems)?;
@@ -289,4 +294,4 @@ impl Model {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -60,7 +60,7 @@ fn bounds(path: Vec<usize>, expr: &Expr, part: &Journey, facts: &Facts) -> Resul
 }
 
 /// Whether one of several operands has to answer.
-pub(super) fn is_redundant(expr: &Expr) -> bool {
+pub(crate) fn is_redundant(expr: &Expr) -> bool {
     use emac_core::journey::Join;
     match expr {
         Expr::Race { .. } | Expr::Fallback { .. } => true,

@@ -16,6 +16,8 @@ pub struct Governance {
     pub mode: EvaluationMode,
     /// `autoAcceptConfidence`: below it a decision is REVIEW. Default 0.80.
     pub auto_accept_confidence: Ratio,
+    /// `autoAccept.lowImpact`: identified deltas of low impact may be accepted without a person. Default false.
+    pub auto_accept_low_impact: bool,
     /// `useBoundsForAutomation.availability`. Default pessimistic.
     pub availability_end: AvailabilityEnd,
     /// `useBoundsForAutomation.latency`. Default upperConfidence.
@@ -160,6 +162,7 @@ impl Default for Governance {
         Self {
             mode: EvaluationMode::default(),
             auto_accept_confidence: Ratio::new(0.80).unwrap_or_default(),
+            auto_accept_low_impact: false,
             availability_end: AvailabilityEnd::default(),
             latency_end: LatencyEnd::default(),
             alerts: Alerts::default(),
@@ -177,6 +180,9 @@ pub(super) fn read(reader: Reader<'_>) -> Option<(Governance, Runtime)> {
         let default = Governance::default();
         let mode = fields.optional("evaluationMode", |mode| mode.choice(&MODES)).unwrap_or_default();
         let confidence = fields.optional("autoAcceptConfidence", Reader::ratio);
+        let auto_accept = fields.optional("autoAccept", |accept| {
+            accept.fields(|fields| fields.optional("lowImpact", Reader::boolean))
+        });
         let ends = fields.optional("useBoundsForAutomation", |ends| ends.fields(ends_));
         let (availability_end, latency_end) = ends.unwrap_or_default();
         let alerts = fields.optional("alerts", |alerts| alerts.fields(alerts_)).unwrap_or_default();
@@ -188,6 +194,7 @@ pub(super) fn read(reader: Reader<'_>) -> Option<(Governance, Runtime)> {
         let governance = Governance {
             mode,
             auto_accept_confidence,
+            auto_accept_low_impact: auto_accept.unwrap_or_default(),
             availability_end,
             latency_end,
             alerts,
