@@ -9,10 +9,15 @@
 //!
 //! Left out: load (requests do not slow each other down), and services that occur twice in one journey.
 
+mod calls;
 mod draw;
 pub mod execute;
+mod exhibited;
 mod faults;
 mod grow;
+mod hops;
+pub mod hostile;
+pub mod score;
 mod service;
 mod settings;
 mod spans;
@@ -23,6 +28,7 @@ mod world;
 
 pub use draw::Draw;
 pub use faults::{Domains, Outages};
+pub use hops::Propagation;
 pub use service::{Service, ServiceId};
 pub use settings::{Faults, Operators, Settings, Signals, Style};
 pub use step::{Call, Losers, Step};

@@ -4,6 +4,7 @@ use emac_control_plane::trace::{Span, SpanId, SpanKind, SpanOutcome, Symbol, Sym
 
 use super::draw::Draw;
 use super::execute::{Act, Ended, Side};
+use super::service::{Service, ServiceId};
 use super::settings::{Signals, Style};
 use super::world::{BEGIN_NS, Request, World};
 
@@ -30,10 +31,10 @@ impl Names {
         let envoy = world.settings.signals.style == Style::Envoy;
         let all = || world.services.iter();
         let host = |name: &str| format!("{name}.shop.svc.cluster.local");
-        let operation = |s: &super::Service| {
+        let operation = |s: &Service| {
             if envoy { format!("{}:8080/*", host(&s.name)) } else { s.operation() }
         };
-        let peer = |s: &super::Service| {
+        let peer = |s: &Service| {
             if envoy { format!("outbound|8080||{}", host(&s.name)) } else { s.name.clone() }
         };
         Self {
@@ -45,6 +46,14 @@ impl Names {
                 .collect(),
             internal: symbols.of("handle"),
         }
+    }
+
+    pub(super) fn service(&self, id: ServiceId) -> Symbol {
+        self.service[id]
+    }
+
+    pub(super) fn operation(&self, id: ServiceId) -> Symbol {
+        self.operation[id]
     }
 }
 
@@ -64,7 +73,8 @@ impl Clocks {
         Self { skew_ns, resolution_ns: signals.resolution_ns.max(1) }
     }
 
-    fn read(&self, act: &Act, true_ns: i64) -> i64 {
+    /// What the clock beside an act shows.
+    pub(super) fn read(&self, act: &Act, true_ns: i64) -> i64 {
         let skew = self.skew_ns[act.service][usize::from(act.instance)];
         let ns = BEGIN_NS + true_ns + skew;
         ns - ns.rem_euclid(self.resolution_ns)

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use emac_control_plane::trace::{Span, SpanKind, Symbols};
+use emac_control_plane::trace::{self, Span, SpanKind, Symbols};
 use emac_core::bound::latency::clopper_pearson;
 use emac_core::bound::{Component, Domains, Facts, Interval, View, independent};
+use emac_core::evidence::HopRecord;
 use emac_core::journey::ComponentName;
 use emac_tests::synthetic::execute::{Act, Ended};
-use emac_tests::synthetic::{Call, Operators, Service, Settings, Signals, Step, Style, World};
+use emac_tests::synthetic::{
+    Call, Faults, Operators, Propagation, Service, Settings, Signals, Step, Style, World, score,
+};
 
 /// Level of one check; there are some hundred of them, so that a false alarm is a matter of one seed in a hundred, and seeds are fixed.
 const ALPHA: f64 = 1e-4;
@@ -177,6 +180,75 @@ fn traces_interleave_and_clocks_tick() {
     assert!(spans.iter().all(|span| span.start_ns % 1_000_000 == 0));
     let switches = spans.windows(2).filter(|pair| pair[0].trace != pair[1].trace).count();
     assert!(switches > spans.len() / 2, "{switches} of {}", spans.len());
+}
+
+/// The calls of a perfect assembler are those that the truth has, and what a sampled world shows is no more than the truth.
+#[test]
+fn calls_are_made_along_true_edges() {
+    for seed in 0..20 {
+        let world = World::new(Settings { requests: 300, ..Settings::small(seed) });
+        let truth = score::edges_of(&world, &world.journeys[0].entry);
+        let mut symbols = Symbols::default();
+        let calls: Vec<_> = world.calls(&mut symbols).collect();
+        let mut seen = BTreeSet::new();
+        for (_, calls) in &calls {
+            assert!(calls[0].parent.is_none() && calls.iter().all(|call| call.start_ns <= call.end_ns));
+            let name = |call: &trace::Call| symbols.text(call.service).to_owned();
+            let edge = |call: &trace::Call| Some((name(&calls[call.parent? as usize]), name(call)));
+            seen.extend(calls.iter().filter_map(edge));
+        }
+        assert!(calls.len() == 300 && seen.is_subset(&truth), "{seed}");
+        let shown = world.exhibited(0, 1).unwrap();
+        let shown: BTreeSet<_> = shown.leaves().into_iter().map(ToString::to_string).collect();
+        assert!(seen.iter().all(|(_, callee)| shown.contains(callee)), "{seed}");
+        assert_eq!(shown.len(), seen.iter().map(|edge| &edge.1).collect::<BTreeSet<_>>().len() + 1);
+    }
+}
+
+#[test]
+fn sidecars_record_both_ends_of_a_call_under_one_id() {
+    let signals = Signals { style: Style::Envoy, ..Signals::CLEAN };
+    let world = World::new(Settings { signals, requests: 100, ..Settings::large(6, 30) });
+    let records = |propagation| world.hop_records(propagation, true).collect::<Vec<_>>();
+    let instrumented = records(Propagation::Instrumented);
+    let key = |record: &HopRecord| (record.trace_id, record.parent_span_id);
+    let outbound: BTreeMap<_, _> =
+        instrumented.iter().filter(|record| !record.inbound).map(|record| (key(record), record)).collect();
+    let inbound = instrumented.iter().filter(|record| record.inbound);
+    let (joined, edges): (Vec<_>, Vec<_>) = inbound.partition(|record| outbound.contains_key(&key(record)));
+    assert!(joined.len() > 500 && edges.len() == 100, "{} {}", joined.len(), edges.len());
+    for record in joined {
+        let caller = outbound[&key(record)];
+        assert!(caller.start_unix_us <= record.start_unix_us && caller.hop.journey == record.hop.journey);
+        let service = record.hop.destination.strip_prefix("shop/").unwrap();
+        assert_eq!(caller.hop.destination, format!("{service}.shop.svc.cluster.local"));
+    }
+    let forwarded = records(Propagation::Forwarded);
+    let ids: BTreeSet<_> = forwarded.iter().map(key).collect();
+    assert!(ids.len() == 100 && forwarded.len() == instrumented.len());
+}
+
+#[test]
+fn outages_come_together_where_a_domain_is_shared() {
+    let faults = Faults {
+        shared_domains: 2,
+        shared_outages: 3,
+        length_s: 120.0,
+        conflicting: 1,
+        unlabelled: 1,
+        ..Faults::default()
+    };
+    let world = World::new(Settings { faults, requests: 0, ..Settings::large(8, 40) });
+    assert_eq!(world.domains.shared.len(), 2);
+    for pair in &world.domains.shared {
+        let down = |id: &usize, second: i64| world.outages.is_down(*id, second * 1_000_000_000);
+        let (a, b) = (pair.first().unwrap(), pair.last().unwrap());
+        assert!((0..3_600).all(|second| down(a, second) == down(b, second)));
+        assert!((100..=361).contains(&(0..3_600).filter(|second| down(a, *second)).count()));
+    }
+    let labels = |id: &usize| &world.services[*id].labels;
+    assert!(world.domains.unlabelled.iter().all(|id| labels(id).is_empty()));
+    assert!(world.domains.conflicting.iter().all(|id| labels(id).len() == 3));
 }
 
 // === What callers do ===
