@@ -14,6 +14,7 @@ mod draw;
 pub mod execute;
 mod exhibited;
 mod faults;
+mod files;
 mod grow;
 mod hops;
 pub mod hostile;
@@ -28,6 +29,7 @@ mod world;
 
 pub use draw::Draw;
 pub use faults::{Domains, Outages};
+pub use files::Format;
 pub use hops::Propagation;
 pub use service::{Service, ServiceId};
 pub use settings::{Faults, Operators, Settings, Signals, Style};

@@ -1,0 +1,190 @@
+//! A world's spans as files, in the formats that tracing backends write.
+//!
+//! Written here on their own, not with the readers' code, so that a mistake in one is not a mistake in both. OTLP and Zipkin stream; a Jaeger
+//! document lists traces whole, so it is built in memory.
+//!
+//! How an outcome is said: OTLP by status code 2 and `error.type` (`timeout`, `cancelled`, else the HTTP status), Jaeger and Zipkin by the tag `error` and
+//! the same tag; the status by `http.response.status_code` or `http.status_code`.
+
+mod jaeger;
+mod otlp_json;
+mod otlp_protobuf;
+mod zipkin;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use emac_control_plane::trace::{Span, SpanKind, SpanOutcome, Symbol, Symbols};
+
+use super::world::World;
+
+/// A format of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `TracesData` in protobuf's JSON.
+    OtlpJson,
+    /// `TracesData` in protobuf.
+    OtlpProtobuf,
+    /// The answer of Jaeger's query API.
+    Jaeger,
+    /// Zipkin v2.
+    Zipkin,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 4] = [Self::OtlpJson, Self::OtlpProtobuf, Self::Jaeger, Self::Zipkin];
+
+    /// How such a file's name ends.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::OtlpJson => "otlp.json",
+            Self::OtlpProtobuf => "otlp.pb",
+            Self::Jaeger => "jaeger.json",
+            Self::Zipkin => "zipkin.json",
+        }
+    }
+}
+
+/// Spans that one export request carries; the SDKs' default.
+const BATCH: usize = 512;
+
+/// Labels by service and instance.
+type Labels = BTreeMap<(Symbol, Symbol), Vec<(&'static str, String)>>;
+/// Where a span was recorded, and its spans.
+type Batch<'a> = BTreeMap<(Symbol, Symbol), Vec<&'a Span>>;
+
+impl World {
+    /// Writes every span that arrives; how many.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(&self, format: Format, out: &mut impl Write) -> io::Result<u64> {
+        let mut symbols = Symbols::default();
+        let spans = self.spans(&mut symbols);
+        let labels = self.labels(&mut symbols);
+        let names = Texts { symbols: &symbols, labels: &labels };
+        match format {
+            Format::OtlpJson => otlp_json::write(spans, &names, out),
+            Format::OtlpProtobuf => otlp_protobuf::write(spans, &names, out),
+            Format::Jaeger => jaeger::write(spans, &names, out),
+            Format::Zipkin => zipkin::write(spans, &names, out),
+        }
+    }
+
+    /// What each instance's resource says. Of a key with two values every instance but the first says the second.
+    fn labels(&self, symbols: &mut Symbols) -> Labels {
+        let mut labels = Labels::new();
+        for service in &self.services {
+            for number in 0..service.instances {
+                let key = (symbols.of(&service.name), symbols.of(&service.instance(number)));
+                let values = service.labels.iter().fold(BTreeMap::new(), |mut all, (key, value)| {
+                    if number > 0 || !all.contains_key(key) {
+                        all.insert(*key, value.clone());
+                    }
+                    all
+                });
+                labels.insert(key, values.into_iter().collect());
+            }
+        }
+        labels
+    }
+}
+
+/// What symbols stand for.
+struct Texts<'a> {
+    symbols: &'a Symbols,
+    labels: &'a Labels,
+}
+
+/// Value of an attribute.
+enum Value<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+impl<'a> Texts<'a> {
+    fn text(&self, symbol: Symbol) -> &'a str {
+        self.symbols.text(symbol)
+    }
+
+    /// Attributes of the process that recorded a span.
+    fn resource(&self, (service, instance): (Symbol, Symbol)) -> Vec<(&'a str, &'a str)> {
+        let named = [("service.name", self.text(service)), ("service.instance.id", self.text(instance))];
+        let labels = self.labels.get(&(service, instance)).into_iter().flatten();
+        named.into_iter().chain(labels.map(|(key, value)| (*key, value.as_str()))).collect()
+    }
+
+    /// Attributes of a span in OpenTelemetry's words.
+    fn attributes(&self, span: &Span) -> Vec<(&'static str, Value<'a>)> {
+        let mut all = Vec::new();
+        if span.status != 0 {
+            all.push(("http.response.status_code", Value::Number(span.status.into())));
+        }
+        if !span.peer.is_none() {
+            let envoy = self.text(span.peer).contains("||");
+            let key = if envoy { "upstream_cluster.name" } else { "peer.service" };
+            all.push((key, Value::Text(self.text(span.peer))));
+        }
+        if span.attempt > 1 {
+            all.push(("http.request.resend_count", Value::Number(i64::from(span.attempt) - 1)));
+        }
+        all.extend(error(span).map(|text| ("error.type", Value::Text(text))));
+        all
+    }
+}
+
+/// Why a call went wrong; `None` when it went well.
+const fn error(span: &Span) -> Option<&'static str> {
+    match span.outcome {
+        SpanOutcome::Good => None,
+        SpanOutcome::Error => Some("500"),
+        SpanOutcome::Timeout => Some("timeout"),
+        SpanOutcome::Cancelled => Some("cancelled"),
+    }
+}
+
+const fn kind_text(kind: SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Internal => "internal",
+        SpanKind::Client => "client",
+        SpanKind::Server => "server",
+        SpanKind::Producer => "producer",
+        SpanKind::Consumer => "consumer",
+    }
+}
+
+/// OpenTelemetry's number of a kind.
+const fn kind_number(kind: SpanKind) -> u8 {
+    match kind {
+        SpanKind::Internal => 1,
+        SpanKind::Server => 2,
+        SpanKind::Client => 3,
+        SpanKind::Producer => 4,
+        SpanKind::Consumer => 5,
+    }
+}
+
+/// Hands over the spans of one export after the other, by process.
+fn batches(
+    spans: impl Iterator<Item = Span>,
+    mut each: impl FnMut(&Batch<'_>) -> io::Result<()>,
+) -> io::Result<u64> {
+    let mut count = 0;
+    let mut chunk: Vec<Span> = Vec::with_capacity(BATCH);
+    let mut spans = spans.peekable();
+    while spans.peek().is_some() {
+        chunk.clear();
+        chunk.extend(spans.by_ref().take(BATCH));
+        let mut batch = Batch::new();
+        chunk.iter().for_each(|span| batch.entry((span.service, span.instance)).or_default().push(span));
+        each(&batch)?;
+        count += chunk.len() as u64;
+    }
+    Ok(count)
+}
+
+/// A text as JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
