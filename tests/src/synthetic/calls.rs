@@ -2,7 +2,7 @@
 //!
 //! Inference can be tried on these without readers and assembler, and an assembler can be tested against them.
 
-use emac_control_plane::trace::{Call, CallKind, CallOutcome, Symbol, Symbols, TraceId};
+use emac_control_plane::trace::{Call, CallKind, CallOutcome, Symbol, Symbols, Trace};
 
 use super::execute::{Act, Ended};
 use super::settings::Style;
@@ -10,14 +10,16 @@ use super::spans::Names;
 use super::world::{BEGIN_NS, Request, World};
 
 impl World {
-    /// The calls of every request that is sampled: parents before children, the entry first.
-    pub fn calls<'a>(
-        &'a self,
-        symbols: &mut Symbols,
-    ) -> impl Iterator<Item = (TraceId, Vec<Call>)> + use<'a> {
+    /// Every request that is sampled, as a whole trace.
+    pub fn traces<'a>(&'a self, symbols: &mut Symbols) -> impl Iterator<Item = Trace> + use<'a> {
         let names = Names::new(self, symbols);
         let sampled = self.requests().filter(|request| self.is_sampled(request.trace));
-        sampled.map(move |request| (request.trace, self.calls_of(&request, &names)))
+        sampled.map(move |request| Trace {
+            id: request.trace,
+            calls: self.calls_of(&request, &names),
+            journey: Symbol::NONE,
+            complete: true,
+        })
     }
 
     fn calls_of(&self, request: &Request, names: &Names) -> Vec<Call> {

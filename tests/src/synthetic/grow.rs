@@ -78,6 +78,12 @@ impl Kind {
         }
     }
 
+    /// Most services beside one for each operand. Choices are small beside what they share: two large halves that are never together are
+    /// two journeys, as far as anybody can tell.
+    const fn more(self) -> usize {
+        if matches!(self, Self::Branch | Self::Optional) { 1 } else { 6 }
+    }
+
     /// Its answers may be replaced by others'.
     const fn stands_in(self) -> bool {
         matches!(
@@ -150,8 +156,8 @@ impl<'a> Grower<'a> {
         let (fewest, most) = kind.operands();
         let operands = fewest + self.draw.below(most.min(room) - fewest + 1);
         // Below the deepest level nobody calls anybody: each operand is one service.
-        let used =
-            if depth == 0 { operands } else { operands + self.draw.below((room - operands).min(6) + 1) };
+        let more = if depth == 0 { 0 } else { kind.more().min(room - operands) };
+        let used = operands + self.draw.below(more + 1);
         self.races += usize::from(matches!(kind, Kind::Race | Kind::Hedge));
         let shares = self.draw.split(used, operands);
         let operands = shares.into_iter().map(|share| self.operand(kind, share, depth)).collect();

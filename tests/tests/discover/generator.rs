@@ -189,15 +189,15 @@ fn calls_are_made_along_true_edges() {
         let world = World::new(Settings { requests: 300, ..Settings::small(seed) });
         let truth = score::edges_of(&world, &world.journeys[0].entry);
         let mut symbols = Symbols::default();
-        let calls: Vec<_> = world.calls(&mut symbols).collect();
+        let traces: Vec<_> = world.traces(&mut symbols).collect();
         let mut seen = BTreeSet::new();
-        for (_, calls) in &calls {
+        for trace::Trace { calls, .. } in &traces {
             assert!(calls[0].parent.is_none() && calls.iter().all(|call| call.start_ns <= call.end_ns));
             let name = |call: &trace::Call| symbols.text(call.service).to_owned();
             let edge = |call: &trace::Call| Some((name(&calls[call.parent? as usize]), name(call)));
             seen.extend(calls.iter().filter_map(edge));
         }
-        assert!(calls.len() == 300 && seen.is_subset(&truth), "{seed}");
+        assert!(traces.len() == 300 && seen.is_subset(&truth), "{seed}");
         let shown = world.exhibited(0, 1).unwrap();
         let shown: BTreeSet<_> = shown.leaves().into_iter().map(ToString::to_string).collect();
         assert!(seen.iter().all(|(_, callee)| shown.contains(callee)), "{seed}");

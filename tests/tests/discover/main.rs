@@ -1,3 +1,5 @@
 //! Discovery against worlds whose truth is known, and the worlds against themselves.
 
+mod found;
 mod generator;
+mod targets;

@@ -1,0 +1,63 @@
+//! What discovery finds in a world, and how it is judged.
+
+use std::collections::BTreeSet;
+
+use emac_control_plane::discover::observe::Observations;
+use emac_control_plane::discover::{Discovered, Given, discover};
+use emac_control_plane::model::EvidenceSource;
+use emac_control_plane::trace::{Assembler, Limits, Symbols};
+use emac_tests::synthetic::score::calibration::{Claim, judge};
+use emac_tests::synthetic::score::{Found, edges_of};
+use emac_tests::synthetic::{Propagation, World};
+
+/// From spans, as they arrive.
+pub(crate) fn from_spans(world: &World) -> Vec<Discovered> {
+    let mut assembler = Assembler::new(Limits::default(), Observations::default());
+    world.feed(&mut assembler);
+    let assembled = assembler.finish();
+    given(&assembled.consumer, &assembled.symbols, EvidenceSource::Traces)
+}
+
+/// From hop records alone, as a mesh without a tracing backend sends them.
+pub(crate) fn from_hops(world: &World, propagation: Propagation) -> Vec<Discovered> {
+    let mut assembler = Assembler::new(Limits::default(), Observations::default());
+    for record in world.hop_records(propagation, true) {
+        // Who sends a record: the callee's sidecar what came in, the caller's what went out.
+        let node = if record.inbound { &record.hop.destination } else { &record.hop.source };
+        assembler.hop(&node.clone(), &record);
+    }
+    let assembled = assembler.finish();
+    given(&assembled.consumer, &assembled.symbols, EvidenceSource::HopRecords)
+}
+
+/// From what a perfect assembler would have made of the spans.
+pub(crate) fn from_traces(world: &World) -> Vec<Discovered> {
+    let mut symbols = Symbols::default();
+    let mut observations = Observations::default();
+    world.traces(&mut symbols).for_each(|trace| observations.observe(&trace));
+    given(&observations, &symbols, EvidenceSource::Traces)
+}
+
+fn given(observations: &Observations, symbols: &Symbols, source: EvidenceSource) -> Vec<Discovered> {
+    discover(observations, symbols, &Given { intents: &[], source, evidence: &[] })
+}
+
+/// As it is scored.
+pub(crate) fn scored(discovered: &[Discovered]) -> Vec<Found> {
+    let found = |one: &Discovered| {
+        let edges = one.model.edges.iter().map(|edge| (edge.from.clone(), edge.to.clone()));
+        let edges: BTreeSet<_> = edges.collect();
+        Some(Found { name: one.name.clone(), structure: one.structure()?.clone(), edges })
+    };
+    discovered.iter().filter_map(found).collect()
+}
+
+/// What is claimed of the fields of a world of one journey, and whether it is right.
+pub(crate) fn claims(world: &World, discovered: &[Discovered]) -> Vec<Claim> {
+    let [journey] = world.journeys.as_slice() else { return Vec::new() };
+    let edges = edges_of(world, &journey.entry);
+    let judged = discovered
+        .iter()
+        .filter_map(|one| Some(judge(&one.model.findings, one.structure()?, &journey.truth, &edges)));
+    judged.flatten().collect()
+}

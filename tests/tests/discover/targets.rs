@@ -1,0 +1,113 @@
+//! What discovery must reach on worlds whose truth is known, 1 000 requests each. A failure prints the whole score and what differed.
+
+use emac_control_plane::discover::Discovered;
+use emac_core::bound::latency::clopper_pearson;
+use emac_tests::synthetic::score::calibration::{Claim, reliability};
+use emac_tests::synthetic::score::{Against, Score, score};
+use emac_tests::synthetic::{Propagation, Settings, Signals, Style, World};
+
+use super::found::{claims, from_hops, from_spans, from_traces, scored};
+
+const SEEDS: u64 = 60;
+
+/// Score over seeded worlds of one journey each.
+fn over(seeds: u64, signals: Signals, discover: impl Fn(&World) -> Vec<Discovered>) -> Score {
+    let mut total = Score::default();
+    for seed in 0..seeds {
+        let world = World::new(Settings { signals, ..Settings::small(seed) });
+        total.add(score(&world, &scored(&discover(&world)), Against::Truth));
+    }
+    total
+}
+
+/// Asks for the targets.
+fn reaches(name: &str, total: &Score, operators: f64) {
+    let (inside, all) = total.probabilities;
+    let coverage = clopper_pearson(inside, all, 0.01);
+    let report = format!("{name}\n{total}{}", total.differences.join("\n"));
+    println!("{report}");
+    assert!(total.operators().f1() >= operators, "operators: {report}");
+    assert!(total.edges.f1() >= 0.99, "edges: {report}");
+    assert!(coverage.hi() >= 0.95, "probabilities inside their intervals: {coverage}: {report}");
+    assert!(total.invented.is_empty(), "invented redundancy: {report}");
+}
+
+#[test]
+fn of_every_trace() {
+    reaches("all traces", &over(SEEDS, Signals::CLEAN, from_spans), 0.95);
+}
+
+#[test]
+fn of_every_tenth_trace() {
+    let signals = Signals { sampling: 0.1, ..Signals::CLEAN };
+    reaches("every tenth trace", &over(SEEDS, signals, from_spans), 0.90);
+}
+
+#[test]
+fn of_what_a_real_backend_holds() {
+    reaches("clocks off, spans lost", &over(SEEDS, Signals::REAL, from_spans), 0.95);
+    let coarse = Signals { resolution_ns: 1_000_000, ..Signals::REAL };
+    reaches("clocks of milliseconds", &over(SEEDS, coarse, from_spans), 0.90);
+}
+
+#[test]
+fn of_every_instrumentation() {
+    for style in Style::ALL {
+        let signals = Signals { style, ..Signals::CLEAN };
+        reaches(&format!("{style:?}"), &over(SEEDS / 2, signals, from_spans), 0.95);
+    }
+}
+
+#[test]
+fn of_hop_records_alone() {
+    let signals = Signals { style: Style::Envoy, ..Signals::CLEAN };
+    for propagation in [Propagation::Instrumented, Propagation::Forwarded] {
+        let total = over(SEEDS / 2, signals, |world| from_hops(world, propagation));
+        reaches(&format!("{propagation:?}"), &total, 0.95);
+    }
+}
+
+/// On spans without defects the assembler is perfect, so what discovery finds is the same.
+#[test]
+fn assembled_spans_are_as_good_as_the_calls_themselves() {
+    for seed in 0..20 {
+        let world = World::new(Settings { requests: 300, ..Settings::small(seed) });
+        let (spans, calls) = (scored(&from_spans(&world)), scored(&from_traces(&world)));
+        let texts = |found: &[emac_tests::synthetic::score::Found]| -> Vec<String> {
+            found.iter().map(|one| one.structure.to_string()).collect()
+        };
+        assert_eq!(texts(&spans), texts(&calls), "{seed}");
+    }
+}
+
+#[test]
+fn journeys_behind_one_root_are_told_apart() {
+    let mut total = Score::default();
+    for seed in 0..10 {
+        let settings = Settings { journeys_per_root: 10, requests: 5_000, ..Settings::large(seed, 90) };
+        let world = World::new(settings);
+        total.add(score(&world, &scored(&from_spans(&world)), Against::Truth));
+    }
+    println!("{total}{}", total.differences.join("\n"));
+    assert!(total.journeys.f1() >= 0.95, "{total}");
+}
+
+#[test]
+fn confidence_is_what_it_says() {
+    let mut all: Vec<Claim> = Vec::new();
+    for seed in 1_000..1_150 {
+        for sampling in [1.0, 0.1] {
+            let signals = Signals { sampling, ..Signals::CLEAN };
+            let world = World::new(Settings { signals, ..Settings::small(seed) });
+            all.extend(claims(&world, &from_spans(&world)));
+        }
+    }
+    let mut over = Vec::new();
+    for field in ["edges", "operator", "probability"] {
+        for bin in reliability(all.iter().filter(|claim| claim.field == field)) {
+            println!("{field:<12} {bin}");
+            over.extend((bin.from >= 0.8 && bin.overclaims()).then(|| format!("{field} {bin}")));
+        }
+    }
+    assert!(over.is_empty(), "{over:#?}");
+}
