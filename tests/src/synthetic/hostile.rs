@@ -4,14 +4,14 @@ use emac_control_plane::trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutco
 
 use super::world::BEGIN_NS;
 
-/// A span of service `s`, in the middle of a sane world.
+/// A span in the middle of a sane world. A service is not its own caller, so that it is a call.
 fn span(sink: &mut dyn Sink, id: u64, parent: Option<u64>) -> Span {
     Span {
         trace: TraceId(0xbad),
         id: SpanId(id),
         parent: parent.map(SpanId),
         kind: SpanKind::Server,
-        service: sink.symbols().of("s"),
+        service: sink.symbols().of(&format!("s{}", id % 97)),
         operation: sink.symbols().of("GET /s"),
         peer: Symbol::NONE,
         instance: Symbol::NONE,

@@ -6,6 +6,7 @@ use emac_control_plane::discover::observe::Observations;
 use emac_control_plane::discover::{Discovered, Given, discover};
 use emac_control_plane::model::EvidenceSource;
 use emac_control_plane::trace::{Assembler, Limits, Symbols};
+use emac_core::journey::{Journey, parse};
 use emac_tests::synthetic::score::calibration::{Claim, judge};
 use emac_tests::synthetic::score::{Found, edges_of};
 use emac_tests::synthetic::{Propagation, World};
@@ -44,12 +45,20 @@ fn given(observations: &Observations, symbols: &Symbols, source: EvidenceSource)
 
 /// As it is scored.
 pub(crate) fn scored(discovered: &[Discovered]) -> Vec<Found> {
+    let name = |workload: &str| short(workload).to_owned();
     let found = |one: &Discovered| {
-        let edges = one.model.edges.iter().map(|edge| (edge.from.clone(), edge.to.clone()));
+        let edges = one.model.edges.iter().map(|edge| (name(&edge.from), name(&edge.to)));
         let edges: BTreeSet<_> = edges.collect();
-        Some(Found { name: one.name.clone(), structure: one.structure()?.clone(), edges })
+        // Sidecars know workloads, with their namespace.
+        let structure = one.structure()?.to_string().replace("shop/", "");
+        let structure = Journey::new(parse(&structure).unwrap()).unwrap();
+        Some(Found { name: one.name.clone(), structure, edges })
     };
     discovered.iter().filter_map(found).collect()
+}
+
+fn short(workload: &str) -> &str {
+    workload.strip_prefix("shop/").unwrap_or(workload)
 }
 
 /// What is claimed of the fields of a world of one journey, and whether it is right.

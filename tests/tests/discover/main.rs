@@ -2,4 +2,5 @@
 
 mod found;
 mod generator;
+mod hostile;
 mod targets;
