@@ -6,6 +6,7 @@ pub mod emit;
 pub mod guard;
 pub mod intent;
 pub mod measured;
+pub mod mesh;
 pub mod model;
 pub mod slo;
 
