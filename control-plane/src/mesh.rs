@@ -234,12 +234,7 @@ pub struct Dependency {
 impl MeshFacts {
     /// Workloads that a service's selector picks, in its namespace. O(workloads).
     pub fn workloads_of<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Workload> {
-        let picks = |workload: &&Workload| {
-            workload.name.namespace() == service.name.namespace()
-                && !service.selector.is_empty()
-                && contains(&workload.pod_labels, &service.selector)
-        };
-        self.workloads.iter().filter(picks)
+        self.workloads.iter().filter(|workload| service.picks(workload))
     }
 
     /// Whether a name is a service of somebody else.
@@ -249,6 +244,15 @@ impl MeshFacts {
         let alias =
             self.services.iter().any(|service| service.name.meets(name) && service.external.is_some());
         said.unwrap_or(alias)
+    }
+}
+
+impl Service {
+    /// Whether its selector picks the pods of a workload.
+    pub fn picks(&self, workload: &Workload) -> bool {
+        workload.name.namespace() == self.name.namespace()
+            && !self.selector.is_empty()
+            && contains(&workload.pod_labels, &self.selector)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Statements that cannot both hold: about the same calls, in different words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{MeshFacts, Name, Scope, Split};
 use crate::model::{Provenance, RuntimeParameters};
@@ -84,4 +84,11 @@ pub(super) fn says(parameters: &RuntimeParameters, more: &BTreeMap<&'static str,
     let said = values(parameters).into_iter().map(|(name, value)| format!("{name} {value}"));
     let more = more.iter().map(|(name, value)| format!("{name} {value}"));
     said.chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// Conditions of a retry, whose order means nothing: `reset,5xx` is `5xx,reset`.
+pub(super) fn in_order(conditions: &str) -> String {
+    let words: BTreeSet<&str> =
+        conditions.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    words.into_iter().collect::<Vec<_>>().join(",")
 }

@@ -194,7 +194,8 @@ impl Reading<'_> {
         let (parameters, mut more) = route_parameters(action, retry);
         more.extend(action.timeout.is_none().then(|| ("timeout", "15 s, Envoy's default".to_owned())));
         for (destination, _) in &shares {
-            let scope = self.scope(destination.subset.clone(), condition.clone());
+            // The route says it, whichever subset it leads to.
+            let scope = self.scope(None, condition.clone());
             self.state(&destination.to, scope, parameters.clone(), more.clone(), path);
         }
         if shares.len() > 1 {
@@ -247,7 +248,7 @@ fn route_parameters(
         timeout_ms: if action.timeout.is_none() { Some(TIMEOUT_MS) } else { limit(&action.timeout) },
         per_try_timeout_ms: retry.and_then(|retry| limit(&retry.per_try_timeout)),
         attempts: retry.map(|retry| retry.num_retries.unwrap_or(1).saturating_add(1)),
-        retry_on: retry.and_then(|retry| retry.retry_on.clone()),
+        retry_on: retry.and_then(dump::RetryPolicy::conditions),
         ..RuntimeParameters::default()
     };
     let hash: Vec<_> = action.hash_policy.iter().filter_map(dump::HashPolicy::text).collect();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use emac_core::units::Ratio;
 
 use super::at::At;
+use super::conflict::in_order;
 use super::label::{REGION, ZONE};
 use super::name::Name;
 use super::{Dependency, Destination, Endpoint, MeshFacts, Mirror, Scope, Split, Statement, Subset};
@@ -162,7 +163,7 @@ fn route_statement(route: &At<'_>, to: &Name, scope: &Scope, facts: &mut MeshFac
         timeout_ms: route.millis("timeout"),
         per_try_timeout_ms: retries.as_ref().and_then(|retries| retries.millis("perTryTimeout")),
         attempts: attempts.map(|repeated| repeated.saturating_add(1)),
-        retry_on: retries.as_ref().and_then(|retries| retries.text("retryOn")).map(str::to_owned),
+        retry_on: retries.as_ref().and_then(|retries| retries.text("retryOn")).map(in_order),
         ..RuntimeParameters::default()
     };
     push(route, to, scope.clone(), parameters, BTreeMap::new(), facts);

@@ -15,12 +15,11 @@ impl MeshFacts {
     pub fn observations(&self, name: &Name) -> Vec<Observation> {
         let mut seen = Vec::new();
         let mut picked: BTreeSet<usize> = BTreeSet::new();
-        if let Some(service) = self.closest(name, self.services.iter().map(|service| &service.name)) {
-            let service = &self.services[service];
+        let service = self.closest(name, self.services.iter().map(|service| &service.name));
+        if let Some(service) = service.and_then(|at| self.services.get(at)) {
             labels(&service.labels, &service.provenance, &mut seen);
             let all = self.workloads.iter().enumerate();
-            let of = |workload: &Workload| self.workloads_of(service).any(|one| std::ptr::eq(one, workload));
-            picked.extend(all.filter(|(_, workload)| of(workload)).map(|(at, _)| at));
+            picked.extend(all.filter(|(_, workload)| service.picks(workload)).map(|(at, _)| at));
         }
         picked.extend(self.closest(name, self.workloads.iter().map(|workload| &workload.name)));
         for workload in picked.iter().filter_map(|&at| self.workloads.get(at)) {

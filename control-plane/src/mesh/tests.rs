@@ -4,7 +4,8 @@ use crate::model::{Field, Status};
 
 mod envoy;
 mod kubernetes;
-mod schema;
+mod laws;
+mod shared;
 
 /// Facts of a text that has no problem.
 fn facts(text: &str) -> MeshFacts {

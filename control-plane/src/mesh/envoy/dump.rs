@@ -4,6 +4,8 @@
 use emac_core::units::Ratio;
 use serde::Deserialize;
 
+use crate::mesh::conflict::in_order;
+
 #[derive(Deserialize)]
 pub(super) struct Dump {
     pub(super) configs: Vec<Config>,
@@ -266,6 +268,20 @@ pub(super) struct RetryPolicy {
     pub(super) retry_on: Option<String>,
     pub(super) num_retries: Option<u32>,
     pub(super) per_try_timeout: Option<String>,
+    #[serde(default)]
+    retriable_status_codes: Vec<u32>,
+}
+
+impl RetryPolicy {
+    /// In Istio's words: status codes stand among the conditions.
+    pub(super) fn conditions(&self) -> Option<String> {
+        let mut words = self.retry_on.clone()?;
+        if !self.retriable_status_codes.is_empty() {
+            words = words.replace("retriable-status-codes", "");
+        }
+        self.retriable_status_codes.iter().for_each(|code| words.push_str(&format!(",{code}")));
+        Some(in_order(&words))
+    }
 }
 
 #[derive(Deserialize)]

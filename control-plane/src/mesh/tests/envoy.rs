@@ -1,6 +1,6 @@
 use super::*;
 
-const DUMP: &str = r#"{"configs": [
+pub(super) const DUMP: &str = r#"{"configs": [
  {"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump",
   "bootstrap": {"node": {"id": "sidecar~10.0.0.1~front-1.shop~shop.svc.cluster.local", "cluster": "front.shop",
     "locality": {"region": "eu", "zone": "eu-1"}, "metadata": {"ANY": [1, {"deep": null}]}}}},
@@ -18,7 +18,7 @@ const DUMP: &str = r#"{"configs": [
       {"routes": [{"match": {"prefix": "/"}, "route": {"cluster": "outbound|80||pricing.shop.svc.cluster.local"}}]}]}}}]}]}}}]},
  {"@type": "type.googleapis.com/envoy.admin.v3.RoutesConfigDump",
   "dynamic_route_configs": [{"route_config": {"name": "80", "virtual_hosts": [{"name": "cart",
-    "retry_policy": {"retry_on": "5xx", "num_retries": 2, "per_try_timeout": "0.250s"},
+    "retry_policy": {"retry_on": "reset,retriable-status-codes", "num_retries": 2, "retriable_status_codes": [503], "per_try_timeout": "0.250s"},
     "routes": [
      {"match": {"prefix": "/", "headers": [{"name": "x-beta", "string_match": {"exact": "1"}}]}, "direct_response": {"status": 404}},
      {"match": {"prefix": "/"}, "route": {"timeout": "1.5s",
@@ -79,4 +79,26 @@ fn a_broken_dump_is_a_problem_with_its_place() {
     let problems = Problems::new();
     read_text("dump.json", &DUMP[..DUMP.len() / 2], &problems);
     assert_eq!(problems.errors(), 1);
+}
+
+#[test]
+fn a_dump_confirms_istio_or_contradicts_it() {
+    let istio = |timeout: &str| {
+        shop(
+            "VirtualService",
+            "v1",
+            &format!(
+                "  hosts: [cart]\n  http: [{{route: [{{destination: {{host: cart}}}}], timeout: {timeout}, \
+                 retries: {{attempts: 2, perTryTimeout: 250ms, retryOn: '503,reset'}}}}]"
+            ),
+        )
+    };
+    let of = |timeout: &str| {
+        let mut both = facts(DUMP);
+        both.statements.extend(facts(&istio(timeout)).statements);
+        runtime(&both, &[Call::new("front", "cart.shop")]).findings.into_values().next().unwrap()
+    };
+    let agreed = of("1.5s");
+    assert_eq!((agreed.status, agreed.confidence.get()), (Status::Identified, 1.0 - 0.05 * 0.05));
+    assert_eq!(of("2s").status, Status::Contradictory);
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-const CLUSTER: &str = r#"
+pub(super) const CLUSTER: &str = r#"
 apiVersion: v1
 kind: List
 items:

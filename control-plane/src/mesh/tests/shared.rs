@@ -1,19 +1,21 @@
-//! Every field that is read exists in the kinds' own schemas.
+//! Against other people's files: every field that is read exists in the kinds' own schemas, and names of clusters in traces are understood.
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::super::istio::FIELDS;
+use super::super::{Address, Matched, Name, best};
 use crate::document::{Limits, Node, Problems, Value as Yaml, read_file};
 
-fn crds() -> Option<PathBuf> {
+/// A file of the third-party data; says so when it is not there.
+fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("EMAC_SHARED_DATA").map(PathBuf::from);
     let root =
         root.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")));
-    let file = root.join("crds/istio/crd-all.gen.yaml");
+    let file = root.join(path);
     if !file.is_file() {
-        println!("not run: no crds/istio under EMAC_SHARED_DATA or ../shared/data");
+        println!("not run: no {path} under EMAC_SHARED_DATA or ../shared/data");
         return None;
     }
     Some(file)
@@ -46,7 +48,7 @@ const OLD: [&str; 1] = ["trafficPolicy.outlierDetection.consecutiveErrors"];
 
 #[test]
 fn every_field_read_stands_in_the_schema_of_each_version() {
-    let Some(file) = crds() else { return };
+    let Some(file) = shared("crds/istio/crd-all.gen.yaml") else { return };
     let documents = read_file(&file, &Limits::default(), &Problems::new());
     let schemas: Vec<Value> = documents.iter().map(|document| json(&document.root)).collect();
     let mut checked = 0;
@@ -59,4 +61,36 @@ fn every_field_read_stands_in_the_schema_of_each_version() {
         }
     }
     assert_eq!(checked, 3 * (FIELDS.len() - OLD.len()));
+}
+
+/// Values of an attribute anywhere in a JSON text.
+fn attribute(value: &Value, key: &str, found: &mut Vec<String>) {
+    if value["key"] == key
+        && let Some(text) = value["value"]["stringValue"].as_str()
+    {
+        found.push(text.to_owned());
+    }
+    let members = value.as_object().into_iter().flat_map(|map| map.values());
+    members.chain(value.as_array().into_iter().flatten()).for_each(|inner| attribute(inner, key, found));
+}
+
+#[test]
+fn clusters_and_services_of_istios_traces_are_one_another() {
+    let Some(file) = shared("istio-traces/responseTrace.json") else { return };
+    let trace: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let of = |key| {
+        let mut found = Vec::new();
+        attribute(&trace, key, &mut found);
+        found
+    };
+    let services: Vec<String> = of("service.name");
+    let mut names: Vec<Name> = services.iter().map(|service| Name::new(service)).collect();
+    names.sort();
+    names.dedup();
+    let clusters = of("upstream_cluster");
+    let outbound: Vec<Address> = clusters.iter().filter_map(|cluster| Address::new(cluster)).collect();
+    assert_eq!((names.len(), clusters.len(), outbound.len()), (5, 8, 4));
+    for address in &outbound {
+        assert!(matches!(best(&address.name, &names), Matched::One(_)), "{address:?}");
+    }
 }
