@@ -8,6 +8,7 @@
 //! same model in whatever order they come.
 
 mod candidate;
+pub mod domains;
 pub mod journeys;
 mod model;
 mod names;
