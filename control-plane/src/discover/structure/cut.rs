@@ -160,11 +160,37 @@ fn reachable(relations: &Relations, groups: &[BTreeSet<usize>]) -> impl Fn(usize
 
 fn series(log: &Log, steps: &[Part], race: &Found, support: Support) -> Node {
     let mut found = Vec::new();
+    let steps = left_out_together(log, steps);
     for (place, step) in steps.iter().enumerate() {
         let after: Part = steps.iter().skip(place + 1).flatten().copied().collect();
         found.extend(divide(&log.project(step, &after), race));
     }
     flat(Node::new(Block::Series(found), support.shown_by(traces(log))))
+}
+
+/// Joins neighbours that are left out in the same requests: one choice, not several that happen to agree.
+fn left_out_together(log: &Log, steps: &[Part]) -> Vec<Part> {
+    let telling: Vec<&Run> = log.runs.iter().filter(|run| run.went_on && run.is_mended()).collect();
+    let presence = |part: &Part| -> Vec<bool> {
+        telling.iter().map(|run| run.events.iter().any(|event| part.contains(&event.activity))).collect()
+    };
+    let mut joined: Vec<(Part, Vec<bool>)> = Vec::new();
+    for step in steps {
+        let present = presence(step);
+        match joined.last_mut() {
+            Some((part, before)) if alike(before, &present) => part.extend(step),
+            _ => joined.push((step.clone(), present)),
+        }
+    }
+    joined.into_iter().map(|(part, _)| part).collect()
+}
+
+/// Whether two steps are both left out at times, and in the same requests but for one in two hundred.
+fn alike(a: &[bool], b: &[bool]) -> bool {
+    let absent = |all: &[bool]| all.iter().filter(|present| !**present).count();
+    let differ = a.iter().zip(b).filter(|(a, b)| a != b).count();
+    let rarer = absent(a).min(absent(b));
+    rarer * 200 > a.len() && differ * 200 <= a.len() && differ * 10 <= rarer
 }
 
 /// A series of one step is that step; a series within a series is one.

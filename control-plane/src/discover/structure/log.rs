@@ -72,12 +72,17 @@ impl Run {
     }
 
     /// Whether the last try of every call ended well: what is missing then was not wanted, rather than not reached.
-    fn is_mended(&self) -> bool {
+    pub(super) fn is_mended(&self) -> bool {
         let failed = |event: &&Event| !event.cut && event.outcome.failed();
         let mended = |event: &Event| {
             self.of(event.activity).any(|again| again.start >= event.end && !again.outcome.failed())
         };
         self.events.iter().filter(failed).all(mended)
+    }
+
+    /// Whether the caller went on after a moment: something was called later, or it ended well.
+    pub(super) fn went_on_after(&self, moment: i64) -> bool {
+        self.went_on || self.events.iter().any(|event| event.start >= moment)
     }
 
     /// Calls of one activity, by start.

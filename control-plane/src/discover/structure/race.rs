@@ -10,6 +10,7 @@
 
 mod hedge;
 mod moments;
+mod unawaited;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,14 +20,15 @@ use super::relation::{Relation, Relations, Union};
 use super::support::Support;
 use crate::trace::CallOutcome;
 use moments::Moments;
+pub(super) use unawaited::Unawaited;
 
 /// What was found, by caller.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Found {
     /// Races and quorums; no activity is in two.
     pub(super) groups: Vec<Group>,
-    /// Calls that nobody waits for.
-    pub(super) unawaited: BTreeMap<Activity, Support>,
+    /// Calls that nobody waits for, each with what follows it unawaited.
+    pub(super) unawaited: BTreeMap<Activity, Unawaited>,
 }
 
 /// Calls of which the first few answers count.
@@ -61,16 +63,14 @@ pub(super) fn cut_losers(log: &mut Log) -> Found {
     if activities.len() > ACTIVITIES_MAX {
         return Found::default();
     }
-    let mut found = Found { groups: groups(&activities, log), unawaited: BTreeMap::new() };
-    for group in &found.groups {
+    let unawaited = unawaited::detach(log);
+    let activities = log.activities();
+    let groups = groups(&activities, log);
+    for group in &groups {
         log.runs.iter_mut().for_each(|run| group.cut(run));
     }
-    found.unawaited = unawaited(&activities, log, &found.groups);
-    for run in &mut log.runs {
-        for event in run.events.iter_mut().filter(|event| found.unawaited.contains_key(&event.activity)) {
-            (event.end, event.cut) = (event.start, true);
-        }
-    }
+    let mut found = Found { groups, unawaited };
+    unawaited::outliving(&activities, log, &mut found);
     found
 }
 
@@ -86,7 +86,7 @@ fn groups(activities: &[Activity], log: &Log) -> Vec<Group> {
     let all: Vec<&Run> = log.runs.iter().collect();
     let relations = Relations::of(activities, &all);
     let groups = union.groups().into_iter().filter(|group| group.len() > 1);
-    groups.filter_map(|places| group(&places, activities, &relations, &moments, log)).collect()
+    groups.filter_map(|places| group(&places, activities, &relations, &moments, &hedges, log)).collect()
 }
 
 /// A group from the places of its members.
@@ -95,9 +95,10 @@ fn group(
     activities: &[Activity],
     relations: &Relations,
     moments: &Moments,
+    hedges: &[(usize, usize)],
     log: &Log,
 ) -> Option<Group> {
-    let branches = branches(places, activities, relations, moments);
+    let branches = branches(places, activities, relations, moments, hedges);
     if branches.len() < 2 {
         return None;
     }
@@ -129,20 +130,25 @@ fn group(
     Some(group)
 }
 
-/// Members that are ordered among themselves are one branch, with every other call that is ordered with this branch alone.
+/// Members one of which follows the other are one branch, with every other call that follows or leads to this branch alone.
 fn branches(
     places: &BTreeSet<usize>,
     activities: &[Activity],
     relations: &Relations,
     moments: &Moments,
+    hedges: &[(usize, usize)],
 ) -> Vec<Branch> {
-    let ordered = |a: usize, b: usize| matches!(relations.relation(a, b), Relation::Before | Relation::After);
+    let is_hedge = |a: usize, b: usize| hedges.contains(&(a, b)) || hedges.contains(&(b, a));
+    // b follows a: it comes after it always, and a is what had just answered most of the time.
+    let follows = |a: usize, b: usize| {
+        relations.relation(a, b) == Relation::Before
+            && !is_hedge(a, b)
+            && !moments.rivals(a, b)
+            && moments.triggers(a, b)
+    };
     let mut union = Union::new(activities.len());
-    for &a in places {
-        places
-            .iter()
-            .filter(|&&b| a < b && ordered(a, b) && !moments.rivals(a, b))
-            .for_each(|&b| union.join(a, b));
+    for (a, b) in pairs(places, places).filter(|&(a, b)| follows(a, b)) {
+        union.join(a, b);
     }
     let groups: Vec<BTreeSet<usize>> =
         union.groups().into_iter().filter(|group| group.is_subset(places)).collect();
@@ -158,12 +164,19 @@ fn branches(
                 .collect(),
         })
         .collect();
-    for place in (0..activities.len()).filter(|place| !places.contains(place)) {
-        let mut with =
-            groups.iter().enumerate().filter(|(_, group)| group.iter().any(|&member| ordered(place, member)));
+    let others: BTreeSet<usize> = (0..activities.len()).filter(|place| !places.contains(place)).collect();
+    for place in &others {
+        // On the way to an answer of the branch, or made while another branch may still win.
+        let belongs = |group: &BTreeSet<usize>| {
+            let rivals = places.iter().any(|rival| {
+                !group.contains(rival) && relations.relation(*place, *rival) == Relation::Together
+            });
+            group.iter().any(|&member| follows(*place, member) || (rivals && follows(member, *place)))
+        };
+        let mut with = groups.iter().enumerate().filter(|(_, group)| belongs(group));
         if let (Some((only, _)), None) = (with.next(), with.next()) {
             if let Some(branch) = branches.get_mut(only) {
-                branch.calls.extend(name(place));
+                branch.calls.extend(name(*place));
             }
         }
     }
@@ -172,6 +185,12 @@ fn branches(
         .filter(|branch| branch.winners.is_empty())
         .for_each(|branch| branch.winners.clone_from(&branch.calls));
     branches
+}
+
+fn pairs<'a>(a: &'a BTreeSet<usize>, b: &'a BTreeSet<usize>) -> impl Iterator<Item = (usize, usize)> + 'a {
+    a.iter()
+        .flat_map(move |&one| b.iter().map(move |&other| (one, other)))
+        .filter(|(one, other)| one != other)
 }
 
 impl Group {
@@ -222,7 +241,7 @@ impl Group {
             && self
                 .of(run)
                 .filter(|other| other.activity != event.activity && other.outcome.answered())
-                .any(|winner| broken_off(event, winner, run.went_on))
+                .any(|winner| broken_off(event, winner, run.went_on_after(event.end)))
     }
 
     /// How much later than the first branch the second begins, where always the same is the first, and with what that begins.
@@ -271,7 +290,8 @@ fn broken_off(loser: &Event, winner: &Event, went_on: bool) -> bool {
     let overlapping = loser.start < winner.end && winner.start < loser.end;
     let later = loser.end - winner.end;
     match loser.outcome {
-        CallOutcome::Cancelled => overlapping && later.abs() <= SLACK_NS,
+        // When the caller fails, everybody is cancelled, and for nobody's answer.
+        CallOutcome::Cancelled => went_on && overlapping && later.abs() <= SLACK_NS,
         // Instrumentation that knows no "cancelled" calls it an error; it then ends at that moment.
         CallOutcome::Error => went_on && overlapping && (0..=BREAK_NS).contains(&later),
         _ => false,
@@ -282,26 +302,3 @@ fn broken_off(loser: &Event, winner: &Event, went_on: bool) -> bool {
 const SLACK_NS: i64 = 2_000_000;
 /// How long after the winner's answer a call that is broken off ends; an error of its own would have to fall into this moment.
 const BREAK_NS: i64 = 200_000;
-
-// === calls not waited for ===
-
-fn unawaited(activities: &[Activity], log: &Log, groups: &[Group]) -> BTreeMap<Activity, Support> {
-    let racing: BTreeSet<_> = groups.iter().flat_map(|group| &group.members).collect();
-    let mut found = BTreeMap::new();
-    for activity in activities.iter().filter(|activity| !racing.contains(activity)) {
-        let outlived = |run: &&Run| {
-            run.went_on && run.of(*activity).any(|event| event.message || event.running_at(run.until))
-        };
-        let late: Vec<_> = log.runs.iter().filter(outlived).map(|run| run.trace).collect();
-        let present = log.runs.iter().filter(|run| run.of(*activity).next().is_some()).count();
-        if late.len() as u64 >= SUPPORT_MIN && late.len() * 50 >= present {
-            let says = format!(
-                "still running when its caller had ended well in {} of {present} requests",
-                late.len()
-            );
-            let support = Support::of_sightings(late.len() as u64, says).shown_by(late.into_iter());
-            found.insert(*activity, support);
-        }
-    }
-    found
-}

@@ -19,7 +19,10 @@ pub(super) fn single(activity: Activity, log: &Log, race: &Found) -> Node {
     let node = kept(activity, log, given_up(log, call));
     let node = repeated(log, retried(log, node));
     match race.unawaited.get(&activity) {
-        Some(support) => Node::new(Block::Async(Box::new(node)), support.clone()),
+        Some(unawaited) => {
+            let body = unawaited.node.clone().unwrap_or(node);
+            Node::new(Block::Async(Box::new(body)), unawaited.support.clone())
+        }
         None => node,
     }
 }
@@ -97,6 +100,9 @@ fn longest_row_of_tries(events: &[Event]) -> u32 {
     longest
 }
 
+/// One request in so many repeats at least, or the recurrence is an accident of timing.
+const REPEATED_PART: usize = 10;
+
 /// Calls after successes.
 fn repeated(log: &Log, node: Node) -> Node {
     let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
@@ -111,7 +117,7 @@ fn repeated(log: &Log, node: Node) -> Node {
 fn repeat(node: Node, counts: &BTreeMap<u32, u64>) -> Node {
     let several: u64 = counts.range(2..).map(|(_, times)| times).sum();
     let all: u64 = counts.range(1..).map(|(_, times)| times).sum();
-    if several < SUPPORT_MIN || several * 10 < all {
+    if several < SUPPORT_MIN || several * (REPEATED_PART as u64) < all {
         return node;
     }
     let Some((&count, &times)) = counts.range(2..).max_by_key(|(_, times)| **times) else { return node };
@@ -140,6 +146,7 @@ pub(super) fn rounds(log: &Log, activities: &[Activity]) -> Option<Rounds> {
     if several < SUPPORT_MIN {
         return None;
     }
+    let often = several as usize * REPEATED_PART >= log.runs.len();
     let failed = |round: &[Event]| round.iter().any(|event| !event.cut && event.outcome.failed());
     let (mut early, mut early_failed, mut full) = (0_u64, 0_u64, 0_u64);
     for (_, rounds) in &divided {
@@ -156,7 +163,7 @@ pub(super) fn rounds(log: &Log, activities: &[Activity]) -> Option<Rounds> {
         return None;
     }
     // Rounds that end well must be alike, or the recurrence is another structure's.
-    if !retry && full * 10 < early * 8 {
+    if !retry && (full * 10 < early * 8 || !often) {
         return None;
     }
     let mut counts = BTreeMap::new();

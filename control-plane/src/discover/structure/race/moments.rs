@@ -72,7 +72,7 @@ impl Moments {
             for winner in
                 run.events.iter().filter(|event| event.outcome.answered() && event.activity != loser.activity)
             {
-                if broken_off(loser, winner, run.went_on) {
+                if broken_off(loser, winner, run.went_on_after(loser.end)) {
                     *self
                         .cancelled
                         .entry((self.place(loser.activity), self.place(winner.activity)))
@@ -99,7 +99,22 @@ impl Moments {
 
     fn rivals_at(&self, moment: usize, a: usize, b: usize) -> bool {
         let (one, other) = (self.won(moment, a, b), self.won(moment, b, a));
-        one > 0 && other > 0 && one + other >= SUPPORT_MIN
+        // A call that has nothing to do with the moment is over just before it now and then: in the gap between the answer and the next step.
+        let least = one.min(other);
+        least > 0 && one + other >= SUPPORT_MIN && least * 50 >= one + other
+    }
+
+    /// Whether a call lets the caller end now and then: one time in fifty.
+    pub(super) fn ends(&self, place: usize) -> bool {
+        let end = self.activities.len();
+        let all: u64 = self.triggered.range((end, 0)..).map(|(_, count)| count).sum();
+        self.triggered.get(&(end, place)).is_some_and(|count| count * 50 >= all)
+    }
+
+    /// Whether a call is what had just answered when another began, in three of five requests.
+    pub(super) fn triggers(&self, trigger: usize, moment: usize) -> bool {
+        let all: u64 = self.triggered.range((moment, 0)..(moment + 1, 0)).map(|(_, count)| count).sum();
+        self.triggered.get(&(moment, trigger)).is_some_and(|count| count * 5 >= all * 3)
     }
 
     /// Whether a call ever won against a rival.

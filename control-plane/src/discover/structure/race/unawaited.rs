@@ -1,0 +1,115 @@
+//! Calls that nobody waits for.
+//!
+//! A message has no answer. A request that still runs when its caller has ended well was not waited for; and what begins only after that end
+//! belongs to work that the caller left running: with the calls it follows, that is one structure of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::log::{Activity, Log, Run};
+use super::super::relation::{Relation, Relations, Union};
+use super::super::support::Support;
+use super::super::{Node, SUPPORT_MIN, infer};
+use super::Found;
+use super::moments::Moments;
+
+/// A call not waited for.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::discover::structure) struct Unawaited {
+    pub(in crate::discover::structure) support: Support,
+    /// The whole of what is not waited for, where it is more than the call.
+    pub(in crate::discover::structure) node: Option<Node>,
+}
+
+/// Takes work that goes on after its caller's end out of the log, but for its first call.
+pub(super) fn detach(log: &mut Log) -> BTreeMap<Activity, Unawaited> {
+    let activities = log.activities();
+    let later: BTreeSet<usize> = (0..activities.len())
+        .filter(|&place| activities.get(place).is_some_and(|activity| begins_later(*activity, log)))
+        .collect();
+    if later.is_empty() {
+        return BTreeMap::new();
+    }
+    let moments = Moments::of(&activities, log);
+    // Where one of it lets the caller end now and then, it is a race's loser rather than nobody's.
+    if later.iter().any(|&place| moments.ends(place)) {
+        return BTreeMap::new();
+    }
+    let all: Vec<&Run> = log.runs.iter().collect();
+    let relations = Relations::of(&activities, &all);
+    let mut union = Union::new(activities.len());
+    for b in 0..activities.len() {
+        let before = |a: &usize| relations.relation(*a, b) == Relation::Before && moments.triggers(*a, b);
+        (0..activities.len())
+            .filter(before)
+            .filter(|a| later.contains(&b) || later.contains(a))
+            .for_each(|a| union.join(a, b));
+    }
+    // Two that begin later after the same call are one work.
+    let groups: Vec<_> = union
+        .groups()
+        .into_iter()
+        .filter(|group| group.len() > 1 && group.iter().any(|place| later.contains(place)))
+        .collect();
+    let mut found = BTreeMap::new();
+    for group in groups {
+        let members: BTreeSet<Activity> =
+            group.iter().filter_map(|&place| activities.get(place)).copied().collect();
+        found.extend(take_out(&members, log));
+    }
+    found
+}
+
+/// Whether a call begins after its caller ended well, in some requests.
+fn begins_later(activity: Activity, log: &Log) -> bool {
+    let later = |run: &&Run| run.went_on && run.of(activity).any(|event| event.start > run.until);
+    log.runs.iter().filter(later).count() as u64 >= SUPPORT_MIN
+}
+
+fn take_out(members: &BTreeSet<Activity>, log: &mut Log) -> Option<(Activity, Unawaited)> {
+    let mut work = log.project(members, &BTreeSet::new());
+    work.empty = 0;
+    for run in &mut work.runs {
+        run.until = run.events.iter().map(|event| event.end).max().unwrap_or(run.until) + 1;
+        run.went_on = run.is_clean();
+    }
+    let mut firsts: BTreeMap<Activity, u64> = BTreeMap::new();
+    work.runs
+        .iter()
+        .filter_map(|run| run.events.first())
+        .for_each(|event| *firsts.entry(event.activity).or_default() += 1);
+    let (&first, _) = firsts.iter().max_by_key(|(_, times)| **times)?;
+    let seen = work.runs.len() as u64;
+    let says = format!("goes on after its caller had ended well, in {seen} requests");
+    let support = Support::of_sightings(seen, says).shown_by(work.runs.iter().map(|run| run.trace));
+    let node = infer(work);
+    for run in &mut log.runs {
+        run.events.retain(|event| event.activity == first || !members.contains(&event.activity));
+    }
+    log.runs.retain(|run| !run.events.is_empty());
+    Some((first, Unawaited { support, node }))
+}
+
+/// Finds calls that outlive their caller, and ends everything not waited for at its own start.
+pub(super) fn outliving(activities: &[Activity], log: &mut Log, found: &mut Found) {
+    let racing: BTreeSet<_> = found.groups.iter().flat_map(|group| &group.members).copied().collect();
+    for activity in activities.iter().filter(|activity| !racing.contains(activity)) {
+        let outlived = |run: &&Run| {
+            run.went_on && run.of(*activity).any(|event| event.message || event.running_at(run.until))
+        };
+        let late: Vec<_> = log.runs.iter().filter(outlived).map(|run| run.trace).collect();
+        let present = log.runs.iter().filter(|run| run.of(*activity).next().is_some()).count();
+        if late.len() as u64 >= SUPPORT_MIN && late.len() * 50 >= present {
+            let says = format!(
+                "still running when its caller had ended well in {} of {present} requests",
+                late.len()
+            );
+            let support = Support::of_sightings(late.len() as u64, says).shown_by(late.into_iter());
+            found.unawaited.entry(*activity).or_insert(Unawaited { support, node: None });
+        }
+    }
+    for run in &mut log.runs {
+        for event in run.events.iter_mut().filter(|event| found.unawaited.contains_key(&event.activity)) {
+            (event.end, event.cut) = (event.start, true);
+        }
+    }
+}
