@@ -16,6 +16,7 @@ mod evidence;
 mod impact;
 mod merge;
 mod policy;
+mod render;
 mod shared_fate;
 mod store;
 mod structure;
@@ -32,6 +33,7 @@ pub use chosen::{Refusal, Selection};
 pub use delta::{Change, Delta, DeltaId, Relation};
 pub use impact::{Class, Impact, Shift};
 pub use policy::{NotAllowed, allowed};
+pub use render::{Comparison, markdown, text, to_json};
 pub use store::{ModelFile, StoreError};
 
 /// The difference of an accepted model and a candidate.
@@ -100,6 +102,22 @@ impl<'a> Proposal<'a> {
     /// A delta by its id.
     pub fn delta(&self, id: &DeltaId) -> Option<&Delta> {
         self.deltas.iter().find(|delta| delta.id == *id)
+    }
+
+    /// Whether candidate and accepted model say the same, down to confidence and evidence.
+    pub fn is_same(&self) -> bool {
+        let (before, after) = (&self.before, self.candidate.model());
+        let told = |model: &Model| (model.confidence.clone(), model.evidence.clone(), model.edge_coverage);
+        self.deltas.is_empty()
+            && told(before) == told(after)
+            && before.findings == after.findings
+            && before.disagreements == after.disagreements
+    }
+
+    /// Deltas that hold up a decision until somebody agrees or refuses: of high or unknown impact.
+    pub fn pending(&self) -> impl Iterator<Item = &Delta> {
+        let holds = |delta: &&Delta| delta.impact.as_ref().is_some_and(|impact| impact.class() != Class::Low);
+        self.deltas.iter().filter(holds)
     }
 
     /// What would act after taking some deltas; `ids` that are none of them change nothing.

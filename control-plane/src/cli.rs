@@ -3,17 +3,21 @@
 //! The contract people script against: results on standard output (`--format json` for machines), everything said to people on
 //! standard error, colours only on a terminal and never with `NO_COLOR`, and the exit codes of [`Exit`]. One module a command.
 
+mod accept;
 mod check;
 mod compile;
+mod diff;
 mod exit;
 mod explain;
 mod gate;
 mod inputs;
+mod log;
 mod output;
 mod replay;
 mod serve;
 mod simulate;
 mod status;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +42,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Diff(diff::Args),
+    Accept(accept::Args),
+    Log(log::Args),
+    Verify(verify::Args),
     Compile(compile::Args),
     Gate(gate::Args),
     Explain(explain::Args),
@@ -59,6 +67,10 @@ pub fn main() -> Exit {
     };
     match cli.command {
         Command::Check(args) => check::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Accept(args) => accept::run(&args),
+        Command::Log(args) => log::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Compile(args) => compile::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -134,7 +134,14 @@ impl Bounds {
 
 /// Compiles with a model that somebody agreed to.
 pub fn compile<'a>(intent: &'a Intent, model: &'a AcceptedModel, given: Given<'_>) -> Compiled<'a> {
-    with(intent, model.model(), given, false)
+    let mut compiled = with(intent, model.model(), given, false);
+    if model.version().is_some() && !model.is_sealed() {
+        compiled
+            .decision
+            .notes
+            .push("the model has no seal: a change by hand would not be noticed".to_owned());
+    }
+    compiled
 }
 
 /// Looks at what a candidate would mean.
@@ -183,10 +190,10 @@ fn with<'a>(intent: &'a Intent, model: &'a Model, given: Given<'_>, preview: boo
 pub const HIGH_IMPACT: f64 = 0.001;
 
 impl Compiled<'_> {
-    /// Looks at a candidate beside the accepted model: what would pass waits for a person while the candidate would move A- by
+    /// Looks at a candidate beside the accepted model: what would pass waits for a person while the candidate as a whole would move A- by
     /// [`HIGH_IMPACT`] or more, or cannot be computed.
     #[must_use]
-    pub fn beside(mut self, candidate: &Compiled<'_>) -> Self {
+    pub fn beside(self, candidate: &Compiled<'_>) -> Self {
         let (now, then) =
             (self.bounds.as_ref().map(Bounds::a_minus), candidate.bounds.as_ref().map(Bounds::a_minus));
         let reason = match (now, then) {
@@ -200,10 +207,19 @@ impl Compiled<'_> {
             (Some(_), None) => "the candidate cannot be computed".to_owned(),
             _ => return self,
         };
+        self.held_up(vec![reason])
+    }
+
+    /// What would pass waits for a person, for these reasons; without any nothing changes.
+    #[must_use]
+    pub fn held_up(mut self, reasons: Vec<String>) -> Self {
+        if reasons.is_empty() {
+            return self;
+        }
         if self.decision.verdict == Verdict::Pass {
             self.decision.verdict = Verdict::Review;
         }
-        self.decision.reasons.push(reason);
+        self.decision.reasons.extend(reasons);
         self.guards = self.ask_guards();
         self
     }

@@ -26,7 +26,7 @@ use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 
 pub use read::{KIND, read};
-pub use timestamp::{InvalidTimestamp, parse_timestamp};
+pub use timestamp::{InvalidTimestamp, format_timestamp, parse_timestamp};
 
 /// What was seen of a journey.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -26,6 +26,7 @@ use crate::intent::Intent;
 pub use finding::{Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeParameters};
 pub use record::{Acceptance, Ancestor, Record, Taken};
 pub use seal::{digest, seal};
+pub(crate) use write::provenance_json;
 pub use write::to_text;
 
 /// Kind of a candidate.

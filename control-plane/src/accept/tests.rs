@@ -1,13 +1,13 @@
-use emac_core::journey::{Journey, parse};
+use emac_core::journey::{ComponentName, Journey, parse};
 use emac_core::units::Ratio;
 use proptest::prelude::*;
 
 use super::*;
-use crate::compile::{Given, Promises};
+use crate::compile::{Given, Promises, Verdict};
 use crate::document::{Document, Limits, Problems, Source, read_file, render_text};
 use crate::intent;
 use crate::model::tests::random;
-use crate::model::{EvidenceRef, EvidenceSource, Field, Finding, Provenance, Status};
+use crate::model::{DomainFinding, EvidenceRef, EvidenceSource, Field, Finding, Provenance, Status};
 use crate::slo::Slos;
 
 fn journey(text: &str) -> Journey {
@@ -152,7 +152,7 @@ fn substance(model: &Model) -> Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(192) })]
 
     #[test]
     fn all_deltas_give_the_candidate_and_none_the_model(a in random::model(), mut b in random::model()) {
@@ -400,10 +400,13 @@ fn a_policy_accepts_what_the_intent_allows_and_no_more() {
     let promises = promises(&allowing);
     let given = Given::promises(&promises);
     let declared = AcceptedModel::declared(&allowing);
-    let candidate = |structure: &str, confidence| {
-        let finding = identified("seen", confidence);
-        let findings = [(Field::Operator(structure.to_owned()), finding)].into();
-        let domains = declared.model().domains.clone();
+    let candidate = |structure: &str, field: Field, confidence| {
+        let findings = [(field, identified("seen", confidence))].into();
+        let mut domains = declared.model().domains.clone();
+        if structure == INTENT_STRUCTURE {
+            let zone = DomainFinding { domains: random::names(&["zone-1"]), status: Status::Identified };
+            domains.insert(component("cart"), zone);
+        }
         CandidateModel::new(Model { findings, domains, ..of(structure) }, None)
     };
     let ask = |intent: &Intent, candidate: &CandidateModel| {
@@ -411,11 +414,24 @@ fn a_policy_accepts_what_the_intent_allows_and_no_more() {
         proposal.predict(intent, given);
         allowed(&proposal, intent, given).map(|selection| selection.taken.len())
     };
-    let harmless = "Series(front, cart, pricing, Race(paya, payb))";
-    assert_eq!(ask(&allowing, &candidate(harmless, 0.9)), Ok(1));
-    assert_eq!(ask(&allowing, &candidate(harmless, 0.7)), Err(NotAllowed::Nothing), "not sure enough");
-    let harmful = "Series(front, Parallel(cart, pricing), Parallel(paya, payb))";
-    assert_eq!(ask(&allowing, &candidate(harmful, 0.9)), Err(NotAllowed::Nothing), "of high impact");
+    let moved = |confidence| candidate(INTENT_STRUCTURE, Field::Domains(component("cart")), confidence);
+    assert_eq!(ask(&allowing, &moved(0.9)), Ok(1));
+    assert_eq!(ask(&allowing, &moved(0.7)), Err(NotAllowed::Nothing), "not sure enough");
+    let seen = |structure: &str| candidate(structure, Field::Operator(structure.to_owned()), 0.9);
+    let harmful = seen("Series(front, Parallel(cart, pricing), Parallel(paya, payb))");
+    assert_eq!(ask(&allowing, &harmful), Err(NotAllowed::Nothing), "of high impact");
+    let other = seen("Series(front, cart, pricing, Race(paya, payb))");
+    assert_eq!(
+        ask(&allowing, &other),
+        Err(NotAllowed::Verdict(Verdict::Review)),
+        "not what the intent declares"
+    );
     let silent = intent(&text.replace("{autoAccept: {lowImpact: true}}", "{}"));
-    assert_eq!(ask(&silent, &candidate(harmless, 0.9)), Err(NotAllowed::Forbidden));
+    assert_eq!(ask(&silent, &moved(0.9)), Err(NotAllowed::Forbidden));
+}
+
+const INTENT_STRUCTURE: &str = "Series(front, Parallel(cart, pricing), Race(paya, payb))";
+
+fn component(name: &str) -> ComponentName {
+    ComponentName::new(name).unwrap()
 }

@@ -1,15 +1,14 @@
 //! `emac gate`: PASS, FAIL or REVIEW as an exit code.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::exit::Exit;
-use super::inputs::InputArgs;
-use super::output::{Format, print_json, print_line, show_problems};
+use super::inputs::{InputArgs, read_candidate};
+use super::output::{Format, print_json, print_line};
+use crate::accept::{Delta, Proposal, Shift};
 use crate::compile::{Compiled, Verdict, exact8};
-use crate::document::{Limits, Problem, Problems, read_file};
-use crate::model::CandidateModel;
 
 /// Decide whether a journey's objectives hold: exit 0 PASS, 2 FAIL, 3 REVIEW
 #[derive(Debug, clap::Args)]
@@ -38,7 +37,8 @@ pub(super) fn run(args: &Args) -> Exit {
             Ok(candidate) => candidate,
             Err(exit) => return exit,
         };
-        compiled = compiled.beside(&inputs.preview_of(&candidate));
+        let pending = inputs.proposal(&candidate).map(|proposal| pending(&proposal)).unwrap_or_default();
+        compiled = compiled.beside(&inputs.preview_of(&candidate)).held_up(pending);
     }
     match args.format {
         Format::Text => show(&compiled),
@@ -47,18 +47,22 @@ pub(super) fn run(args: &Args) -> Exit {
     exit(&compiled)
 }
 
-fn read_candidate(file: &Path, format: Format) -> Result<CandidateModel, Exit> {
-    let problems = Problems::new();
-    let before = problems.errors();
-    let documents = read_file(file, &Limits::default(), &problems);
-    let candidate = documents.first().and_then(|document| CandidateModel::read(document, &problems));
-    if candidate.is_none() && problems.errors() == before {
-        problems.push(Problem::error("there is no model in this file").in_file(file.display().to_string()));
-    }
-    candidate.ok_or_else(|| {
-        show_problems(&problems, format);
-        Exit::InvalidInput
-    })
+/// Deltas of high or unknown impact, each with what it would do.
+fn pending(proposal: &Proposal<'_>) -> Vec<String> {
+    let said = |delta: &Delta| {
+        let (id, change) = (&delta.id, &delta.change);
+        match delta.impact.as_ref().map(|impact| &impact.a_minus) {
+            Some(Ok(Shift { before, after })) => {
+                let (before, after) = (exact8(*before), exact8(*after));
+                format!(
+                    "unresolved high-impact delta {id} ({change}): A_minus would go from {before} to {after}"
+                )
+            }
+            Some(Err(reason)) => format!("unresolved delta {id} ({change}) of unknown impact: {reason}"),
+            None => format!("unresolved delta {id} ({change})"),
+        }
+    };
+    proposal.pending().map(said).collect()
 }
 
 /// A preview never passes, and what cannot be assessed is for a person.

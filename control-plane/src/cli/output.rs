@@ -34,6 +34,11 @@ pub(super) fn print_line(line: impl std::fmt::Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+/// A result of several lines, each with its end.
+pub(super) fn print_text(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
 /// A result for programs.
 pub(super) fn print_json(value: &serde_json::Value) {
     // A reader that has gone away is no failure of ours.

@@ -55,6 +55,35 @@ fn days_in(year: u64, month: u64) -> u64 {
     }
 }
 
+/// `2026-01-31T12:00:00Z`; what is less than a second is cut. O(1).
+pub fn format_timestamp(unix_ms: u64) -> String {
+    let seconds = unix_ms / 1_000;
+    let (day, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, date) = civil(day);
+    format!(
+        "{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z",
+        second / 3_600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+/// Year, month and day of days since 1970-01-01: whole cycles of 400 years (146 097 days), then the years and months of the rest.
+fn civil(day: u64) -> (u64, u64, u64) {
+    let (mut year, mut rest) = (1970 + day / 146_097 * 400, day % 146_097);
+    let length = |year| 365 + u64::from(is_leap(year));
+    while rest >= length(year) {
+        rest -= length(year);
+        year += 1;
+    }
+    let mut month = 1;
+    while rest >= days_in(year, month) {
+        rest -= days_in(year, month);
+        month += 1;
+    }
+    (year, month, rest + 1)
+}
+
 /// Days since 1970-01-01 of a date that exists.
 fn days(year: u64, month: u64, day: u64) -> u64 {
     let before = year - 1;
@@ -73,6 +102,15 @@ mod tests {
         assert_eq!(parse_timestamp("2000-02-29T12:34:56.789Z"), Ok(951_827_696_789));
         assert_eq!(parse_timestamp("2026-11-23T13:13:46Z"), Ok(1_795_439_626_000));
         assert_eq!(parse_timestamp("2100-03-01T00:00:00.5Z"), Ok(4_107_542_400_500));
+    }
+
+    #[test]
+    fn what_is_formatted_is_read_back() {
+        assert_eq!(format_timestamp(951_827_696_789), "2000-02-29T12:34:56Z");
+        for day in 0..200_000 {
+            let unix_ms = day * 86_400_000 + 1_000;
+            assert_eq!(parse_timestamp(&format_timestamp(unix_ms)), Ok(unix_ms));
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::document::to_yaml;
 use crate::intent::API_VERSION;
 
 use operator::operator;
+pub(crate) use testimony::provenance as provenance_json;
 
 /// Puts what is there.
 pub(super) fn put(into: &mut Map<String, Value>, key: &str, value: Option<Value>) {

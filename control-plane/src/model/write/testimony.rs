@@ -28,7 +28,8 @@ fn about(field: &Field) -> Map<String, Value> {
     parts.map(|(key, text)| (key.to_owned(), json!(text))).collect()
 }
 
-fn provenance(provenance: &Provenance) -> Value {
+/// Where something is said, as documents and answers to programs say it.
+pub(crate) fn provenance(provenance: &Provenance) -> Value {
     let mut json = Map::new();
     put(&mut json, "source", Some(json!(provenance.source.label())));
     put(&mut json, "says", Some(json!(provenance.says)));

@@ -1,0 +1,66 @@
+//! `emac diff`: what a candidate would change.
+
+use std::path::PathBuf;
+
+use super::exit::Exit;
+use super::inputs::{InputArgs, read_candidate};
+use super::output::{Format, complain, print_json, print_text};
+use crate::accept::{Comparison, markdown, text, to_json};
+
+/// Show what a candidate would change: typed deltas with evidence, confidence and impact
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  emac diff --intent journeys/checkout/intent.yaml --model journeys/checkout/model.yaml --candidate journeys/checkout/candidate.yaml
+  emac diff --intent intent.yaml --candidate candidate.yaml --format markdown > comment.md
+
+Without --model the candidate is compared with what the intent declares. Differences are no failure: the exit code is 0.
+To agree to some of them: emac accept --only ID.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// The candidate
+    #[arg(long, value_name = "FILE", conflicts_with = "preview")]
+    candidate: PathBuf,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: DiffFormat,
+}
+
+/// Form of a difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum DiffFormat {
+    /// For a terminal
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For a pull request
+    Markdown,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let format = if args.format == DiffFormat::Json { Format::Json } else { Format::Text };
+    match answer(args, format) {
+        Ok(()) => Exit::Ok,
+        Err(exit) => exit,
+    }
+}
+
+fn answer(args: &Args, format: Format) -> Result<(), Exit> {
+    let inputs = args.inputs.read(format)?;
+    let candidate = read_candidate(&args.candidate, format)?;
+    let journey = &candidate.model().journey;
+    if journey.as_str() != inputs.intent().name.as_str() {
+        complain(format!("the candidate is of journey {journey}, the intent of {}", inputs.intent().name));
+        return Err(Exit::InvalidInput);
+    }
+    let Some(proposal) = inputs.proposal(&candidate) else { return Err(Exit::Usage) };
+    let (before, after) = (inputs.compiled(), inputs.preview_of(&candidate));
+    let comparison = Comparison { proposal: &proposal, before: &before, after: &after };
+    match args.format {
+        DiffFormat::Text => print_text(&text(&comparison)),
+        DiffFormat::Json => print_json(&to_json(&comparison)),
+        DiffFormat::Markdown => print_text(&markdown(&comparison)),
+    }
+    Ok(())
+}

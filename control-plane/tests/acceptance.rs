@@ -1,0 +1,309 @@
+//! From candidate to accepted model through the real binary: diff, accept, log, verify, and what hands should not do.
+
+#[allow(dead_code)]
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use support::process::{emac, run};
+
+const INTENT: &str = include_str!("../examples/checkout/intent.yaml");
+
+/// What evidence says after payb moved onto paya's network; of one call nobody knows how sure it is.
+const CANDIDATE: &str = "
+apiVersion: emac.dev/v1alpha1
+kind: DiscoveredJourneyModel
+metadata: {name: checkout}
+spec:
+  topology: {edges: [{from: front, to: cart, callType: sync, probability: 1}]}
+  failureDomains: {effective: {front: [k8s-zone-a], cart: [k8s-zone-a], pricing: [k8s-zone-a], cached-price: [], paya: [payment-network-a], payb: [payment-network-a]}}
+  confidence: {overall: 0.95}
+  fields:
+    - about: domains
+      of: payb
+      status: identified
+      confidence: 0.95
+      samples: 3
+      provenance: [{source: mesh, says: 'label network=a', file: payb.yaml, field: metadata.labels.network}]
+  evidence: [{name: traces.json, source: traces, digest: '00'}]
+";
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("intent.yaml"), INTENT).unwrap();
+    fs::write(folder.path().join("candidate.yaml"), CANDIDATE).unwrap();
+    folder
+}
+
+const ACCEPT: [&str; 7] =
+    ["accept", "--candidate", "candidate.yaml", "--into", "model.yaml", "--at", "2026-01-31T12:00:00Z"];
+
+fn accept(folder: &Path, more: &[&str]) -> (i32, String, String) {
+    run(folder, &[&ACCEPT, more].concat())
+}
+
+fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
+    let (_, stdout, stderr) = run(folder, args);
+    serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout}{stderr}"))
+}
+
+fn version(folder: &Path) -> String {
+    json(folder, &["log", "model.yaml", "--format", "json"])[0]["versions"][0]["version"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// The candidate as made from the model that is there now.
+fn rebase(folder: &Path, replace: &[(&str, &str)]) {
+    let text = CANDIDATE.replace("spec:\n", &format!("spec:\n  base: '{}'\n", version(folder)));
+    let text = replace.iter().fold(text, |text, (old, new)| {
+        assert!(text.contains(old), "{old}");
+        text.replace(old, new)
+    });
+    fs::write(folder.join("candidate.yaml"), text).unwrap();
+}
+
+#[test]
+fn a_difference_is_fit_for_a_pull_request() {
+    let folder = folder();
+    let diff = ["diff", "--intent", "intent.yaml", "--candidate", "candidate.yaml"];
+    let (code, stdout, stderr) = run(folder.path(), &[&diff[..], &["--format", "markdown"]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    insta::assert_snapshot!("diff_markdown", stdout);
+    let (code, stdout, _) = run(folder.path(), &diff);
+    assert_eq!(code, 0);
+    insta::assert_snapshot!("diff_text", stdout);
+    let answer = json(folder.path(), &[&diff[..], &["--format", "json"]].concat());
+    let classes: Vec<_> =
+        answer["deltas"].as_array().unwrap().iter().map(|delta| delta["impact"]["class"].clone()).collect();
+    assert!(classes.contains(&"high".into()), "{classes:?}");
+    let (code, stdout, _) =
+        run(folder.path(), &["gate", "--intent", "intent.yaml", "--candidate", "candidate.yaml"]);
+    assert_eq!(code, 3);
+    assert!(
+        stdout.contains("unresolved high-impact delta") && stdout.contains("failure domains of payb"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn what_is_accepted_acts_and_has_a_lineage() {
+    let folder = folder();
+    let (code, stdout, stderr) = accept(folder.path(), &["--by", "ann"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("left out, unresolved") && stdout.contains("call front -> cart"), "{stdout}");
+    let (code, stdout, _) = run(folder.path(), &["gate", "--intent", "intent.yaml", "--model", "model.yaml"]);
+    assert_eq!((code, stdout.lines().next()), (2, Some("FAIL checkout")), "{stdout}");
+    let first = version(folder.path());
+    // The same candidate does not fit the model it has become.
+    let (code, _, stderr) = accept(folder.path(), &["--by", "bob"]);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("has moved on") && stderr.contains(&first), "{stderr}");
+    rebase(folder.path(), &[]);
+    let (code, _, stderr) = accept(folder.path(), &["--by", "bob"]);
+    assert_eq!(code, 65, "only doubt is left: {stderr}");
+    let (code, stdout, stderr) = accept(folder.path(), &["--by", "bob", "--unresolved"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.starts_with("accepted 4 deltas"), "{stdout}");
+    let log = json(folder.path(), &["log", "model.yaml", "--format", "json"]);
+    let versions = log[0]["versions"].as_array().unwrap();
+    assert_eq!(
+        (versions.len(), &versions[0]["parent"], &versions[1]["version"]),
+        (2, &first.clone().into(), &first.into())
+    );
+    assert_eq!((versions[0]["by"].as_str(), versions[1]["by"].as_str()), (Some("bob"), Some("ann")));
+    assert_eq!(run(folder.path(), &["verify", "--sealed", "model.yaml"]).0, 0);
+    rebase(folder.path(), &[]);
+    let (code, stdout, _) = accept(folder.path(), &["--by", "bob"]);
+    assert_eq!((code, stdout.as_str()), (0, "nothing to accept: the candidate says what the model says\n"));
+}
+
+#[test]
+fn a_model_edited_by_hand_is_refused_everywhere_by_field() {
+    let folder = folder();
+    assert_eq!(accept(folder.path(), &["--by", "ann", "--unresolved"]).0, 0);
+    let file = folder.path().join("model.yaml");
+    let sealed = fs::read_to_string(&file).unwrap();
+    let edited = sealed.replace("probability: 1", "probability: 0");
+    assert_ne!(edited, sealed);
+    fs::write(&file, &edited).unwrap();
+    let model = ["--intent", "intent.yaml", "--model", "model.yaml"];
+    let on = |command: &str, more: &[&str]| run(folder.path(), &[&[command], &model[..], more].concat());
+    for (code, stdout, stderr) in [
+        on("gate", &[]),
+        on("explain", &[]),
+        on("compile", &["--out", "out"]),
+        on("diff", &["--candidate", "candidate.yaml"]),
+        run(folder.path(), &["simulate", "--model", "model.yaml"]),
+        run(folder.path(), &["verify", "model.yaml"]),
+        run(folder.path(), &["log", "model.yaml"]),
+        run(folder.path(), &["check", "model.yaml"]),
+        accept(folder.path(), &["--by", "ann"]),
+    ] {
+        assert_eq!((code, stdout.as_str()), (65, ""), "{stderr}");
+        assert!(stderr.contains("`spec.topology.edges[0].probability` was changed"), "{stderr}");
+    }
+    assert!(!folder.path().join("out").exists());
+    assert_eq!(fs::read_to_string(&file).unwrap(), edited, "nothing is lost");
+    // A seal that was cut out leaves a note.
+    let cut: String = sealed
+        .split("\nseal:")
+        .next()
+        .unwrap()
+        .lines()
+        .filter(|line| !line.starts_with("  version:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(&file, cut).unwrap();
+    assert!(
+        json(folder.path(), &[&["gate"], &model[..], &["--format", "json"]].concat())["notes"]
+            .to_string()
+            .contains("no seal")
+    );
+    assert_eq!(run(folder.path(), &["verify", "model.yaml"]).0, 0);
+    assert_eq!(run(folder.path(), &["verify", "--sealed", "model.yaml"]).0, 65);
+}
+
+#[test]
+fn of_many_who_accept_at_once_one_is_first_and_all_others_are_told() {
+    let folder = folder();
+    assert_eq!(accept(folder.path(), &["--by", "ann"]).0, 0);
+    let before = version(folder.path());
+    for name in ["x", "y", "z", "u", "v"] {
+        rebase(folder.path(), &[("k8s-zone-a", name)]);
+        fs::rename(folder.path().join("candidate.yaml"), folder.path().join(format!("{name}.yaml"))).unwrap();
+    }
+    let start = |name: &str| {
+        let candidate = format!("{name}.yaml");
+        let args =
+            ["accept", "--candidate", &candidate, "--into", "model.yaml", "--by", name, "--unresolved"];
+        emac(folder.path(), &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children: Vec<_> = ["x", "y", "z", "u", "v"].map(start).into();
+    let outputs: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    let codes: Vec<_> = outputs.iter().filter_map(|output| output.status.code()).collect();
+    assert_eq!(
+        (codes.iter().filter(|code| **code == 0).count(), codes.iter().filter(|code| **code == 65).count()),
+        (1, 4),
+        "{codes:?}"
+    );
+    let late = outputs.iter().filter(|output| output.status.code() == Some(65));
+    late.for_each(|output| assert!(String::from_utf8_lossy(&output.stderr).contains("has moved on")));
+    let log = json(folder.path(), &["log", "model.yaml", "--format", "json"]);
+    assert_eq!(log[0]["versions"][0]["parent"].as_str(), Some(before.as_str()));
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        !names.iter().any(|name| name.to_string_lossy().starts_with('.')),
+        "nothing half-written: {names:?}"
+    );
+}
+
+#[test]
+fn chosen_deltas_and_nothing_else() {
+    let folder = folder();
+    let diff = ["diff", "--intent", "intent.yaml", "--candidate", "candidate.yaml", "--format", "json"];
+    let answer = json(folder.path(), &diff);
+    let id = |what: &str| {
+        let deltas = answer["deltas"].as_array().unwrap();
+        let found = deltas.iter().find(|delta| delta["what"].as_str().unwrap().contains(what));
+        found.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let (code, _, stderr) = accept(folder.path(), &["--by", "ann", "--only", &id("call front")]);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("is unresolved") && stderr.contains("--unresolved"), "{stderr}");
+    let (code, _, stderr) = accept(folder.path(), &["--by", "ann", "--only", &id("redundancy of paya")]);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("follows from"), "{stderr}");
+    assert_eq!(accept(folder.path(), &["--by", "ann", "--only", "zzz"]).0, 65);
+    assert_eq!(accept(folder.path(), &["--by", " "]).0, 65);
+    assert_eq!(accept(folder.path(), &[]).0, 64, "an acceptance is somebody's");
+    assert_eq!(accept(folder.path(), &["--policy"]).0, 65, "the intent allows no policy");
+    assert!(!folder.path().join("model.yaml").exists());
+    assert_eq!(accept(folder.path(), &["--by", "ann", "--only", &id("domains of payb")[..6]]).0, 0);
+    let text = fs::read_to_string(folder.path().join("model.yaml")).unwrap();
+    assert!(!text.contains("probability:") && text.contains("- payment-network-a"), "{text}");
+    fs::remove_file(folder.path().join("intent.yaml")).unwrap();
+    fs::remove_file(folder.path().join("model.yaml")).unwrap();
+    let (code, _, stderr) = accept(folder.path(), &["--by", "ann"]);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("--intent"), "{stderr}");
+}
+
+#[test]
+fn a_policy_takes_what_the_intent_lets_it_take() {
+    let folder = folder();
+    let allowing = INTENT.replace("  governance:\n", "  governance:\n    autoAccept: {lowImpact: true}\n");
+    assert_ne!(allowing, INTENT);
+    fs::write(folder.path().join("intent.yaml"), allowing).unwrap();
+    let (code, _, stderr) = accept(folder.path(), &["--policy"]);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("no delta is identified, sure enough and of low impact"), "{stderr}");
+    let harmless = CANDIDATE.replace("payb: [payment-network-a]", "payb: [payment-network-c]");
+    fs::write(folder.path().join("candidate.yaml"), harmless).unwrap();
+    let (code, stdout, stderr) = accept(folder.path(), &["--policy"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.starts_with("accepted 1 deltas"), "{stdout}");
+    assert!(run(folder.path(), &["log", "model.yaml"]).1.contains("by policy"));
+}
+
+#[test]
+fn two_lines_of_one_journey_are_noticed() {
+    let folder = folder();
+    let into = |name: &str, by: &str| {
+        run(folder.path(), &["accept", "--candidate", "candidate.yaml", "--into", name, "--by", by])
+    };
+    assert_eq!((into("a.yaml", "ann").0, into("b.yaml", "bob").0), (0, 0));
+    let (code, _, stderr) = run(folder.path(), &["verify", "a.yaml", "b.yaml"]);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("neither comes from the other"), "{stderr}");
+}
+
+/// The paper's files, or `None` when they are not at hand.
+fn paper() -> Option<PathBuf> {
+    let root = std::env::var_os("EMAC_SHARED_DATA").map(PathBuf::from);
+    let root =
+        root.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")));
+    let folder = root.join("emac-checkout");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("not run: no emac-checkout under EMAC_SHARED_DATA or ../shared/data");
+    None
+}
+
+#[test]
+fn the_papers_drift_is_accepted_onto_its_baseline() {
+    let Some(paper) = paper() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |from: &str, to: &str| fs::copy(paper.join(from), folder.path().join(to)).unwrap();
+    copy("v2/spec/emac.checkout.yaml", "intent.yaml");
+    copy("replay/fixtures/accepted/baseline.accepted-model.yaml", "model.yaml");
+    copy("replay/generated/models/payment_shared_fate_drift.discovered-model.yaml", "candidate.yaml");
+    let slos = paper.join("v1/atomic");
+    let args = ["--intent", "intent.yaml", "--model", "model.yaml", "--slo", slos.to_str().unwrap()];
+    let answer = json(
+        folder.path(),
+        &[&["diff", "--candidate", "candidate.yaml", "--format", "json"], &args[..]].concat(),
+    );
+    let deltas = answer["deltas"].as_array().unwrap();
+    assert_eq!(deltas.len(), 3, "{answer:#}");
+    let impact = &deltas[2]["impact"];
+    assert_eq!(
+        (impact["A_minus"]["delta"].as_f64(), impact["class"].as_str()),
+        (Some(-0.00496257), Some("high"))
+    );
+    assert_eq!(
+        (answer["before"]["verdict"].as_str(), answer["after"]["verdict"].as_str()),
+        (Some("PASS"), Some("FAIL"))
+    );
+    let parent = answer["before"]["version"].as_str().unwrap();
+    let (code, stdout, stderr) = accept(folder.path(), &["--by", "ann", "--parent", &parent[..12]]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.starts_with("accepted 3 deltas"), "{stdout}");
+    assert!(run(folder.path(), &["log", "model.yaml"]).1.contains("written by hand"));
+    assert_eq!(run(folder.path(), &[&["gate"], &args[..]].concat()).0, 2);
+}
