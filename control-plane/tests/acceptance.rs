@@ -1,6 +1,5 @@
 //! From candidate to accepted model through the real binary: diff, accept, log, verify, and what hands should not do.
 
-#[allow(dead_code)]
 mod support;
 
 use std::fs;

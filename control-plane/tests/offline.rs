@@ -1,6 +1,5 @@
 //! The commands that need no mesh, through the real binary: exit codes, nothing half-written, hostile input.
 
-#[allow(dead_code)]
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! A proposal for people and programs: text for a terminal, Markdown for a pull request, JSON for scripts.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{Change, Class, Delta, Impact, Proposal, Shift};
@@ -43,6 +45,25 @@ impl Comparison<'_> {
 
     fn decision(&self) -> String {
         format!("{} -> {}", self.before.decision.verdict.label(), self.after.decision.verdict.label())
+    }
+
+    /// Deltas with those that matter most first.
+    fn sorted(&self) -> Vec<&Delta> {
+        let mut deltas: Vec<_> = self.proposal.deltas.iter().collect();
+        deltas.sort_by_key(|delta| match delta.impact.as_ref().map(Impact::class) {
+            Some(Class::High) => 0,
+            Some(Class::Unknown) => 1,
+            _ => 2,
+        });
+        deltas
+    }
+
+    /// Why impact on the latency is unknown, each reason once.
+    fn unknown_p99(&self) -> Option<String> {
+        let impacts = self.proposal.deltas.iter().filter_map(|delta| delta.impact.as_ref());
+        let reasons: BTreeSet<_> = impacts.filter_map(|impact| impact.p99.as_ref().err()).collect();
+        let reasons: Vec<_> = reasons.into_iter().map(String::as_str).collect();
+        (!reasons.is_empty()).then(|| format!("p99 is unknown: {}", reasons.join("; ")))
     }
 
     fn base(&self) -> String {
@@ -99,7 +120,7 @@ pub fn text(comparison: &Comparison<'_>) -> String {
         lines.push(format!("- {}", before.structure));
         lines.push(format!("+ {}", after.structure));
     }
-    for delta in &proposal.deltas {
+    for delta in comparison.sorted() {
         let (a_minus, p99) = impact(delta);
         lines.push(String::new());
         lines.push(format!("{}  {}", delta.id, delta.change));
@@ -108,6 +129,8 @@ pub fn text(comparison: &Comparison<'_>) -> String {
         lines.extend(follows(delta).map(|follows| format!("  {follows}")));
         lines.extend(delta.evidence().provenance.iter().map(|one| format!("  {}", source(one))));
     }
+    lines.push(String::new());
+    lines.extend(comparison.unknown_p99());
     lines.extend(proposal.unfounded.iter().map(unfounded));
     lines.extend(after.decision.reasons.iter().map(|reason| format!("candidate: {reason}")));
     lines.join("\n") + "\n"
@@ -153,11 +176,12 @@ pub fn markdown(comparison: &Comparison<'_>) -> String {
         text.push_str(
             "\n| id | change | before | after | A- | p99 | evidence |\n|---|---|---|---|---|---|---|\n",
         );
-        proposal.deltas.iter().for_each(|delta| text.push_str(&row(delta)));
+        comparison.sorted().into_iter().for_each(|delta| text.push_str(&row(delta)));
         text.push_str("\n<details><summary>Where this comes from</summary>\n\n");
-        proposal.deltas.iter().for_each(|delta| text.push_str(&provenance(delta)));
+        comparison.sorted().into_iter().for_each(|delta| text.push_str(&provenance(delta)));
         text.push_str("\n</details>\n");
     }
+    text.extend(comparison.unknown_p99().map(|reason| format!("\n{}\n", cell(&reason))));
     text.extend(proposal.unfounded.iter().map(|change| format!("\n{}\n", cell(&unfounded(change)))));
     text.push_str(&format!("\n{}\n", comparison.base()));
     text

@@ -147,7 +147,7 @@ fn sections(document: &Value) -> Vec<Section> {
         }
     }
     // The order in which a file gives its head does not count.
-    head.values.sort_by(|(a, _), (b, _)| Path(a).to_string().cmp(&Path(b).to_string()));
+    head.values.sort_by_cached_key(|(path, _)| Path(path).to_string());
     sections.insert(0, head);
     sections
 }
