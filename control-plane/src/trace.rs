@@ -14,6 +14,8 @@ mod span;
 mod symbol;
 
 #[cfg(test)]
+mod facts;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod testing;

@@ -13,6 +13,8 @@ mod context;
 mod control_loop;
 #[path = "wasm/counters.rs"]
 mod counters;
+#[path = "wasm/discovery.rs"]
+mod discovery;
 #[path = "wasm/edge.rs"]
 mod edge;
 #[path = "wasm/evidence.rs"]
