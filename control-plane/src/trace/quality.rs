@@ -4,6 +4,8 @@
 //! harmonic mean of their probabilities). Spans that say nothing leave it unknown, as nothing in a sample tells its own size.
 
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

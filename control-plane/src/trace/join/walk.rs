@@ -31,6 +31,7 @@ pub(super) struct Walk {
     spans: Vec<Facts>,
     order: Vec<u32>,
     steps: Vec<Step>,
+    callees: Vec<u32>,
     resent: super::attempts::Resent,
 }
 
@@ -167,14 +168,16 @@ impl Walk {
 
     fn ask(&mut self, step: Step, record: &Record, facts: Facts, job: &mut Job<'_>) {
         self.go_below(step, record, job, |child| !child.remote);
-        let children = job.tree.children(step.span).iter();
-        let callees: Vec<u32> = children.copied().filter(|&child| self.facts(child).remote).collect();
+        let mut callees = std::mem::take(&mut self.callees);
+        callees.clear();
+        callees.extend(job.tree.children(step.span).iter().filter(|&&child| self.facts(child).remote));
         match callees.as_slice() {
             [] if facts.calls_below => {}
             [] => self.ask_alone(step, record, job),
             _ if are_tries(&callees, job.records) => self.ask_one(step, record, &callees, job),
             _ => callees.iter().for_each(|&callee| self.ask_each(step, record, callee, job)),
         }
+        self.callees = callees;
     }
 
     /// A call that only the caller recorded.
