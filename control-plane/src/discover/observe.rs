@@ -200,7 +200,8 @@ impl Observations {
         scratch.depth.clear();
         for call in &trace.calls {
             let parent = call.parent.map(|parent| parent as usize);
-            let depth = parent.map_or(0, |parent| scratch.depth.get(parent).map_or(0, |depth| depth + 1));
+            let depth = parent
+                .map_or(0, |parent| scratch.depth.get(parent).map_or(0, |depth| depth.saturating_add(1)));
             let above = parent.map(|parent| scratch.site.get(parent).copied().flatten());
             let site = match above {
                 Some(None) => None,
@@ -285,7 +286,7 @@ impl Observations {
                 shape,
                 trace: trace.id,
                 calls: seen.collect(),
-                end_ns: call.end_ns - call.start_ns,
+                end_ns: since(call.end_ns, call.start_ns),
                 outcome: call.outcome,
             };
             sample.take(occurrence, self.limits.sample);
@@ -348,13 +349,19 @@ impl Seen {
     fn of(site: SiteId, call: &Call, from_ns: i64) -> Self {
         Self {
             site,
-            start_ns: call.start_ns - from_ns,
-            end_ns: call.end_ns - from_ns,
+            start_ns: since(call.start_ns, from_ns),
+            end_ns: since(call.end_ns, from_ns),
             outcome: call.outcome,
             attempts: call.attempts.max(1),
             message: call.kind == CallKind::Message,
         }
     }
+}
+
+/// Nanoseconds from one moment to another, within 36 years: further apart are only times that no clock shows, and sums of these must fit.
+fn since(ns: i64, from_ns: i64) -> i64 {
+    const FAR_NS: i64 = 1 << 60;
+    ns.saturating_sub(from_ns).clamp(-FAR_NS, FAR_NS)
 }
 
 fn low64(id: TraceId) -> u64 {
