@@ -45,18 +45,19 @@ impl Name {
     /// The same for a text written in a namespace, which is the one of a single label.
     pub fn in_namespace(text: &str, namespace: Option<&str>) -> Self {
         let text = without_port(text.trim().trim_end_matches('.')).to_ascii_lowercase();
-        if let Some((namespace, service)) =
-            text.split_once('/').filter(|(namespace, _)| !namespace.is_empty())
-        {
+        let plain = |label: &str| !label.is_empty() && label != "*" && !label.contains(['.', '/']);
+        if let Some((namespace, service)) = text.split_once('/').filter(|(n, s)| plain(n) && plain(s)) {
             return Self::of(service, Some(namespace));
         }
         let labels: Vec<&str> = text.split('.').collect();
         match labels.as_slice() {
-            [service, namespace, "svc", ..] => Self::of(service, Some(namespace)),
-            [service, namespace] if !service.is_empty() && *service != "*" && !is_number(namespace) => {
+            [service, namespace, "svc", ..] if plain(service) && plain(namespace) => {
                 Self::of(service, Some(namespace))
             }
-            [service] => Self::of(service, namespace),
+            [service, namespace] if plain(service) && plain(namespace) && !is_number(namespace) => {
+                Self::of(service, Some(namespace))
+            }
+            [service] if plain(service) => Self::of(service, namespace),
             _ => Self::of(&text, None),
         }
     }

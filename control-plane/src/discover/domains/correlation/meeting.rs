@@ -6,7 +6,7 @@ use super::outage::Outages;
 use super::{Options, Series};
 
 /// Most strata of load, and fewest slots in each.
-const STRATA_MAX: usize = 8;
+const STRATA_MAX: usize = 16;
 const STRATUM_SLOTS_MIN: usize = 64;
 
 /// Load of every slot, as the rank of the whole journey's load.
@@ -100,9 +100,8 @@ type Placed = (usize, usize);
 
 impl World {
     fn of(timeline: &Timeline, a: &Outages, b: &Outages, hidden: &BTreeSet<u64>) -> Self {
-        let other: BTreeSet<u64> = b.seen.iter().copied().collect();
-        let both = a.seen.iter().copied().filter(|slot| other.contains(slot) && !hidden.contains(slot));
-        let slots: Vec<u64> = both.collect();
+        let seen = |slot: &u64| b.seen.binary_search(slot).is_ok() && !hidden.contains(slot);
+        let slots: Vec<u64> = a.seen.iter().copied().filter(seen).collect();
         let load = |slot: &u64| timeline.load.get(slot).copied().unwrap_or_default();
         let mut order: Vec<(f64, usize)> = slots.iter().map(load).zip(0..).collect();
         order.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
