@@ -1,15 +1,14 @@
 //! Kubernetes manifests and listings: what runs, how often, where, and which service picks it.
 //!
 //! A pod belongs to the workload of its namespace whose selector picks it; one that nobody picks is a workload of its own, named after its owner
-//! where it has one. A ReplicaSet that a Deployment owns is not a workload beside it.
+//! where it has one. A ReplicaSet that a Deployment owns is not a workload beside it. An object without a namespace goes wherever it is applied, so
+//! that its namespace is not known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::at::At;
 use super::label::{HOST, ZONE, canonical_key};
 use super::{Demands, Endpoint, MeshFacts, Name, Node, Pod, Service, Workload, contains};
-
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// Reads one object; false for a kind that is not understood.
 pub(super) fn object(group: &str, kind: &str, at: &At<'_>, facts: &mut MeshFacts) -> bool {
@@ -24,15 +23,20 @@ pub(super) fn object(group: &str, kind: &str, at: &At<'_>, facts: &mut MeshFacts
     true
 }
 
-/// Name and namespace; a problem without a name.
-fn named(at: &At<'_>) -> Option<(String, String)> {
+/// Name, and namespace where it is written; a problem without a name.
+fn named(at: &At<'_>) -> Option<(String, Option<String>)> {
     let metadata = at.get("metadata");
     let text = |key| metadata.as_ref().and_then(|metadata| metadata.text(key));
-    let namespace = text("namespace").unwrap_or(DEFAULT_NAMESPACE).to_owned();
+    let namespace = text("namespace").map(str::to_owned);
     match text("name").or_else(|| text("generateName")) {
         Some(name) => Some((name.to_owned(), namespace)),
         None => at.refuse("an object without `metadata.name`"),
     }
+}
+
+/// What tells a pod from all others.
+fn full(name: &str, namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| name.to_owned(), |namespace| format!("{name}.{namespace}"))
 }
 
 fn workload(kind: &str, at: &At<'_>, facts: &mut MeshFacts) {
@@ -51,7 +55,7 @@ fn workload(kind: &str, at: &At<'_>, facts: &mut MeshFacts) {
     let selector = spec.get("selector").map(|selector| selector.texts("matchLabels")).unwrap_or_default();
     let pod_spec = template.and_then(|template| template.get("spec"));
     facts.workloads.push(Workload {
-        name: Name::in_namespace(&name, Some(&namespace)),
+        name: Name::object(&name, namespace.as_deref()),
         kind: kind.to_owned(),
         replicas: (kind != "DaemonSet").then_some(replicas),
         labels,
@@ -107,11 +111,12 @@ fn pod(at: &At<'_>, facts: &mut MeshFacts) {
     let labels = at.get("metadata").map(|metadata| metadata.texts("labels")).unwrap_or_default();
     let spec = at.get("spec");
     let node = spec.as_ref().and_then(|spec| spec.text("nodeName")).map(str::to_owned);
-    let pod = Pod { name: format!("{name}.{namespace}"), node, labels: labels.clone(), place: at.place() };
+    let pod =
+        Pod { name: full(&name, namespace.as_deref()), node, labels: labels.clone(), place: at.place() };
     let workload =
         owner(at).map_or_else(|| name.clone(), |(kind, owner)| without_hash(&kind, &owner, &labels));
     facts.workloads.push(Workload {
-        name: Name::in_namespace(&workload, Some(&namespace)),
+        name: Name::object(&workload, namespace.as_deref()),
         kind: POD.to_owned(),
         replicas: Some(1),
         labels: at.labels(),
@@ -137,7 +142,7 @@ fn service(at: &At<'_>, facts: &mut MeshFacts) {
     let spec = at.get("spec");
     let selector = spec.as_ref().map(|spec| spec.texts("selector")).unwrap_or_default();
     let external = spec.as_ref().and_then(|spec| spec.text("externalName")).map(Name::new);
-    let name = Name::in_namespace(&name, Some(&namespace));
+    let name = Name::object(&name, namespace.as_deref());
     let says =
         external.as_ref().map_or_else(|| "a service".to_owned(), |host| format!("another name of {host}"));
     let provenance = at.kubernetes(says);
@@ -156,7 +161,7 @@ fn endpoints(at: &At<'_>, facts: &mut MeshFacts) {
     let Some((_, namespace)) = named(at) else { return };
     let labels = at.get("metadata").map(|metadata| metadata.texts("labels")).unwrap_or_default();
     let Some(service) = labels.get("kubernetes.io/service-name") else { return };
-    let of = Name::in_namespace(service, Some(&namespace));
+    let of = Name::object(service, namespace.as_deref());
     for endpoint in at.items("endpoints") {
         let mut labels = BTreeMap::new();
         labels.extend(endpoint.text("zone").map(|zone| (ZONE.to_owned(), zone.to_owned())));
@@ -164,7 +169,7 @@ fn endpoints(at: &At<'_>, facts: &mut MeshFacts) {
         let pod = endpoint.get("targetRef").and_then(|target| target.text("name"));
         let address = endpoint.items("addresses").first().and_then(At::own_text);
         let instance = match (pod, address) {
-            (Some(pod), _) => format!("{pod}.{namespace}"),
+            (Some(pod), _) => full(pod, namespace.as_deref()),
             (None, Some(address)) => address.to_owned(),
             (None, None) => continue,
         };

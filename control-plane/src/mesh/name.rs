@@ -62,6 +62,11 @@ impl Name {
         }
     }
 
+    /// The name of an object of a cluster as it stands: dots in it mean nothing.
+    pub fn object(name: &str, namespace: Option<&str>) -> Self {
+        Self::of(&name.to_ascii_lowercase(), namespace)
+    }
+
     fn of(service: &str, namespace: Option<&str>) -> Self {
         let namespace = namespace.filter(|namespace| !namespace.is_empty());
         Self { service: service.to_owned(), namespace: namespace.map(str::to_ascii_lowercase) }

@@ -4,6 +4,8 @@
 //! already begins so, or is a domain that the intent names). It bears on the components that name it, which are unresolved when the key is not
 //! found, and on all others about which the key says something: a shared network is no less shared because nobody declared it.
 //!
+//! The key decides, wherever it is found; a rule's `source` tells people where it is expected.
+//!
 //! Placement keys (zone, region, node, cluster) have a value per replica. A component falls with a zone only when its replicas are there, so
 //! the rule is: where no value holds more than [`LARGEST_MAX`] of the replicas, the component is spread and the key gives no domain, because the
 //! replicas elsewhere stay; otherwise the largest value is its domain, for a tenth of the replicas will not carry the load. Replicas are counted from pods

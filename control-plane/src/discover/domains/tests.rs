@@ -1,4 +1,5 @@
 use emac_core::units::Ratio;
+use proptest::prelude::*;
 
 use super::correlation::Group;
 use super::*;
@@ -202,4 +203,46 @@ fn correlation_adds_to_a_word_confirms_a_label_and_contradicts_another() {
     let word = of(&subjects, &[group(&["paya", "payb"], 0.9)], Profile::Calibrated);
     assert_eq!(told(&word, "paya"), (Status::Identified, vec!["inferred:paya+payb", "net-a"], 0.9));
     assert_eq!(word.disagreements.len(), 2);
+}
+
+/// Labels of two components with few keys and values, so that they agree, conflict and miss.
+fn labels() -> impl Strategy<Value = Vec<TraceLabel>> {
+    let key = prop_oneof![Just(ZONE), Just("emac.dev/network"), Just("other")];
+    let label = (prop_oneof![Just("paya"), Just("payb")], key, "[xyz]", 1_u64..2_000);
+    let label = label.prop_map(|(service, key, value, count)| span(service, key, &value, count));
+    prop::collection::vec(label, 0..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn whatever_is_said_the_finding_is_complete_and_a_group_takes_nothing_away(
+        labels in labels(),
+        declared in prop::collection::vec(prop_oneof![Just("k8s/zone"), Just("network"), Just("net-a")], 0..3),
+        paper in any::<bool>(),
+    ) {
+        let profile = if paper { Profile::PaperV2 } else { Profile::Calibrated };
+        let subjects = ["paya", "payb"].map(|one| (one, subject(one, &declared, &labels, &MeshFacts::default())));
+        let mut reversed = labels.clone();
+        reversed.reverse();
+        let other = ["paya", "payb"].map(|one| (one, subject(one, &declared, &reversed, &MeshFacts::default())));
+        let alone = of(&subjects, &[], profile);
+        prop_assert_eq!(&alone, &of(&other, &[], profile), "the order of evidence means nothing");
+        let grouped = of(&subjects, &[group(&["paya", "payb"], 0.9)], profile);
+        for component in ["paya", "payb"] {
+            let (status, domains, confidence) = told(&alone, component);
+            prop_assert!((0.0..=1.0).contains(&confidence));
+            prop_assert!(status != Status::Identified || !domains.is_empty());
+            let (after, with, _) = told(&grouped, component);
+            prop_assert!(domains.iter().all(|domain| with.contains(domain) || domain.starts_with("own:")));
+            prop_assert!(status != Status::Contradictory || after == Status::Contradictory);
+        }
+        let shared = |found: &Found| {
+            let (a, b) = (told(found, "paya"), told(found, "payb"));
+            let known = a.0 == Status::Identified && b.0 == Status::Identified;
+            !known || a.1.iter().any(|domain| b.1.contains(domain))
+        };
+        prop_assert!(shared(&grouped), "two of a group are never told to be independent");
+    }
 }
