@@ -141,13 +141,22 @@ impl Sketch {
     /// may be anywhere.
     pub fn count_at_most(&self, limit: Micros) -> CountBounds {
         let at = slot_of(limit.0);
-        let below = self.store.counts().iter().take(at).map(|&count| u64::from(count)).sum::<u64>();
-        let inside = self.store.counts().get(at).copied().map_or(0, u64::from);
-        let complete = limit.0 >= upper_of(at);
-        CountBounds {
-            lower: if complete { below + inside } else { below },
-            upper: (below + inside).saturating_add(self.lost()),
-        }
+        let below = self.store.counts().iter().take(at).map(|&count| u64::from(count)).sum();
+        self.bounds_in(at, limit, below)
+    }
+
+    /// [`Sketch::count_at_most`] of each of `limits`, which ascend; in one go over the buckets.
+    pub fn counts_at_most(&self, limits: &[Micros]) -> Vec<CountBounds> {
+        let counts = self.store.counts();
+        let (mut below, mut next) = (0, 0);
+        let at_most = |limit: &Micros| {
+            let at = slot_of(limit.0);
+            let passed = counts.get(next..at.min(counts.len())).unwrap_or_default();
+            below += passed.iter().map(|&count| u64::from(count)).sum::<u64>();
+            next = next.max(at);
+            self.bounds_in(at, *limit, below)
+        };
+        limits.iter().map(at_most).collect()
     }
 
     /// Estimate of the sum of all values in microseconds: off by at most [`RELATIVE_ERROR_MAX`] while nothing is lost or above
@@ -184,6 +193,16 @@ impl Sketch {
     /// [`InvalidSketch`]; the sketch is then unchanged.
     pub fn merge_encoded(&mut self, bytes: &[u8]) -> Result<(), InvalidSketch> {
         codec::merge(&mut self.store, bytes)
+    }
+
+    /// Bounds at a limit in slot `at`, with so many values in the slots before.
+    fn bounds_in(&self, at: usize, limit: Micros, below: u64) -> CountBounds {
+        let inside = self.store.counts().get(at).copied().map_or(0, u64::from);
+        let complete = limit.0 >= upper_of(at);
+        CountBounds {
+            lower: if complete { below + inside } else { below },
+            upper: (below + inside).saturating_add(self.lost()),
+        }
     }
 
     /// Slot of the value of rank `ceil(q * n)`, at least the first.

@@ -1,6 +1,7 @@
 //! Measurements: each is a section of `bench/results.md`, with everything it is compared with measured in the same run.
 
 pub mod algebra;
+pub mod compile;
 pub mod envoy;
 pub mod push;
 pub mod reaction;

@@ -33,6 +33,7 @@ mod confidence;
 mod evaluate;
 mod grid;
 mod independent;
+mod steps;
 
 pub use band::Band;
 pub use confidence::{

@@ -105,6 +105,17 @@ proptest! {
     }
 
     #[test]
+    fn many_limits_at_once_are_counted_as_each_alone(
+        values in prop::collection::vec(value(), 0..300),
+        limits in prop::collection::vec(value(), 0..20),
+    ) {
+        let (sketch, mut limits) = (sketch_of(&values), limits.into_iter().map(Micros).collect::<Vec<_>>());
+        limits.sort_unstable();
+        let each: Vec<_> = limits.iter().map(|limit| sketch.count_at_most(*limit)).collect();
+        prop_assert_eq!(sketch.counts_at_most(&limits), each);
+    }
+
+    #[test]
     fn at_the_end_of_a_bucket_the_bounds_meet(
         values in prop::collection::vec(value(), 0..300),
         slot in 0..SLOT_OVERFLOW,

@@ -52,7 +52,7 @@ pub fn section() -> Section {
 }
 
 /// Rows of sizes rather than of contenders: 1 000 leaves are judged.
-fn sizes_table(rows: &[Row]) -> String {
+pub(super) fn sizes_table(rows: &[Row]) -> String {
     let mut text = String::from(
         "| measured, ms | 5 leaves | 100 leaves | 1 000 leaves | target for 1 000 |\n|---|---|---|---|---|\n",
     );
@@ -124,12 +124,7 @@ struct Size {
 impl Size {
     fn new(n: usize) -> Self {
         let names: Vec<String> = (0..n).map(|i| format!("c{i}")).collect();
-        let checkout = |c: &[String]| match c {
-            [a, b, c, d, e] => format!("Series({a}, Parallel({b}, {c}), Race({d}, {e}))"),
-            other => format!("Series({})", other.join(", ")),
-        };
-        let checkouts: Vec<String> = names.chunks(5).map(checkout).collect();
-        let journey = journey(&format!("Series({})", checkouts.join(", ")));
+        let journey = journey(&checkouts(&names));
         let grid = LatencyGrid::for_journey(&journey, THRESHOLD);
         let sketches: BTreeMap<ComponentName, Sketch> =
             names.iter().enumerate().map(|(i, n)| (name(n), sketch(i as u64))).collect();
@@ -142,6 +137,16 @@ impl Size {
             latency: LatencyFacts { grid, components: bands },
         }
     }
+}
+
+/// Canonical text of checkouts one after the other.
+pub(super) fn checkouts(names: &[String]) -> String {
+    let checkout = |c: &[String]| match c {
+        [a, b, c, d, e] => format!("Series({a}, Parallel({b}, {c}), Race({d}, {e}))"),
+        other => format!("Series({})", other.join(", ")),
+    };
+    let checkouts: Vec<String> = names.chunks(5).map(checkout).collect();
+    format!("Series({})", checkouts.join(", "))
 }
 
 fn name(text: &str) -> ComponentName {
@@ -159,7 +164,7 @@ fn component(i: usize) -> Component {
 }
 
 /// Latencies around a millisecond, exponential, all good.
-fn sketch(seed: u64) -> Sketch {
+pub(super) fn sketch(seed: u64) -> Sketch {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut sketch = Sketch::new();
     (0..CALLS).for_each(|_| sketch.record(Micros((500.0 - 500.0 * (1.0 - random.f64()).ln()) as u64)));

@@ -34,6 +34,8 @@ enum What {
     Push,
     /// Bounds and bands of journeys of up to a thousand leaves.
     Algebra,
+    /// Whole compiles of journeys of up to a thousand leaves.
+    Compile,
     /// The filter in a real Envoy, beside a no-op module and a Lua filter.
     Envoy,
 }
@@ -71,6 +73,10 @@ fn report(what: What) -> String {
     if wanted(What::Algebra) {
         eprintln!("bench: algebra");
         sections.push(bench::algebra::section());
+    }
+    if wanted(What::Compile) {
+        eprintln!("bench: compile");
+        sections.push(bench::compile::section());
     }
     if wanted(What::Envoy) {
         eprintln!("bench: filter in a real Envoy");

@@ -1,8 +1,7 @@
 //! Nothing taken for granted: Makarov for sums, Frechet and Rueger for the rest.
 
-use alloc::vec::Vec;
-
 use super::evaluate::Dependence;
+use super::steps::{Step, last_rise, steps, until_flat};
 use super::{Band, LatencyGrid};
 use crate::probability::{rueger_lower, rueger_upper};
 
@@ -11,22 +10,17 @@ pub(super) struct AnyDependence;
 impl Dependence for AnyDependence {
     fn series(&self, grid: &LatencyGrid, a: &Band, b: &Band) -> Band {
         let (all_a, all_b) = (a.availability(), b.availability());
-        let lower = grid.below().iter().map(|row| makarov_lower(row, a.lower(), b.lower()));
+        let rises = steps(grid, a.lower());
+        let lower = until_flat(grid.below(), &rises, last_rise(grid, b.lower()), |row| {
+            makarov_lower(row, &rises, b.lower())
+        });
         let cap = all_a.hi().min(all_b.hi());
-        let mut reached = 0.0;
-        let upper: Vec<f64> = grid
-            .above()
-            .iter()
-            .map(|row| {
-                // The bound rises with time: once at its end it stays there.
-                if reached < cap {
-                    reached = makarov_upper(row, a.upper(), b.upper()).min(cap);
-                }
-                reached
-            })
-            .collect();
+        let rises = steps(grid, a.upper());
+        let upper = until_flat(grid.above(), &rises, last_rise(grid, b.upper()), |row| {
+            makarov_upper(row, &rises, (a.upper(), b.upper())).min(cap)
+        });
         let last_lower = all_a.lo() + all_b.lo() - 1.0;
-        Band::new(lower.chain([last_lower]), upper.into_iter().chain([cap]).collect::<Vec<_>>())
+        Band::new(lower.chain([last_lower]), upper.chain([cap]))
     }
 
     fn all(&self, lowers: &[f64], uppers: &[f64]) -> (f64, f64) {
@@ -43,32 +37,36 @@ impl Dependence for AnyDependence {
     }
 }
 
-/// `max_s a(s) + b(t - s) - 1`: {X <= s} and {Y <= t - s} together give X + Y <= t. From large s to small, until even a sure Y would
-/// not help. `row`: for each s the point just below t - s.
-fn makarov_lower(row: &[u16], a: &[f64], b: &[f64]) -> f64 {
-    let most = b.get(row.first().map_or(0, |&t| usize::from(t))).copied().unwrap_or(1.0);
+/// `max_s a(s) + b(t - s) - 1`: {X <= s} and {Y <= t - s} together give X + Y <= t. The first point of a level leaves Y most. From large s
+/// to small, until even a sure Y would not help. `row`: for each s the point just below t - s.
+fn makarov_lower(row: &[u16], a: &[Step], b: &[f64]) -> f64 {
+    let at = |rest: u16| b.get(usize::from(rest)).copied().unwrap_or(0.0);
+    let most = row.first().map_or(1.0, |&t| at(t));
     let mut best = 1.0;
-    for (&rest, &p) in row.iter().zip(a).rev() {
-        if p + most <= best {
+    for step in a.iter().rev() {
+        let Some(&rest) = row.get(step.point) else { continue };
+        if step.to + most <= best {
             break;
         }
-        best = f64::max(best, p + b.get(usize::from(rest)).copied().unwrap_or(0.0));
+        best = f64::max(best, step.to + at(rest));
     }
     best - 1.0
 }
 
-/// `min_s a(s) + b(t - s)`: X + Y <= t needs X <= s or Y <= t - s; X < 0 never happens, so it needs Y <= t too, and X <= t. From small
-/// s to large, until a(s) alone is no better. `row`: for each s the point just above t - s.
-fn makarov_upper(row: &[u16], a: &[f64], b: &[f64]) -> f64 {
-    let at = |rest: u16| b.get(usize::from(rest)).copied().unwrap_or(1.0);
+/// `min_s a(s) + b(t - s)`: X + Y <= t needs X <= s or Y <= t - s; X < 0 never happens, so it needs Y <= t too, and X <= t. The last point of a
+/// level leaves Y least. From small s to large, until a(s) alone is no better. `row`: for each s the point just above t - s.
+fn makarov_upper(row: &[u16], a: &[Step], (of_a, of_b): (&[f64], &[f64])) -> f64 {
+    let at = |rest: u16| of_b.get(usize::from(rest)).copied().unwrap_or(1.0);
     let whole = row.first().map_or(1.0, |&t| at(t));
-    let own = row.len().checked_sub(1).and_then(|t| a.get(t)).copied().unwrap_or(1.0);
+    let own = row.len().checked_sub(1).and_then(|t| of_a.get(t)).copied().unwrap_or(1.0);
     let mut best = whole.min(own);
-    for (&rest, &p) in row.iter().zip(a) {
-        if p >= best {
+    for step in a {
+        let before = step.point.checked_sub(1).and_then(|last| row.get(last));
+        let Some(&rest) = before else { continue };
+        if step.from >= best {
             break;
         }
-        best = best.min(p + at(rest));
+        best = best.min(step.from + at(rest));
     }
     best
 }

@@ -18,24 +18,20 @@ pub struct Band {
 impl Band {
     /// From ends at every point: clamped to `[0, 1]`, the lower end made to rise, the upper end lowered to what comes after it. NaN is
     /// no knowledge (0 below, 1 above).
-    pub(super) fn new(
-        lower: impl IntoIterator<Item = f64>,
-        upper: impl IntoIterator<Item = f64, IntoIter: DoubleEndedIterator>,
-    ) -> Self {
+    pub(super) fn new(lower: impl IntoIterator<Item = f64>, upper: impl IntoIterator<Item = f64>) -> Self {
         let mut held = 0.0;
-        let rising = lower.into_iter().map(|value| {
-            held = if value > held { value.min(1.0) } else { held };
-            held
-        });
-        let lower: Vec<f64> = rising.collect();
+        let mut lower: Vec<f64> = lower.into_iter().collect();
+        for value in &mut lower {
+            held = if *value > held { value.min(1.0) } else { held };
+            *value = held;
+        }
         let mut held = 1.0;
-        let falling = upper.into_iter().rev().map(|value| {
-            held = if value < held { value.max(0.0) } else { held };
-            held
-        });
-        let mut upper: Vec<f64> = falling.collect();
-        upper.reverse();
-        let upper = upper.into_iter().zip(&lower).map(|(u, &l)| u.max(l)).collect();
+        let mut upper: Vec<f64> = upper.into_iter().collect();
+        for value in upper.iter_mut().rev() {
+            held = if *value < held { value.max(0.0) } else { held };
+            *value = held;
+        }
+        upper.iter_mut().zip(&lower).for_each(|(upper, lower)| *upper = upper.max(*lower));
         Self { lower, upper }
     }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::beta::{lower_limit, upper_limit};
+use super::beta::Limits;
 use super::{Band, LatencyGrid};
 use crate::bound::Interval;
 use crate::sketch::Sketch;
@@ -39,7 +39,8 @@ pub fn clopper_pearson(good: u64, all: u64, alpha: f64) -> Interval {
         return Interval::UNKNOWN;
     }
     let (good, all) = (good.min(all) as f64, all as f64);
-    Interval::of(lower_limit(good, all, alpha / 2.0), upper_limit(good, all, alpha / 2.0))
+    let limits = Limits::new(all, alpha / 2.0);
+    Interval::of(limits.lower(good), limits.upper(good))
 }
 
 /// Band that holds the whole distribution at once with probability at least `1 - alpha`. Latencies are known to their sketch's bucket:
@@ -86,19 +87,17 @@ fn banded(counts: &[(u64, u64)], requests: u64, alpha: f64, method: Confidence) 
 
 /// Surely and possibly at most each point.
 fn counts(grid: &LatencyGrid, latency: &Sketch) -> Vec<(u64, u64)> {
-    let at = |edge| {
-        let counted = latency.count_at_most(edge);
-        (counted.lower, counted.upper)
-    };
     let all = latency.count();
-    grid.edges().iter().map(|edge| at(*edge)).chain([(all, all)]).collect()
+    let counted = latency.counts_at_most(grid.edges());
+    counted.into_iter().map(|counted| (counted.lower, counted.upper)).chain([(all, all)]).collect()
 }
 
 fn exact(counts: &[(u64, u64)], n: f64, alpha: f64) -> Band {
     // Each of the points has a lower and an upper limit that may fail.
     let each = alpha / (2.0 * counts.len() as f64);
-    let lower = repeated(counts.iter().map(|c| c.0), |k| lower_limit(k as f64, n, each));
-    let upper = repeated(counts.iter().map(|c| c.1), |k| upper_limit(k as f64, n, each));
+    let limits = Limits::new(n, each);
+    let lower = repeated(counts.iter().map(|c| c.0), |k| limits.lower(k as f64));
+    let upper = repeated(counts.iter().map(|c| c.1), |k| limits.upper(k as f64));
     Band::new(lower, upper)
 }
 

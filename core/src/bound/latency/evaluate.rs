@@ -334,9 +334,12 @@ fn least(a: Option<Micros>, b: Option<Micros>) -> Option<Micros> {
 /// A band from the ends of all bands at each point.
 fn pointwise(bands: &[Band], ends: impl Fn(&[f64], &[f64]) -> (f64, f64)) -> Band {
     let points = bands.first().map_or(0, |band| band.lower().len());
+    let (mut lowers, mut uppers) = (Vec::with_capacity(bands.len()), Vec::with_capacity(bands.len()));
     let at = |point: usize| {
-        let lowers: Vec<f64> = bands.iter().map(|band| band.lower_at(point)).collect();
-        let uppers: Vec<f64> = bands.iter().map(|band| band.upper_at(point)).collect();
+        lowers.clear();
+        uppers.clear();
+        lowers.extend(bands.iter().map(|band| band.lower_at(point)));
+        uppers.extend(bands.iter().map(|band| band.upper_at(point)));
         ends(&lowers, &uppers)
     };
     let (lower, upper): (Vec<f64>, Vec<f64>) = (0..points).map(at).unzip();

@@ -1,8 +1,7 @@
 //! Latencies of different calls are independent: convolution and products.
 
-use alloc::vec::Vec;
-
 use super::evaluate::Dependence;
+use super::steps::{Step, last_rise, steps, until_flat};
 use super::{Band, LatencyGrid};
 use crate::probability;
 
@@ -12,22 +11,21 @@ impl Dependence for Independent {
     /// The lower end is the convolution of the latest distributions the bands allow (mass at the point where the lower end rises), the
     /// upper end that of the earliest (mass at the point before). The sum of later parts is later, so these are the ends.
     fn series(&self, grid: &LatencyGrid, a: &Band, b: &Band) -> Band {
-        let latest: Vec<f64> = steps(a.lower());
-        let lower = grid.below().iter().map(|row| {
-            row.iter().zip(&latest).map(|(&rest, mass)| mass * b.lower_at(usize::from(rest))).sum::<f64>()
+        let latest = steps(grid, a.lower());
+        let lower = until_flat(grid.below(), &latest, last_rise(grid, b.lower()), |row| {
+            let past = latest.iter().map_while(|step| Some((row.get(step.point)?, step.to - step.from)));
+            past.map(|(&rest, mass)| mass * b.lower_at(usize::from(rest))).sum()
         });
-        let earliest: Vec<f64> = steps(a.upper());
-        let upper = grid.above().iter().map(|row| {
-            let at_zero = row.first().map_or(1.0, |&t| b.upper_at(usize::from(t)));
-            let first = earliest.first().copied().unwrap_or(0.0);
-            // Mass that rises at point s + 1 may lie just after point s.
-            let later = row.iter().zip(earliest.iter().skip(1));
-            first * at_zero + later.map(|(&rest, mass)| mass * b.upper_at(usize::from(rest))).sum::<f64>()
+        let earliest = steps(grid, a.upper());
+        let upper = until_flat(grid.above(), &earliest, last_rise(grid, b.upper()), |row| {
+            // Mass that rises at a point may lie just after the point before, but is none at a time before both.
+            let past = earliest.iter().take_while(|step| step.point < row.len());
+            let rest = |step: &Step| row.get(step.point.saturating_sub(1)).copied().unwrap_or_default();
+            past.map(|step| (step.to - step.from) * b.upper_at(usize::from(rest(step)))).sum()
         });
         let last =
             (a.availability().lo() * b.availability().lo(), a.availability().hi() * b.availability().hi());
-        let upper: Vec<f64> = upper.chain([last.1]).collect();
-        Band::new(lower.chain([last.0]), upper)
+        Band::new(lower.chain([last.0]), upper.chain([last.1]))
     }
 
     fn all(&self, lowers: &[f64], uppers: &[f64]) -> (f64, f64) {
@@ -46,10 +44,4 @@ impl Dependence for Independent {
     fn shares(&self) -> bool {
         false
     }
-}
-
-/// Mass at each point.
-fn steps(values: &[f64]) -> Vec<f64> {
-    let before = core::iter::once(&0.0).chain(values);
-    values.iter().zip(before).map(|(now, before)| now - before).collect()
 }
