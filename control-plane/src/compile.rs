@@ -13,8 +13,8 @@ mod report;
 use std::collections::BTreeMap;
 
 use emac_core::bound::{
-    Attribution, Change, Facts, Interval, Unbound, View, any_dependence, attribute, break_even_beta,
-    common_cause, independent, shared_fate, smallest_change, split_budget,
+    Attribution, BreakEven, Change, Facts, Interval, Unbound, View, any_dependence, attribute, common_cause,
+    independent, shared_fate, smallest_change, split_budget,
 };
 use emac_core::journey::{ComponentName, Journey};
 
@@ -270,9 +270,11 @@ fn bounds(intent: &Intent, structure: &Journey, facts: &Facts) -> Result<Bounds,
             .map_err(|e| e.to_string())
     });
     let mut break_even = BTreeMap::new();
-    for domain in facts::shared_domains(facts) {
-        if let Ok(beta) = break_even_beta(structure, facts, &betas, &domain, objective, immediate) {
-            break_even.insert(domain, beta);
+    if let Ok(mut search) = BreakEven::new(structure, facts, &betas, immediate) {
+        for domain in facts::shared_domains(facts) {
+            if let Ok(beta) = search.of(&domain, objective) {
+                break_even.insert(domain, beta);
+            }
         }
     }
     Ok(Bounds {

@@ -35,7 +35,7 @@ mod shared_fate;
 
 pub use any_dependence::any_dependence;
 pub use attribution::{Attribution, Change, attribute, required, required_at, smallest_change, split_budget};
-pub use common_cause::{InvalidBeta, break_even_beta, common_cause};
+pub use common_cause::{BreakEven, InvalidBeta, break_even_beta, common_cause};
 pub use evaluate::{Unbound, View};
 pub use facts::{Component, DomainName, Domains, Facts};
 pub use independent::independent;

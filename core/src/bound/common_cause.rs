@@ -5,16 +5,14 @@
 //! the member it takes down most rarely. Given the domains, components are independent, so the value is exact: the sum over the
 //! states of the domains. Common causes lower a race and raise a series.
 
+mod causes;
+mod program;
+
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
-use super::evaluate::Walk;
-use super::independent::Independent;
-use super::{Assumption, Bound, Component, DomainName, Domains, Facts, Interval, Unbound, View};
-use crate::journey::{ComponentName, Journey};
-
-/// Domains conditioned on: 2^12 evaluations.
-const DOMAINS_MAX: usize = 12;
+use super::{Assumption, Bound, DomainName, Facts, Interval, Unbound, View};
+use crate::journey::{ComponentName, Expr, Journey};
+use causes::Causes;
 
 /// Why a common cause cannot be computed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -57,13 +55,13 @@ pub fn common_cause(
     betas: &BTreeMap<DomainName, f64>,
     view: View,
 ) -> Result<Bound, InvalidBeta> {
-    let at = |end: fn(Interval) -> f64| Causes::new(journey, facts, betas, end)?.value(journey, facts, view);
+    let at = |end: fn(Interval) -> f64| Causes::new(journey, facts, betas, view, end)?.value();
     let (a, b) = (at(Interval::lo)?, at(Interval::hi)?);
     Ok(Bound { interval: Interval::of(a.min(b), a.max(b)), assumption: Assumption::CommonCause })
 }
 
 /// The least beta of `domain`, the other domains as in `betas`, from which on the value is below `objective`. `None` when it holds
-/// up to 1. Found on a grid of 1/256 and refined by halving: a dip narrower than that is not seen.
+/// up to 1. See [`BreakEven`].
 ///
 /// # Errors
 /// [`InvalidBeta`] for `betas`; betas of `domain` that its members exclude count as the end of the search.
@@ -75,125 +73,118 @@ pub fn break_even_beta(
     objective: f64,
     view: View,
 ) -> Result<Option<f64>, InvalidBeta> {
-    let value = |beta: f64| {
-        let mut betas = betas.clone();
-        betas.insert(domain.into(), beta);
-        common_cause(journey, facts, &betas, view).map(|bound| bound.interval.lo())
-    };
-    if value(0.0)? < objective {
-        return Ok(Some(0.0));
+    BreakEven::new(journey, facts, betas, view)?.of(domain, objective)
+}
+
+/// Break-even betas of a journey's domains, one after the other, the others as stated.
+///
+/// The value is `(1 - f) up(f) + f down` with f the domain's own failures, `up` rising in f (what the domain causes, members do not cause
+/// themselves) and `down` without f. So on an interval of f it is at least `(1 - last f) up(first f) + first f down`, and an interval on
+/// which that suffices is passed over whole; others are cut in two, down to 1/256 of beta, where the ends alone are looked at. The
+/// crossing is refined by halving.
+pub struct BreakEven<'a> {
+    causes: Causes<'a>,
+    rises: bool,
+}
+
+impl<'a> BreakEven<'a> {
+    /// Betas of the other domains.
+    ///
+    /// # Errors
+    /// [`InvalidBeta`].
+    pub fn new(
+        journey: &'a Journey,
+        facts: &'a Facts,
+        betas: &BTreeMap<DomainName, f64>,
+        view: View,
+    ) -> Result<Self, InvalidBeta> {
+        let causes = Causes::new(journey, facts, betas, view, Interval::lo)?;
+        Ok(Self { causes, rises: rises(journey.root()) })
     }
-    for step in 1..=STEPS {
-        let (before, beta) = (f64::from(step - 1) / f64::from(STEPS), f64::from(step) / f64::from(STEPS));
-        match value(beta) {
-            Ok(now) if now < objective => {
-                return Ok(Some(halve(before, beta, |b| value(b).is_ok_and(|v| v < objective))));
-            }
-            Ok(_) => {}
-            Err(InvalidBeta::Excess { .. }) => return Ok(None),
-            Err(other) => return Err(other),
+
+    /// As [`break_even_beta`]. A few evaluations, several hundred at worst.
+    ///
+    /// # Errors
+    /// [`InvalidBeta::TooMany`] with this domain, or [`InvalidBeta::Excess`] without it.
+    pub fn of(&mut self, domain: &str, objective: f64) -> Result<Option<f64>, InvalidBeta> {
+        let Some((place, stated)) = self.causes.consider(domain)? else {
+            // With one member or none there is nothing to share.
+            return Ok((self.causes.value()? < objective).then_some(0.0));
+        };
+        let found = self.search(place, objective);
+        self.causes.settle(place, stated);
+        found
+    }
+
+    fn search(&mut self, place: usize, objective: f64) -> Result<Option<f64>, InvalidBeta> {
+        if self.causes.with(place, 0.0)? < objective {
+            return Ok(Some(0.0));
+        }
+        let mut search = Search { causes: &mut self.causes, place, objective, rises: self.rises };
+        match search.first_below() {
+            Err(InvalidBeta::Excess { .. }) => Ok(None),
+            found => found,
         }
     }
-    Ok(None)
 }
 
 const STEPS: u16 = 256;
 
+struct Search<'c, 'a> {
+    causes: &'c mut Causes<'a>,
+    place: usize,
+    objective: f64,
+    /// The value rises with every component.
+    rises: bool,
+}
+
+impl Search<'_, '_> {
+    /// From small betas to large.
+    fn first_below(&mut self) -> Result<Option<f64>, InvalidBeta> {
+        let down = self.causes.when_down(self.place)?;
+        let mut open = alloc::vec![(0, STEPS)];
+        while let Some((from, to)) = open.pop() {
+            if self.rises && self.surely_holds(from, to, down)? {
+                continue;
+            }
+            if to - from > 1 {
+                let middle = u16::midpoint(from, to);
+                open.extend([(middle, to), (from, middle)]);
+            } else if self.causes.with(self.place, beta(to))? < self.objective {
+                let fails = |beta| self.causes.with(self.place, beta).is_ok_and(|v| v < self.objective);
+                return Ok(Some(halve(beta(from), beta(to), fails)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn surely_holds(&mut self, from: u16, to: u16, down: f64) -> Result<bool, InvalidBeta> {
+        let up = self.causes.when_up(self.place, beta(from))?;
+        let fails = |step| beta(step) * self.causes.least(self.place);
+        Ok((1.0 - fails(to)) * up + fails(from) * down >= self.objective)
+    }
+}
+
+fn beta(step: u16) -> f64 {
+    f64::from(step) / f64::from(STEPS)
+}
+
+/// Whether the value rises with every component: no alternate is worth more than one asked before it.
+fn rises(expr: &Expr) -> bool {
+    let own = match expr {
+        Expr::Fallback { alternates, .. } => {
+            alternates.iter().zip(alternates.iter().skip(1)).all(|(a, b)| a.weight >= b.weight)
+        }
+        _ => true,
+    };
+    own && expr.children().into_iter().all(rises)
+}
+
 /// The least value from which on `fails`, between one that does not and one that does, to the last bit.
-pub(super) fn halve(mut holds: f64, mut fails_at: f64, fails: impl Fn(f64) -> bool) -> f64 {
+pub(super) fn halve(mut holds: f64, mut fails_at: f64, mut fails: impl FnMut(f64) -> bool) -> f64 {
     for _ in 0..64 {
         let middle = f64::midpoint(holds, fails_at);
         if fails(middle) { fails_at = middle } else { holds = middle }
     }
     fails_at
 }
-
-/// Domains that can fail, and what their members are left with.
-struct Causes {
-    /// Probability that the domain fails, and its members.
-    domains: Vec<(f64, Vec<ComponentName>)>,
-    /// Availability of each component while all its domains are up.
-    own: Facts,
-}
-
-impl Causes {
-    fn new(
-        journey: &Journey,
-        facts: &Facts,
-        betas: &BTreeMap<DomainName, f64>,
-        end: fn(Interval) -> f64,
-    ) -> Result<Self, InvalidBeta> {
-        let mut domains = Vec::new();
-        for (domain, &beta) in betas {
-            if !(0.0..=1.0).contains(&beta) {
-                return Err(InvalidBeta::Range { domain: domain.clone(), beta });
-            }
-            let members = members(journey, facts, domain);
-            let least = members.values().map(|availability| 1.0 - end(*availability)).fold(1.0, f64::min);
-            if members.len() > 1 && beta > 0.0 {
-                domains.push((beta * least, members.into_keys().cloned().collect()));
-            }
-        }
-        if domains.len() > DOMAINS_MAX {
-            return Err(InvalidBeta::TooMany { count: domains.len(), max: DOMAINS_MAX });
-        }
-        let own = own_availability(facts, &domains, end)?;
-        Ok(Self { domains, own })
-    }
-
-    fn value(&self, journey: &Journey, facts: &Facts, view: View) -> Result<f64, InvalidBeta> {
-        // Unbound leaves are found here, before the states are gone through.
-        Walk::new(journey, facts, &Independent, view).value(journey.root())?;
-        let mut sum = 0.0;
-        for state in 0..1_u32 << self.domains.len() {
-            let mut weight = 1.0;
-            let mut facts = self.own.clone();
-            for (place, (fails, members)) in self.domains.iter().enumerate() {
-                let down = state >> place & 1 == 1;
-                weight *= if down { *fails } else { 1.0 - fails };
-                members.iter().filter(|_| down).for_each(|name| set(&mut facts, name, 0.0));
-            }
-            if weight > 0.0 {
-                let value = Walk::new(journey, &facts, &Independent, view).value(journey.root())?;
-                sum += weight * value.lo();
-            }
-        }
-        Ok(sum)
-    }
-}
-
-fn set(facts: &mut Facts, name: &ComponentName, availability: f64) {
-    if let Some(component) = facts.components.get_mut(name) {
-        component.availability = Interval::of(availability, availability);
-    }
-}
-
-fn members<'a>(journey: &'a Journey, facts: &Facts, domain: &str) -> BTreeMap<&'a ComponentName, Interval> {
-    let of = |name: &'a ComponentName| facts.components.get(name).map(|component| (name, component));
-    let inside = |(_, component): &(&ComponentName, &Component)| matches!(&component.domains, Domains::Known(domains) if domains.contains(domain));
-    let leaves = journey.leaves().into_iter().filter_map(of).filter(inside);
-    leaves.map(|(name, component)| (name, component.availability)).collect()
-}
-
-fn own_availability(
-    facts: &Facts,
-    domains: &[(f64, Vec<ComponentName>)],
-    end: fn(Interval) -> f64,
-) -> Result<Facts, InvalidBeta> {
-    let mut own = facts.clone();
-    for (name, component) in &facts.components {
-        let inside = domains.iter().filter(|(_, members)| members.contains(name));
-        let domains_up: f64 = inside.map(|(fails, _)| 1.0 - fails).product();
-        let availability = end(component.availability);
-        // Written so that 0 / 0 passes: what never works is not made worse by its domain.
-        if availability > domains_up + ROUNDING {
-            return Err(InvalidBeta::Excess { component: name.clone() });
-        }
-        let share = if domains_up > 0.0 { (availability / domains_up).min(1.0) } else { 0.0 };
-        set(&mut own, name, share);
-    }
-    Ok(own)
-}
-
-/// Two ways to compute one product differ by less.
-const ROUNDING: f64 = 1e-12;

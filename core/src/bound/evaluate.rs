@@ -218,7 +218,7 @@ impl<'a, R: Rules> Walk<'a, R> {
 }
 
 /// `sum (w_i - w_{i+1}) U_i` at the lower or upper ends, those of falling terms at the other.
-fn worth(weights: &[f64], unions: &[Interval], lower: bool) -> f64 {
+pub(super) fn worth(weights: &[f64], unions: &[Interval], lower: bool) -> f64 {
     let next = weights.iter().skip(1).chain(&[0.0]);
     let term = |((weight, next), union): ((&f64, &f64), &Interval)| {
         let drop = weight - next;

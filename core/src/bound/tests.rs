@@ -1,3 +1,4 @@
+mod break_even;
 mod golden;
 pub(crate) mod random;
 mod soundness;

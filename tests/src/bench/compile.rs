@@ -120,7 +120,7 @@ fn text(leaves: usize) -> String {
     let names: Vec<String> = (0..leaves).map(|place| format!("c{place}")).collect();
     let mut text = format!(
         "apiVersion: emac.dev/v1alpha1\nkind: JourneyIntent\nmetadata: {{name: large}}\nspec:\n  objectives:\n    availability: {{window: 30d, \
-         target: 0.5}}\n    latency: {{window: 30d, objective: {{metric: p99, threshold: 400ms}}}}\n  operator: {}\n  governance: {{evaluationMode: \
+         target: 0.001}}\n    latency: {{window: 30d, objective: {{metric: p99, threshold: 400ms}}}}\n  operator: {}\n  governance: {{evaluationMode: \
          selective}}\n  components:\n",
         checkouts(&names)
     );
