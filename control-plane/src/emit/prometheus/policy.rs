@@ -3,6 +3,10 @@
 //! A burn rate of 1 spends exactly the error budget over the period. The standard pairs spend a share of the budget within a window:
 //! `factor = share * period / window`; for 30 days that gives 14.4, 6, 3 and 1 (SRE Workbook, table 5-8). For periods below a week the
 //! windows shrink in proportion, or they would outlast the period.
+//!
+//! The first two page and the others are tickets, as in the workbook, Sloth, Pyrra and the Kubernetes mixin: what people know. So at a target of
+//! 0.995 an error rate of 2 % (burn rate 4) is a ticket within 18 hours and no page; the whole budget would last for a week. Who wants to be called for
+//! it says so in `governance.alerts.burnRatePolicy`, which is obeyed to the letter.
 
 use emac_core::units::Micros;
 

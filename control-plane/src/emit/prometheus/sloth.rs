@@ -2,10 +2,21 @@
 //!
 //! Two things are better than there, under the same names: the period's ratio weighs requests, and alerts need enough requests.
 
+use emac_core::units::Micros;
+
 use super::promql::with_window;
 use super::rule::Pairs;
 use super::{Group, Pair, Rule, Severity, Sli};
 use crate::document::format_duration;
+
+/// Windows as Prometheus itself writes them: 28 days are `4w`.
+fn window_name(window: Micros) -> String {
+    const WEEK: u64 = 7 * 86_400_000_000;
+    match window.0 {
+        micros if micros > 0 && micros.is_multiple_of(WEEK) => format!("{}w", micros / WEEK),
+        _ => format_duration(window),
+    }
+}
 
 /// Name of the one SLO of a journey.
 const SLO: &str = "availability";
@@ -50,7 +61,7 @@ fn series(sli: &Sli, name: &str) -> String {
 fn sli_rules(sli: &Sli) -> Vec<Rule> {
     let mut rules = Vec::new();
     for window in sli.windows() {
-        let window = format_duration(window);
+        let window = window_name(window);
         let at = |query: &str| with_window(query, &window);
         let expr = format!("1 - (({}) / ({}))", at(&sli.good), at(&sli.total));
         rules.push(Rule::record(
@@ -69,7 +80,7 @@ fn sli_rules(sli: &Sli) -> Vec<Rule> {
         with_window(&sli.good, "5m"),
         labels_of(sli, "5m".to_owned()),
     ));
-    let period = format_duration(sli.period);
+    let period = window_name(sli.period);
     let sum = |name: &str| format!("sum_over_time({}[{period}])", series(sli, name));
     let expr = format!("1 - ({} / {})", sum("slo:sli_good:rate5m"), sum("slo:sli_total:rate5m"));
     rules.push(Rule::record(format!("slo:sli_error:ratio_rate{period}"), expr, labels_of(sli, period)));
@@ -81,7 +92,7 @@ fn meta_rules(sli: &Sli) -> Vec<Rule> {
         let budget = series(sli, "slo:error_budget:ratio");
         format!("{}\n/ on(sloth_id, sloth_slo, sloth_service) group_left\n{budget}\n", series(sli, name))
     };
-    let period = format_duration(sli.period);
+    let period = window_name(sli.period);
     let days = sli.period.0 as f64 / 86_400e6;
     let mut info = labels(sli);
     info.push(("sloth_objective", format!("{}", super::round(sli.target.get() * 100.0))));
@@ -128,7 +139,7 @@ fn burning(sli: &Sli, severity: Severity, label: &str, how: &str) -> Option<Rule
 }
 
 fn burning_pair(sli: &Sli, pair: &Pair) -> String {
-    let (long, short) = (format_duration(pair.long), format_duration(pair.short));
+    let (long, short) = (window_name(pair.long), window_name(pair.short));
     let burns = |window: &str| {
         let series = series(sli, &format!("slo:sli_error:ratio_rate{window}"));
         format!("max({series} > ({} * {})) without (sloth_window)", pair.factor, sli.budget())

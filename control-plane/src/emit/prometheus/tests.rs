@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::document::to_yaml;
-use crate::intent::Alerts;
+use crate::intent::{Alerts, BurnRate};
 
 const DAY: u64 = 86_400_000_000;
 
@@ -26,29 +26,51 @@ fn rules_in_the_papers_names() {
     insta::assert_snapshot!(to_yaml(&rule_file(&groups(&sli(0.995, 30), Dialect::Emac)), ""));
 }
 
+/// Whether an alert is expected in the case whose name begins so.
+fn expected(sli: &Sli, case: &str, alert: &str) -> bool {
+    let tests = unit_tests(sli, Dialect::Emac, "rules.yaml").unwrap();
+    let cases = tests["tests"].as_array().unwrap();
+    let case = cases.iter().find(|test| test["name"].as_str().unwrap().starts_with(case)).unwrap();
+    let asked = case["alert_rule_test"].as_array().unwrap();
+    let asked = asked.iter().find(|one| one["alertname"] == alert).unwrap();
+    !asked["exp_alerts"].as_array().unwrap().is_empty()
+}
+
+const PAGE: &str = "CheckOutErrorBudgetBurnTooFast";
+const TICKET: &str = "CheckOutErrorBudgetBurnSustained";
+
 #[test]
-fn unit_tests_expect_what_the_policy_says() {
-    let tests = |target| unit_tests(&sli(target, 30), Dialect::Emac, "rules.yaml").unwrap();
-    let expected = |tests: &Value, case: &str, alert: &str| {
-        let cases = tests["tests"].as_array().unwrap();
-        let case = cases.iter().find(|test| test["name"] == case).unwrap();
-        let asked = case["alert_rule_test"].as_array().unwrap();
-        asked.iter().find(|one| one["alertname"] == alert).unwrap()["exp_alerts"].as_array().unwrap().len()
-    };
-    let (page, ticket) = ("CheckOutErrorBudgetBurnTooFast", "CheckOutErrorBudgetBurnSustained");
-    let strict = tests(0.999);
-    assert_eq!(
-        (expected(&strict, "2 % of requests fail", page), expected(&strict, "2 % of requests fail", ticket)),
-        (1, 1)
-    );
-    let loose = tests(0.995);
-    assert_eq!(
-        (expected(&loose, "2 % of requests fail", page), expected(&loose, "2 % of requests fail", ticket)),
-        (0, 1)
-    );
-    assert_eq!(expected(&loose, "failures just above the page threshold", page), 1);
-    assert_eq!(expected(&loose, "there is no traffic", page), 0);
-    assert_eq!(expected(&loose, "the metric is absent", "CheckOutJourneyMetricsAbsent"), 1);
+fn two_percent_page_where_the_budget_burns_faster_than_a_page_asks() {
+    // Pages above 6 times the budget: 2 % are 20 times that of 0.999, 10 of 0.998, 6.67 of 0.997, 5 of 0.996, 4 of 0.995.
+    for (target, pages) in [(0.999, true), (0.998, true), (0.997, true), (0.996, false), (0.995, false)] {
+        let sli = sli(target, 30);
+        let fires = |alert| expected(&sli, "2 % of requests fail", alert);
+        assert_eq!((fires(PAGE), fires(TICKET)), (pages, true), "{target}");
+        assert!(expected(&sli, "failures just above the page threshold", PAGE), "{target}");
+        for quiet in ["there is no traffic", "all is well", "one of very few", "failures well within"] {
+            assert!(!expected(&sli, quiet, PAGE) && !expected(&sli, quiet, TICKET), "{target} {quiet}");
+        }
+        assert!(expected(&sli, "the metric is absent", "CheckOutJourneyMetricsAbsent"));
+    }
+    // No error rate at all burns six times a budget of 20 %; a budget of 0.01 % needs more traffic than usual.
+    let names = |target| unit_tests(&sli(target, 30), Dialect::Emac, "r").unwrap().to_string();
+    assert!(!names(0.8).contains("just above the page") && names(0.8).contains("just above the ticket"));
+    assert!(expected(&sli(0.9999, 30), "failures just above the page threshold", PAGE));
+    assert!(!expected(&sli(0.9999, 30), "failures well within", TICKET));
+}
+
+#[test]
+fn a_stated_policy_is_obeyed_to_the_letter() {
+    let rate = |rate, long, short| BurnRate { rate, long: Micros(long), short: Micros(short) };
+    let mut sli = sli(0.995, 30);
+    let alerts = Alerts { page: vec![rate(3.0, DAY, DAY / 12)], ..Alerts::default() };
+    sli.policy = Policy::of(&alerts, sli.period);
+    assert_eq!(sli.policy.all().len(), 1, "no ticket is stated, none is made");
+    assert!(expected(
+        &sli,
+        "2 % of requests fail; burn rate 4: a page (above 3), no ticket (the policy has none)",
+        PAGE
+    ));
 }
 
 #[test]

@@ -1,4 +1,8 @@
 //! Unit tests for `promtool test rules`: what must fire and what must not, on made-up series that the SLI's own queries select.
+//!
+//! What is expected is reckoned from the policy in force. An error rate of 2 %, which everybody would call an incident, is always among the
+//! cases, and its name says what the policy makes of it: at a target of 0.998 it burns the budget at 10 and pages, at 0.995 at 4, which under the
+//! standard policy (pages above 6) is a ticket.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +12,8 @@ use super::promql::{Selector, selector};
 use super::rule::object;
 use super::{Dialect, Rule, Severity, Sli, groups};
 
-/// Requests a minute of the made-up traffic.
-const REQUESTS: u64 = 6_000;
+/// Requests a minute of the made-up traffic, at least.
+const REQUESTS_MIN: f64 = 6_000.0;
 /// Minutes of traffic before the question.
 const MINUTES: u64 = 60;
 
@@ -40,24 +44,47 @@ pub fn unit_tests(sli: &Sli, dialect: Dialect, rules: &str) -> Option<Value> {
 fn cases(sli: &Sli) -> Vec<Case> {
     let case = |name: &str, traffic| Case { name: name.to_owned(), traffic };
     let steady = |requests, failures| Traffic::Steady { requests, failures };
-    let failing = |share: f64| steady(REQUESTS, (REQUESTS as f64 * share).ceil() as u64);
     let least = sli.policy.all().iter().map(|pair| pair.factor).fold(1.0, f64::min);
+    let within = sli.budget() * least * 0.5;
+    // Enough that shares are not distorted by failures being whole.
+    let requests = (100.0 / within).max(REQUESTS_MIN).ceil();
+    let failing = |share: f64| steady(requests as u64, (requests * share).ceil() as u64);
+    let reckoned = |name: &str, share: f64| case(&format!("{name}; {}", said(sli, share)), failing(share));
     let mut cases = vec![
-        case("2 % of requests fail", failing(0.02)),
-        case("failures well within the error budget", failing(sli.budget() * least * 0.5)),
-        case("all is well", steady(REQUESTS, 0)),
+        reckoned("2 % of requests fail", 0.02),
+        case("failures well within the error budget", failing(within)),
+        case("all is well", steady(requests as u64, 0)),
         case("there is no traffic", steady(0, 0)),
         case("one of very few requests fails", Traffic::OneFailure),
         case("the metric is absent", Traffic::Absent),
     ];
-    for (severity, name) in [(Severity::Page, "page"), (Severity::Ticket, "ticket")] {
-        let factor = sli.policy.pairs(severity).map(|pair| pair.factor).fold(f64::INFINITY, f64::min);
-        let share = factor * sli.budget() * 1.2;
-        if share < 1.0 {
-            cases.push(case(&format!("failures just above the {name} threshold"), failing(share)));
+    for (severity, name) in SEVERITIES {
+        let threshold = threshold(sli, severity) * sli.budget();
+        // Where the threshold is more than all requests nothing can fire.
+        if threshold < 1.0 {
+            let share = (threshold * 1.2).min(f64::midpoint(threshold, 1.0));
+            cases.push(reckoned(&format!("failures just above the {name} threshold"), share));
         }
     }
     cases
+}
+
+const SEVERITIES: [(Severity, &str); 2] = [(Severity::Page, "page"), (Severity::Ticket, "ticket")];
+
+/// The least burn rate of a severity; infinite when it has none.
+fn threshold(sli: &Sli, severity: Severity) -> f64 {
+    sli.policy.pairs(severity).map(|pair| pair.factor).fold(f64::INFINITY, f64::min)
+}
+
+/// What the policy makes of a share of failures, for people.
+fn said(sli: &Sli, share: f64) -> String {
+    let burn = share / sli.budget();
+    let says = SEVERITIES.map(|(severity, name)| match threshold(sli, severity) {
+        factor if burn > factor => format!("a {name} (above {factor})"),
+        factor if factor.is_finite() => format!("no {name} (not above {factor})"),
+        _ => format!("no {name} (the policy has none)"),
+    });
+    format!("burn rate {}: {}", (burn * 100.0).round() / 100.0, says.join(", "))
 }
 
 fn test(sli: &Sli, dialect: Dialect, series: &Series, case: &Case) -> Value {
