@@ -18,6 +18,7 @@ use emac_core::bound::{
 };
 use emac_core::journey::{ComponentName, Journey};
 
+use crate::guard::ledger::Record;
 use crate::guard::{Evaluation, Guard, Input, Known};
 use crate::intent::Intent;
 use crate::measured::Evidence;
@@ -28,7 +29,7 @@ pub use decision::{Decision, Verdict};
 pub use latency::{AtObjective, LatencyBounds};
 pub use nodes::NodeBounds;
 pub(crate) use nodes::is_redundant;
-pub use report::{derivation, exact8};
+pub use report::{derivation, exact8, guard as guard_report};
 
 /// What every component promises, by name.
 pub type Promises = BTreeMap<ComponentName, Promise>;
@@ -222,6 +223,21 @@ impl Compiled<'_> {
         self.decision.reasons.extend(reasons);
         self.guards = self.ask_guards();
         self
+    }
+
+    /// The guards' answers as they go into a ledger; `at_unix_ms` as in [`Given::now_unix_ms`].
+    pub fn records(&self, at_unix_ms: u64) -> Vec<Record> {
+        let record = |(action, evaluation): &(String, Evaluation)| Record {
+            at_unix_ms,
+            journey: self.intent.name.to_string(),
+            intent: self.intent.digest.clone(),
+            model: self.model.digest.clone(),
+            preview: self.preview,
+            verdict: self.decision.verdict.label().to_owned(),
+            action: action.clone(),
+            evaluation: evaluation.clone(),
+        };
+        self.guards.iter().map(record).collect()
     }
 
     /// Every guard with what is known here; a burn rate is only known to who measures it.

@@ -4,11 +4,12 @@
 //!
 //! A guard is type-checked when the intent is read, against the symbols of [`SYMBOLS`]: a misspelt name must not wait until a rollout to be
 //! noticed. Evaluated, it answers with the inputs it used; a symbol whose value is not known makes the answer [`Answer::Unknown`], which allows
-//! nothing. Language: <https://github.com/google/cel-spec>; the part checked here is what the symbols need: literals, `&& || ! ?:`, comparisons,
+//! nothing. What it was told and what it said goes into a [`ledger`]. Language: <https://github.com/google/cel-spec>; the part checked here is what the symbols need: literals, `&& || ! ?:`, comparisons,
 //! arithmetic, `in` over a list, the functions `conf` and `burn`.
 
 mod check;
 mod evaluate;
+pub mod ledger;
 
 use cel::Program;
 

@@ -150,6 +150,47 @@ fn hostile_files_are_refused_in_no_time() {
 }
 
 #[test]
+fn a_gate_records_what_its_guards_were_told() {
+    let guards = "    actions:\n      - {kind: promote, guard: 'A_minus >= 0.995 && no_unresolved_domain_conflict'}\n      - {kind: \
+                  rollback, guard: 'burn(\"1h\") > 14.4'}\n    runtime:\n";
+    let folder = folder(&[("    runtime:\n", guards)]);
+    let more = ["--ledger", "actions.jsonl", "--at", "2026-01-31T12:00:00Z", "--format", "json"];
+    let (code, stdout, stderr) = gate(folder.path(), &more);
+    assert_eq!(code, 0, "{stderr}");
+    let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let ledger = folder.path().join("actions.jsonl");
+    let contents = emac_control_plane::guard::ledger::read(&ledger).unwrap();
+    assert!(stderr.contains(&format!("2 recorded, 2 in all, last {}", contents.head.digest)), "{stderr}");
+    let recorded = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let text = fs::read_to_string(&ledger).unwrap();
+    for (line, guard) in text.lines().map(recorded).zip(answer["guards"].as_array().unwrap()) {
+        for field in ["action", "guard", "inputs", "answer"] {
+            assert_eq!(line[field], guard[field], "{field}");
+        }
+        assert_eq!(
+            (line["at"].as_str(), line["verdict"].as_str()),
+            (Some("2026-01-31T12:00:00.000Z"), Some("PASS"))
+        );
+    }
+    assert_eq!(
+        text.lines().map(|line| recorded(line)["answer"].clone()).collect::<Vec<_>>(),
+        ["allowed", "unknown"]
+    );
+    // A writer died half-way: its line goes aside, and the gate goes on.
+    fs::write(&ledger, format!("{text}{{\"sequence\":3,")).unwrap();
+    let (code, _, stderr) = gate(folder.path(), &more);
+    assert!(code == 0 && stderr.contains("14 bytes of a line that was never finished"), "{stderr}");
+    assert_eq!(fs::read_to_string(folder.path().join("actions.jsonl.torn")).unwrap(), "{\"sequence\":3,\n");
+    // Somebody changed an answer: no gate goes on from there.
+    let changed = fs::read_to_string(&ledger).unwrap().replacen("allowed", "denied", 1);
+    fs::write(&ledger, &changed).unwrap();
+    let (code, stdout, stderr) = gate(folder.path(), &more);
+    assert_eq!((code, stdout.as_str()), (65, ""));
+    assert!(stderr.contains("actions.jsonl:1: the line was changed"), "{stderr}");
+    assert_eq!(fs::read_to_string(&ledger).unwrap(), changed);
+}
+
+#[test]
 fn an_explanation_goes_from_leaf_to_decision() {
     let folder = folder(&[]);
     let (code, stdout, _) = run(folder.path(), &["explain", "--intent", "intent.yaml"]);

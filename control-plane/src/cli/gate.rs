@@ -1,26 +1,34 @@
 //! `emac gate`: PASS, FAIL or REVIEW as an exit code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::exit::Exit;
 use super::inputs::{InputArgs, read_candidate};
-use super::output::{Format, print_json, print_line};
+use super::output::{Format, complain, print_json, print_line};
 use crate::accept::{Delta, Proposal, Shift};
-use crate::compile::{Compiled, Verdict, exact8};
+use crate::compile::{Compiled, Verdict, exact8, guard_report};
+use crate::guard::ledger::{Ledger, LedgerError, Record};
 
 /// Decide whether a journey's objectives hold: exit 0 PASS, 2 FAIL, 3 REVIEW
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac gate --intent journeys/checkout/intent.yaml --model journeys/checkout/model.yaml
-  emac gate --intent intent.yaml --slo slos --format json")]
+  emac gate --intent intent.yaml --slo slos --format json
+  emac gate --intent intent.yaml --ledger actions.jsonl
+
+With --ledger, what every guard was told and said is on the disk before anything is printed; a ledger whose chain is broken
+is refused (65), one that cannot be written ends the gate (1).")]
 pub(super) struct Args {
     #[command(flatten)]
     inputs: InputArgs,
     /// A candidate to look at beside the model: while it would move A- by 0.001 or more, what would pass is REVIEW
     #[arg(long, value_name = "FILE", conflicts_with = "preview")]
     candidate: Option<PathBuf>,
+    /// Append what guards of actions were told and said to this file
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -39,6 +47,15 @@ pub(super) fn run(args: &Args) -> Exit {
         };
         let pending = inputs.proposal(&candidate).map(|proposal| pending(&proposal)).unwrap_or_default();
         compiled = compiled.beside(&inputs.preview_of(&candidate)).held_up(pending);
+    }
+    if let Some(file) = &args.ledger
+        && let Err(error) = record(file, &compiled.records(inputs.now_unix_ms()))
+    {
+        complain(&error);
+        return match error {
+            LedgerError::Broken { .. } => Exit::InvalidInput,
+            LedgerError::Io { .. } => Exit::Runtime,
+        };
     }
     match args.format {
         Format::Text => show(&compiled),
@@ -65,6 +82,22 @@ fn pending(proposal: &Proposal<'_>) -> Vec<String> {
     proposal.pending().map(said).collect()
 }
 
+/// Before anything acts on the answers.
+fn record(file: &Path, records: &[Record]) -> Result<(), LedgerError> {
+    let mut ledger = Ledger::open(file)?;
+    if ledger.recovered() > 0 {
+        let bytes = ledger.recovered();
+        complain(format!(
+            "{}: {bytes} bytes of a line that was never finished moved to .torn",
+            file.display()
+        ));
+    }
+    let head = ledger.append(records)?;
+    let count = records.len();
+    complain(format!("{}: {count} recorded, {} in all, last {}", file.display(), head.sequence, head.digest));
+    Ok(())
+}
+
 /// A preview never passes, and what cannot be assessed is for a person.
 fn exit(compiled: &Compiled<'_>) -> Exit {
     match compiled.decision.verdict {
@@ -81,11 +114,17 @@ fn show(compiled: &Compiled<'_>) {
         print_line(format!("A+ {}  A- {}", exact8(bounds.a_plus()), exact8(bounds.a_minus())));
     }
     compiled.decision.reasons.iter().for_each(|reason| print_line(format!("- {reason}")));
+    for (action, evaluation) in &compiled.guards {
+        let (answer, why) = evaluation.answer.said();
+        let why = why.map_or_else(String::new, |why| format!(", {why}"));
+        print_line(format!("guard of {action}: {answer}{why}"));
+    }
 }
 
 fn answer(compiled: &Compiled<'_>) -> serde_json::Value {
     let ends = compiled.bounds.as_ref().map(|bounds| (bounds.a_plus(), bounds.a_minus()));
     let round = |value: f64| (value * 1e8).round() / 1e8;
+    let guards = compiled.guards.iter().map(|(action, evaluation)| guard_report(action, evaluation));
     json!({
         "journey": compiled.intent.name.as_str(),
         "verdict": compiled.decision.verdict.label(),
@@ -95,5 +134,6 @@ fn answer(compiled: &Compiled<'_>) -> serde_json::Value {
         "confidence": compiled.model.confidence.overall.map(emac_core::units::Ratio::get),
         "reasons": compiled.decision.reasons,
         "notes": compiled.decision.notes,
+        "guards": guards.collect::<Vec<_>>(),
     })
 }

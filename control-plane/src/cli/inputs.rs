@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::compile::{Compiled, Given, Promises, compile, preview};
 use crate::document::{Document, Limits, Problem, Problems, read_all, read_file};
 use crate::intent::{self, Intent};
-use crate::measured::{self, Evidence};
+use crate::measured::{self, Evidence, parse_timestamp};
 use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use crate::slo::Slos;
 
@@ -31,6 +31,9 @@ pub(super) struct InputArgs {
     /// Evidence of the journey, files or directories; without it promises alone
     #[arg(long, value_name = "PATH")]
     evidence: Vec<PathBuf>,
+    /// Decide as of this time, such as 2026-01-31T12:00:00Z, instead of now: the age of evidence, the time in a ledger
+    #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
+    at: Option<u64>,
 }
 
 /// The model by who agreed to it.
@@ -67,7 +70,13 @@ impl InputArgs {
         let intent = intent?;
         let promises = slos.resolve(&intent, problems);
         let evidence = self.evidence(&intent, problems)?;
-        Some(Inputs { intent, basis: basis?, promises, evidence, now_unix_ms: Clock::start().unix_ms() })
+        Some(Inputs {
+            intent,
+            basis: basis?,
+            promises,
+            evidence,
+            now_unix_ms: self.at.unwrap_or_else(|| Clock::start().unix_ms()),
+        })
     }
 
     fn model(&self, file: &Path, problems: &Problems) -> Option<Basis> {
@@ -248,6 +257,11 @@ impl Inputs {
     /// What another candidate would mean.
     pub(super) fn preview_of<'a>(&'a self, candidate: &'a CandidateModel) -> Compiled<'a> {
         preview(&self.intent, candidate, self.given())
+    }
+
+    /// As of when.
+    pub(super) const fn now_unix_ms(&self) -> u64 {
+        self.now_unix_ms
     }
 
     /// What is known of the components.

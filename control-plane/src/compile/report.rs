@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AtObjective, Bounds, Compiled, LatencyBounds, Leaf, NodeBounds};
 use crate::document::format_duration;
-use crate::guard::{Answer, Evaluation};
+use crate::guard::Evaluation;
 use crate::intent::API_VERSION;
 use crate::model::Origin;
 
@@ -140,12 +140,9 @@ fn latency(compiled: &Compiled<'_>, bounds: &LatencyBounds) -> Value {
     })
 }
 
-fn guard(kind: &str, evaluation: &Evaluation) -> Value {
-    let (answer, why) = match &evaluation.answer {
-        Answer::Allowed => ("allowed", None),
-        Answer::Denied => ("denied", None),
-        Answer::Unknown(why) => ("unknown", Some(why)),
-    };
+/// A guard's answer with the inputs it was told.
+pub fn guard(kind: &str, evaluation: &Evaluation) -> Value {
+    let (answer, why) = evaluation.answer.said();
     let mut json =
         json!({"action": kind, "guard": evaluation.guard, "answer": answer, "inputs": evaluation.inputs});
     if let Some(why) = why {

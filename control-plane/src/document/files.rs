@@ -46,7 +46,11 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, problems: &Probl
         return refuse(format!("more than {DEPTH_MAX} directories within one another"));
     }
     if !path.is_dir() {
-        return files.push(path.to_owned());
+        // A pipe that was named may be read (`<(helm template .)`), one that lies about in a directory would be waited for.
+        return match fs::metadata(path) {
+            Ok(found) if depth > 0 && !found.is_file() => refuse("neither a file nor a directory".to_owned()),
+            _ => files.push(path.to_owned()),
+        };
     }
     let listed =
         fs::read_dir(path).and_then(|all| all.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());

@@ -52,6 +52,27 @@ pub struct Evaluation {
     pub answer: Answer,
 }
 
+impl Answer {
+    /// In a word, with what is not known.
+    pub fn said(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Allowed => ("allowed", None),
+            Self::Denied => ("denied", None),
+            Self::Unknown(why) => ("unknown", Some(why)),
+        }
+    }
+
+    /// From the word, and why it is unknown.
+    pub(super) fn of(word: &str, why: String) -> Option<Self> {
+        match word {
+            "allowed" => Some(Self::Allowed),
+            "denied" => Some(Self::Denied),
+            "unknown" => Some(Self::Unknown(why)),
+            _ => None,
+        }
+    }
+}
+
 impl Input {
     /// As written.
     pub fn written(&self) -> String {

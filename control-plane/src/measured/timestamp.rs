@@ -13,6 +13,32 @@ pub fn parse_timestamp(text: &str) -> Result<u64, InvalidTimestamp> {
     parse(text).ok_or_else(|| InvalidTimestamp(text.chars().take(40).collect()))
 }
 
+/// Writes milliseconds since 1970 with three decimals of a second; [`parse_timestamp`] reads it back. Beyond the year 9999 that year's end.
+pub fn format_timestamp(unix_ms: u64) -> String {
+    const LAST: u64 = 253_402_300_799_999;
+    let ms = unix_ms.min(LAST);
+    let (date, in_day) = (ms / DAY_MS, ms % DAY_MS);
+    // With years of 365.2425 days each, then put right by one at most.
+    let mut year = 1970 + date * 10_000 / 3_652_425;
+    while days(year, 1, 1) > date {
+        year -= 1;
+    }
+    while days(year + 1, 1, 1) <= date {
+        year += 1;
+    }
+    let mut rest = date - days(year, 1, 1);
+    let mut month = 1;
+    while rest >= days_in(year, month) {
+        rest -= days_in(year, month);
+        month += 1;
+    }
+    let (seconds, millis) = (in_day / 1_000, in_day % 1_000);
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z", rest + 1)
+}
+
+const DAY_MS: u64 = 86_400_000;
+
 fn parse(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
@@ -55,35 +81,6 @@ fn days_in(year: u64, month: u64) -> u64 {
     }
 }
 
-/// `2026-01-31T12:00:00Z`; what is less than a second is cut. O(1).
-pub fn format_timestamp(unix_ms: u64) -> String {
-    let seconds = unix_ms / 1_000;
-    let (day, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, date) = civil(day);
-    format!(
-        "{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z",
-        second / 3_600,
-        second / 60 % 60,
-        second % 60
-    )
-}
-
-/// Year, month and day of days since 1970-01-01: whole cycles of 400 years (146 097 days), then the years and months of the rest.
-fn civil(day: u64) -> (u64, u64, u64) {
-    let (mut year, mut rest) = (1970 + day / 146_097 * 400, day % 146_097);
-    let length = |year| 365 + u64::from(is_leap(year));
-    while rest >= length(year) {
-        rest -= length(year);
-        year += 1;
-    }
-    let mut month = 1;
-    while rest >= days_in(year, month) {
-        rest -= days_in(year, month);
-        month += 1;
-    }
-    (year, month, rest + 1)
-}
-
 /// Days since 1970-01-01 of a date that exists.
 fn days(year: u64, month: u64, day: u64) -> u64 {
     let before = year - 1;
@@ -105,12 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_formatted_is_read_back() {
-        assert_eq!(format_timestamp(951_827_696_789), "2000-02-29T12:34:56Z");
-        for day in 0..200_000 {
-            let unix_ms = day * 86_400_000 + 1_000;
-            assert_eq!(parse_timestamp(&format_timestamp(unix_ms)), Ok(unix_ms));
+    fn every_day_is_written_as_it_is_read() {
+        for date in (0..=2_932_896).step_by(11) {
+            let ms = date * DAY_MS + date * 7_919 % DAY_MS;
+            assert_eq!(parse_timestamp(&format_timestamp(ms)), Ok(ms));
         }
+        assert_eq!(format_timestamp(951_827_696_789), "2000-02-29T12:34:56.789Z");
+        assert_eq!(format_timestamp(u64::MAX), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]
