@@ -8,6 +8,7 @@ pub mod intent;
 pub mod measured;
 pub mod mesh;
 pub mod model;
+pub mod schema;
 pub mod slo;
 
 // The loop: evidence in, plans made, budgets out.

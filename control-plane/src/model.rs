@@ -33,6 +33,8 @@ pub use write::to_text;
 pub const CANDIDATE_KIND: &str = "DiscoveredJourneyModel";
 /// Kind of an accepted model.
 pub const ACCEPTED_KIND: &str = "AcceptedJourneyModel";
+/// Version of the paper's replay, whose models are read too.
+pub const REPLAY_VERSION: &str = "emac.sanity/v1";
 
 /// What a model says.
 #[derive(Clone, Debug, PartialEq)]

@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
 
     /// Reports what was not asked for.
     pub(super) fn finish(self) {
-        if self.rest == Rest::Accepted {
+        if self.rest == Rest::Accepted && !self.reader.problems().is_strict() {
             return;
         }
         for entry in self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str())) {

@@ -99,6 +99,7 @@ pub struct Problems {
     kept: RefCell<Vec<Problem>>,
     errors: Cell<usize>,
     dropped: Cell<usize>,
+    strict: bool,
 }
 
 impl Problems {
@@ -108,6 +109,17 @@ impl Problems {
     /// None yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// None yet; readers that pass over fields they do not know report them here, so that a test sees what a reader asks for.
+    #[cfg(test)]
+    pub(crate) fn strict() -> Self {
+        Self { strict: true, ..Self::default() }
+    }
+
+    /// Whether fields that a reader would pass over are reported.
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict
     }
 
     /// Adds one.

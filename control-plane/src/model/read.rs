@@ -10,16 +10,13 @@ use emac_core::journey::{ComponentName, Journey, parse};
 
 use super::record::{self, Record};
 use super::{
-    Confidence, Disagreement, EvidenceRef, Field, Finding, Model, Origin, Redundancy, RuntimeParameters,
-    Status, seal,
+    Confidence, Disagreement, EvidenceRef, Field, Finding, Model, Origin, REPLAY_VERSION, Redundancy,
+    RuntimeParameters, Status, seal,
 };
 use crate::document::{Document, Fields, Problems, Reader};
 use crate::intent::{API_VERSION, free_structure};
 use domains::Domains;
 use topology::Topology;
-
-/// Version of the paper's replay.
-const REPLAY_VERSION: &str = "emac.sanity/v1";
 
 /// A model and what a sealed document says besides.
 pub(super) struct Found {
@@ -131,17 +128,16 @@ impl Spec {
     }
 }
 
-/// `operator` or `expression`, here or under `operatorGraph`. Where both are given they must agree.
+/// `operator` or `expression`, under `operatorGraph` or here. Where both are given they must agree.
 fn structure(fields: &mut Fields<'_>) -> Option<Journey> {
-    if fields.has("operatorGraph") {
-        return fields.required("operatorGraph", |graph| {
-            graph.fields(|fields| {
-                fields.accept_rest();
-                agreed(fields, "root")
-            })
-        });
-    }
-    agreed(fields, "operator")
+    let graph = fields.optional("operatorGraph", |graph| {
+        graph.fields(|fields| {
+            fields.accept_rest();
+            agreed(fields, "root")
+        })
+    });
+    let own = agreed(fields, "operator");
+    graph.or(own)
 }
 
 fn agreed(fields: &mut Fields<'_>, tree: &'static str) -> Option<Journey> {

@@ -1,0 +1,92 @@
+//! What documents may say, as data: a table of fields for every mapping of every kind.
+//!
+//! The JSON Schemas under `deploy/schemas` and the field tables of `docs/reference.md` are made from these tables, so that an editor, a
+//! reference and a reader say the same. The readers stay written by hand: they name the place, the reason and the remedy, which a schema cannot. That
+//! tables and readers agree is tested both ways: a document with every field of a table is given to its reader, which must ask for
+//! exactly these fields; and spoilt documents must be refused by both (`tests/tests/schemas`).
+//!
+//! Adding a field: read it, then add its line here; the tests say so if either is forgotten. Left out: rules between sections (a `ref`
+//! that leads nowhere, a budget without a domain), which only readers know, and empty fields (`target:`), which readers of what people write take for
+//! absent ones and schemas refuse.
+
+mod config;
+mod evidence;
+mod governance;
+mod intent;
+mod json;
+mod markdown;
+mod model;
+mod operator;
+mod profile;
+mod scalar;
+mod shape;
+
+pub use json::json_schema;
+pub use markdown::field_table;
+pub use shape::{Field, Form, Mapping, Named, Need, Rule, Scalar, Shape};
+
+use crate::{config as config_, intent as intent_, measured, model as model_, simulate};
+
+/// A kind of document.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// `kind`.
+    pub name: &'static str,
+    /// The name of its schema, without `.json`.
+    pub file: &'static str,
+    /// What it is for, in one sentence.
+    pub says: &'static str,
+    /// Its fields, `apiVersion` and `kind` aside.
+    pub root: &'static Mapping,
+    /// What `apiVersion` may be.
+    pub versions: &'static [&'static str],
+}
+
+/// Every kind, the one people write most first.
+pub const KINDS: [Kind; 6] = [
+    Kind {
+        name: intent_::KIND,
+        file: "journey-intent",
+        says: "What a journey promises, and what may be done to keep the promise.",
+        root: &intent::ROOT,
+        versions: &[intent_::API_VERSION],
+    },
+    Kind {
+        name: model_::CANDIDATE_KIND,
+        file: "discovered-journey-model",
+        says: "What evidence suggests that a journey is; a candidate, which never acts.",
+        root: &model::ROOT,
+        versions: &[intent_::API_VERSION, model_::REPLAY_VERSION],
+    },
+    Kind {
+        name: model_::ACCEPTED_KIND,
+        file: "accepted-journey-model",
+        says: "What somebody agreed that a journey is; the only model that acts.",
+        root: &model::ROOT,
+        versions: &[intent_::API_VERSION, model_::REPLAY_VERSION],
+    },
+    Kind {
+        name: measured::KIND,
+        file: "journey-evidence",
+        says: "Counts and latencies of a journey and its components over a window.",
+        root: &evidence::ROOT,
+        versions: &[intent_::API_VERSION],
+    },
+    Kind {
+        name: simulate::KIND,
+        file: "simulation-profile",
+        says: "What-if numbers for `emac simulate`: replicas, availabilities, domains, endpoints, fail-stop shares.",
+        root: &profile::ROOT,
+        versions: &[intent_::API_VERSION],
+    },
+    Kind {
+        name: config_::KIND,
+        file: "control-plane-config",
+        says: "How a control plane runs (`emac serve --config emac.yaml`).",
+        root: &config::ROOT,
+        versions: &[intent_::API_VERSION],
+    },
+];
+
+#[cfg(test)]
+mod tests;
