@@ -9,9 +9,9 @@ use super::output::{Format, print_json, print_line, show_problems};
 use crate::document::{Document, Limits, Problem, Problems, read_all, render_json};
 use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use crate::slo::Slos;
-use crate::{config, intent, simulate};
+use crate::{config, intent, measured, simulate};
 
-/// Validate intents, SLOs, models, profiles and configurations; all problems at once
+/// Validate intents, SLOs, models, evidence, profiles and configurations; all problems at once
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac check emac.yaml journeys/
@@ -29,7 +29,9 @@ pub(super) fn run(args: &Args) -> Exit {
     let problems = Problems::new();
     let found = Found::read(&args.paths, &problems);
     if problems.is_empty() && found.is_empty() {
-        problems.push(Problem::error("no intent, SLO, model, profile or configuration in what was given"));
+        problems.push(Problem::error(
+            "no intent, SLO, model, evidence, profile or configuration in what was given",
+        ));
     }
     match args.format {
         Format::Json => print_json(&found.to_json(&problems)),
@@ -44,6 +46,7 @@ struct Found {
     journeys: Vec<String>,
     slos: Vec<String>,
     models: Vec<String>,
+    evidence: Vec<String>,
     profiles: Vec<String>,
     configurations: Vec<String>,
 }
@@ -61,6 +64,7 @@ impl Found {
             journeys: intents.iter().map(|intent| intent.name.to_string()).collect(),
             slos: slos.iter().map(|slo| slo.name.clone()).collect(),
             models: models(&documents, problems),
+            evidence: evidence(&documents, problems),
             profiles: profiles(&documents, problems),
             configurations: configurations(&documents, problems),
         }
@@ -76,6 +80,7 @@ impl Found {
             "journeys": self.journeys,
             "slos": self.slos,
             "models": self.models,
+            "evidence": self.evidence,
             "profiles": self.profiles,
             "configurations": self.configurations,
             "problems": render_json(problems),
@@ -88,11 +93,12 @@ impl Found {
         }
     }
 
-    fn kinds(&self) -> [(&'static str, &Vec<String>); 5] {
+    fn kinds(&self) -> [(&'static str, &Vec<String>); 6] {
         [
             ("journey", &self.journeys),
             ("slo", &self.slos),
             ("model", &self.models),
+            ("evidence", &self.evidence),
             ("profile", &self.profiles),
             ("configuration", &self.configurations),
         ]
@@ -113,6 +119,13 @@ fn models(documents: &[Document], problems: &Problems) -> Vec<String> {
         _ => false,
     };
     documents.iter().filter(valid).map(|document| document.source.name().to_owned()).collect()
+}
+
+/// Files of valid evidence.
+fn evidence(documents: &[Document], problems: &Problems) -> Vec<String> {
+    let evidence = documents.iter().filter(|document| kind(document) == Some(measured::KIND));
+    let valid = evidence.filter(|document| measured::read(document, problems).is_some());
+    valid.map(|document| document.source.name().to_owned()).collect()
 }
 
 /// Files of valid simulation profiles.

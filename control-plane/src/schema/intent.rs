@@ -104,7 +104,11 @@ static COMPOSITE: Mapping = Mapping::of(&[
 ]);
 
 static COMPONENT: Mapping = Mapping::of(&[
-    default("kind", KIND, "service", "what it is; `static_response` is implied by `response`"),
+    optional(
+        "kind",
+        KIND,
+        "what it is; without it `static_response` where there is a `response`, else `service`",
+    ),
     optional("description", WORD, "for people"),
     optional(
         "atomicSLORef",

@@ -135,6 +135,7 @@ fn rule(schema: &mut Value, rule: &Rule) {
             all.push(json!({"not": {"required": [one, other]}}));
             schema["allOf"] = Value::Array(all);
         }
+        Rule::Needs(one, other) => schema["dependencies"][one] = json!([other]),
         Rule::Something => schema["minProperties"] = 1.into(),
     }
 }

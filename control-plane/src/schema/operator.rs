@@ -129,7 +129,7 @@ static TIMEOUT: Mapping = Mapping::of(&[
 
 static REPEAT: Mapping = Mapping::of(&[
     required("type", TYPE_REPEAT, "several times, one after the other; all must succeed"),
-    required("count", COUNT, "how often"),
+    required("count", TIMES, "how often"),
     REF,
     BODY,
     ID,
@@ -160,5 +160,6 @@ scalars! {
     ALL = "word", [Form::Words(&["all"])], "all";
     HEDGED = "word", [Form::Words(&["hedged"])], "hedged";
     COUNT = "count", [Form::Integer(1, 4_294_967_295)], "2";
+    TIMES = "count", [Form::Integer(1, 1_000)], "2";
     ATTEMPTS = "count", [Form::Integer(1, 16)], "3";
 }

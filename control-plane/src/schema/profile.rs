@@ -1,7 +1,7 @@
 //! `SimulationProfile`.
 
 use super::scalar::{ANY_NAME, SHARE, WORD, WORDS, scalars};
-use super::shape::{Form, Mapping, Shape, default, optional, required};
+use super::shape::{Form, Mapping, Rule, Shape, default, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::of(&[
     optional("metadata", Shape::Mapping(&METADATA), "for people"),
@@ -24,9 +24,9 @@ static SPEC: Mapping = Mapping::of(&[
 ]);
 
 static DEFAULTS: Mapping = Mapping::of(&[
-    default("replicas", REPLICAS, "1", "of a node"),
-    default("nodeAvailability", SHARE, "1", "of a replica"),
-    default("edgeAvailability", SHARE, "1", "of a call"),
+    optional("replicas", REPLICAS, "of a node; without it 1"),
+    optional("nodeAvailability", SHARE, "of a replica; without it 1"),
+    optional("edgeAvailability", SHARE, "of a call; without it 1"),
 ]);
 
 static NODE: Mapping = Mapping::of(&[
@@ -63,6 +63,11 @@ static ENDPOINT: Mapping = Mapping::of(&[
         "immediate",
         "immediate: asynchronous calls are not waited for; eventual: they count",
     ),
+])
+.with(&[
+    Rule::Needs("entry", "targets"),
+    Rule::Needs("targets", "entry"),
+    Rule::Needs("predicate", "entry"),
 ]);
 
 const PREDICATE: Shape = Shape::Either(&[HOW_MANY, Shape::Mapping(&AT_LEAST)]);

@@ -76,6 +76,8 @@ pub enum Rule {
     OneOf(&'static str, &'static str),
     /// At most one of two is given.
     NotBoth(&'static str, &'static str),
+    /// The first is given only beside the second.
+    Needs(&'static str, &'static str),
     /// Something is given.
     Something,
 }

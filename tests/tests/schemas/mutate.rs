@@ -1,0 +1,187 @@
+//! Spoilt copies of a document: every field taken away, an unknown one added to every mapping, every value replaced by others.
+
+use emac_control_plane::schema::{KINDS, Kind, Mapping, Need, Shape};
+use serde_json::{Value, json};
+
+/// One step into a document.
+#[derive(Clone, Debug)]
+enum Step {
+    Key(String),
+    Item(usize),
+}
+
+type Path = Vec<Step>;
+
+fn at<'v>(document: &'v mut Value, path: &[Step]) -> &'v mut Value {
+    path.iter().fold(document, |value, step| match step {
+        Step::Key(key) => &mut value[key.as_str()],
+        Step::Item(number) => &mut value[*number],
+    })
+}
+
+fn children(value: &Value) -> Vec<(Step, &Value)> {
+    match value {
+        Value::Object(fields) => fields.iter().map(|(key, value)| (Step::Key(key.clone()), value)).collect(),
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(number, value)| (Step::Item(number), value)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Paths of every value, `kind` aside, which names the judge.
+fn paths(value: &Value, path: &Path, found: &mut Vec<Path>) {
+    for (step, child) in children(value) {
+        if path.is_empty() && matches!(&step, Step::Key(key) if key == "kind") {
+            continue;
+        }
+        let path = [path.clone(), vec![step]].concat();
+        paths(child, &path, found);
+        found.push(path);
+    }
+}
+
+fn changed(document: &Value, path: &[Step], change: impl FnOnce(&mut Value)) -> Value {
+    let mut copy = document.clone();
+    change(at(&mut copy, path));
+    copy
+}
+
+/// What any value is replaced by. No `null`: readers take it for absent, schemas refuse it.
+fn others() -> [Value; 13] {
+    [
+        json!(true),
+        json!(-1),
+        json!(0),
+        json!(0.5),
+        json!(3),
+        json!(5_000_000_000_i64),
+        json!(""),
+        json!("word"),
+        json!("5ms"),
+        json!("50%"),
+        json!([]),
+        json!(["word"]),
+        json!({"word": "word"}),
+    ]
+}
+
+/// How many of them a value is replaced by, each value by others: values of one type abound, and every copy is judged twice.
+const OTHERS_EACH: usize = 5;
+
+/// Every spoilt copy, and what was done.
+pub(crate) fn all(document: &Value) -> Vec<(String, Value)> {
+    let mut found = vec![Vec::new()];
+    paths(document, &Vec::new(), &mut found);
+    let mut copies = Vec::new();
+    for (number, path) in found.iter().enumerate() {
+        let mut value = document.clone();
+        if at(&mut value, path).is_object() {
+            let copy = changed(document, path, |value| value["zzzzzzzzzzzzzzzz"] = json!(1));
+            copies.push((format!("unknown field in {path:?}"), copy));
+        }
+        if let Some((Step::Key(key), parent)) = path.split_last() {
+            let copy = changed(document, parent, |value| drop(value.as_object_mut().unwrap().remove(key)));
+            copies.push((format!("without {path:?}"), copy));
+        }
+        if !path.is_empty() {
+            let replaced = |other: Value| {
+                (format!("{other} at {path:?}"), changed(document, path, |value| *value = other))
+            };
+            let others = others().into_iter().cycle().skip(number);
+            copies.extend(others.take(OTHERS_EACH).map(replaced));
+        }
+    }
+    copies
+}
+
+/// Calls `meet` with every mapping of a table that stands in a document, its place and its value.
+fn meet(
+    mapping: &'static Mapping,
+    path: &Path,
+    value: &Value,
+    on: &mut impl FnMut(&'static Mapping, &Path, &Value),
+) {
+    on(mapping, path, value);
+    for field in mapping.fields {
+        if let Some(value) = value.get(field.name) {
+            let path = [path.clone(), vec![Step::Key(field.name.to_owned())]].concat();
+            meet_shape(&field.shape, &path, value, on);
+        }
+    }
+}
+
+fn meet_shape(
+    shape: &Shape,
+    path: &Path,
+    value: &Value,
+    on: &mut impl FnMut(&'static Mapping, &Path, &Value),
+) {
+    match shape {
+        Shape::Scalar(_) => {}
+        Shape::List(of) | Shape::Map(_, of) => {
+            for (step, value) in children(value) {
+                meet_shape(of, &[path.clone(), vec![step]].concat(), value, on);
+            }
+        }
+        Shape::Mapping(mapping) if value.is_object() => meet(mapping, path, value, on),
+        Shape::Mapping(_) => {}
+        Shape::Named(named) => meet_shape(&(named.shape)(), path, value, on),
+        Shape::Either(all) => {
+            all.iter().filter(|one| fits(one, value)).for_each(|one| meet_shape(one, path, value, on))
+        }
+    }
+}
+
+/// Whether an alternative is the one that was written: it has all the fields and the `type`.
+fn fits(shape: &Shape, value: &Value) -> bool {
+    let Shape::Mapping(mapping) = shape else { return !value.is_object() };
+    let Some(fields) = value.as_object() else { return false };
+    let same_type =
+        mapping.fields.iter().filter(|field| field.name == "type").all(|field| match field.shape {
+            Shape::Scalar(scalar) => value["type"] == scalar.example,
+            _ => false,
+        });
+    same_type && fields.keys().all(|key| mapping.fields.iter().any(|field| field.name == key))
+}
+
+/// Fields that no document uses.
+pub(crate) fn fields_without_example(documents: &[Value]) -> Vec<&'static str> {
+    let mut uses: Vec<(&'static Mapping, Vec<bool>)> = Vec::new();
+    let mut note = |mapping: &'static Mapping, _: &Path, value: &Value| {
+        let place = uses.iter().position(|(known, _)| std::ptr::eq(*known, mapping)).unwrap_or_else(|| {
+            uses.push((mapping, vec![false; mapping.fields.len()]));
+            uses.len() - 1
+        });
+        let used = mapping.fields.iter().map(|field| value.get(field.name).is_some());
+        uses[place].1.iter_mut().zip(used).for_each(|(seen, used)| *seen |= used);
+    };
+    for document in documents {
+        let kind = KINDS.iter().find(|kind| document["kind"] == kind.name).unwrap();
+        meet(kind.root, &Vec::new(), document, &mut note);
+    }
+    let unused = |(mapping, seen): &(&'static Mapping, Vec<bool>)| {
+        let names = mapping.fields.iter().zip(seen).filter(|(_, seen)| !**seen);
+        names.map(|(field, _)| field.name).collect::<Vec<_>>()
+    };
+    uses.iter().flat_map(unused).collect()
+}
+
+/// For every field with a default: the document with the default said, and with the field absent.
+pub(crate) fn defaults(kind: &Kind, document: &Value) -> Vec<(String, Value, Value)> {
+    let mut found = Vec::new();
+    meet(kind.root, &Vec::new(), document, &mut |mapping, path, value| {
+        for field in mapping.fields {
+            let Need::Default(default) = field.need else { continue };
+            if value.get(field.name).is_none() {
+                continue;
+            }
+            let default = serde_json::from_str(default).unwrap_or_else(|_| json!(default));
+            let stated = changed(document, path, |value| value[field.name] = default);
+            let absent =
+                changed(document, path, |value| drop(value.as_object_mut().unwrap().remove(field.name)));
+            found.push((format!("{path:?} {}", field.name), stated, absent));
+        }
+    });
+    found
+}
