@@ -37,7 +37,8 @@ pub enum Type {
 }
 
 impl Type {
-    const fn name(self) -> &'static str {
+    /// As CEL calls it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Bool => "bool",
             Self::Double => "double",

@@ -22,7 +22,7 @@ mod scalar;
 mod shape;
 
 pub use json::json_schema;
-pub use markdown::field_table;
+pub use markdown::{field_table, operator_table};
 pub use shape::{Field, Form, Mapping, Named, Need, Rule, Scalar, Shape};
 
 use crate::{config as config_, intent as intent_, measured, model as model_, simulate};

@@ -150,7 +150,13 @@ fn latency(compiled: &Compiled<'_>, lines: &mut Vec<String>) {
     else {
         return;
     };
-    let time = |time: Option<Micros>| time.map_or_else(|| "never".to_owned(), format_duration);
+    // Outward to whole milliseconds: more digits would claim what a grid does not know.
+    let time = |time: Option<Micros>, up: u64| {
+        time.map_or_else(
+            || "never".to_owned(),
+            |Micros(micros)| format_duration(Micros(micros.saturating_add(up) / 1_000 * 1_000)),
+        )
+    };
     let threshold = format_duration(objective.threshold);
     lines.push(String::new());
     lines.push(format!("  answered within {threshold}, and {}", objective.metric.name));
@@ -160,7 +166,7 @@ fn latency(compiled: &Compiled<'_>, lines: &mut Vec<String>) {
         ("comonotone", bounds.comonotone),
     ];
     for (name, at) in assumptions {
-        let (lo, hi) = (time(at.quantile.0), time(at.quantile.1));
+        let (lo, hi) = (time(at.quantile.0, 0), time(at.quantile.1, 999));
         lines.push(format!("    {name:<15}  {}  {lo} to {hi}", at.within));
     }
 }

@@ -85,24 +85,22 @@ impl Asked<'_> {
         doubts.extend(doubts_about(self.intent, self.model));
         doubts.extend(self.doubts_about_evidence());
         doubts.extend(unresolved);
-        let (verdict, mut reasons) = self.by_bounds(bounds);
+        let judged = self.by_bounds(bounds);
         if doubts.is_empty() {
-            return decided(verdict, reasons);
+            let verdict = judged.iter().fold(Verdict::Pass, |worst, (verdict, _)| worse(worst, *verdict));
+            return decided(verdict, judged.into_iter().map(|(_, reason)| reason).collect());
         }
-        reasons.iter_mut().for_each(|reason| *reason = format!("otherwise {}: {reason}", verdict.label()));
-        doubts.extend(reasons);
+        let otherwise =
+            |(verdict, reason): (Verdict, String)| format!("otherwise {}: {reason}", verdict.label());
+        doubts.extend(judged.into_iter().map(otherwise));
         decided(Verdict::Review, doubts)
     }
 
-    /// What the bounds alone say, availability first: the worse of both decides.
-    fn by_bounds(&self, bounds: &Bounds) -> (Verdict, Vec<String>) {
-        let (verdict, reason) = availability(self.intent, bounds);
-        let Some((latency, of_latency)) =
-            self.latency.and_then(|latency| latency_verdict(self.intent, latency))
-        else {
-            return (verdict, vec![reason]);
-        };
-        (worse(verdict, latency), vec![reason, of_latency])
+    /// What the bounds alone say of each objective, availability first; the worse of both decides.
+    fn by_bounds(&self, bounds: &Bounds) -> Vec<(Verdict, String)> {
+        let mut judged = vec![availability(self.intent, bounds)];
+        judged.extend(self.latency.and_then(|latency| latency_verdict(self.intent, latency)));
+        judged
     }
 
     /// Whether evidence is younger than the intent asks; `None` when it does not say when it was taken, or nothing is asked.

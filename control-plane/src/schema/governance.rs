@@ -101,9 +101,13 @@ static RUNTIME: Mapping = Mapping::of(&[
         Shape::List(&WORKLOAD),
         "workloads where the journey enters; they call hops without a `source`",
     ),
-    default("priority", PRIORITY, "100", "0 is shed last"),
-    default("record", SHARE_ABOVE_0, "0.01", "share of requests whose records are kept; failures always are"),
-    optional("margin", MILLIS, "time kept back at every hop for the way home"),
+    default("priority", PRIORITY, "100", "0 is shed first"),
+    default("record", SHARE_ABOVE_0, "0.01", "share of traces recorded hop by hop"),
+    optional(
+        "margin",
+        MILLIS,
+        "kept back at the end of the deadline, so that the answer arrives at the edge in time; without it 5 % of the deadline",
+    ),
     optional("timeout", Shape::Mapping(&TIMEOUTS), "bounds on timeouts"),
     optional("retry", RETRIES, "the journey's retry budget, or `none`: the route's own retries without one"),
     optional(

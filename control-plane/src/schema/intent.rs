@@ -98,7 +98,7 @@ static COMPOSITE: Mapping = Mapping::of(&[
     required(
         "operator",
         Shape::Named(&OPERATOR),
-        "a named part of the expression: a `ref` to it stands for this",
+        "instead of the other fields: a named part of the expression, for which a `ref` to it stands",
     ),
     optional("description", WORD, "for people"),
 ]);

@@ -1,5 +1,6 @@
 //! A kind's table as Markdown: one line a field, by its path.
 
+use super::operator::OPERATOR;
 use super::{Field, Kind, Mapping, Need, Shape};
 
 /// The fields of a kind. Named shapes (the operator) are told once, elsewhere.
@@ -8,6 +9,25 @@ pub fn field_table(kind: &Kind) -> String {
         Rows(vec!["| field | type | without it | meaning |".to_owned(), "|---|---|---|---|".to_owned()]);
     rows.mapping("", kind.root);
     rows.0.join("\n") + "\n"
+}
+
+/// The fields of operators, by their type.
+pub fn operator_table() -> String {
+    let mut rows = vec![
+        "| operator | field | type | without it | meaning |".to_owned(),
+        "|---|---|---|---|---|".to_owned(),
+    ];
+    let Shape::Either(all) = (OPERATOR.shape)() else { return String::new() };
+    for shape in all {
+        let Shape::Mapping(mapping) = shape else { continue };
+        // The first field is its type, or the `ref` of a component.
+        let Some((first, _)) = mapping.fields.split_first() else { continue };
+        let mut fields = Rows(Vec::new());
+        fields.mapping("", mapping);
+        let name = if first.name == "type" { label(&first.shape) } else { "a component".to_owned() };
+        rows.extend(fields.0.into_iter().map(|row| format!("| {name} {row}")));
+    }
+    rows.join("\n") + "\n"
 }
 
 struct Rows(Vec<String>);

@@ -1,7 +1,7 @@
 //! The published schemas are the ones the tables give, and say what the readers say: what a reader takes a schema takes, and where a
 //! reader misses a field, does not know one or wants another type, the schema refuses too.
 //!
-//! `EMAC_REGENERATE=1` writes `deploy/schemas` and the field tables of `docs/reference.md` anew.
+//! `EMAC_REGENERATE=1` writes `deploy/schemas` anew.
 
 #[path = "../deploy/yaml.rs"]
 mod yaml;
@@ -11,7 +11,7 @@ mod mutate;
 
 use std::path::{Path, PathBuf};
 
-use emac_control_plane::schema::{KINDS, Kind, field_table, json_schema};
+use emac_control_plane::schema::{KINDS, Kind, json_schema};
 use emac_tests::{not_run, repo_root, shared_data};
 use judges::{Reading, Schemas, read, same};
 use serde_json::{Value, json};
@@ -37,19 +37,6 @@ fn published_schemas_are_those_of_the_tables() {
         keep(&folder.join(format!("{}.json", kind.file)), &format!("{:#}\n", json_schema(&kind)));
     }
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), KINDS.len(), "and no others");
-}
-
-#[test]
-fn the_references_field_tables_are_those_of_the_tables() {
-    let path = repo_root().join("docs/reference.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let expected = KINDS.iter().fold(text.clone(), |text, kind| {
-        let (begin, end) = (format!("<!-- fields of {} -->\n", kind.name), "<!-- end of fields -->");
-        let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{begin} is missing"));
-        let (_, after) = rest.split_once(end).unwrap();
-        format!("{before}{begin}{}{end}{after}", field_table(kind))
-    });
-    keep(&path, &expected);
 }
 
 /// Documents of every YAML file below a folder.
