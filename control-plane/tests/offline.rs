@@ -260,6 +260,17 @@ fn the_papers_discovered_model_is_reviewed_and_with_less_doubt_fails() {
                 && stdout.contains("confidence 0.78 is below 0.8"),
             "{stdout}"
         );
+        let out = [&["compile", "--intent", "intent.yaml", "--out", "out"], &args[..]].concat();
+        assert_eq!(run(folder.path(), &out).0, 0);
+        let report = fs::read_to_string(folder.path().join("out/derivation.yaml")).unwrap();
+        for part in [
+            "      A_plus: 0.99747706\n      A_minus: 0.99251449\n",
+            "      payment-network: 0.50040191\n",
+            "    - kind: shared_fate_loss\n      of: Race(paya, payb)\n      value: 0.004975\n",
+            "A_minus 0.99251449 is below objective 0.99500000",
+        ] {
+            assert!(report.contains(part), "{part}{report}");
+        }
         let lenient = text.replace(
             "evaluationMode: conservative",
             "evaluationMode: conservative\n    autoAcceptConfidence: 0.75",

@@ -61,7 +61,10 @@ impl Slos {
         let name = &reference.value.name;
         let near = did_you_mean(name, self.by_name.keys().map(String::as_str));
         let help = near.map_or_else(
-            || "add its OpenSLO document".to_owned(),
+            || {
+                "add its OpenSLO document under `slos` above the intent, or say where it is with --slo"
+                    .to_owned()
+            },
             |near| format!("did you mean `openslo:{near}`?"),
         );
         reference.place(Problem::error(format!("there is no SLO `{name}`")).help(help))

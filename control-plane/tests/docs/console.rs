@@ -1,5 +1,6 @@
 //! Pages with commands: fenced blocks ```` ```console ```` hold commands after `$ ` and their output below; ```` ```yaml path ```` holds a file that
-//! is written. Blocks are taken in the order of the page, in one folder. ```` ```console promtool ```` is left as it is where there is no promtool.
+//! is written. Blocks are taken in the order of the page, in one folder; ```` ```console path ```` in a folder inside it. ```` ```console promtool ```` is
+//! left as it is where there is no promtool.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,7 +18,10 @@ pub(crate) fn run(page: &str, text: &str, folder: &Path) -> String {
                 println!("not run: {page}: no promtool (make tools, PROMTOOL_BIN)");
                 written.extend(block.iter().map(|line| (*line).to_owned()));
             }
-            ("console", _) => written.extend(commands(&block).flat_map(|command| shown(command, folder))),
+            ("console", inside) => {
+                let folder = folder.join(if inside == "promtool" { "" } else { inside });
+                written.extend(commands(&block).flat_map(|command| shown(command, &folder)));
+            }
             ("yaml", path) if !path.is_empty() => {
                 write(&folder.join(path), &block);
                 written.extend(block.iter().map(|line| (*line).to_owned()));

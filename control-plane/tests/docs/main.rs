@@ -24,6 +24,7 @@ fn read(path: &str) -> String {
 /// The document says what it should, or comes to say it.
 fn keep(path: &str, expected: &str) {
     if std::env::var_os("EMAC_REGENERATE").is_some() {
+        std::fs::create_dir_all(root().join(path).parent().unwrap()).unwrap();
         std::fs::write(root().join(path), expected).unwrap();
     }
     let found = read(path);
@@ -69,11 +70,14 @@ fn the_guide_prints_what_it_shows() {
     copy(&example.join("slos"), &folder.path().join("slos"));
     let text = console::run("docs/guide.md", &read("docs/guide.md"), folder.path());
     keep("docs/guide.md", &text);
-    for file in files(&example) {
-        let written = std::fs::read_to_string(folder.path().join(&file));
-        let written = written.unwrap_or_else(|_| panic!("the guide does not write {}", file.display()));
-        keep(&format!("control-plane/examples/shop/{}", file.display()), &written);
+    let written =
+        files(folder.path()).into_iter().filter(|file| !file.starts_with("journeys/checkout/compiled"));
+    let written: Vec<_> = written.collect();
+    for file in &written {
+        let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        keep(&format!("control-plane/examples/shop/{}", file.display()), &text);
     }
+    assert_eq!(files(&example), written, "the example is what the guide leaves behind");
 }
 
 #[test]
