@@ -29,7 +29,7 @@ pub use decision::{Decision, Verdict};
 pub use latency::{AtObjective, LatencyBounds};
 pub use nodes::NodeBounds;
 pub(crate) use nodes::is_redundant;
-pub use report::{derivation, exact8, guard as guard_report};
+pub use report::{REPORT_KIND, derivation, exact8, guard as guard_report};
 
 /// What every component promises, by name.
 pub type Promises = BTreeMap<ComponentName, Promise>;

@@ -9,6 +9,7 @@
 //! that leads nowhere, a budget without a domain), which only readers know, and empty fields (`target:`), which readers of what people write take for
 //! absent ones and schemas refuse.
 
+mod component;
 mod config;
 mod evidence;
 mod governance;
@@ -18,6 +19,7 @@ mod markdown;
 mod model;
 mod operator;
 mod profile;
+mod report;
 mod scalar;
 mod shape;
 
@@ -25,7 +27,7 @@ pub use json::json_schema;
 pub use markdown::{field_table, operator_table};
 pub use shape::{Field, Form, Mapping, Named, Need, Rule, Scalar, Shape};
 
-use crate::{config as config_, intent as intent_, measured, model as model_, simulate};
+use crate::{compile, config as config_, intent as intent_, measured, model as model_, simulate};
 
 /// A kind of document.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +44,15 @@ pub struct Kind {
     pub versions: &'static [&'static str],
 }
 
+impl Kind {
+    /// Whether it is read here; otherwise it is only written.
+    pub fn is_read(&self) -> bool {
+        self.name != compile::REPORT_KIND
+    }
+}
+
 /// Every kind, the one people write most first.
-pub const KINDS: [Kind; 6] = [
+pub const KINDS: [Kind; 7] = [
     Kind {
         name: intent_::KIND,
         file: "journey-intent",
@@ -84,6 +93,13 @@ pub const KINDS: [Kind; 6] = [
         file: "control-plane-config",
         says: "How a control plane runs (`emac serve --config emac.yaml`).",
         root: &config::ROOT,
+        versions: &[intent_::API_VERSION],
+    },
+    Kind {
+        name: compile::REPORT_KIND,
+        file: "derivation-report",
+        says: "Where every number of a compiled journey comes from; written by `emac compile`.",
+        root: &report::ROOT,
         versions: &[intent_::API_VERSION],
     },
 ];

@@ -10,6 +10,9 @@ use crate::guard::Evaluation;
 use crate::intent::API_VERSION;
 use crate::model::Origin;
 
+/// Kind of the document.
+pub const REPORT_KIND: &str = "DerivationReport";
+
 /// Eight decimals, as the paper prints; trailing zeros are kept.
 pub fn exact8(value: f64) -> String {
     format!("{value:.8}")
@@ -55,7 +58,7 @@ pub fn derivation(compiled: &Compiled<'_>) -> Value {
         put("guards", compiled.guards.iter().map(|(kind, evaluation)| guard(kind, evaluation)).collect());
     }
     let name = compiled.intent.name.as_str();
-    json!({"apiVersion": API_VERSION, "kind": "DerivationReport", "metadata": {"name": name}, "spec": spec})
+    json!({"apiVersion": API_VERSION, "kind": REPORT_KIND, "metadata": {"name": name}, "spec": spec})
 }
 
 fn model(compiled: &Compiled<'_>) -> Value {

@@ -116,6 +116,7 @@ fn form(form: &Form) -> Value {
         Form::Text(pattern) => json!({"type": "string", "pattern": pattern}),
         Form::Words(words) => json!({"enum": words}),
         Form::Boolean => json!({"type": "boolean"}),
+        Form::Null => json!({"type": "null"}),
         Form::Integer(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
         Form::Number => json!({"type": "number"}),
         Form::Above(low, f64::MAX) => json!({"type": "number", "exclusiveMinimum": low}),

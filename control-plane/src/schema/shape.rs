@@ -37,6 +37,8 @@ pub enum Form {
     Words(&'static [&'static str]),
     /// `true` or `false`.
     Boolean,
+    /// `null`, said.
+    Null,
     /// A whole number, both ends included.
     Integer(u64, u64),
     /// Any number.

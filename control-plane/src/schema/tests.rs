@@ -87,17 +87,8 @@ fn all_mappings(shape: Shape, found: &mut Vec<&'static Mapping>) {
         Shape::Scalar(_) => {}
         Shape::List(of) | Shape::Map(_, of) => all_mappings(*of, found),
         Shape::Either(all) => all.iter().for_each(|one| all_mappings(*one, found)),
-        Shape::Named(named) => {
-            // The first of its mappings tells whether it was met before.
-            let mut inside = Vec::new();
-            if let Shape::Either(all) = (named.shape)() {
-                inside.extend(all.iter().filter_map(|one| match one {
-                    Shape::Mapping(mapping) => Some(*mapping),
-                    _ => None,
-                }));
-            }
-            inside.into_iter().for_each(|mapping| all_mappings(Shape::Mapping(mapping), found));
-        }
+        // It contains itself by way of its own mappings, which are met once.
+        Shape::Named(named) => all_mappings((named.shape)(), found),
         Shape::Mapping(mapping) if found.iter().any(|known| std::ptr::eq(*known, mapping)) => {}
         Shape::Mapping(mapping) => {
             found.push(mapping);
@@ -108,7 +99,7 @@ fn all_mappings(shape: Shape, found: &mut Vec<&'static Mapping>) {
 
 #[test]
 fn readers_ask_for_the_fields_of_the_tables_and_no_others() {
-    for kind in KINDS {
+    for kind in KINDS.into_iter().filter(Kind::is_read) {
         let mut sampler = Sampler::default();
         let body = sampler.mapping(kind.root);
         let text = format!("{{apiVersion: {}, kind: {}, {}", kind.versions[0], kind.name, &body[1..]);

@@ -8,6 +8,7 @@ mod yaml;
 
 mod judges;
 mod mutate;
+mod reports;
 
 use std::path::{Path, PathBuf};
 
@@ -56,7 +57,7 @@ fn documents_below(folder: &Path) -> Vec<(PathBuf, Value)> {
 
 fn is_ours(document: &Value) -> bool {
     let version = document["apiVersion"].as_str().unwrap_or_default();
-    let is_kind = KINDS.iter().any(|kind| document["kind"] == kind.name);
+    let is_kind = KINDS.iter().any(|kind| kind.is_read() && document["kind"] == kind.name);
     is_kind && (version.starts_with("emac.dev/") || version == "emac.sanity/v1")
 }
 
@@ -74,7 +75,7 @@ fn all_are_valid(schemas: &Schemas, folder: &Path) -> usize {
 
 #[test]
 fn schemas_take_every_example_and_the_papers_files() {
-    let schemas = Schemas::published();
+    let schemas = Schemas::of_the_tables();
     assert!(all_are_valid(&schemas, &repo_root().join("control-plane/examples")) >= 7);
     match shared_data("emac-checkout") {
         // Two intents, a candidate, the baseline, two discovered models.
@@ -96,8 +97,24 @@ fn the_example_of_every_field_has_every_field() {
 }
 
 #[test]
+fn reports_say_what_their_schema_says() {
+    let schemas = Schemas::of_the_tables();
+    let reports = reports::all();
+    for report in &reports {
+        assert!(schemas.takes(report), "{:#?}\n{report:#}", schemas.problems(report));
+        let unknown = mutate::fields_without_table(report);
+        assert!(unknown.is_empty(), "add to control-plane/src/schema/report.rs: {unknown:?}");
+    }
+    let missing = mutate::fields_without_example(&reports);
+    assert!(missing.is_empty(), "{missing:?}");
+    let mut broken = reports[0].clone();
+    broken["spec"]["decision"]["verdict"] = json!("MAYBE");
+    assert!(!schemas.takes(&broken), "the schema can refuse");
+}
+
+#[test]
 fn readers_and_schemas_refuse_the_same_mistakes() {
-    let schemas = Schemas::published();
+    let schemas = Schemas::of_the_tables();
     let (mut taken, mut refused) = (0, 0);
     for document in every_field() {
         for (what, spoilt) in mutate::all(&document) {
@@ -116,7 +133,7 @@ fn readers_and_schemas_refuse_the_same_mistakes() {
             }
         }
     }
-    assert!(taken > 500 && refused > 2_000, "{taken} taken, {refused} refused");
+    assert!(taken > 400 && refused > 1_400, "{taken} taken, {refused} refused");
 }
 
 #[test]
@@ -136,7 +153,7 @@ fn defaults_are_what_readers_take_for_absent_fields() {
 
 #[test]
 fn a_schema_says_which_document_it_is_for() {
-    let schemas = Schemas::published();
+    let schemas = Schemas::of_the_tables();
     let document = json!({"apiVersion": "emac.dev/v1alpha1", "kind": "ControlPlaneConfig"});
     assert!(schemas.takes(&document));
     let other = json!({"apiVersion": "emac.dev/v2", "kind": "ControlPlaneConfig"});

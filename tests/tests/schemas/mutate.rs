@@ -67,7 +67,7 @@ fn others() -> [Value; 13] {
 }
 
 /// How many of them a value is replaced by, each value by others: values of one type abound, and every copy is judged twice.
-const OTHERS_EACH: usize = 5;
+const OTHERS_EACH: usize = 3;
 
 /// Every spoilt copy, and what was done.
 pub(crate) fn all(document: &Value) -> Vec<(String, Value)> {
@@ -145,26 +145,55 @@ fn fits(shape: &Shape, value: &Value) -> bool {
     same_type && fields.keys().all(|key| mapping.fields.iter().any(|field| field.name == key))
 }
 
-/// Fields that no document uses.
+/// Fields of a document that its table does not have, in open mappings too.
+pub(crate) fn fields_without_table(document: &Value) -> Vec<String> {
+    let kind = kind_of(document);
+    let mut found = Vec::new();
+    meet(kind.root, &Vec::new(), document, &mut |mapping, path, value| {
+        let known = |key: &str| mapping.fields.iter().any(|field| field.name == key);
+        let envelope = |key: &str| path.is_empty() && ["apiVersion", "kind"].contains(&key);
+        let keys = value.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+        found.extend(keys.filter(|key| !known(key) && !envelope(key)).map(|key| format!("{path:?} {key}")));
+    });
+    found
+}
+
+/// Fields of the documents' tables that no document uses.
 pub(crate) fn fields_without_example(documents: &[Value]) -> Vec<&'static str> {
     let mut uses: Vec<(&'static Mapping, Vec<bool>)> = Vec::new();
+    let kinds = || documents.iter().map(|document| (kind_of(document), document));
+    kinds().for_each(|(kind, _)| below(Shape::Mapping(kind.root), &mut uses));
     let mut note = |mapping: &'static Mapping, _: &Path, value: &Value| {
-        let place = uses.iter().position(|(known, _)| std::ptr::eq(*known, mapping)).unwrap_or_else(|| {
-            uses.push((mapping, vec![false; mapping.fields.len()]));
-            uses.len() - 1
-        });
+        let known = uses.iter_mut().find(|(known, _)| std::ptr::eq(*known, mapping));
         let used = mapping.fields.iter().map(|field| value.get(field.name).is_some());
-        uses[place].1.iter_mut().zip(used).for_each(|(seen, used)| *seen |= used);
+        known.unwrap().1.iter_mut().zip(used).for_each(|(seen, used)| *seen |= used);
     };
-    for document in documents {
-        let kind = KINDS.iter().find(|kind| document["kind"] == kind.name).unwrap();
-        meet(kind.root, &Vec::new(), document, &mut note);
-    }
+    kinds().for_each(|(kind, document)| meet(kind.root, &Vec::new(), document, &mut note));
     let unused = |(mapping, seen): &(&'static Mapping, Vec<bool>)| {
         let names = mapping.fields.iter().zip(seen).filter(|(_, seen)| !**seen);
         names.map(|(field, _)| field.name).collect::<Vec<_>>()
     };
     uses.iter().flat_map(unused).collect()
+}
+
+/// Every mapping below a shape, none of its fields used yet.
+fn below(shape: Shape, found: &mut Vec<(&'static Mapping, Vec<bool>)>) {
+    match shape {
+        Shape::Scalar(_) => {}
+        Shape::List(of) | Shape::Map(_, of) => below(*of, found),
+        Shape::Either(all) => all.iter().for_each(|one| below(*one, found)),
+        // It contains itself by way of its own mappings, which are met once.
+        Shape::Named(named) => below((named.shape)(), found),
+        Shape::Mapping(mapping) if found.iter().any(|(known, _)| std::ptr::eq(*known, mapping)) => {}
+        Shape::Mapping(mapping) => {
+            found.push((mapping, vec![false; mapping.fields.len()]));
+            mapping.fields.iter().for_each(|field| below(field.shape, found));
+        }
+    }
+}
+
+fn kind_of(document: &Value) -> &'static Kind {
+    KINDS.iter().find(|kind| document["kind"] == kind.name).unwrap()
 }
 
 /// For every field with a default: the document with the default said, and with the field absent.
