@@ -19,6 +19,7 @@ mod markdown;
 mod model;
 mod operator;
 mod profile;
+mod provenance;
 mod report;
 mod scalar;
 mod shape;

@@ -39,6 +39,7 @@ pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems
         let is_kind = fields.required("kind", |found| found.choice(&[(kind, ())]));
         let journey = fields.required("metadata", journey);
         let spec = fields.required("spec", |spec| spec.fields(Spec::read));
+        let _ = fields.get("seal"); // Read below, with everything that it seals.
         let (journey, spec) = (journey?, spec?);
         version.and(is_kind)?;
         let sealed = seal::check(document, problems)?;
@@ -52,6 +53,7 @@ fn journey(metadata: Reader<'_>) -> Option<String> {
     metadata.fields(|fields| {
         fields.accept_rest();
         let name = fields.required("name", Reader::word)?;
+        let _ = fields.optional("version", Reader::word); // Checked with the seal.
         let label = fields.optional("labels", |labels| {
             labels.fields(|fields| {
                 fields.accept_rest();

@@ -136,7 +136,11 @@ fn rule(schema: &mut Value, rule: &Rule) {
             all.push(json!({"not": {"required": [one, other]}}));
             schema["allOf"] = Value::Array(all);
         }
-        Rule::Needs(one, other) => schema["dependencies"][one] = json!([other]),
+        Rule::Needs(one, other) => {
+            let mut needed = schema["dependencies"][one].as_array().cloned().unwrap_or_default();
+            needed.push(json!(other));
+            schema["dependencies"][one] = Value::Array(needed);
+        }
         Rule::Something => schema["minProperties"] = 1.into(),
     }
 }

@@ -3,16 +3,30 @@
 //! Models carry much for people's eyes, so their mappings are open: here stands what is read, because it bears on a bound or a decision.
 
 use super::operator::OPERATOR;
-use super::scalar::{ANY_NAME, COMPONENTS, SHARE, WORD, WORDS, scalars};
+use super::provenance::{
+    ACCEPTANCE, ANCESTOR, CONFIDENCE_OF_IT, DISAGREEMENT, EVIDENCE, FINDING, OBSERVATIONS, PROVENANCE_OF_IT,
+    RUNTIME, STATUS,
+};
+use super::scalar::{ANY_NAME, COMPONENTS, SHARE, TEXT, WORD, WORDS, scalars};
 use super::shape::{Form, Mapping, Shape, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::open(&[
     required("metadata", Shape::Mapping(&METADATA), "who it is"),
     required("spec", Shape::Mapping(&SPEC), "what it says"),
+    optional(
+        "seal",
+        Shape::Map(ANY_NAME, &TEXT),
+        "tags of every value, from which a change by hand is told; `emac` writes it",
+    ),
 ]);
 
 static METADATA: Mapping = Mapping::open(&[
     required("name", WORD, "the journey's name, unless a label says it"),
+    optional(
+        "version",
+        DIGEST,
+        "SHA-256 of everything else; a document with a version or a seal is refused once it has been changed",
+    ),
     optional("labels", Shape::Mapping(&LABELS_), "for people and their tools, one aside"),
 ]);
 
@@ -35,6 +49,25 @@ static SPEC: Mapping = Mapping::open(&[
     optional("redundancy", Shape::List(&Shape::Mapping(&REDUNDANCY)), "who stands in for whom"),
     optional("failureDomains", Shape::Mapping(&DOMAINS), "who fails together"),
     optional("confidence", Shape::Mapping(&CONFIDENCE), "how sure all this is"),
+    optional(
+        "runtime",
+        Shape::List(&Shape::Mapping(&RUNTIME)),
+        "timeouts, retries and breakers of a call, as configured or seen",
+    ),
+    optional(
+        "fields",
+        Shape::List(&FINDING),
+        "for each part of the model how sure it is, and why; only what is identified may act",
+    ),
+    optional(
+        "disagreements",
+        Shape::List(&DISAGREEMENT),
+        "where intent and evidence differ: a person decides",
+    ),
+    optional("evidence", Shape::List(&Shape::Mapping(&EVIDENCE)), "what it was made from"),
+    optional("base", WORD, "the accepted model a candidate was compared with, by version"),
+    optional("acceptance", Shape::Mapping(&ACCEPTANCE), "who agreed to it, when, and to which changes"),
+    optional("lineage", Shape::List(&Shape::Mapping(&ANCESTOR)), "the versions before, oldest first"),
 ]);
 
 static GRAPH: Mapping = Mapping::open(&[
@@ -43,15 +76,22 @@ static GRAPH: Mapping = Mapping::open(&[
 ]);
 
 static TOPOLOGY: Mapping = Mapping::open(&[
+    optional("nodes", Shape::List(&Shape::Mapping(&NODE)), "who there is"),
     optional("edges", Shape::List(&Shape::Mapping(&EDGE)), "the calls"),
     optional("edgeDiagnostics", Shape::Mapping(&DIAGNOSTICS), "how much of what was expected was seen"),
 ]);
+
+static NODE: Mapping = Mapping::open(&[required("id", WORD, "its name")]);
 
 static EDGE: Mapping = Mapping::open(&[
     required("from", WORD, "who calls"),
     required("to", WORD, "who is called"),
     optional("callType", WORD, "`sync` or `async`"),
     optional("probability", SHARE, "how often a request of the journey makes the call"),
+    optional("attempts", ATTEMPTS, "most tries of one call"),
+    CONFIDENCE_OF_IT,
+    OBSERVATIONS,
+    PROVENANCE_OF_IT,
 ]);
 
 static DIAGNOSTICS: Mapping =
@@ -72,11 +112,16 @@ static DOMAINS: Mapping = Mapping::open(&[
 static GROUP: Mapping =
     Mapping::open(&[required("name", WORD, "the domain"), required("members", COMPONENTS, "its components")]);
 
-static DETAIL: Mapping = Mapping::open(&[required(
-    "status",
-    STATUS,
-    "evidence agrees (consistent, identified), is missing (missing, unresolved) or disagrees (conflicting, contradictory)",
-)]);
+static DETAIL: Mapping = Mapping::open(&[
+    required(
+        "status",
+        STATUS,
+        "evidence agrees (consistent, identified), is missing (missing, unresolved) or disagrees (conflicting, contradictory)",
+    ),
+    CONFIDENCE_OF_IT,
+    OBSERVATIONS,
+    PROVENANCE_OF_IT,
+]);
 
 static CONFIDENCE: Mapping = Mapping::open(&[
     optional(
@@ -89,6 +134,7 @@ static CONFIDENCE: Mapping = Mapping::open(&[
 ]);
 
 scalars! {
+    DIGEST = "digest", [Form::Text("^[0-9a-f]{64}$")], "'0000000000000000000000000000000000000000000000000000000000000000'";
+    ATTEMPTS = "count", [Form::Integer(1, 1_000)], "2";
     EXPRESSION = "expression", [Form::Text(r"\S")], "'Series(front, Race(paya, payb))'";
-    STATUS = "word", [Form::Words(&["consistent", "identified", "missing", "unresolved", "conflicting", "contradictory"])], "identified";
 }

@@ -1,6 +1,6 @@
 //! Spoilt copies of a document: every field taken away, an unknown one added to every mapping, every value replaced by others.
 
-use emac_control_plane::schema::{KINDS, Kind, Mapping, Need, Shape};
+use emac_control_plane::schema::{Form, KINDS, Kind, Mapping, Need, Shape};
 use serde_json::{Value, json};
 
 /// One step into a document.
@@ -133,16 +133,20 @@ fn meet_shape(
     }
 }
 
-/// Whether an alternative is the one that was written: it has all the fields and the `type`.
+/// Whether an alternative is the one that was written: its `type` or `about`, and for a closed one no other fields.
 fn fits(shape: &Shape, value: &Value) -> bool {
     let Shape::Mapping(mapping) = shape else { return !value.is_object() };
     let Some(fields) = value.as_object() else { return false };
-    let same_type =
-        mapping.fields.iter().filter(|field| field.name == "type").all(|field| match field.shape {
-            Shape::Scalar(scalar) => value["type"] == scalar.example,
-            _ => false,
-        });
-    same_type && fields.keys().all(|key| mapping.fields.iter().any(|field| field.name == key))
+    let known = |key: &String| mapping.fields.iter().any(|field| field.name == key);
+    let names_it = mapping.fields.iter().filter(|field| ["type", "about"].contains(&field.name));
+    names_it.into_iter().all(|field| says(&field.shape, &value[field.name])) && fields.keys().all(known)
+}
+
+/// Whether a value is one of a shape's words.
+fn says(shape: &Shape, value: &Value) -> bool {
+    let Shape::Scalar(scalar) = shape else { return false };
+    let one_of = |form: &Form| matches!(form, Form::Words(words) if words.iter().any(|word| value == word));
+    scalar.forms.iter().any(one_of)
 }
 
 /// Fields of a document that its table does not have, in open mappings too.

@@ -112,7 +112,8 @@ pub(super) fn papers_finding(fields: &mut Fields<'_>, status: Status) -> Option<
 /// `{value, file, field, signal}`, or `{trace_id, parent_span_id, span_id}`.
 fn observation(fields: &mut Fields<'_>) -> Option<Provenance> {
     fields.accept_rest();
-    if let Some(trace) = fields.optional("trace_id", Reader::word) {
+    if fields.has("trace_id") {
+        let trace = fields.required("trace_id", Reader::word)?;
         let span = fields.optional("span_id", Reader::word).unwrap_or_default();
         let says = format!("span {span} of trace {trace}");
         let traces = vec![trace.to_owned()];
