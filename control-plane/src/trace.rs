@@ -10,8 +10,10 @@ mod hops;
 mod join;
 mod quality;
 mod skew;
+pub mod read;
 mod span;
 mod symbol;
+pub mod write;
 
 #[cfg(test)]
 mod facts;

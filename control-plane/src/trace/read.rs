@@ -1,0 +1,204 @@
+//! Readers of trace files: OTLP (JSON, JSON lines, protobuf, length-prefixed protobuf; Tempo's flavour too), Jaeger JSON, Zipkin v2 JSON,
+//! each also in gzip, told apart by their content.
+//!
+//! A file is read once, front to back, through a window of a few megabytes: at any time one span is in memory, and of what was read
+//! only what the [`Sink`] keeps (and, where a format names its services behind its spans, the spans that wait for that, 104 bytes
+//! each). A span that cannot be taken is refused and counted, and the rest goes on; a broken file ends at its break, and what stands
+//! before it counts.
+//!
+//! What a span means (service, operation, peer, clock, outcome, domain labels) is decided in one place for all formats: `attributes`.
+
+mod attributes;
+mod context;
+mod deferred;
+mod document;
+mod error;
+mod files;
+mod found;
+mod id;
+mod jaeger;
+mod json;
+mod keys;
+mod operation;
+mod otlp;
+mod sniff;
+mod stream;
+mod window;
+mod zipkin;
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use flate2::read::MultiGzDecoder;
+
+use super::Sink;
+use context::Context;
+pub use error::{FileProblem, ReadError};
+use files::Entry;
+use sniff::Form;
+use stream::Stream;
+use window::Window;
+
+/// What to read, and how much of it at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Attributes that tell failure domains, beside the known ones: those that the intent's rules name.
+    pub label_keys: BTreeSet<String>,
+    /// Most bytes of one element (a span, a resource): 1 ..; the window grows to it only when it must.
+    pub element_bytes_max: usize,
+    /// Most spans of a trace or resource that may wait for their service's name; others are refused.
+    pub deferred_max: usize,
+}
+
+impl Default for Settings {
+    /// 32 MiB a span, since somebody will have put a file into an attribute; four million waiting spans, 440 MB.
+    fn default() -> Self {
+        Self { label_keys: BTreeSet::new(), element_bytes_max: 32 << 20, deferred_max: 4 << 20 }
+    }
+}
+
+/// How far reading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes read, before decompression.
+    pub bytes: u64,
+    /// Bytes of all files, as they were at the start.
+    pub bytes_total: u64,
+    /// Spans taken.
+    pub spans: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Files read, whole or in part.
+    pub files: u64,
+    /// Bytes read, before decompression.
+    pub bytes: u64,
+    /// Spans taken.
+    pub spans: u64,
+    /// Spans refused.
+    pub refused: u64,
+    /// Files that could not be read, or not to their end.
+    pub problems: Vec<FileProblem>,
+    /// Files in folders that are no traces at all.
+    pub passed_over: Vec<FileProblem>,
+}
+
+/// Reads files and folders (all files below, in the order of their names) into `sink`; `progress` is called about once a megabyte
+/// and at each file's end. Files that cannot be read are listed in the summary and stop nothing.
+pub fn read_paths(
+    paths: &[PathBuf],
+    settings: &Settings,
+    sink: &mut dyn Sink,
+    progress: &mut dyn FnMut(Progress),
+) -> Summary {
+    let mut summary = Summary::default();
+    let entries = files::list(paths, &mut summary.problems);
+    let bytes_total = entries.iter().map(|entry| entry.bytes).sum();
+    let mut context = Context::new(settings, bytes_total, sink, progress);
+    for entry in entries {
+        summary.files += 1;
+        if let Err(problem) = read_file(&entry, &mut context) {
+            let lies_about = !entry.named && matches!(problem, ReadError::Unknown { .. } | ReadError::Empty);
+            let list = if lies_about { &mut summary.passed_over } else { &mut summary.problems };
+            list.push(FileProblem { path: entry.path, problem });
+        }
+        context.report();
+    }
+    summary.files -= (summary.passed_over.len() as u64).min(summary.files);
+    Summary { bytes: context.bytes.get(), spans: context.spans, refused: context.refused, ..summary }
+}
+
+/// Reads one source of any known form. Returns the spans taken and refused.
+///
+/// # Errors
+/// [`ReadError`]; what was read before counts.
+pub fn read_source(
+    source: impl Read,
+    settings: &Settings,
+    sink: &mut dyn Sink,
+) -> Result<(u64, u64), ReadError> {
+    let mut progress = |_: Progress| {};
+    let mut context = Context::new(settings, 0, sink, &mut progress);
+    read_form(Box::new(source), 0, &mut context)?;
+    Ok((context.spans, context.refused))
+}
+
+/// Reads one OTLP request as protobuf, whole in memory. Returns the spans taken and refused.
+///
+/// # Errors
+/// [`ReadError`]; what was read before counts.
+pub fn read_otlp_proto(
+    bytes: Vec<u8>,
+    settings: &Settings,
+    sink: &mut dyn Sink,
+) -> Result<(u64, u64), ReadError> {
+    let mut progress = |_: Progress| {};
+    let mut context = Context::new(settings, 0, sink, &mut progress);
+    otlp::proto::traces_data(&mut Window::whole(bytes), &mut context)?;
+    Ok((context.spans, context.refused))
+}
+
+/// Reads one OTLP request as JSON, whole in memory. Returns the spans taken and refused.
+///
+/// # Errors
+/// [`ReadError`]; what was read before counts.
+pub fn read_otlp_json(
+    bytes: Vec<u8>,
+    settings: &Settings,
+    sink: &mut dyn Sink,
+) -> Result<(u64, u64), ReadError> {
+    let mut progress = |_: Progress| {};
+    let mut context = Context::new(settings, 0, sink, &mut progress);
+    document::documents(&mut Stream::new(Window::whole(bytes)), &mut context)?;
+    Ok((context.spans, context.refused))
+}
+
+fn read_file(entry: &Entry, context: &mut Context<'_>) -> Result<(), ReadError> {
+    let file = File::open(&entry.path).map_err(ReadError::Open)?;
+    let counted = Counted { source: file, bytes: Rc::clone(&context.bytes) };
+    read_form(Box::new(counted), 0, context)
+}
+
+fn read_form(mut source: Box<dyn Read + '_>, depth: u8, context: &mut Context<'_>) -> Result<(), ReadError> {
+    let mut head = Vec::with_capacity(sniff::HEAD_BYTES);
+    let limited = source.by_ref().take(sniff::HEAD_BYTES as u64).read_to_end(&mut head);
+    limited.map_err(|source| ReadError::Read { at: head.len() as u64, source })?;
+    let form = sniff::form(&head);
+    let source = io::Cursor::new(head).chain(source);
+    match form {
+        Form::Empty => Err(ReadError::Empty),
+        Form::Unknown(what) => Err(ReadError::Unknown { at: 0, what }),
+        Form::Gzip if depth > 0 => Err(ReadError::Unknown { at: 0, what: "gzip within gzip" }),
+        Form::Gzip => read_form(Box::new(MultiGzDecoder::new(source)), depth + 1, context),
+        Form::Protobuf => otlp::proto::traces_data(&mut context.window(source), context),
+        Form::LengthPrefixed => otlp::proto::length_prefixed(&mut context.window(source), context),
+        Form::Json(mark) => {
+            let mut window = context.window(source);
+            window.skip(mark as u64)?;
+            document::documents(&mut Stream::new(window), context)
+        }
+    }
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    source: R,
+    bytes: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(room)?;
+        self.bytes.set(self.bytes.get() + read as u64);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests;
