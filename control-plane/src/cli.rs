@@ -7,6 +7,7 @@ mod accept;
 mod check;
 mod compile;
 mod diff;
+mod discover;
 mod exit;
 mod explain;
 mod gate;
@@ -25,6 +26,7 @@ pub use exit::Exit;
 
 const EXAMPLES: &str = "Examples:
   emac check emac.yaml journeys/
+  emac discover --traces traces/ --out found/
   emac gate --intent journeys/checkout/intent.yaml
   emac serve --config emac.yaml
   emac status --watch
@@ -42,6 +44,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Discover(discover::Args),
     Diff(diff::Args),
     Accept(accept::Args),
     Log(log::Args),
@@ -67,6 +70,7 @@ pub fn main() -> Exit {
     };
     match cli.command {
         Command::Check(args) => check::run(&args),
+        Command::Discover(args) => discover::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Accept(args) => accept::run(&args),
         Command::Log(args) => log::run(&args),

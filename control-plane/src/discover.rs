@@ -2,12 +2,14 @@
 //!
 //! In the order of the data: [`observe`] takes traces one by one and keeps what inference needs, bounded; [`journeys`] tells which traces are of one
 //! journey; [`structure`] finds, for every caller, how its calls combine, by statistics over many requests and never by one trace's overlap;
-//! `tree` puts the callers together, `candidate` writes the expression and a finding for each field, `reconcile` holds it against the intent.
+//! `tree` puts the callers together, `candidate` writes the expression and a finding for each field, `reconcile` holds it against the intent, and [`complete`] adds
+//! [`domains`] and runtime parameters.
 //!
 //! Everything here is pure: no clock, no file, no randomness. What is sampled is chosen by a hash of the trace id, so that the same traces give the
 //! same model in whatever order they come.
 
 mod candidate;
+mod complete;
 pub mod domains;
 pub mod journeys;
 mod model;
@@ -17,15 +19,19 @@ mod reconcile;
 pub mod structure;
 mod tree;
 
-use emac_core::journey::Journey;
+use std::collections::{BTreeMap, BTreeSet};
+
+use emac_core::journey::{ComponentName, Journey};
 
 pub use candidate::IDENTIFIED_MIN;
+pub use complete::{Known, complete};
 use journeys::Group;
+use names::Names;
 use observe::{Observations, Site};
 
 use crate::intent::Intent;
 use crate::model::{EvidenceRef, EvidenceSource, Model};
-use crate::trace::{Symbols, TraceId};
+use crate::trace::{Symbol, Symbols, TraceId};
 
 /// What discovery works with besides traces.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +57,8 @@ pub struct Discovered {
     pub traces: u64,
     /// A few of them.
     pub examples: Vec<TraceId>,
+    /// Services of each component.
+    pub services: BTreeMap<ComponentName, BTreeSet<Symbol>>,
     /// What a candidate says. Failure domains and runtime parameters are added by their own stages.
     pub model: Model,
 }
@@ -75,13 +83,16 @@ pub fn discover(observations: &Observations, symbols: &Symbols, given: &Given<'_
             None if said.is_empty() || taken.contains(&said) => proposed(&entry, &taken),
             None => said.to_owned(),
         };
-        let Some(model) = model::model(&name, group, observations, symbols, intent, given) else { continue };
+        let names = Names::of(group, observations, symbols, intent);
+        let Some(model) = model::model(&name, group, &names, observations, intent, given) else { continue };
+        let services = names.services(observations);
         found.push(Discovered {
             name,
             declared,
             entry,
             traces: group.traces,
             examples: group.examples.clone(),
+            services,
             model,
         });
     }

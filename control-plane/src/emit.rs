@@ -13,6 +13,8 @@ mod summary;
 mod svg;
 pub mod write;
 
+pub use svg::draw_journey;
+
 use serde_json::{Value, json};
 
 use crate::compile::{Compiled, derivation};

@@ -18,22 +18,20 @@ use crate::model::{
     Confidence, Disagreement, Edge, EvidenceSource, Field, Finding, Model, Origin, Provenance, Redundancy,
     Status,
 };
-use crate::trace::Symbols;
 
 /// The model of a group; `None` when it has no component.
 pub(super) fn model(
     name: &str,
     group: &Group,
+    names: &Names,
     observations: &Observations,
-    symbols: &Symbols,
     intent: Option<&Intent>,
     given: &Given<'_>,
 ) -> Option<Model> {
-    let names = Names::of(group, observations, symbols, intent);
     let tree = Tree::new(observations, group);
     let entry = Support::of_entry(group.traces).shown_by(group.examples.iter().copied());
-    let written = Writer::new(&names, observations).write(&tree.call(group.root, entry))?;
-    let calls = calls(group, observations, &names);
+    let written = Writer::new(names, observations).write(&tree.call(group.root, entry))?;
+    let calls = calls(group, observations, names);
     let declared = intent.map(|intent| intent.structure.root());
     let (expr, taken) = match declared {
         Some(declared) => reconcile(written.expr.clone(), declared, &calls),
@@ -41,7 +39,7 @@ pub(super) fn model(
     };
     // What came from traces keeps the rules; were that not so, the structure would be unknown rather than wrong.
     let journey = Journey::new(expr).ok()?;
-    let topology = topology(group, observations, &names, given.source);
+    let topology = topology(group, observations, names, given.source);
     let mut found = findings(&journey, &written, given.source);
     found.extend(topology.findings);
     mark_taken(&journey, &taken, &mut found);
@@ -58,7 +56,7 @@ pub(super) fn model(
         disagreements,
         evidence: given.evidence.to_vec(),
         confidence: Confidence::default(),
-        edge_coverage: intent.map(|intent| coverage(intent, &names)),
+        edge_coverage: intent.map(|intent| coverage(intent, names)),
         origin: Origin::Declared,
         digest: String::new(),
     };
@@ -67,7 +65,7 @@ pub(super) fn model(
 }
 
 /// How sure a model is as a whole: as sure as the least sure of what bears on its bounds. Edges count by their mean, since a journey has many and
-/// each bears little; operators that stand for redundancy, and domains, by their weakest, since one of them decides.
+/// each bears little; operators, and domains of what stands in for each other, by their weakest, since one of them decides.
 pub(crate) fn confidence(model: &Model) -> Confidence {
     let of = |wanted: &dyn Fn(&Field) -> bool| -> Vec<f64> {
         model
@@ -79,7 +77,8 @@ pub(crate) fn confidence(model: &Model) -> Confidence {
     };
     let edges = of(&|field| matches!(field, Field::Edge { .. }));
     let operators = of(&|field| matches!(field, Field::Operator(_)));
-    let domains = of(&|field| matches!(field, Field::Domains(_)));
+    let redundant: BTreeSet<_> = model.redundancy.iter().flat_map(|redundancy| &redundancy.group).collect();
+    let domains = of(&|field| matches!(field, Field::Domains(name) if redundant.contains(name)));
     let mean = |all: &[f64]| if all.is_empty() { 1.0 } else { all.iter().sum::<f64>() / all.len() as f64 };
     let least = |all: &[f64]| all.iter().copied().fold(1.0, f64::min);
     let parts = [("edges", mean(&edges)), ("operators", least(&operators)), ("domains", least(&domains))];

@@ -8,6 +8,7 @@ use emac_core::journey::ComponentName;
 use super::journeys::Group;
 use super::observe::{Observations, Site, SiteId};
 use crate::intent::{Component, Intent};
+use crate::mesh::Name;
 use crate::plan::Reach;
 use crate::trace::{Symbol, Symbols};
 
@@ -56,6 +57,16 @@ impl Names {
     /// The name of a site of the group.
     pub(super) fn get(&self, site: SiteId) -> Option<&ComponentName> {
         self.by_site.get(&site)
+    }
+
+    /// Services of each component.
+    pub(super) fn services(&self, observations: &Observations) -> BTreeMap<ComponentName, BTreeSet<Symbol>> {
+        let mut services: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (site, name) in &self.by_site {
+            let service = observations.sites().get(*site).map(|site| site.service);
+            services.entry(name.clone()).or_default().extend(service);
+        }
+        services
     }
 
     /// Whether a site is only the way in.
@@ -134,24 +145,9 @@ fn is_edge(intent: &Intent, site: &Site, symbols: &Symbols) -> bool {
     edges.iter().any(|edge| same_service(&edge.to_string(), symbols.text(site.service)))
 }
 
-/// Whether two names mean one service: `cart`, `shop/cart`, `cart.shop`, `cart.shop.svc.cluster.local`. Namespaces must agree where both say one.
-pub(super) fn same_service(a: &str, b: &str) -> bool {
-    let ((a, of_a), (b, of_b)) = (parts(a), parts(b));
-    !a.is_empty() && a == b && (of_a.is_none() || of_b.is_none() || of_a == of_b)
-}
-
-/// Name and namespace.
-fn parts(name: &str) -> (&str, Option<&str>) {
-    if let Some((namespace, name)) = name.split_once('/') {
-        return (name, Some(namespace));
-    }
-    let name = name.split(':').next().unwrap_or(name);
-    let host = name.strip_suffix(".svc.cluster.local").or_else(|| name.strip_suffix(".svc")).unwrap_or(name);
-    match host.split_once('.') {
-        // Two labels are a name and its namespace; more are a host of the world.
-        Some((name, namespace)) if !namespace.contains('.') => (name, Some(namespace)),
-        _ => (host, None),
-    }
+/// Whether two names mean one service.
+fn same_service(a: &str, b: &str) -> bool {
+    !a.is_empty() && Name::new(a).meets(&Name::new(b))
 }
 
 /// A component's name from a service and, where it needs one, an operation.
@@ -188,23 +184,6 @@ pub(super) fn slug(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_service_has_many_names() {
-        for name in [
-            "cart",
-            "shop/cart",
-            "cart.shop",
-            "cart.shop.svc.cluster.local",
-            "cart.shop.svc.cluster.local:80",
-        ] {
-            assert!(same_service("shop/cart", name), "{name}");
-        }
-        assert!(!same_service("cart.shop", "cart.other"));
-        assert!(!same_service("", ""));
-        assert!(same_service("api.pay.example", "api.pay.example"));
-        assert!(!same_service("api.pay.example", "api"));
-    }
 
     #[test]
     fn any_text_gives_a_name() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use emac_core::journey::{Expr, Join};
+use emac_core::journey::{ComponentName, Expr, Join, Journey};
 
 use crate::compile::{Compiled, exact8};
 
@@ -26,36 +26,41 @@ enum Kind {
     Frame { title: String, items: Vec<Shape>, dashed: bool },
 }
 
-/// An SVG document.
+/// An SVG document of a compiled journey: below each component the lower end of its availability.
 pub(super) fn picture(compiled: &Compiled<'_>) -> String {
-    let shape = shape(compiled, compiled.structure.root());
+    draw_journey(&compiled.structure, &|name| {
+        let leaf = compiled.leaves.get(name);
+        leaf.and_then(|leaf| leaf.availability).map_or_else(|| "?".to_owned(), |value| trimmed(value.lo()))
+    })
+}
+
+/// An SVG document of a journey, with a few letters below each component.
+pub fn draw_journey(journey: &Journey, below: &dyn Fn(&ComponentName) -> String) -> String {
+    let shape = shape(journey.root(), below);
     let (width, height) = (shape.width + 2 * PAD, shape.height + 2 * PAD);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"monospace\" font-size=\"13\">\n<title>{}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
-        escaped(&compiled.structure.to_string())
+        escaped(&journey.to_string())
     );
     draw(&mut svg, &shape, PAD, PAD);
     svg + "</svg>\n"
 }
 
-fn shape(compiled: &Compiled<'_>, expr: &Expr) -> Shape {
+fn shape(expr: &Expr, below: &dyn Fn(&ComponentName) -> String) -> Shape {
     match expr {
-        Expr::Leaf(name) => leaf(compiled, name),
-        Expr::Series(steps) => row(steps.iter().map(|step| shape(compiled, step)).collect()),
+        Expr::Leaf(name) => leaf(name, below(name)),
+        Expr::Series(steps) => row(steps.iter().map(|step| shape(step, below)).collect()),
         other => {
-            let items: Vec<_> = other.children().into_iter().map(|child| shape(compiled, child)).collect();
+            let items: Vec<_> = other.children().into_iter().map(|child| shape(child, below)).collect();
             frame(title(other), items, matches!(other, Expr::Async(_) | Expr::Fallback { .. }))
         }
     }
 }
 
-fn leaf(compiled: &Compiled<'_>, name: &emac_core::journey::ComponentName) -> Shape {
-    let leaf = compiled.leaves.get(name);
-    let below =
-        leaf.and_then(|leaf| leaf.availability).map_or_else(|| "?".to_owned(), |value| trimmed(value.lo()));
+fn leaf(name: &ComponentName, below: String) -> Shape {
     let name: String = name.to_string().chars().take(40).collect();
-    let width = name.chars().count().max(below.len()) * LETTER + 2 * PAD;
+    let width = name.chars().count().max(below.chars().count()) * LETTER + 2 * PAD;
     Shape { width, height: BOX_HEIGHT, kind: Kind::Leaf { name, below } }
 }
 

@@ -1,0 +1,226 @@
+//! `emac discover`: candidate models from traces, mesh and cluster configuration.
+
+mod answer;
+mod digest;
+mod files;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use super::exit::Exit;
+use super::inputs::read_accepted;
+use super::output::{Format, complain, print_json, print_text, show_problems};
+use crate::discover::domains::Profile;
+use crate::discover::observe::Observations;
+use crate::discover::{Discovered, Given, Known, complete};
+use crate::document::Problems;
+use crate::intent::{self, Intent};
+use crate::mesh::{self, MeshFacts};
+use crate::model::{AcceptedModel, CandidateModel, EvidenceRef, EvidenceSource};
+use crate::trace::read::{Progress, Settings, Summary, read_paths};
+use crate::trace::{Assembled, Assembler, Limits};
+use answer::Answer;
+
+/// Find the journeys in traces: a candidate model each, with a reason for every field, and a picture beside it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  emac discover --traces traces/ --out found/
+  emac discover --intent journeys/checkout/intent.yaml --traces spans.json.gz --k8s manifests/ --out journeys/checkout/candidate.yaml
+  emac discover --intent journeys/ --model journeys/checkout/model.yaml --traces traces/ --mesh istio/ --out found/ --format json
+
+Traces are OTLP (JSON, JSON lines, protobuf), Jaeger JSON or Zipkin v2 JSON, also in gzip; what a file is shows from its content.
+With an output ending in .yaml the journey of the intent is written there; otherwise every journey into that folder.
+Next: emac diff, then emac accept. A candidate changes nothing by itself.")]
+pub(super) struct Args {
+    /// Files or folders of traces
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    traces: Vec<PathBuf>,
+    /// Intents, files or folders: they name components and say what to compare with
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    intent: Vec<PathBuf>,
+    /// Accepted models that candidates will be compared with
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    model: Vec<PathBuf>,
+    /// Istio objects or Envoy config dumps, files or folders
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    mesh: Vec<PathBuf>,
+    /// Kubernetes manifests, files or folders
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    k8s: Vec<PathBuf>,
+    /// Where candidates and pictures go: one .yaml file, or a folder
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Confidence in failure domains: measured, or the paper's constants
+    #[arg(long, value_enum, default_value_t)]
+    profile: ProfileName,
+    /// Use what stands before the damage of a broken file
+    #[arg(long)]
+    partial: bool,
+    /// Overwrite files that were edited by hand
+    #[arg(long)]
+    force: bool,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Profiles by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum ProfileName {
+    /// Posterior probabilities
+    #[default]
+    Calibrated,
+    /// The paper's constants
+    PaperV2,
+}
+
+/// What was read.
+struct Inputs {
+    intents: Vec<Intent>,
+    accepted: Vec<AcceptedModel>,
+    mesh: MeshFacts,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    match discovered(args) {
+        Ok(()) => Exit::Ok,
+        Err(exit) => exit,
+    }
+}
+
+fn discovered(args: &Args) -> Result<(), Exit> {
+    let inputs = read_inputs(args)?;
+    let (assembled, evidence) = read_traces(args, &inputs.intents)?;
+    let known = Known {
+        observations: &assembled.consumer,
+        symbols: &assembled.symbols,
+        labels: &assembled.labels,
+        mesh: &inputs.mesh,
+        profile: args.profile.into(),
+    };
+    let given = Given { intents: &inputs.intents, source: EvidenceSource::Traces, evidence: &evidence };
+    let found = complete(&known, &given);
+    if found.is_empty() {
+        complain("no journey was found: no trace is whole");
+        complain(&assembled.quality);
+        return Err(Exit::InvalidInput);
+    }
+    let candidates = candidates(found, &inputs.accepted);
+    let written = files::write(args, &candidates)?;
+    let answer = Answer { candidates: &candidates, written: &written, quality: &assembled.quality };
+    match args.format {
+        Format::Text => print_text(&answer.text()),
+        Format::Json => print_json(&answer.json()),
+    }
+    Ok(())
+}
+
+impl From<ProfileName> for Profile {
+    fn from(name: ProfileName) -> Self {
+        match name {
+            ProfileName::Calibrated => Self::Calibrated,
+            ProfileName::PaperV2 => Self::PaperV2,
+        }
+    }
+}
+
+fn read_inputs(args: &Args) -> Result<Inputs, Exit> {
+    let problems = Problems::new();
+    let intents = intent::load(&args.intent, &problems);
+    let configuration: Vec<PathBuf> = args.mesh.iter().chain(&args.k8s).cloned().collect();
+    let mesh = mesh::read(&configuration, &problems);
+    if !problems.is_empty() && (problems.errors() > 0 || args.format == Format::Text) {
+        show_problems(&problems, args.format);
+    }
+    if problems.errors() > 0 {
+        return Err(Exit::InvalidInput);
+    }
+    let accepted = read_accepted(&args.model, args.format)?;
+    Ok(Inputs { intents, accepted, mesh })
+}
+
+/// Candidates with the accepted model each is compared with.
+fn candidates(found: Vec<Discovered>, accepted: &[AcceptedModel]) -> Vec<(Discovered, CandidateModel)> {
+    let candidate = |one: Discovered| {
+        let base = accepted.iter().find(|accepted| accepted.model().journey == one.name);
+        let base = base.and_then(AcceptedModel::version).map(str::to_owned);
+        let candidate = CandidateModel::new(one.model.clone(), base);
+        (one, candidate)
+    };
+    found.into_iter().map(candidate).collect()
+}
+
+// === traces ===
+
+fn read_traces(args: &Args, intents: &[Intent]) -> Result<(Assembled<Observations>, Vec<EvidenceRef>), Exit> {
+    let paths = args.traces.clone();
+    let digests = std::thread::spawn(move || digest::of(&paths));
+    let mut assembler = Assembler::new(Limits::default(), Observations::default());
+    let mut shown = Shown::new();
+    let summary =
+        read_paths(&args.traces, &settings(intents), &mut assembler, &mut |progress| shown.at(progress));
+    shown.end();
+    let broken = report(&summary, args.partial);
+    let evidence = digests.join().unwrap_or_default();
+    if broken && !args.partial {
+        return Err(Exit::InvalidInput);
+    }
+    Ok((assembler.finish(), evidence))
+}
+
+/// Labels that the intents' rules ask for, beside the usual ones.
+fn settings(intents: &[Intent]) -> Settings {
+    let keys = intents.iter().flat_map(|intent| &intent.domains).filter_map(|rule| rule.key.clone());
+    Settings { label_keys: keys.collect(), ..Settings::default() }
+}
+
+/// Says what could not be read; whether that was anything that was asked for.
+fn report(summary: &Summary, partial: bool) -> bool {
+    for problem in &summary.problems {
+        let source = std::error::Error::source(&problem.problem).map(|source| format!(": {source}"));
+        complain(format!("{problem}{}", source.unwrap_or_default()));
+    }
+    for passed in &summary.passed_over {
+        complain(format!("passed over: {passed}"));
+    }
+    if !summary.problems.is_empty() && !partial {
+        complain("nothing was written; --partial uses what could be read");
+    }
+    !summary.problems.is_empty()
+}
+
+/// One line on a terminal that says how far reading is.
+struct Shown {
+    terminal: bool,
+    percent: u64,
+}
+
+impl Shown {
+    fn new() -> Self {
+        Self { terminal: io::stderr().is_terminal(), percent: u64::MAX }
+    }
+
+    fn at(&mut self, progress: Progress) {
+        let percent = progress.bytes * 100 / progress.bytes_total.max(1);
+        if self.terminal && percent != self.percent {
+            self.percent = percent;
+            let megabytes = progress.bytes >> 20;
+            let _ = write!(
+                io::stderr(),
+                "\rreading traces: {percent} %, {megabytes} MiB, {} spans ",
+                progress.spans
+            );
+        }
+    }
+
+    fn end(&self) {
+        if self.terminal {
+            let _ = writeln!(io::stderr());
+        }
+    }
+}
+
+/// Whether an output is one file rather than a folder.
+fn is_file(out: &Path) -> bool {
+    out.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}

@@ -1,0 +1,91 @@
+//! What was found, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::files::Written;
+use crate::discover::Discovered;
+use crate::model::{CandidateModel, Model, Status};
+use crate::trace::SignalQuality;
+
+/// Most doubtful fields that are told one by one; the file has all.
+const DOUBTS_MAX: usize = 8;
+
+/// Everything there is to say.
+pub(super) struct Answer<'a> {
+    pub(super) candidates: &'a [(Discovered, CandidateModel)],
+    /// As `candidates`.
+    pub(super) written: &'a [Option<Written>],
+    pub(super) quality: &'a SignalQuality,
+}
+
+impl Answer<'_> {
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("{}\n", self.quality.to_string().trim_end());
+        for ((one, candidate), written) in self.candidates.iter().zip(self.written) {
+            let _ = writeln!(text, "\n{}", journey(one, candidate.model(), written.as_ref()));
+        }
+        text
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let journeys = self.candidates.iter().zip(self.written).map(|((one, candidate), written)| {
+            let model = candidate.model();
+            json!({
+                "journey": one.name,
+                "declared": one.declared.is_some(),
+                "entry": {"service": one.entry.0, "operation": one.entry.1},
+                "traces": one.traces,
+                "expression": model.structure.as_ref().map(ToString::to_string),
+                "confidence": model.confidence.overall.map(emac_core::units::Ratio::get),
+                "version": candidate.version(),
+                "unresolved": doubtful(model),
+                "disagreements": model.disagreements.len(),
+                "candidate": written.as_ref().map(|written| written.candidate.display().to_string()),
+                "picture": written.as_ref().map(|written| written.picture.display().to_string()),
+            })
+        });
+        json!({"journeys": journeys.collect::<Vec<_>>(), "signal": self.quality.to_value()})
+    }
+}
+
+fn journey(one: &Discovered, model: &Model, written: Option<&Written>) -> String {
+    let declared = if one.declared.is_some() { "declared" } else { "proposed: nobody declared it" };
+    let confidence = model.confidence.overall.map_or(0.0, emac_core::units::Ratio::get);
+    let structure = model.structure.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut text = format!(
+        "{} ({declared}; {} traces enter at {} {})\n  {structure}\n  confidence {confidence:.2}",
+        one.name, one.traces, one.entry.0, one.entry.1
+    );
+    match written {
+        Some(written) => {
+            let (candidate, picture) = (written.candidate.display(), written.picture.display());
+            let _ = write!(text, "; written to {candidate}, drawn in {picture}");
+        }
+        None => text.push_str("; not written: the output is for the declared journey"),
+    }
+    let doubtful = doubtful(model);
+    for field in doubtful.iter().take(DOUBTS_MAX) {
+        let _ = write!(text, "\n  - {field}");
+    }
+    if let Some(more) = doubtful.len().checked_sub(DOUBTS_MAX).filter(|more| *more > 0) {
+        let _ = write!(text, "\n  - and {more} more, in the file");
+    }
+    for disagreement in &model.disagreements {
+        let (field, declared, observed) =
+            (&disagreement.field, &disagreement.declared, &disagreement.observed);
+        let _ = write!(text, "\n  ! {field}: the intent says {declared}, evidence says {observed}");
+    }
+    text
+}
+
+/// Fields that may not act, with why.
+fn doubtful(model: &Model) -> Vec<String> {
+    let doubtful = model.findings.iter().filter(|(_, finding)| finding.status != Status::Identified);
+    let told = doubtful.map(|(field, finding)| {
+        let says: Vec<_> = finding.provenance.iter().map(|one| one.says.as_str()).collect();
+        format!("{} {field} ({:.2}): {}", finding.status.label(), finding.confidence.get(), says.join("; "))
+    });
+    told.collect()
+}

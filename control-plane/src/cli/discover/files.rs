@@ -1,0 +1,111 @@
+//! Candidates and pictures onto the disk: whole or not at all, and never over somebody's work.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::exit::Exit;
+use super::super::output::complain;
+use super::{Args, is_file};
+use crate::discover::Discovered;
+use crate::document::{Limits, Problems, read_file};
+use crate::emit::draw_journey;
+use crate::model::{CandidateModel, Model};
+use emac_core::journey::ComponentName;
+
+/// Where one journey was written.
+pub(super) struct Written {
+    pub(super) candidate: PathBuf,
+    pub(super) picture: PathBuf,
+}
+
+/// Writes every candidate, or the one that a single file is for. As `candidates`; `None`: not written.
+pub(super) fn write(
+    args: &Args,
+    candidates: &[(Discovered, CandidateModel)],
+) -> Result<Vec<Option<Written>>, Exit> {
+    let places = places(args, candidates)?;
+    let mut staged = Vec::new();
+    for ((_, candidate), place) in candidates.iter().zip(&places) {
+        let Some(place) = place else { continue };
+        if !args.force && edited(&place.candidate) {
+            complain(format!("{}: was edited by hand; --force overwrites it", place.candidate.display()));
+            return Err(Exit::InvalidInput);
+        }
+        staged.push((&place.candidate, candidate.to_text()));
+        staged.push((&place.picture, picture(candidate.model())));
+    }
+    put(&staged).map_err(|error| {
+        complain(error);
+        Exit::Runtime
+    })?;
+    Ok(places)
+}
+
+fn places(args: &Args, candidates: &[(Discovered, CandidateModel)]) -> Result<Vec<Option<Written>>, Exit> {
+    if !is_file(&args.out) {
+        let in_folder = |one: &Discovered| {
+            let file = |end: &str| args.out.join(format!("{}.{end}", one.name));
+            Some(Written { candidate: file("candidate.yaml"), picture: file("svg") })
+        };
+        return Ok(candidates.iter().map(|(one, _)| in_folder(one)).collect());
+    }
+    let declared: Vec<bool> = candidates.iter().map(|(one, _)| one.declared.is_some()).collect();
+    let wanted = |place: usize| match declared.iter().filter(|declared| **declared).count() {
+        // Nobody declared any: the only one will do.
+        0 => candidates.len() == 1,
+        1 => declared.get(place) == Some(&true),
+        _ => false,
+    };
+    if (0..candidates.len()).all(|place| !wanted(place)) {
+        let names: Vec<_> = candidates.iter().map(|(one, _)| one.name.as_str()).collect();
+        complain(format!("several journeys were found ({}); --out needs a folder", names.join(", ")));
+        return Err(Exit::Usage);
+    }
+    let here = || Written { candidate: args.out.clone(), picture: args.out.with_extension("svg") };
+    Ok((0..candidates.len()).map(|place| wanted(place).then(here)).collect())
+}
+
+/// Whether a file stands there that is no candidate as it was written.
+fn edited(path: &Path) -> bool {
+    if !path.exists() {
+        return false;
+    }
+    let problems = Problems::new();
+    let documents = read_file(path, &Limits::default(), &problems);
+    let candidate = documents.first().and_then(|document| CandidateModel::read(document, &problems));
+    problems.errors() > 0 || candidate.is_none_or(|candidate| !candidate.is_sealed())
+}
+
+/// Each beside its place first, then renamed.
+fn put(files: &[(&PathBuf, String)]) -> io::Result<()> {
+    let failed =
+        |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let mut staged = Vec::new();
+    for (path, text) in files {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        }
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".new");
+        let temporary = path.with_file_name(name);
+        fs::write(&temporary, text).map_err(|error| failed(&temporary, error))?;
+        staged.push((temporary, path));
+    }
+    staged
+        .into_iter()
+        .try_for_each(|(temporary, path)| fs::rename(&temporary, path).map_err(|error| failed(path, error)))
+}
+
+/// The journey with how often each component is called.
+fn picture(model: &Model) -> String {
+    let share = |name: &ComponentName| {
+        let called =
+            model.edges.iter().filter(|edge| edge.to == name.as_str()).filter_map(|edge| edge.probability);
+        let most = called
+            .map(|probability| probability.get())
+            .fold(None, |most: Option<f64>, share| Some(most.map_or(share, |most| most.max(share))));
+        most.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0))
+    };
+    model.structure.as_ref().map(|journey| draw_journey(journey, &share)).unwrap_or_default()
+}
