@@ -63,6 +63,8 @@ pub struct Discovered {
     pub model: Model,
 }
 
+/// Flag of a model that no whole trace shows: it makes a decision REVIEW.
+const INCOMPLETE: &str = "incomplete_trace_coverage";
 /// An intent must find this share of its components among the calls of a journey to be taken for its declaration.
 const FIT_MIN: f64 = 0.5;
 
@@ -70,6 +72,8 @@ const FIT_MIN: f64 = 0.5;
 ///
 /// Costs what [`structure::infer`] does for each caller, on samples of bounded size: independent of the number of traces.
 pub fn discover(observations: &Observations, symbols: &Symbols, given: &Given<'_>) -> Vec<Discovered> {
+    let fragmentary = observations.is_fragmentary();
+    let observations = observations.best();
     let groups = journeys::group(observations);
     let declared = declared(&groups, observations, symbols, given.intents);
     let mut found: Vec<Discovered> = Vec::new();
@@ -84,7 +88,12 @@ pub fn discover(observations: &Observations, symbols: &Symbols, given: &Given<'_
             None => said.to_owned(),
         };
         let names = Names::of(group, observations, symbols, intent);
-        let Some(model) = model::model(&name, group, &names, observations, intent, given) else { continue };
+        let Some(mut model) = model::model(&name, group, &names, observations, intent, given) else {
+            continue;
+        };
+        if fragmentary {
+            model.confidence.flags.push(INCOMPLETE.to_owned());
+        }
         let services = names.services(observations);
         found.push(Discovered {
             name,

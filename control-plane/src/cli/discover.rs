@@ -180,13 +180,25 @@ fn report(summary: &Summary, partial: bool) -> bool {
         let source = std::error::Error::source(&problem.problem).map(|source| format!(": {source}"));
         complain(format!("{problem}{}", source.unwrap_or_default()));
     }
-    for passed in &summary.passed_over {
-        complain(format!("passed over: {passed}"));
+    if !summary.passed_over.is_empty() {
+        let names: Vec<_> =
+            summary.passed_over.iter().map(|passed| passed.path.display().to_string()).collect();
+        complain(format!("passed over, no traces in them: {}", listed(&names)));
     }
     if !summary.problems.is_empty() && !partial {
         complain("nothing was written; --partial uses what could be read");
     }
     !summary.problems.is_empty()
+}
+
+/// The first few of many.
+fn listed(names: &[String]) -> String {
+    const TOLD_MAX: usize = 5;
+    let told: Vec<_> = names.iter().take(TOLD_MAX).map(String::as_str).collect();
+    match names.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+        Some(more) => format!("{} and {more} more", told.join(", ")),
+        None => told.join(", "),
+    }
 }
 
 /// One line on a terminal that says how far reading is.

@@ -109,8 +109,13 @@ pub struct Observations {
     /// Traces looked at, and those of them that are complete.
     traces: (u64, u64),
     left: Left,
+    /// What traces with lost parents show, until there are enough whole ones.
+    fragments: Option<Box<Self>>,
     scratch: Scratch,
 }
+
+/// Whole traces from which fragments are not needed any more.
+const WHOLE_ENOUGH: u64 = 64;
 
 /// Work space, kept between traces.
 #[derive(Debug, Default)]
@@ -143,6 +148,7 @@ impl Observations {
             series: Series::default(),
             traces: (0, 0),
             left: Left::default(),
+            fragments: None,
             scratch: Scratch::default(),
         }
     }
@@ -177,14 +183,39 @@ impl Observations {
         self.left
     }
 
-    /// Takes a trace. One whose caller is missing tells nothing of what did *not* happen, so it counts for failures in time only.
+    /// What there is to infer from: whole traces; where there is none at all, fragments, which show what was called but not what was left out.
+    pub fn best(&self) -> &Self {
+        match &self.fragments {
+            Some(fragments) if self.traces.1 == 0 => fragments,
+            _ => self,
+        }
+    }
+
+    /// Whether [`Observations::best`] are fragments.
+    pub const fn is_fragmentary(&self) -> bool {
+        self.traces.1 == 0 && self.fragments.is_some()
+    }
+
+    /// Takes a trace. One with a lost caller tells nothing of what did *not* happen, so it counts for failures in time only, while there are others.
     pub fn observe(&mut self, trace: &Trace) {
         self.traces.0 += 1;
         self.series.observe(trace);
-        if !trace.complete || trace.calls.is_empty() {
+        if trace.calls.is_empty() {
             return;
         }
+        if trace.complete {
+            self.observe_whole(trace);
+        } else if self.traces.1 < WHOLE_ENOUGH {
+            let limits = self.limits;
+            self.fragments.get_or_insert_with(|| Box::new(Self::new(limits))).observe_whole(trace);
+        }
+    }
+
+    fn observe_whole(&mut self, trace: &Trace) {
         self.traces.1 += 1;
+        if self.traces.1 >= WHOLE_ENOUGH {
+            self.fragments = None;
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         self.file_sites(trace, &mut scratch);
         scratch.order_calls(trace);

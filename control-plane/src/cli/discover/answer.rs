@@ -1,12 +1,13 @@
 //! What was found, for people and for programs.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::files::Written;
 use crate::discover::Discovered;
-use crate::model::{CandidateModel, Model, Status};
+use crate::model::{CandidateModel, Field, Model, Status};
 use crate::trace::SignalQuality;
 
 /// Most doubtful fields that are told one by one; the file has all.
@@ -80,9 +81,12 @@ fn journey(one: &Discovered, model: &Model, written: Option<&Written>) -> String
     text
 }
 
-/// Fields that may not act, with why.
+/// Fields that may not act, with why. Domains bear on bounds where components stand in for each other, and are told there alone.
 fn doubtful(model: &Model) -> Vec<String> {
-    let doubtful = model.findings.iter().filter(|(_, finding)| finding.status != Status::Identified);
+    let redundant: BTreeSet<_> = model.redundancy.iter().flat_map(|redundancy| &redundancy.group).collect();
+    let bears = |field: &Field| !matches!(field, Field::Domains(name) if !redundant.contains(name));
+    let doubtful =
+        model.findings.iter().filter(|(field, finding)| finding.status != Status::Identified && bears(field));
     let told = doubtful.map(|(field, finding)| {
         let says: Vec<_> = finding.provenance.iter().map(|one| one.says.as_str()).collect();
         format!("{} {field} ({:.2}): {}", finding.status.label(), finding.confidence.get(), says.join("; "))
