@@ -13,6 +13,11 @@ pub(super) static GOVERNANCE: Mapping = Mapping::of(&[
         "conservative: the lower end decides alone; selective: between the ends a person decides",
     ),
     default("autoAcceptConfidence", SHARE, "0.8", "a model less sure than this makes a decision REVIEW"),
+    optional(
+        "autoAccept",
+        Shape::Mapping(&AUTO_ACCEPT),
+        "what of a candidate may be accepted without a person",
+    ),
     optional("useBoundsForAutomation", Shape::Mapping(&ENDS), "which ends gates and guards use"),
     optional("alerts", Shape::Mapping(&ALERTS), "when somebody is told"),
     optional(
@@ -23,6 +28,9 @@ pub(super) static GOVERNANCE: Mapping = Mapping::of(&[
     optional("actions", Shape::List(&Shape::Mapping(&ACTION)), "what may be done without a person, and when"),
     optional("runtime", Shape::Mapping(&RUNTIME), "how far and how fast budgets act on live traffic"),
 ]);
+
+static AUTO_ACCEPT: Mapping =
+    Mapping::of(&[default("lowImpact", FLAG, "false", "identified changes that move A- by less than 0.001")]);
 
 static ENDS: Mapping = Mapping::of(&[
     default("availability", AVAILABILITY_END, "pessimistic", "pessimistic: the lower end"),

@@ -95,3 +95,14 @@ pub(crate) fn read(document: &Value) -> Reading {
 fn of_model(model: &Model) -> Read {
     Read::Model(Box::new(Model { digest: String::new(), ..model.clone() }))
 }
+
+/// A model as this project writes it, sealed; `None` for other kinds.
+pub(crate) fn rewritten(document: &Value) -> Option<Value> {
+    let problems = Problems::new();
+    let parsed = parse(&Source::new("document", document.to_string()), &Limits::default(), &problems);
+    match document["kind"].as_str()? {
+        CANDIDATE_KIND => CandidateModel::read(&parsed[0], &problems).map(|model| model.document()),
+        ACCEPTED_KIND => AcceptedModel::read(&parsed[0], &problems).map(|model| model.document()),
+        _ => None,
+    }
+}

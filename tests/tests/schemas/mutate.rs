@@ -133,13 +133,15 @@ fn meet_shape(
     }
 }
 
-/// Whether an alternative is the one that was written: its `type` or `about`, and for a closed one no other fields.
+/// Whether an alternative is the one that was written: by its `type` or `about`, otherwise by having every field.
 fn fits(shape: &Shape, value: &Value) -> bool {
     let Shape::Mapping(mapping) = shape else { return !value.is_object() };
     let Some(fields) = value.as_object() else { return false };
-    let known = |key: &String| mapping.fields.iter().any(|field| field.name == key);
-    let names_it = mapping.fields.iter().filter(|field| ["type", "about"].contains(&field.name));
-    names_it.into_iter().all(|field| says(&field.shape, &value[field.name])) && fields.keys().all(known)
+    let mut names = mapping.fields.iter().filter(|field| ["type", "about"].contains(&field.name));
+    match names.next() {
+        Some(field) => says(&field.shape, &value[field.name]),
+        None => fields.keys().all(|key| mapping.fields.iter().any(|field| field.name == key)),
+    }
 }
 
 /// Whether a value is one of a shape's words.
