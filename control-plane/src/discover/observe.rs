@@ -317,7 +317,7 @@ impl Observations {
                 shape,
                 trace: trace.id,
                 calls: seen.collect(),
-                end_ns: since(call.end_ns, call.start_ns),
+                end_ns: since(call.done_ns, call.start_ns),
                 outcome: call.outcome,
             };
             sample.take(occurrence, self.limits.sample);

@@ -96,12 +96,14 @@ fn run(occurrence: &Occurrence) -> Run {
         cut: false,
         message: call.message,
     });
-    Run {
+    let run = Run {
         events: events.collect(),
         until: occurrence.end_ns,
         went_on: occurrence.outcome.answered(),
+        whole: false,
         trace: occurrence.trace,
-    }
+    };
+    Run { whole: run.went_on && run.is_mended(), ..run }
 }
 
 /// Steps of which none is a series itself. The weakest reason counts for the whole.

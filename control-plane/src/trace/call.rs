@@ -32,6 +32,8 @@ pub struct Call {
     pub start_ns: i64,
     /// When it ended, by the same clock; not before `start_ns`.
     pub end_ns: i64,
+    /// When the callee itself was done, by the same clock; after `end_ns` where the caller did not wait for that.
+    pub done_ns: i64,
     /// How it ended, as the caller saw it.
     pub outcome: CallOutcome,
     /// Tries that are one span (a proxy that retries), at least 1.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use emac_core::journey::Join;
 
 use super::log::{Activity, Log, Run};
-use super::race::{Found, Group};
+use super::race::{self, Found, Group};
 use super::relation::{Relation, Relations, Union};
 use super::support::{Share, Support};
 use super::{Block, Node, SUPPORT_MIN, repetition};
@@ -15,20 +15,16 @@ type Part = BTreeSet<Activity>;
 /// The structure of a log; `None` when nothing is called.
 pub(super) fn divide(log: &Log, race: &Found) -> Option<Node> {
     let activities = log.activities();
-    let node = match activities.as_slice() {
-        [] => return None,
-        [only] => repetition::single(*only, log, race),
-        all => match repetition::rounds(log, all) {
-            Some(rounds) => rounds.node(divide(&rounds.log, race)?),
-            None => return several(all, log, race),
-        },
-    };
-    Some(perhaps(log, node))
+    match activities.as_slice() {
+        [] => None,
+        [only] => Some(perhaps(log, repetition::single(*only, log, race))),
+        all => several(all, log, race),
+    }
 }
 
 /// A part that is left out in some requests: a choice between it and nothing.
 fn perhaps(log: &Log, node: Node) -> Node {
-    let share = Share { of: log.runs.len() as u64, all: log.total() };
+    let share = Share { of: log.whole(), all: log.total() };
     // Left out in fewer than one of 200 requests: a lost span rather than a choice.
     if log.empty == 0 || log.empty * 200 < log.total() {
         return node;
@@ -44,35 +40,56 @@ fn traces(log: &Log) -> impl Iterator<Item = crate::trace::TraceId> {
     log.runs.iter().map(|run| run.trace)
 }
 
+/// Divides several calls: into choices, into steps, into rounds, into branches. Steps come before rounds so that what is repeated is the smallest
+/// part; a retry shows only in requests whose failures were mended, the true order of branches only in those without.
 fn several(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
-    let clean = log.clean();
-    let mut relations = Relations::of(activities, &clean);
+    let parts = |groups: Vec<BTreeSet<usize>>| -> Vec<Part> {
+        let of = |group: BTreeSet<usize>| {
+            group.iter().filter_map(|&place| activities.get(place)).copied().collect()
+        };
+        groups.into_iter().map(of).collect()
+    };
+    let mended = Relations::of(activities, &log.mended());
+    let choices = parts(mended.groups(|relation| relation != Relation::Apart));
+    if choices.len() > 1 {
+        return Some(branch(log, &choices, race));
+    }
+    let in_order = parts(steps(&mended));
+    if in_order.len() > 1 {
+        let support = series_support(&mended, 0);
+        return Some(perhaps(log, series(log, &in_order, race, support)));
+    }
+    if let Some(rounds) = repetition::rounds(log, activities) {
+        let node = rounds.node(in_rounds(rounds.log.clone(), race)?);
+        return Some(perhaps(log, node));
+    }
+    let mut relations = Relations::of(activities, &log.clean());
     let mut relaxed = 0_u64;
     loop {
-        let parts = |groups: Vec<BTreeSet<usize>>| -> Vec<Part> {
-            let of = |group: BTreeSet<usize>| {
-                group.iter().filter_map(|&place| activities.get(place)).copied().collect()
-            };
-            groups.into_iter().map(of).collect()
-        };
-        let choices = parts(relations.groups(|relation| relation != Relation::Apart));
-        if choices.len() > 1 {
-            return Some(branch(log, &choices, race));
-        }
-        let steps = parts(steps(&relations));
-        if steps.len() > 1 {
-            let support = series_support(&relations, relaxed);
-            return Some(perhaps(log, series(log, &steps, race, support)));
-        }
         let branches = parts(relations.groups(|relation| relation != Relation::Together));
         if branches.len() > 1 {
             let support = parallel_support(&relations, relaxed);
             return Some(perhaps(log, parallel(log, &branches, race, support)));
         }
+        let in_order = parts(steps(&relations));
+        if in_order.len() > 1 {
+            let support = series_support(&relations, relaxed);
+            return Some(perhaps(log, series(log, &in_order, race, support)));
+        }
         // Neither: two calls at the same time look ordered by accident, or the code is no block. The weakest order goes.
         relations.relax()?;
         relaxed += 1;
     }
+}
+
+/// The structure of single rounds: who won is told round by round.
+fn in_rounds(mut log: Log, race: &Found) -> Option<Node> {
+    let mut found = race::cut_losers(&mut log);
+    found.groups.extend(race.groups.iter().cloned());
+    race.unawaited.iter().for_each(|(activity, one)| {
+        found.unawaited.entry(*activity).or_insert_with(|| one.clone());
+    });
+    divide(&log, &found)
 }
 
 // === choices ===
@@ -92,10 +109,8 @@ fn branch(log: &Log, choices: &[Part], race: &Found) -> Node {
     let all = log.total();
     let says = format!("never together in {} requests", log.runs.len());
     let support = Support::of_rule(log.runs.len() as u64, 0, says).shown_by(traces(log));
-    let mut found: Vec<_> = logs
-        .iter()
-        .filter_map(|part| Some((Share { of: part.runs.len() as u64, all }, divide(part, race)?)))
-        .collect();
+    let mut found: Vec<_> =
+        logs.iter().filter_map(|part| Some((Share { of: part.whole(), all }, divide(part, race)?))).collect();
     if log.empty * 200 >= log.total() && log.empty > 0 {
         found.push((Share { of: log.empty, all }, Node::new(Block::Nothing, support.clone())));
     }
@@ -298,31 +313,72 @@ fn contest(log: &Log, parts: &[&Part], race: &Found, group: &Group) -> Node {
     Node::new(block, group.support.clone())
 }
 
-/// Branches whose failure the caller bears as long as k others answer.
+/// Branches whose failures the caller bears: some of any of them (a quorum), or all of one of them (nobody waits for its answer).
 fn tolerant(log: &Log, branches: &[Part], node: Node) -> Node {
     let Block::Parallel(_, parts) = node.block else { return node };
-    let (mut borne, mut broken, mut least) = (0, 0, branches.len());
+    let alone: Vec<Alone> = branches.iter().map(|part| alone(log, branches, part)).collect();
+    let bears = |one: &Alone| one.borne >= SUPPORT_MIN && one.borne >= one.broken * 9;
+    let failing = alone.iter().filter(|one| one.borne + one.broken > 0).count();
+    let borne = alone.iter().filter(|one| bears(one)).count();
+    if borne >= 2 && borne * 5 >= failing * 4 {
+        return quorum(log, branches, parts, node.support);
+    }
+    let each = parts.into_iter().zip(branches.iter().zip(&alone)).map(|(part, (_, one))| {
+        // Its failures never matter while another's do.
+        let ignored = bears(one) && alone.iter().any(|other| other.broken >= SUPPORT_MIN && !bears(other));
+        match part.block {
+            Block::Async(_) => part,
+            _ if ignored => {
+                let says = format!("the request went well in all {} requests in which it failed", one.borne);
+                Node::new(Block::Async(Box::new(part)), Support::of_sightings(one.borne, says))
+            }
+            _ => part,
+        }
+    });
+    Node::new(Block::Parallel(Join::All, each.collect()), node.support)
+}
+
+/// Requests in which one branch alone failed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Alone {
+    /// And the caller went on.
+    borne: u64,
+    /// And it did not.
+    broken: u64,
+}
+
+fn alone(log: &Log, branches: &[Part], part: &Part) -> Alone {
+    let mut alone = Alone::default();
     for run in log.runs.iter().filter(|run| !run.is_clean()) {
-        let good = branches.iter().filter(|part| answered(run, part)).count();
-        if good == branches.len() {
-            continue;
-        }
-        if run.went_on {
-            borne += 1;
-            least = least.min(good);
-        } else {
-            broken += 1;
+        let others = branches.iter().filter(|other| *other != part);
+        if failed(run, part) && others.clone().all(|other| !failed(run, other)) {
+            alone.borne += u64::from(run.went_on);
+            alone.broken += u64::from(!run.went_on);
         }
     }
-    if borne < SUPPORT_MIN || least == 0 || borne * 20 < broken {
-        return Node::new(Block::Parallel(Join::All, parts), node.support);
+    alone
+}
+
+/// Whether a branch was called and did not answer well.
+fn failed(run: &Run, part: &Part) -> bool {
+    run.events.iter().any(|event| part.contains(&event.activity)) && !answered(run, part)
+}
+
+/// The fewest good answers with which the caller went on, now and then.
+fn quorum(log: &Log, branches: &[Part], parts: Vec<Node>, support: Support) -> Node {
+    let unclean = log.runs.iter().filter(|run| run.went_on && !run.is_clean());
+    let answers = unclean.map(|run| branches.iter().filter(|part| answered(run, part)).count());
+    let answers: Vec<_> = answers.filter(|answers| *answers < branches.len()).collect();
+    match answers.iter().min().copied().filter(|least| *least > 0) {
+        Some(least) => {
+            let k = u32::try_from(least).unwrap_or(u32::MAX);
+            let borne = answers.len() as u64;
+            let says = format!("went on in {borne} requests with {k} or more of {} answers", branches.len());
+            let support = Support::of_sightings(borne, says).shown_by(traces(log));
+            Node::new(Block::Parallel(Join::AtLeast(k), parts), support)
+        }
+        None => Node::new(Block::Parallel(Join::All, parts), support),
     }
-    let k = u32::try_from(least).unwrap_or(u32::MAX);
-    let says = format!("went on in {borne} requests with only {k} of {} answers", branches.len());
-    Node::new(
-        Block::Parallel(Join::AtLeast(k), parts),
-        Support::of_sightings(borne, says).shown_by(traces(log)),
-    )
 }
 
 /// Whether the last try of every call of a part ended well.

@@ -218,10 +218,22 @@ fn around(node: Node, needed: &BTreeSet<Activity>, alternates: Alternates) -> No
             }
             None => Block::Branch(choices),
         },
-        // A repetition stays inside: it is tried again before somebody else is asked.
+        // What is tried again is tried before somebody else is asked, unless only a part of it has an alternate.
+        Block::Retry(attempts, body) if part_of(needed, &body) => {
+            return Node::new(Block::Retry(attempts, Box::new(around(*body, needed, alternates))), support);
+        }
+        Block::Repeat(count, body) => {
+            return Node::new(Block::Repeat(count, Box::new(around(*body, needed, alternates))), support);
+        }
         block => block,
     };
     wrap(Node::new(block, support), alternates)
+}
+
+/// Whether something is needed of a body, but not all of it.
+fn part_of(needed: &BTreeSet<Activity>, body: &Node) -> bool {
+    let all: BTreeSet<_> = body.activities().into_iter().collect();
+    needed.is_subset(&all) && needed.len() < all.len()
 }
 
 fn inside(

@@ -25,6 +25,8 @@ pub struct Run {
     pub until: i64,
     /// Whether it went on as if all were well.
     pub went_on: bool,
+    /// Whether the whole request did, whatever failed on the way: what is missing from it was not wanted, and shares are counted of these.
+    pub whole: bool,
     /// Which trace.
     pub trace: TraceId,
 }
@@ -72,7 +74,7 @@ impl Run {
     }
 
     /// Whether the last try of every call ended well: what is missing then was not wanted, rather than not reached.
-    pub(super) fn is_mended(&self) -> bool {
+    pub(in crate::discover) fn is_mended(&self) -> bool {
         let failed = |event: &&Event| !event.cut && event.outcome.failed();
         let mended = |event: &Event| {
             self.of(event.activity).any(|again| again.start >= event.end && !again.outcome.failed())
@@ -115,9 +117,21 @@ impl Log {
         if clean.len() >= enough { clean } else { self.runs.iter().collect() }
     }
 
-    /// Runs and empty ones.
+    /// Whole runs.
+    pub(super) fn whole(&self) -> u64 {
+        self.runs.iter().filter(|run| run.whole).count() as u64
+    }
+
+    /// Whole runs and empty ones.
     pub(super) fn total(&self) -> u64 {
-        self.runs.len() as u64 + self.empty
+        self.whole() + self.empty
+    }
+
+    /// Runs that went well, failures mended; all of them when hardly any is so.
+    pub(super) fn mended(&self) -> Vec<&Run> {
+        let mended: Vec<_> = self.runs.iter().filter(|run| run.went_on && run.is_mended()).collect();
+        let enough = (self.runs.len() / 20).max(3).min(self.runs.len());
+        if mended.len() >= enough { mended } else { self.runs.iter().collect() }
     }
 
     /// The calls that `keep` names, each run with when and whether the caller went on after them. A run without any of them is empty when the
@@ -135,8 +149,9 @@ impl Log {
                 .min();
             let went_on = next.is_some() || run.went_on;
             if !events.is_empty() {
-                log.runs.push(Run { events, until: next.unwrap_or(run.until), went_on, trace: run.trace });
-            } else if went_on && run.is_mended() {
+                let until = next.unwrap_or(run.until);
+                log.runs.push(Run { events, until, went_on, whole: run.whole, trace: run.trace });
+            } else if run.whole {
                 log.empty += 1;
             }
         }

@@ -171,7 +171,12 @@ fn branches(
             let rivals = places.iter().any(|rival| {
                 !group.contains(rival) && relations.relation(*place, *rival) == Relation::Together
             });
-            group.iter().any(|&member| follows(*place, member) || (rivals && follows(member, *place)))
+            // What an other branch can set going as well is what follows the race.
+            let elsewhere =
+                places.iter().any(|rival| !group.contains(rival) && moments.sets_going(*rival, *place));
+            group
+                .iter()
+                .any(|&member| follows(*place, member) || (rivals && !elsewhere && follows(member, *place)))
         };
         let mut with = groups.iter().enumerate().filter(|(_, group)| belongs(group));
         if let (Some((only, _)), None) = (with.next(), with.next()) {

@@ -162,6 +162,9 @@ pub(super) fn rounds(log: &Log, activities: &[Activity]) -> Option<Rounds> {
     if retry && !whole_at_last(&divided) {
         return None;
     }
+    // Of a retry of everything the first call's own failure is one, too.
+    let divided: Vec<_> =
+        if retry { log.runs.iter().map(|run| (run, tries(run))).collect() } else { divided };
     // Rounds that end well must be alike, or the recurrence is another structure's.
     if !retry && (full * 10 < early * 8 || !often) {
         return None;
@@ -175,7 +178,8 @@ pub(super) fn rounds(log: &Log, activities: &[Activity]) -> Option<Rounds> {
             let until =
                 rounds.get(place + 1).and_then(|next| next.first()).map_or(run.until, |next| next.start);
             let went_on = if place == last { run.went_on } else { !failed(events) };
-            single.runs.push(Run { events: events.clone(), until, went_on, trace: run.trace });
+            let whole = run.whole && place == last;
+            single.runs.push(Run { events: events.clone(), until, went_on, whole, trace: run.trace });
         }
     }
     Some(Rounds { log: single, retry, counts })
@@ -213,6 +217,23 @@ fn divide(run: &Run) -> Vec<Vec<Event>> {
             let last = round.iter().max_by_key(|other| other.end);
             round.first().is_some_and(|first| first.activity == event.activity)
                 && last.is_some_and(|last| last.activity != event.activity)
+                && round.iter().all(|other| other.before(event))
+        });
+        match rounds.last_mut() {
+            Some(round) if !again => round.push(*event),
+            _ => rounds.push(vec![*event]),
+        }
+    }
+    rounds
+}
+
+/// Rounds of a retry: each begins with the first call, after a failure.
+fn tries(run: &Run) -> Vec<Vec<Event>> {
+    let mut rounds: Vec<Vec<Event>> = Vec::new();
+    for event in &run.events {
+        let again = rounds.last().is_some_and(|round| {
+            round.first().is_some_and(|first| first.activity == event.activity)
+                && round.iter().any(|other| !other.cut && other.outcome.failed())
                 && round.iter().all(|other| other.before(event))
         });
         match rounds.last_mut() {

@@ -21,7 +21,8 @@ fn run(calls: &[Call], until: i64, went_on: bool) -> Run {
     };
     let mut events: Vec<_> = calls.iter().map(event).collect();
     events.sort_by_key(|event| event.start);
-    Run { events, until: until * MS, went_on, trace: TraceId(1) }
+    let run = Run { events, until: until * MS, went_on, whole: went_on, trace: TraceId(1) };
+    Run { whole: went_on && run.is_mended(), ..run }
 }
 
 fn times(n: usize, run: &Run) -> Vec<Run> {
@@ -208,8 +209,9 @@ fn two_of_three_answers_are_a_quorum() {
 fn failures_that_others_make_up_for_are_a_quorum() {
     let well = run(&[(0, 0, 5, Good), (1, 0, 6, Good), (2, 0, 7, Good)], 8, true);
     let borne = run(&[(0, 0, 5, Good), (1, 0, 2, Error), (2, 0, 7, Good)], 8, true);
+    let other = run(&[(0, 0, 3, Error), (1, 0, 6, Good), (2, 0, 7, Good)], 8, true);
     let broken = run(&[(0, 0, 3, Error), (1, 0, 2, Error), (2, 0, 7, Good)], 8, false);
-    assert_eq!(inferred(mixed(&[(30, well), (5, borne), (2, broken)])), "2 of (a, b, c)");
+    assert_eq!(inferred(mixed(&[(30, well), (5, borne), (5, other), (2, broken)])), "2 of (a, b, c)");
 }
 
 #[test]

@@ -278,6 +278,7 @@ fn call_of(record: &Record, shift_ns: i64, message: bool) -> Call {
         kind: if message { CallKind::Message } else { CallKind::Request },
         start_ns,
         end_ns: start_ns.saturating_add(record.duration_ns),
+        done_ns: start_ns.saturating_add(record.duration_ns),
         outcome: record.outcome,
         attempts: u16::from(record.attempt.max(1)),
     }
@@ -286,12 +287,14 @@ fn call_of(record: &Record, shift_ns: i64, message: bool) -> Call {
 /// Both halves. A caller that says nothing of kinds says nothing of outcomes either.
 fn joined(caller: &Record, callee: &Record, shift_ns: i64, message: bool) -> Call {
     let silent = caller.kind == SpanKind::Internal && caller.outcome == CallOutcome::Good;
+    let call = call_of(caller, shift_ns, message);
     Call {
+        done_ns: call.end_ns.max(call.start_ns.saturating_add(callee.duration_ns)),
         service: callee.service,
         operation: if callee.operation.is_none() { caller.operation } else { callee.operation },
         via: caller.operation,
         outcome: if silent { callee.outcome } else { caller.outcome },
         attempts: 1,
-        ..call_of(caller, shift_ns, message)
+        ..call
     }
 }

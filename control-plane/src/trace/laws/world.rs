@@ -163,6 +163,7 @@ impl World {
             kind: if message { CallKind::Message } else { CallKind::Request },
             start_ns: node.asked.0,
             end_ns: node.asked.1,
+            done_ns: node.asked.1.max(node.asked.0 + (node.served.1 - node.served.0)),
             outcome: if node.failed { CallOutcome::Error } else { CallOutcome::Good },
             attempts: 1,
         }

@@ -15,6 +15,8 @@ pub(super) struct Moments {
     won: BTreeMap<(usize, usize, usize), u64>,
     /// By moment and trigger.
     triggered: BTreeMap<(usize, usize), u64>,
+    /// How often each moment occurred, triggered or not.
+    occurred: BTreeMap<usize, u64>,
     /// By loser and winner: overlapping, and the first ended because the second answered.
     cancelled: BTreeMap<(usize, usize), u64>,
 }
@@ -29,6 +31,7 @@ impl Moments {
             activities: activities.to_vec(),
             won: BTreeMap::new(),
             triggered: BTreeMap::new(),
+            occurred: BTreeMap::new(),
             cancelled: BTreeMap::new(),
         };
         log.runs.iter().for_each(|run| moments.look_at(run));
@@ -54,6 +57,7 @@ impl Moments {
     }
 
     fn moment(&mut self, moment: usize, at: i64, before: &[Event]) {
+        *self.occurred.entry(moment).or_default() += 1;
         let awaited = || before.iter().filter(|event| !event.message);
         let over = awaited().filter(|event| !event.running_at(at) && event.outcome.answered());
         let Some(trigger) = over.max_by_key(|event| event.end) else { return };
@@ -104,16 +108,20 @@ impl Moments {
         least > 0 && one + other >= SUPPORT_MIN && least * 50 >= one + other
     }
 
+    /// Whether a call is what had just answered when another began, now and then: one time in fifty.
+    pub(super) fn sets_going(&self, trigger: usize, moment: usize) -> bool {
+        let all = self.occurred.get(&moment).copied().unwrap_or(0);
+        self.triggered.get(&(moment, trigger)).is_some_and(|count| count * 50 >= all)
+    }
+
     /// Whether a call lets the caller end now and then: one time in fifty.
     pub(super) fn ends(&self, place: usize) -> bool {
-        let end = self.activities.len();
-        let all: u64 = self.triggered.range((end, 0)..).map(|(_, count)| count).sum();
-        self.triggered.get(&(end, place)).is_some_and(|count| count * 50 >= all)
+        self.sets_going(place, self.activities.len())
     }
 
     /// Whether a call is what had just answered when another began, in three of five requests.
     pub(super) fn triggers(&self, trigger: usize, moment: usize) -> bool {
-        let all: u64 = self.triggered.range((moment, 0)..(moment + 1, 0)).map(|(_, count)| count).sum();
+        let all = self.occurred.get(&moment).copied().unwrap_or(0);
         self.triggered.get(&(moment, trigger)).is_some_and(|count| count * 5 >= all * 3)
     }
 
@@ -136,7 +144,7 @@ impl Moments {
                 pairs.iter().filter(|&&(a, b)| a != moment && b != moment && self.rivals_at(moment, a, b));
             let rivals: Vec<_> = rivals.copied().collect();
             let members: BTreeSet<_> = rivals.iter().flat_map(|&(a, b)| [a, b]).collect();
-            let all: u64 = self.triggered.range((moment, 0)..(moment + 1, 0)).map(|(_, count)| count).sum();
+            let all = self.occurred.get(&moment).copied().unwrap_or(0);
             let of_members: u64 =
                 members.iter().filter_map(|&member| self.triggered.get(&(moment, member))).sum();
             if of_members as f64 >= TRIGGERED_MIN * all as f64 {
