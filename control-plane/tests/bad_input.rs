@@ -1,6 +1,5 @@
 //! What goes wrong in files, through the real binary: each with its exit code, the place, and nothing written.
 
-#[allow(dead_code)]
 mod support;
 
 use std::fs;

@@ -5,6 +5,7 @@ pub mod compile;
 pub mod envoy;
 pub mod push;
 pub mod reaction;
+pub mod simulate;
 pub mod sketch;
 pub mod table;
 pub mod timing;

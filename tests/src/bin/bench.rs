@@ -36,6 +36,8 @@ enum What {
     Algebra,
     /// Whole compiles of journeys of up to a thousand leaves.
     Compile,
+    /// Trials per second of the simulator.
+    Simulate,
     /// The filter in a real Envoy, beside a no-op module and a Lua filter.
     Envoy,
 }
@@ -77,6 +79,10 @@ fn report(what: What) -> String {
     if wanted(What::Compile) {
         eprintln!("bench: compile");
         sections.push(bench::compile::section());
+    }
+    if wanted(What::Simulate) {
+        eprintln!("bench: simulate");
+        sections.push(bench::simulate::section());
     }
     if wanted(What::Envoy) {
         eprintln!("bench: filter in a real Envoy");

@@ -1,5 +1,3 @@
-use serde_json::Value;
-
 use super::*;
 use crate::document::to_yaml;
 use crate::intent::{Alerts, BurnRate};
