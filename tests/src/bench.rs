@@ -7,6 +7,7 @@ pub mod push;
 pub mod reaction;
 pub mod simulate;
 pub mod sketch;
+pub mod slack;
 pub mod table;
 pub mod timing;
 

@@ -36,6 +36,8 @@ enum What {
     Algebra,
     /// Whole compiles of journeys of up to a thousand leaves.
     Compile,
+    /// Bounds beside the best there are.
+    Slack,
     /// Trials per second of the simulator.
     Simulate,
     /// The filter in a real Envoy, beside a no-op module and a Lua filter.
@@ -79,6 +81,10 @@ fn report(what: What) -> String {
     if wanted(What::Compile) {
         eprintln!("bench: compile");
         sections.push(bench::compile::section());
+    }
+    if wanted(What::Slack) {
+        eprintln!("bench: slack");
+        sections.push(bench::slack::section());
     }
     if wanted(What::Simulate) {
         eprintln!("bench: simulate");
