@@ -2,10 +2,12 @@
 //!
 //! A sidecar's stream (`service`) checks each report and puts it into a bounded queue; one committer thread (`committer`)
 //! takes what has gathered, judges it (`marks`), stores it in one transaction, and only then acknowledges. A full queue is
-//! answered with RESOURCE_EXHAUSTED: the sidecar keeps the report, so the bound costs time and no evidence.
+//! answered with RESOURCE_EXHAUSTED: the sidecar keeps the report, so the bound costs time and no evidence. Traces come through a queue
+//! of their own ([`otlp`]): they are samples, and what is shed of them is counted.
 
 mod committer;
 mod marks;
+pub mod otlp;
 mod service;
 mod stats;
 

@@ -129,7 +129,7 @@ pub fn read_source(
     Ok((context.spans, context.refused))
 }
 
-/// Reads one OTLP request as protobuf, whole in memory. Returns the spans taken and refused.
+/// Reads one OTLP request as protobuf, whole in memory; no bytes are a request without spans. Returns the spans taken and refused.
 ///
 /// # Errors
 /// [`ReadError`]; what was read before counts.
@@ -155,7 +155,7 @@ pub fn read_otlp_json(
 ) -> Result<(u64, u64), ReadError> {
     let mut progress = |_: Progress| {};
     let mut context = Context::new(settings, 0, sink, &mut progress);
-    document::documents(&mut Stream::new(Window::whole(bytes)), &mut context)?;
+    otlp::json::request(&mut Stream::new(Window::whole(bytes)), &mut context)?;
     Ok((context.spans, context.refused))
 }
 

@@ -56,9 +56,7 @@ fn fields(
     while let Some(key) = stream.key(&mut first)? {
         empty = false;
         known |= match key.as_str() {
-            "resourceSpans" | "resource_spans" | "batches" => {
-                otlp::json::resources(stream, context).map(|()| true)?
-            }
+            "resourceSpans" | "resource_spans" | "batches" => otlp::json::resources(stream, context)?,
             "trace" | "result" if depth < DEPTH_MAX && stream.peek()? == b'{' => {
                 object(stream, depth + 1, context)?
             }

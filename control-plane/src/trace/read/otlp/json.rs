@@ -18,14 +18,40 @@ use crate::trace::{Refused, SpanKind};
 /// The one reporter of a resource's spans.
 const RESOURCE: &str = "";
 
-/// Reads the array of resources and their spans.
-pub(in crate::trace::read) fn resources(
+/// Reads one request and nothing else: an object, to the end of the source.
+pub(in crate::trace::read) fn request(
     stream: &mut Stream<'_>,
     context: &mut Context<'_>,
 ) -> Result<(), ReadError> {
     let mut first = true;
+    stream.parse(|json| json.expect(b'{', "expected an object with resourceSpans"))?;
+    while let Some(key) = stream.key(&mut first)? {
+        let at = stream.offset();
+        match key.as_str() {
+            "resourceSpans" | "resource_spans" if !resources(stream, context)? => {
+                return Err(ReadError::Syntax { at, what: "expected an array under resourceSpans" });
+            }
+            "resourceSpans" | "resource_spans" => {}
+            _ => stream.skip()?,
+        }
+    }
+    match stream.peek_or_end()? {
+        None => Ok(()),
+        Some(_) => {
+            Err(ReadError::Syntax { at: stream.offset(), what: "expected nothing behind the request" })
+        }
+    }
+}
+
+/// Reads the array of resources and their spans. `false`: it is something else, and was stepped over.
+pub(in crate::trace::read) fn resources(
+    stream: &mut Stream<'_>,
+    context: &mut Context<'_>,
+) -> Result<bool, ReadError> {
+    let mut first = true;
+    let is_null = stream.peek()? == b'n';
     if !stream.enter(b'[')? {
-        return Ok(());
+        return Ok(is_null);
     }
     while stream.item(&mut first)? {
         let mut deferred = Deferred::default();
@@ -33,7 +59,7 @@ pub(in crate::trace::read) fn resources(
         deferred.settle(context);
         result?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn resource_spans(

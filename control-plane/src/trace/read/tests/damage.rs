@@ -97,7 +97,7 @@ fn what_is_wrong_is_said_with_its_place() {
     );
     assert_eq!(
         said(b"{\"resourceSpans\": [{]}"),
-        "byte 19: expected a field's name in quotes; what stands before it was read"
+        "byte 20: expected a field's name in quotes; what stands before it was read"
     );
     assert_eq!(said(b"\x1f\x8b\x08"), "byte 0: reading failed; what stands before it was read");
 }
