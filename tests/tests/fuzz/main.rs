@@ -10,3 +10,4 @@ mod messages;
 mod samples;
 mod sketch;
 mod text;
+mod traces;

@@ -4,8 +4,9 @@ use std::io::{self, Read};
 
 use super::ReadError;
 
-/// Bytes read at once, when there is so much.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes read at once: few at first, since many files are small, then twice as many each time, up to a megabyte.
+const CHUNK_BYTES_MIN: usize = 1 << 16;
+const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 /// The bytes from the place reached, as far as they were read.
 pub(super) struct Window<'r> {
@@ -98,13 +99,14 @@ impl<'r> Window<'r> {
         if held >= self.bytes_max {
             return Err(ReadError::TooLarge { at: self.offset(), bytes_max: self.bytes_max });
         }
-        if self.buffer.len() - self.end >= CHUNK_BYTES / 2 {
+        if self.buffer.len() - self.end > self.buffer.len() / 2 {
             return Ok(());
         }
         self.buffer.copy_within(self.start..self.end, 0);
         self.base += self.start as u64;
         (self.start, self.end) = (0, held);
-        let wanted = (held * 2).max(CHUNK_BYTES).min(self.bytes_max);
+        let chunk = (self.buffer.len() * 2).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
+        let wanted = (held * 2).max(chunk).min(self.bytes_max);
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }

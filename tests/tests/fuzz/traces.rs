@@ -1,0 +1,133 @@
+//! Trace files and OTLP requests: whatever the bytes, spans that come out are whole, each counted once, and reading twice is the same.
+
+use emac_control_plane::trace::read::{ReadError, Settings, read_otlp_json, read_otlp_proto, read_source};
+use emac_control_plane::trace::write::{self, Labels, Spans};
+use emac_control_plane::trace::{
+    Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId,
+};
+
+use super::harness::fuzz;
+
+#[derive(Default)]
+struct Kept {
+    symbols: Symbols,
+    spans: Vec<Span>,
+    labels: Vec<(Symbol, String, String)>,
+    refused: u64,
+}
+
+impl Sink for Kept {
+    fn symbols(&mut self) -> &mut Symbols {
+        &mut self.symbols
+    }
+
+    fn span(&mut self, span: Span) {
+        self.spans.push(span);
+    }
+
+    fn label(&mut self, service: Symbol, key: &str, value: &str) {
+        self.labels.push((service, key.to_owned(), value.to_owned()));
+    }
+
+    fn refuse(&mut self, _: Refused) {
+        self.refused += 1;
+    }
+}
+
+fn spans(write: impl Fn(&Spans<'_>, &mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
+    let mut symbols = Symbols::default();
+    let (front, cart, operation) = (symbols.of("front"), symbols.of("cart"), symbols.of("GET /cart/{id}"));
+    let span = |id, kind, service, peer| Span {
+        trace: TraceId(7 << 64 | 1),
+        id: SpanId(id),
+        parent: (id > 1).then(|| SpanId(id - 1)),
+        kind,
+        service,
+        operation,
+        peer,
+        instance: front,
+        start_ns: 1_700_000_000_000_000_000,
+        duration_ns: 1_000_000,
+        outcome: SpanOutcome::Error,
+        status: 503,
+        attempt: 2,
+        shared: false,
+    };
+    let spans = [
+        span(1, SpanKind::Server, front, Symbol::NONE),
+        span(2, SpanKind::Client, front, cart),
+        span(3, SpanKind::Server, cart, Symbol::NONE),
+    ];
+    let labels = Labels::from([(cart, [("cloud.region".to_owned(), "eu\n\"1\"".to_owned())].into())]);
+    let mut out = Vec::new();
+    write(&Spans { symbols: &symbols, spans: &spans, labels: &labels }, &mut out).expect("memory");
+    out
+}
+
+/// Reads twice; panics when a law is broken. Whether it was read to its end, with a span taken.
+fn lawful(bytes: &[u8], read: impl Fn(&[u8], &mut Kept) -> Result<(u64, u64), ReadError>) -> bool {
+    let (mut once, mut again) = (Kept::default(), Kept::default());
+    let result = read(bytes, &mut once);
+    let second = read(bytes, &mut again);
+    assert_eq!((&once.spans, &once.labels, once.refused), (&again.spans, &again.labels, again.refused));
+    for span in &once.spans {
+        assert!(span.trace.0 != 0 && span.id.0 != 0 && span.parent != Some(span.id));
+        assert!(span.start_ns > 31_000_000_000_000_000 && span.duration_ns >= 0);
+        assert!(span.start_ns.checked_add(span.duration_ns).is_some() && !span.service.is_none());
+    }
+    match (result, second) {
+        (Ok(counts), Ok(same)) => {
+            assert_eq!((counts, counts), (same, (once.spans.len() as u64, once.refused)));
+            !once.spans.is_empty()
+        }
+        (Err(error), Err(same)) => {
+            assert_eq!(error.to_string(), same.to_string());
+            false
+        }
+        (result, second) => panic!("{result:?}, then {second:?}"),
+    }
+}
+
+/// A small window, so that its edges are met.
+fn settings() -> Settings {
+    Settings { element_bytes_max: 4 << 10, deferred_max: 100, ..Settings::default() }
+}
+
+fn files(examples: &[Vec<u8>]) {
+    fuzz(examples, |bytes| lawful(bytes, |bytes, kept| read_source(bytes, &settings(), kept)));
+}
+
+#[test]
+fn otlp_json_file() {
+    let tempo = br#"{"batches":[{"scopeSpans":[{"spans":[{"traceId":"O6VWCcPN5JZJzXfR+dzZNg==","spanId":"Sc130fnc2TY=","kind":
+        "SPAN_KIND_CLIENT","startTimeUnixNano":"1701779876570888000","endTimeUnixNano":1701779876582820000,"name":"a.b:80/c"}]}],
+        "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}}]}}]}"#;
+    files(&[spans(|spans, out| write::otlp_json(spans, out)), tempo.to_vec()]);
+}
+
+#[test]
+fn otlp_protobuf_file() {
+    let proto = spans(|spans, out| write::otlp_proto(spans, out));
+    let prefixed = [&u32::try_from(proto.len()).expect("small").to_be_bytes()[..], &proto].concat();
+    files(&[proto, prefixed]);
+}
+
+#[test]
+fn jaeger_file() {
+    files(&[spans(|spans, out| write::jaeger(spans, out))]);
+}
+
+#[test]
+fn zipkin_file() {
+    files(&[spans(|spans, out| write::zipkin(spans, out))]);
+}
+
+#[test]
+fn otlp_request() {
+    fuzz(&[spans(|spans, out| write::otlp_proto(spans, out))], |bytes| {
+        lawful(bytes, |bytes, kept| read_otlp_proto(bytes.to_vec(), &settings(), kept))
+    });
+    fuzz(&[spans(|spans, out| write::otlp_json(spans, out))], |bytes| {
+        lawful(bytes, |bytes, kept| read_otlp_json(bytes.to_vec(), &settings(), kept))
+    });
+}
