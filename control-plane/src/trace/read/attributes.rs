@@ -5,7 +5,7 @@ mod peer;
 
 use std::borrow::Cow;
 
-use super::json::Value;
+use super::json::{Value, lossy};
 use super::keys::Key;
 use super::operation::only_method;
 use crate::trace::{SpanKind, SpanOutcome};
@@ -47,7 +47,7 @@ pub(super) struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// Takes an attribute; of two names for one thing the later wins.
-    pub(super) fn set(&mut self, key: Key, name: &str, value: Value<'a>) {
+    pub(super) fn set(&mut self, key: Key, name: &[u8], value: Value<'a>) {
         match key {
             Key::Error => self.error = value,
             Key::Kind => self.kind = value.text().and_then(|text| kind(&text)),
@@ -55,7 +55,9 @@ impl<'a> Attributes<'a> {
             Key::GrpcStatus => self.grpc_status = outcome::grpc_status(&value),
             Key::Resends => self.attempt = small(&value).map_or(0, |resends| resends.saturating_add(1)),
             Key::Attempts => self.attempt = small(&value).unwrap_or(0),
-            Key::Label => self.labels.extend(text(value).map(|value| (Cow::Owned(name.to_owned()), value))),
+            Key::Label => {
+                self.labels.extend(text(value).map(|value| (Cow::Owned(lossy(name).into_owned()), value)))
+            }
             _ => self.set_text(key, text(value)),
         }
     }

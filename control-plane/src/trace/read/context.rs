@@ -85,6 +85,9 @@ impl<'s> Context<'s> {
 
     /// The symbol of a name as it is.
     pub(super) fn name(&mut self, name: &str) -> Symbol {
+        if name.is_empty() {
+            return Symbol::NONE;
+        }
         self.names.symbol(name, self.sink.symbols(), |symbols| symbols.of(name))
     }
 

@@ -209,7 +209,7 @@ fn tags<'a>(json: &mut Json<'a>, keys: &Keys, found: &mut Attributes<'a>) -> Res
         if let Some(name) = name
             && let Some(key) = keys.of(name.as_bytes())
         {
-            found.set(key, &name, value);
+            found.set(key, name.as_bytes(), value);
         }
         Ok(())
     })

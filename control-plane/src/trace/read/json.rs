@@ -12,7 +12,7 @@ mod text;
 
 use std::borrow::Cow;
 
-pub(super) use text::unescape;
+pub(super) use text::{lossy, unescape};
 
 /// Brackets open at once in a skipped value. Nested copies of spans (8 levels of 4 brackets) stay far below.
 pub(super) const DEPTH_MAX: usize = 1_000;
@@ -212,7 +212,7 @@ impl<'a> Json<'a> {
     /// Takes a string.
     fn string(&mut self) -> Result<Cow<'a, str>, Stop> {
         let (raw, escaped) = self.raw_string()?;
-        Ok(if escaped { Cow::Owned(unescape(raw)) } else { String::from_utf8_lossy(raw) })
+        Ok(if escaped { Cow::Owned(unescape(raw)) } else { lossy(raw) })
     }
 
     /// The bytes between a string's quotes, and whether there are escapes among them.

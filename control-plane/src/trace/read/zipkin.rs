@@ -83,7 +83,7 @@ fn tags<'a>(json: &mut Json<'a>, keys: &Keys, found: &mut Attributes<'a>) -> Res
         if let Some(key) = keys.of(name.as_bytes()) {
             // A tag that is there says something, whatever its value.
             let value = if value == Value::Null { Value::Text(Cow::Borrowed("")) } else { value };
-            found.set(key, name, value);
+            found.set(key, name.as_bytes(), value);
         }
         Ok(())
     })

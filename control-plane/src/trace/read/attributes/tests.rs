@@ -5,7 +5,7 @@ fn of<'a>(attributes: &[(&str, &'a str)]) -> Attributes<'a> {
     let keys = Keys::new([]);
     let mut found = Attributes::default();
     for (name, value) in attributes {
-        found.set(keys.of(name.as_bytes()).unwrap(), name, Value::Text(Cow::Borrowed(value)));
+        found.set(keys.of(name.as_bytes()).unwrap(), name.as_bytes(), Value::Text(Cow::Borrowed(value)));
     }
     found
 }

@@ -1,5 +1,12 @@
 //! Escapes in strings (RFC 8259, section 7).
 
+use std::borrow::Cow;
+
+/// Bytes as text; what is no UTF-8 becomes U+FFFD. Valid text, which nearly all is, is only checked.
+pub(in crate::trace::read) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// The text of a string's bytes. Unknown escapes stand for themselves; lone surrogates and what is no UTF-8 become U+FFFD.
 pub(in crate::trace::read) fn unescape(raw: &[u8]) -> String {
     let mut out = String::with_capacity(raw.len());

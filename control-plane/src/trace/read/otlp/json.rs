@@ -212,7 +212,7 @@ fn attributes<'a>(json: &mut Json<'a>, keys: &Keys, found: &mut Attributes<'a>) 
             _ => json.skip(),
         })?;
         if let Some((name, key)) = name.zip(wanted) {
-            found.set(key, &name, value);
+            found.set(key, name.as_bytes(), value);
         }
         Ok(())
     })

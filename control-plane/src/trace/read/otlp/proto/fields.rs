@@ -34,6 +34,7 @@ impl<'a> Fields<'a> {
         Self { rest: bytes }
     }
 
+    #[inline]
     fn take(&mut self) -> Option<(u32, Field<'a>)> {
         let (number, wire_type) = key(&mut self.rest)?;
         let value = match wire_type {
@@ -59,6 +60,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u32, Field<'a>), NoField>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -85,12 +87,14 @@ pub(super) fn header(bytes: &[u8]) -> Option<(u32, u8, usize, u64)> {
     Some((number, wire_type, bytes.len() - rest.len(), length))
 }
 
+#[inline]
 fn key(rest: &mut &[u8]) -> Option<(u32, u8)> {
     let key = u32::try_from(varint(rest)?).ok()?;
     (key >> 3 != 0).then_some((key >> 3, (key & 7) as u8))
 }
 
 /// Most varints are one byte.
+#[inline]
 fn varint(rest: &mut &[u8]) -> Option<u64> {
     match rest.split_first() {
         Some((&byte, behind)) if byte < 0x80 => {

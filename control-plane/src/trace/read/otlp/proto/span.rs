@@ -1,11 +1,9 @@
 //! `Span`, `KeyValue`, `AnyValue`, `Status`.
 
-use std::borrow::Cow;
-
 use super::fields::{Field, Fields, NoField};
 use crate::trace::read::attributes::Attributes;
 use crate::trace::read::found::{Found, Parent};
-use crate::trace::read::json::Value;
+use crate::trace::read::json::{Value, lossy};
 use crate::trace::read::keys::Keys;
 use crate::trace::read::otlp::{STATUS_ERROR, kind};
 use crate::trace::{SpanId, TraceId};
@@ -21,7 +19,7 @@ pub(super) fn span<'a>(bytes: &'a [u8], keys: &Keys) -> Option<Found<'a>> {
             }
             (2, Field::Bytes(id)) => found.id = span_id(id),
             (4, Field::Bytes(id)) => found.parent = parent(id),
-            (5, Field::Bytes(name)) => found.name = text(name),
+            (5, Field::Bytes(name)) => found.name = lossy(name),
             (6, Field::Number(number)) => found.kind = kind(i128::from(number)),
             (7, Field::Number(nanoseconds)) => start = nanoseconds,
             (8, Field::Number(nanoseconds)) => end = nanoseconds,
@@ -47,10 +45,6 @@ fn parent(id: &[u8]) -> Parent {
     span_id(id).map_or(Parent::Unreadable, Parent::Is)
 }
 
-fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
-}
-
 fn is_error(status: &[u8]) -> Option<bool> {
     let mut code = 0;
     for field in Fields::new(status) {
@@ -72,7 +66,7 @@ pub(super) fn attribute<'a>(pair: &'a [u8], keys: &Keys, found: &mut Attributes<
         }
     }
     if let Some(key) = keys.of(name) {
-        found.set(key, &text(name), any_value(value, true).ok()?);
+        found.set(key, name, any_value(value, true).ok()?);
     }
     Some(())
 }
@@ -82,7 +76,7 @@ fn any_value(bytes: &[u8], may_be_array: bool) -> Result<Value<'_>, NoField> {
     let mut value = Value::Null;
     for field in Fields::new(bytes) {
         value = match field? {
-            (1, Field::Bytes(bytes)) => Value::Text(text(bytes)),
+            (1, Field::Bytes(bytes)) => Value::Text(lossy(bytes)),
             (2, Field::Number(number)) => Value::Bool(number != 0),
             (3, Field::Number(number)) => Value::Int(i128::from(number.cast_signed())),
             (4, Field::Number(number)) => Value::Double(f64::from_bits(number)),
