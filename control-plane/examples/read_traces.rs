@@ -93,8 +93,8 @@ fn spans(count: usize, symbols: &mut Symbols) -> Vec<Span> {
             instance,
             start_ns: 1_700_000_000_000_000_000 + at as i64 * 1_000_000,
             duration_ns: 20_000_000 - number as i64 * 1_000_000,
-            outcome: if at % 97 == 0 { SpanOutcome::Error } else { SpanOutcome::Good },
-            status: if at % 97 == 0 { 503 } else { 200 },
+            outcome: if at.is_multiple_of(97) { SpanOutcome::Error } else { SpanOutcome::Good },
+            status: if at.is_multiple_of(97) { 503 } else { 200 },
             attempt: 0,
             shared: false,
         }

@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(span_id(&text("1"), Form::Hex), Some(SpanId(1)));
         assert_eq!(span_id(&text("5438856594569490"), Form::Hex), Some(SpanId(0x5438_8565_9456_9490)));
         assert_eq!(span_id(&Value::Int(1 << 63), Form::Hex), Some(SpanId(1 << 63)));
-        assert_eq!(span_id(&text("0438856594569"), Form::Hex), Some(SpanId(0x0438_8565_9456_9)));
+        assert_eq!(span_id(&text("0438856594569"), Form::Hex), Some(SpanId(0x4388_5659_4569)));
     }
 
     #[test]
