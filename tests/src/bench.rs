@@ -2,6 +2,7 @@
 
 pub mod algebra;
 pub mod compile;
+pub mod discover;
 pub mod envoy;
 pub mod push;
 pub mod reaction;

@@ -40,6 +40,8 @@ enum What {
     Slack,
     /// Trials per second of the simulator.
     Simulate,
+    /// Files of spans to candidates: rate, memory, growth.
+    Discover,
     /// The filter in a real Envoy, beside a no-op module and a Lua filter.
     Envoy,
 }
@@ -89,6 +91,11 @@ fn report(what: What) -> String {
     if wanted(What::Simulate) {
         eprintln!("bench: simulate");
         sections.push(bench::simulate::section());
+    }
+    if wanted(What::Discover) {
+        eprintln!("bench: discovery");
+        let section = bench::discover::section().map_err(|e| e.to_string());
+        sections.push(or_not_run(bench::discover::TITLE, section));
     }
     if wanted(What::Envoy) {
         eprintln!("bench: filter in a real Envoy");
