@@ -1,6 +1,7 @@
 //! What a caller does not wait for: cut off at the moment it goes on.
 
-use super::{Ended, Engine, Losers, Side};
+use super::super::step::Losers;
+use super::{Ended, Engine, Side};
 
 impl Engine<'_> {
     /// The caller goes on at `at`; of the acts from number `first` on, those that still run have lost.
