@@ -1,5 +1,6 @@
 //! Discovery against worlds whose truth is known, and the worlds against themselves.
 
+mod domains;
 mod files;
 mod found;
 mod generator;
