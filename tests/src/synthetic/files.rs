@@ -16,6 +16,7 @@ use std::io::{self, Write};
 
 use emac_control_plane::trace::{Span, SpanKind, SpanOutcome, Symbol, Symbols};
 
+use super::settings::Style;
 use super::world::World;
 
 /// A format of files.
@@ -63,7 +64,8 @@ impl World {
         let mut symbols = Symbols::default();
         let spans = self.spans(&mut symbols);
         let labels = self.labels(&mut symbols);
-        let names = Texts { symbols: &symbols, labels: &labels };
+        let envoy = self.settings.signals.style == Style::Envoy;
+        let names = Texts { symbols: &symbols, labels: &labels, envoy };
         match format {
             Format::OtlpJson => otlp_json::write(spans, &names, out),
             Format::OtlpProtobuf => otlp_protobuf::write(spans, &names, out),
@@ -95,11 +97,14 @@ impl World {
 struct Texts<'a> {
     symbols: &'a Symbols,
     labels: &'a Labels,
+    /// Callees are named as Envoy names its clusters.
+    envoy: bool,
 }
 
 /// Value of an attribute.
 enum Value<'a> {
-    Text(&'a str),
+    Text(String),
+    Name(&'a str),
     Number(i64),
 }
 
@@ -122,14 +127,18 @@ impl<'a> Texts<'a> {
             all.push(("http.response.status_code", Value::Number(span.status.into())));
         }
         if !span.peer.is_none() {
-            let envoy = self.text(span.peer).contains("||");
-            let key = if envoy { "upstream_cluster.name" } else { "peer.service" };
-            all.push((key, Value::Text(self.text(span.peer))));
+            let peer = self.text(span.peer);
+            all.push(if self.envoy {
+                let cluster = format!("outbound|8080||{peer}.svc.cluster.local");
+                ("upstream_cluster.name", Value::Text(cluster))
+            } else {
+                ("peer.service", Value::Name(peer))
+            });
         }
         if span.attempt > 1 {
             all.push(("http.request.resend_count", Value::Number(i64::from(span.attempt) - 1)));
         }
-        all.extend(error(span).map(|text| ("error.type", Value::Text(text))));
+        all.extend(error(span).map(|text| ("error.type", Value::Name(text))));
         all
     }
 }

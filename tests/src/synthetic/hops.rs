@@ -67,7 +67,7 @@ impl Sidecars<'_> {
         let hop = HopKey {
             journey: self.journey(),
             source: workload(&self.world.services[caller.service].name),
-            destination: format!("{}.shop.svc.cluster.local", callee.name),
+            destination: format!("{}.shop.svc.cluster.local", short(&callee.name)),
             operation: callee.operation(),
         };
         self.record(hop, caller, act.client, span, false)
@@ -102,7 +102,12 @@ impl Sidecars<'_> {
 }
 
 fn workload(service: &str) -> String {
-    format!("shop/{service}")
+    format!("shop/{}", short(service))
+}
+
+/// Without the namespace that a mesh puts behind it.
+fn short(service: &str) -> &str {
+    service.strip_suffix(".shop").unwrap_or(service)
 }
 
 const fn outcome(ended: Ended) -> Outcome {

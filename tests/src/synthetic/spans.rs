@@ -30,17 +30,13 @@ impl Names {
     pub(super) fn new(world: &World, symbols: &mut Symbols) -> Self {
         let envoy = world.settings.signals.style == Style::Envoy;
         let all = || world.services.iter();
-        let host = |name: &str| format!("{name}.shop.svc.cluster.local");
         let operation = |s: &Service| {
-            if envoy { format!("{}:8080/*", host(&s.name)) } else { s.operation() }
-        };
-        let peer = |s: &Service| {
-            if envoy { format!("outbound|8080||{}", host(&s.name)) } else { s.name.clone() }
+            if envoy { format!("{}.svc.cluster.local:8080/*", s.name) } else { s.operation() }
         };
         Self {
             service: all().map(|s| symbols.of(&s.name)).collect(),
             operation: all().map(|s| symbols.of(&operation(s))).collect(),
-            peer: all().map(|s| symbols.of(&peer(s))).collect(),
+            peer: all().map(|s| symbols.of(&s.name)).collect(),
             instances: all()
                 .map(|s| (0..s.instances).map(|i| symbols.of(&s.instance(i))).collect())
                 .collect(),

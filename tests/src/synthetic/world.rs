@@ -74,6 +74,10 @@ impl World {
     /// A world of given services and entries; of the settings, what bears on structure is not used. Delays and timeouts of
     /// [`UNTUNED`] are set.
     pub fn with(settings: Settings, mut services: Vec<Service>, entries: Vec<Call>) -> Self {
+        if settings.signals.style == Style::Envoy {
+            // Istio's name of a workload's spans: `<workload>.<namespace>`.
+            services.iter_mut().for_each(|service| service.name.push_str(".shop"));
+        }
         let roots: BTreeSet<ServiceId> = entries.iter().map(|entry| entry.service).collect();
         let window_ns = (settings.window_s * 1e9) as i64;
         let (outages, domains) = afflict(&mut services, &roots, &settings.faults, window_ns, settings.seed);

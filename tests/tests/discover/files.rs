@@ -1,12 +1,17 @@
-//! Every format says the same of the same world. The formats are read here by other people's code.
+//! Every format says the same of the same world: to other people's code, and to our readers.
 
 use std::collections::BTreeMap;
 
-use emac_control_plane::trace::Symbols;
+use emac_control_plane::discover::Discovered;
+use emac_control_plane::discover::observe::Observations;
+use emac_control_plane::trace::read::{self, read_source};
+use emac_control_plane::trace::{Assembler, Limits, Symbols};
 use emac_tests::bench::discover::otlp;
-use emac_tests::synthetic::{Format, Settings, Signals, Style, World};
+use emac_tests::synthetic::{Format, Settings, Signals, Style, World, hostile};
 use prost::Message as _;
 use serde_json::Value;
+
+use super::found::{from_file, from_spans};
 
 /// (trace, span, kind) -> (parent, name, service), as text.
 type Content = BTreeMap<(String, String, String), (String, String, String)>;
@@ -123,4 +128,45 @@ fn zipkin_shares_ids() {
     }
     assert_eq!(content, truth(&world));
     assert!(shared > 100, "{shared}");
+}
+
+// === Our readers ===
+
+/// Discovery reads every format, and finds in each what it finds in the spans themselves.
+#[test]
+fn a_journey_is_the_same_in_every_format() {
+    for (style, formats) in [
+        (Style::Otel, &[Format::OtlpJson, Format::OtlpProtobuf, Format::Jaeger][..]),
+        (Style::Zipkin, &[Format::Zipkin][..]),
+        (Style::Envoy, &[Format::OtlpJson, Format::OtlpProtobuf][..]),
+    ] {
+        for seed in 0..4 {
+            // Microseconds, as the coarsest of the formats has them.
+            let signals = Signals { style, resolution_ns: 1_000, ..Signals::CLEAN };
+            let world = World::new(Settings { signals, requests: 400, ..Settings::small(seed) });
+            let expected = texts(&from_spans(&world));
+            for format in formats {
+                let found = texts(&from_file(&written(&world, *format)));
+                assert_eq!(found, expected, "{format:?} {seed}");
+            }
+        }
+    }
+}
+
+fn texts(found: &[Discovered]) -> Vec<String> {
+    found.iter().filter_map(|one| Some(one.structure()?.to_string())).collect()
+}
+
+/// Whatever is in a file, reading it ends, and nothing is found that is not there.
+#[test]
+fn hostile_files_end_and_make_no_journey() {
+    for (what, bytes) in hostile::files() {
+        let mut assembler = Assembler::new(Limits::default(), Observations::default());
+        let read = read_source(bytes.as_slice(), &read::Settings::default(), &mut assembler);
+        let assembled = assembler.finish();
+        let quality = &assembled.quality;
+        let refused: u64 = quality.refused.values().sum();
+        assert!(read.is_err() || refused > 0 || quality.spans <= 1, "{what}: {read:?} {quality:?}");
+        assert!(assembled.consumer.traces().0 <= 1, "{what}");
+    }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use emac_control_plane::discover::observe::Observations;
 use emac_control_plane::discover::{Discovered, Given, discover};
 use emac_control_plane::model::EvidenceSource;
+use emac_control_plane::trace::read::{Settings, read_source};
 use emac_control_plane::trace::{Assembler, Limits, Symbols};
-use emac_core::journey::{Journey, parse};
+use emac_core::journey::{ComponentName, Journey, parse};
 use emac_tests::synthetic::score::calibration::{Claim, judge};
 use emac_tests::synthetic::score::{Found, edges_of};
 use emac_tests::synthetic::{Propagation, World};
@@ -15,6 +16,15 @@ use emac_tests::synthetic::{Propagation, World};
 pub(crate) fn from_spans(world: &World) -> Vec<Discovered> {
     let mut assembler = Assembler::new(Limits::default(), Observations::default());
     world.feed(&mut assembler);
+    let assembled = assembler.finish();
+    given(&assembled.consumer, &assembled.symbols, EvidenceSource::Traces)
+}
+
+/// From a file of any format.
+pub(crate) fn from_file(bytes: &[u8]) -> Vec<Discovered> {
+    let mut assembler = Assembler::new(Limits::default(), Observations::default());
+    let (_, refused) = read_source(bytes, &Settings::default(), &mut assembler).unwrap();
+    assert_eq!(refused, 0);
     let assembled = assembler.finish();
     given(&assembled.consumer, &assembled.symbols, EvidenceSource::Traces)
 }
@@ -45,20 +55,25 @@ fn given(observations: &Observations, symbols: &Symbols, source: EvidenceSource)
 
 /// As it is scored.
 pub(crate) fn scored(discovered: &[Discovered]) -> Vec<Found> {
-    let name = |workload: &str| short(workload).to_owned();
     let found = |one: &Discovered| {
-        let edges = one.model.edges.iter().map(|edge| (name(&edge.from), name(&edge.to)));
+        let edges = one.model.edges.iter().map(|edge| (short(&edge.from), short(&edge.to)));
         let edges: BTreeSet<_> = edges.collect();
         // Sidecars know workloads, with their namespace.
-        let structure = one.structure()?.to_string().replace("shop/", "");
-        let structure = Journey::new(parse(&structure).unwrap()).unwrap();
+        let structure = Journey::new(parse(&short(&one.structure()?.to_string())).unwrap()).unwrap();
         Some(Found { name: one.name.clone(), structure, edges })
     };
     discovered.iter().filter_map(found).collect()
 }
 
-fn short(workload: &str) -> &str {
-    workload.strip_prefix("shop/").unwrap_or(workload)
+/// A text with the names that spans have: sidecars' `shop/cart` is spans' `cart.shop`.
+fn short(text: &str) -> String {
+    let mut parts = text.split("shop/");
+    let mut renamed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !ComponentName::allows(c)).unwrap_or(part.len());
+        renamed.extend([&part[..end], ".shop", &part[end..]]);
+    }
+    renamed
 }
 
 /// What is claimed of the fields of a world of one journey, and whether it is right.

@@ -2,7 +2,7 @@
 
 use emac_control_plane::discover::observe::Observations;
 use emac_control_plane::discover::{Given, discover};
-use emac_control_plane::model::EvidenceSource;
+use emac_control_plane::model::{EvidenceSource, Status};
 use emac_control_plane::trace::{Assembled, Assembler, Limits, Sink};
 use emac_tests::synthetic::hostile;
 
@@ -12,10 +12,13 @@ fn assembled(feed: impl FnOnce(&mut dyn Sink)) -> Assembled<Observations> {
     assembler.finish()
 }
 
-/// Discovery of it ends, and every journey found is one that the language allows.
-fn discovered(assembled: &Assembled<Observations>) -> usize {
+/// Discovery of it ends; the fields of what is found that would act.
+fn identified(assembled: &Assembled<Observations>) -> Vec<String> {
     let given = Given { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
-    discover(&assembled.consumer, &assembled.symbols, &given).len()
+    let found = discover(&assembled.consumer, &assembled.symbols, &given);
+    let findings = found.iter().flat_map(|one| &one.model.findings);
+    let acting = findings.filter(|(_, finding)| finding.status == Status::Identified);
+    acting.map(|(field, finding)| format!("{field}: {finding:?}")).collect()
 }
 
 #[test]
@@ -23,7 +26,7 @@ fn a_million_spans_in_one_trace_are_cut_and_counted() {
     let assembled = assembled(|sink| hostile::wide(sink, 1_000_000));
     assert_eq!((assembled.quality.spans, assembled.quality.traces), (1_000_000, 1));
     assert_eq!(assembled.quality.cut, 1_000_000 - u64::from(Limits::default().spans_per_trace_max));
-    assert_eq!(discovered(&assembled), 0, "a trace that was cut shows nothing that did not happen");
+    assert_eq!(identified(&assembled), [""; 0], "a trace that was cut shows nothing for certain");
 }
 
 #[test]
@@ -31,7 +34,7 @@ fn a_chain_of_a_hundred_thousand_calls_is_followed_without_recursion() {
     for feed in [hostile::deep, hostile::deep_upside_down] {
         let assembled = assembled(|sink| feed(sink, 100_000));
         assert_eq!(assembled.quality.traces, 1);
-        assert!(discovered(&assembled) <= 1);
+        identified(&assembled);
         assert!(assembled.consumer.left().deep > 0, "what is deeper than anybody calls is counted");
     }
 }
@@ -41,7 +44,7 @@ fn circles_and_orphans_make_no_complete_trace() {
     for length in [1, 2, 1_000] {
         let assembled = assembled(|sink| hostile::circle(sink, length));
         assert_eq!(assembled.quality.complete, 0, "{length}");
-        assert_eq!(discovered(&assembled), 0, "{length}");
+        assert_eq!(identified(&assembled), [""; 0], "{length}");
     }
     let assembled = assembled(|sink| hostile::orphans(sink, 1_000));
     assert_eq!((assembled.quality.orphans, assembled.quality.complete), (1_000, 0));
@@ -57,12 +60,12 @@ fn doubles_count_once() {
 fn no_time_is_too_strange() {
     let assembled = assembled(hostile::times);
     assert_eq!(assembled.quality.traces, 1);
-    discovered(&assembled);
+    identified(&assembled);
 }
 
 #[test]
 fn everything_at_once_ends() {
     let assembled = assembled(hostile::all);
     assert!(assembled.quality.traces > 0);
-    discovered(&assembled);
+    identified(&assembled);
 }

@@ -28,7 +28,7 @@ pub(super) fn discover(file: &Path, dir: &Path) -> Result<Usage, Failure> {
     let emac = product::emac().map_err(|why| why.to_string())?;
     let log = std::fs::File::create(dir.join("log"))?;
     let mut command = Command::new(emac);
-    command.arg("discover").arg(file).arg("--out").arg(dir.join("model")).arg("--force");
+    command.arg("discover").arg("--traces").arg(file).arg("--out").arg(dir.join("model")).arg("--force");
     command.stdout(Stdio::null()).stderr(log);
     let begin = Instant::now();
     let mut child = command.spawn()?;

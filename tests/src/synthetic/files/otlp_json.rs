@@ -32,7 +32,7 @@ fn write_process(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let attributes: Vec<String> =
-        names.resource(process).iter().map(|(key, value)| attribute(key, &Value::Text(value))).collect();
+        names.resource(process).iter().map(|(key, value)| attribute(key, &Value::Name(value))).collect();
     let resource = attributes.join(",");
     let spans: Vec<String> = spans.iter().map(|span| span_text(span, names)).collect();
     write!(
@@ -45,6 +45,7 @@ fn write_process(
 fn attribute(key: &str, value: &Value<'_>) -> String {
     let value = match value {
         Value::Text(text) => format!("{{\"stringValue\":{}}}", quoted(text)),
+        Value::Name(text) => format!("{{\"stringValue\":{}}}", quoted(text)),
         Value::Number(number) => format!("{{\"intValue\":\"{number}\"}}"),
     };
     format!("{{\"key\":{},\"value\":{value}}}", quoted(key))

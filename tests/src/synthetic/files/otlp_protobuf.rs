@@ -23,7 +23,7 @@ pub(super) fn write(
 fn resource_spans(process: (Symbol, Symbol), spans: &[&Span], names: &Texts<'_>) -> Vec<u8> {
     let mut resource = Vec::new();
     for (key, value) in names.resource(process) {
-        bytes(1, &attribute(key, &Value::Text(value)), &mut resource);
+        bytes(1, &attribute(key, &Value::Name(value)), &mut resource);
     }
     let mut scope = Vec::new();
     spans.iter().for_each(|span| bytes(2, &span_bytes(span, names), &mut scope));
@@ -61,6 +61,7 @@ fn attribute(key: &str, value: &Value<'_>) -> Vec<u8> {
     let mut any = Vec::new();
     match value {
         Value::Text(text) => bytes(1, text.as_bytes(), &mut any),
+        Value::Name(text) => bytes(1, text.as_bytes(), &mut any),
         Value::Number(value) => number(3, *value as u64, &mut any),
     }
     let mut message = Vec::new();
