@@ -45,6 +45,9 @@ impl Kind {
 /// An inner node as it is compared: kind and leaves.
 pub type Node = (Kind, BTreeSet<String>);
 
+/// Probability of each choice of a branch, by the choice's leaves.
+pub(super) type Choices = BTreeMap<BTreeSet<String>, Probability>;
+
 /// An expression in the spelling that is compared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Form {
@@ -109,7 +112,7 @@ impl Form {
     }
 
     /// Branches by their leaves: the probability of each choice by its leaves.
-    pub(super) fn branches(&self) -> Vec<(BTreeSet<String>, BTreeMap<BTreeSet<String>, Probability>)> {
+    pub(super) fn branches(&self) -> Vec<(BTreeSet<String>, Choices)> {
         let choices = |form: &Self| match form {
             Self::Choice(all) => {
                 Some((form.leaves(), all.iter().map(|(p, form)| (form.leaves(), *p)).collect()))
