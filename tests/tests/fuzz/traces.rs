@@ -102,32 +102,32 @@ fn otlp_json_file() {
     let tempo = br#"{"batches":[{"scopeSpans":[{"spans":[{"traceId":"O6VWCcPN5JZJzXfR+dzZNg==","spanId":"Sc130fnc2TY=","kind":
         "SPAN_KIND_CLIENT","startTimeUnixNano":"1701779876570888000","endTimeUnixNano":1701779876582820000,"name":"a.b:80/c"}]}],
         "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}}]}}]}"#;
-    files(&[spans(|spans, out| write::otlp_json(spans, out)), tempo.to_vec()]);
+    files(&[spans(write::otlp_json), tempo.to_vec()]);
 }
 
 #[test]
 fn otlp_protobuf_file() {
-    let proto = spans(|spans, out| write::otlp_proto(spans, out));
+    let proto = spans(write::otlp_proto);
     let prefixed = [&u32::try_from(proto.len()).expect("small").to_be_bytes()[..], &proto].concat();
     files(&[proto, prefixed]);
 }
 
 #[test]
 fn jaeger_file() {
-    files(&[spans(|spans, out| write::jaeger(spans, out))]);
+    files(&[spans(write::jaeger)]);
 }
 
 #[test]
 fn zipkin_file() {
-    files(&[spans(|spans, out| write::zipkin(spans, out))]);
+    files(&[spans(write::zipkin)]);
 }
 
 #[test]
 fn otlp_request() {
-    fuzz(&[spans(|spans, out| write::otlp_proto(spans, out))], |bytes| {
+    fuzz(&[spans(write::otlp_proto)], |bytes| {
         lawful(bytes, |bytes, kept| read_otlp_proto(bytes.to_vec(), &settings(), kept))
     });
-    fuzz(&[spans(|spans, out| write::otlp_json(spans, out))], |bytes| {
+    fuzz(&[spans(write::otlp_json)], |bytes| {
         lawful(bytes, |bytes, kept| read_otlp_json(bytes.to_vec(), &settings(), kept))
     });
 }
