@@ -2,7 +2,7 @@
 //! each also in gzip, told apart by their content.
 //!
 //! A file is read once, front to back, through a window of a few megabytes: at any time one span is in memory, and of what was read
-//! only what the [`Sink`] keeps (and, where a format names its services behind its spans, the spans that wait for that, 112 bytes
+//! only what the [`Sink`] keeps (and, where a format names its services behind its spans, the spans that wait for that, 96 bytes
 //! each). A span that cannot be taken is refused and counted, and the rest goes on; a broken file ends at its break, and what stands
 //! before it counts.
 //!
@@ -55,7 +55,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// 32 MiB a span, since somebody will have put a file into an attribute; four million waiting spans, 470 MB.
+    /// 32 MiB a span, since somebody will have put a file into an attribute; four million waiting spans, 400 MB.
     fn default() -> Self {
         Self { label_keys: BTreeSet::new(), element_bytes_max: 32 << 20, deferred_max: 4 << 20 }
     }

@@ -29,7 +29,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// A million spans wait in some 100 MB; 16 requests of 16 MiB, plain and decompressed, take at most 512 MiB.
+    /// A million spans wait in 80 MB; 16 requests of 16 MiB, plain and decompressed, take at most 512 MiB.
     fn default() -> Self {
         Self {
             read: read::Settings::default(),

@@ -1,6 +1,6 @@
 //! Spans that stand before what says who reported them.
 //!
-//! Jaeger writes a trace's processes behind its spans, and JSON objects have no order: a resource may follow its spans. Spans wait here, 112
+//! Jaeger writes a trace's processes behind its spans, and JSON objects have no order: a resource may follow its spans. Spans wait here, 96
 //! bytes each, until their reporter is known.
 
 use hashbrown::HashMap;
