@@ -14,7 +14,7 @@ use crate::intent::{DomainKind, DomainRule, Intent};
 use crate::mesh::{Call, runtime};
 use crate::mesh::{MeshFacts, Name};
 use crate::model::Model;
-use crate::trace::{Labels, Symbols};
+use crate::trace::{Labels, Symbol, Symbols};
 
 /// Everything discovery looks at.
 #[derive(Clone, Copy, Debug)]
@@ -47,24 +47,32 @@ pub fn complete(known: &Known<'_>, given: &Given<'_>) -> Vec<Discovered> {
     found
 }
 
-fn trace_labels(known: &Known<'_>) -> Vec<TraceLabel> {
-    let label = |(service, key, value, count): (_, &str, &str, u64)| TraceLabel {
-        service: known.symbols.text(service).to_owned(),
-        key: key.to_owned(),
-        value: value.to_owned(),
-        count,
-    };
-    known.labels.iter().map(label).collect()
+/// What resources say, by service.
+type LabelsOf = BTreeMap<Symbol, Vec<TraceLabel>>;
+
+fn trace_labels(known: &Known<'_>) -> LabelsOf {
+    let mut labels = LabelsOf::new();
+    for (service, key, value, count) in known.labels.iter() {
+        labels.entry(service).or_default().push(TraceLabel {
+            service: known.symbols.text(service).to_owned(),
+            key: key.to_owned(),
+            value: value.to_owned(),
+            count,
+        });
+    }
+    labels
 }
 
 // === failure domains ===
 
-fn add_domains(one: &mut Discovered, intent: Option<&Intent>, labels: &[TraceLabel], known: &Known<'_>) {
+fn add_domains(one: &mut Discovered, intent: Option<&Intent>, labels: &LabelsOf, known: &Known<'_>) {
     let components: BTreeSet<ComponentName> =
         one.structure().map(|journey| journey.leaves().into_iter().cloned().collect()).unwrap_or_default();
     let subject = |name: &ComponentName| {
         let names = names_of(one, name, known.symbols);
-        Subject::new(&names, intent.and_then(|intent| intent.components.get(name)), labels, known.mesh)
+        let services = one.services.get(name).into_iter().flatten();
+        let own: Vec<_> = services.filter_map(|service| labels.get(service)).flatten().cloned().collect();
+        Subject::new(&names, intent.and_then(|intent| intent.components.get(name)), &own, known.mesh)
     };
     let subjects: BTreeMap<_, _> = components.iter().map(|name| (name.clone(), subject(name))).collect();
     let groups = if components.len() <= CORRELATED_MAX {

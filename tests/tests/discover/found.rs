@@ -76,12 +76,14 @@ fn short(text: &str) -> String {
     renamed
 }
 
-/// What is claimed of the fields of a world of one journey, and whether it is right.
+/// What is claimed of the fields of a world of one journey, and whether it is right of what its requests show: redundancy that was never needed
+/// leaves no trace, and nothing is claimed of it.
 pub(crate) fn claims(world: &World, discovered: &[Discovered]) -> Vec<Claim> {
     let [journey] = world.journeys.as_slice() else { return Vec::new() };
     let edges = edges_of(world, &journey.entry);
+    let Some(truth) = world.exhibited(0, 1) else { return Vec::new() };
     let judged = discovered
         .iter()
-        .filter_map(|one| Some(judge(&one.model.findings, one.structure()?, &journey.truth, &edges)));
+        .filter_map(|one| Some(judge(&one.model.findings, one.structure()?, &truth, &edges)));
     judged.flatten().collect()
 }

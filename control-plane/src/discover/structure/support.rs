@@ -32,18 +32,26 @@ impl Support {
     ///
     /// The rival's chance to look like the rule in one request is given the prior Beta(1, 1/2): likely high, as two calls of very different length
     /// seldom show their true relation. It then looks so in all of n requests with probability `B(1 + n, 1/2) / B(1, 1/2)`, which falls as
-    /// `n^-1/2`: slowly, hence careful. With even prior odds the rule is right with `1 / (1 + that)`.
+    /// `n^-1/2`: slowly, hence careful. With even prior odds the rule is right with `1 / (1 + that)`, times [`representative`].
     pub(super) fn of_rule(agree: u64, against: u64, says: String) -> Self {
-        let confidence = (1.0 / (1.0 + unbroken(agree))) * share_kept(agree, against);
+        let confidence =
+            representative(agree + against) * share_kept(agree, against) / (1.0 + unbroken(agree));
         Self { agree, against, says, traces: Vec::new(), confidence }
     }
 
     /// Something seen directly, which its rival can show only through an error of the clocks or of the instrumentation.
     ///
-    /// With one accident in a hundred requests, and the rule of succession for the count: `(s + 1) / (s + 2)` raised by that much.
+    /// Two independent sightings are worth more than twice one: the doubt is `(s + 2)^-3/2`, between the rule of succession and its square; times
+    /// [`representative`].
     pub(super) fn of_sightings(seen: u64, says: String) -> Self {
         let doubt = 1.0 / (seen as f64 + 2.0);
-        Self { agree: seen, against: 0, says, traces: Vec::new(), confidence: 1.0 - doubt * doubt.sqrt() }
+        Self {
+            agree: seen,
+            against: 0,
+            says,
+            traces: Vec::new(),
+            confidence: representative(seen) * (1.0 - doubt * doubt.sqrt()),
+        }
     }
 
     /// The entry of a journey: it is what the traces begin with.
@@ -62,6 +70,11 @@ impl Support {
         self.traces = traces.take(crate::model::Provenance::TRACES_MAX).collect();
         self
     }
+}
+
+/// Probability that requests seen show what requests do: one may be the only one of its kind. `n / (n + 1)`, Laplace's rule for n that all agree.
+fn representative(n: u64) -> f64 {
+    n as f64 / (n as f64 + 1.0)
 }
 
 /// `B(1 + n, 1/2) / B(1, 1/2)`: probability that a coin of unknown bias, drawn from Beta(1, 1/2), falls the same way n times. O(n), n capped.
