@@ -39,6 +39,8 @@ pub(super) struct Writer<'a> {
     observations: &'a Observations,
     supports: BTreeMap<Key, Support>,
     shares: BTreeMap<BTreeSet<ComponentName>, Support>,
+    /// Inside a race, which has nothing to do with answers that nobody waits for.
+    in_race: bool,
 }
 
 /// Operator and leaves of an expression.
@@ -48,7 +50,7 @@ pub(super) fn key(expr: &Expr) -> Key {
 
 impl<'a> Writer<'a> {
     pub(super) const fn new(names: &'a Names, observations: &'a Observations) -> Self {
-        Self { names, observations, supports: BTreeMap::new(), shares: BTreeMap::new() }
+        Self { names, observations, supports: BTreeMap::new(), shares: BTreeMap::new(), in_race: false }
     }
 
     /// `None` when nothing of the tree is a component (the mesh's edge alone).
@@ -69,8 +71,10 @@ impl<'a> Writer<'a> {
                 several(branches, |branches| Expr::Parallel { join, branches })?
             }
             Block::Race(delay, branches) => {
-                let delay = Millis(*delay);
-                several(self.each(branches), |branches| Expr::Race { delay, branches })?
+                let (delay, outside) = (Millis(*delay), std::mem::replace(&mut self.in_race, true));
+                let branches = self.each(branches);
+                self.in_race = outside;
+                several(branches, |branches| Expr::Race { delay, branches })?
             }
             Block::Fallback(primary, alternates) => self.fallback(primary, alternates)?,
             Block::Branch(choices) => self.branch(choices, &node.support)?,
@@ -82,6 +86,7 @@ impl<'a> Writer<'a> {
             Block::Timeout(after, body) => {
                 Expr::Timeout { after: Millis((*after).max(1)), body: Box::new(self.expr(body)?) }
             }
+            Block::Async(_) if self.in_race => return None,
             Block::Async(body) => Expr::Async(Box::new(self.expr(body)?)),
         };
         if expr.operator() == operator(&node.block) {

@@ -157,13 +157,14 @@ pub enum Against {
     Exhibited(u64),
 }
 
-/// Choices inside their interval, and choices, of branches over the same leaves in both.
+/// Choices inside their interval, and choices, of branches over the same leaves in both. The last choice of a branch is what the others leave, and
+/// no evidence of its own.
 fn probabilities(found: &Form, truth: &Form) -> (u64, u64) {
     let truth: BTreeMap<_, _> = truth.branches().into_iter().collect();
     let mut counts = (0, 0);
     for (leaves, choices) in found.branches() {
         let Some(theirs) = truth.get(&leaves) else { continue };
-        for (leaves, p) in choices {
+        for (leaves, p) in choices.into_iter().skip(1) {
             let Some(p_true) = theirs.get(&leaves) else { continue };
             counts = (counts.0 + u64::from(inside(p, *p_true)), counts.1 + 1);
         }

