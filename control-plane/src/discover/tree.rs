@@ -2,9 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use emac_core::journey::Join;
+
 use super::journeys::Group;
 use super::observe::{Count, Observations, Occurrence, SiteId};
 use super::structure::{Activity, Block, Event, Log, Node, Run, Support, infer};
+
+/// Most confidence in redundancy that callers' own records do not show.
+const UNSEEN_MAX: f64 = 0.5;
 
 /// Works on one group of traces.
 #[derive(Debug)]
@@ -45,9 +50,18 @@ impl<'a> Tree<'a> {
             Block::Nothing => Block::Call(number(caller)),
             Block::Kept(activity) => Block::Kept(activity),
             Block::Series(steps) => return series(each(steps), support),
-            Block::Parallel(join, branches) => Block::Parallel(join, each(branches)),
-            Block::Race(delay, branches) => Block::Race(delay, each(branches)),
-            Block::Fallback(primary, alternates) => Block::Fallback(boxed(primary), each(alternates)),
+            Block::Parallel(join, branches) => {
+                let branches = each(branches);
+                return self.doubted(Node { block: Block::Parallel(join, branches), support });
+            }
+            Block::Race(delay, branches) => {
+                let branches = each(branches);
+                return self.doubted(Node { block: Block::Race(delay, branches), support });
+            }
+            Block::Fallback(primary, alternates) => {
+                let (primary, alternates) = (boxed(primary), each(alternates));
+                return self.doubted(Node { block: Block::Fallback(primary, alternates), support });
+            }
             Block::Branch(choices) => Block::Branch(
                 choices.into_iter().map(|(share, node)| (share, self.expand(node, caller))).collect(),
             ),
@@ -57,6 +71,25 @@ impl<'a> Tree<'a> {
             Block::Async(body) => Block::Async(boxed(body)),
         };
         Node { block, support }
+    }
+
+    /// Redundancy shows in what the caller saw and when it went on. Where callers recorded nothing, that is a guess from what callees saw, and no
+    /// ground to act on.
+    fn doubted(&self, mut node: Node) -> Node {
+        let redundant = !matches!(node.block, Block::Parallel(Join::All, _));
+        let unseen = |activity: Activity| {
+            let site = self
+                .observations
+                .sites()
+                .at(activity as usize)
+                .and_then(|id| self.observations.sites().get(id));
+            site.is_some_and(|site| site.via.is_none() && site.parent.is_some())
+        };
+        if redundant && node.activities().into_iter().any(unseen) {
+            node.support.confidence = node.support.confidence.min(UNSEEN_MAX);
+            node.support.says.push_str("; callers recorded nothing of their own");
+        }
+        node
     }
 
     /// What a caller's calls looked like in this group's traces.
