@@ -1,8 +1,8 @@
 //! What speaks for a change: the candidate's finding about the field that it changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use emac_core::journey::Expr;
+use emac_core::journey::{ComponentName, Expr};
 use emac_core::units::Ratio;
 
 use super::Change;
@@ -11,14 +11,14 @@ use crate::model::{Field, Finding, Model, Provenance, Status};
 /// The finding about the changed field. Where the candidate has none, its evidence as a whole is named and the change is unresolved: it
 /// rests on what was not seen, or on something that nobody weighed. Empty provenance when there is no evidence either.
 pub(super) fn of(change: &Change, candidate: &Model) -> Finding {
-    let fields = fields(change);
+    let fields = fields(change, candidate);
     let exact = fields.iter().find_map(|field| candidate.findings.get(field));
     let enclosing = || change.place().and_then(|place| enclosing(place, candidate));
     exact.or_else(enclosing).cloned().unwrap_or_else(|| unweighed(candidate))
 }
 
 /// Fields that a change is about, the nearest first.
-fn fields(change: &Change) -> Vec<Field> {
+fn fields(change: &Change, candidate: &Model) -> Vec<Field> {
     let edge = |from: &str, to: &str| Field::Edge { from: from.to_owned(), to: to.to_owned() };
     match change {
         Change::EdgeAdded(one) | Change::EdgeRemoved(one) | Change::EdgeChanged { after: one, .. } => {
@@ -31,6 +31,16 @@ fn fields(change: &Change) -> Vec<Field> {
         Change::BranchProbability { of, .. } => {
             vec![Field::Probability(of.clone()), Field::Operator(of.clone())]
         }
+        // A callee is there because it is called, a group because of the operator that makes it one.
+        Change::NodeAdded(name) => {
+            let touches =
+                |field: &&Field| matches!(field, Field::Edge { from, to } if from == name || to == name);
+            candidate.findings.keys().find(touches).cloned().into_iter().collect()
+        }
+        Change::Redundancy { after: Some(after), .. } => operators(candidate)
+            .filter(|expr| expr.operator() != "Leaf" && same_leaves(expr, &after.group))
+            .map(|expr| Field::Operator(expr.to_string()))
+            .collect(),
         other => other.place().map(|of| Field::Operator(of.to_owned())).into_iter().collect(),
     }
 }
@@ -89,12 +99,19 @@ fn says_the_same(field: &Field, one: &Model, other: &Model) -> bool {
 
 /// Whether an operator stands somewhere in a model's structure.
 fn has(model: &Model, text: &str) -> bool {
+    operators(model).any(|expr| expr.to_string() == text)
+}
+
+fn same_leaves(expr: &Expr, group: &BTreeSet<ComponentName>) -> bool {
+    expr.leaves().into_iter().collect::<BTreeSet<_>>().into_iter().eq(group)
+}
+
+/// Every node of a model's structure.
+fn operators(model: &Model) -> impl Iterator<Item = &Expr> {
     let mut open: Vec<&Expr> = model.structure.iter().map(|journey| journey.root()).collect();
-    while let Some(expr) = open.pop() {
-        if expr.to_string() == text {
-            return true;
-        }
+    std::iter::from_fn(move || {
+        let expr = open.pop()?;
         open.extend(expr.children());
-    }
-    false
+        Some(expr)
+    })
 }

@@ -42,7 +42,7 @@ pub(super) fn model(
     let topology = topology(group, observations, names, given.source);
     let mut found = findings(&journey, &written, given.source);
     found.extend(topology.findings);
-    mark_taken(&journey, &taken, &mut found);
+    mark_taken(&journey, declared, &taken, &mut found);
     let disagreements = disagreements(&journey, intent, &taken, &mut found);
     let mut model = Model {
         journey: name.to_owned(),
@@ -83,12 +83,16 @@ pub(crate) fn confidence(model: &Model) -> Confidence {
     let least = |all: &[f64]| all.iter().copied().fold(1.0, f64::min);
     let parts = [("edges", mean(&edges)), ("operators", least(&operators)), ("domains", least(&domains))];
     let overall = parts.iter().map(|(_, value)| *value).fold(1.0, f64::min);
-    let rounded = |value: f64| ratio((value * 1e8).round() / 1e8);
     Confidence {
         overall: Some(rounded(overall)),
         fields: parts.into_iter().map(|(name, value)| (name.to_owned(), rounded(value))).collect(),
         flags: model.confidence.flags.clone(),
     }
+}
+
+/// To eight decimals, as all that is written.
+fn rounded(value: f64) -> Ratio {
+    ratio((value * 1e8).round() / 1e8)
 }
 
 /// Share of the intent's components that were seen.
@@ -175,7 +179,7 @@ fn topology(group: &Group, observations: &Observations, names: &Names, source: E
             from,
             to,
             call_type: Some(if edge.message { "async" } else { "sync" }.to_owned()),
-            probability: Some(ratio(edge.traces as f64 / group.traces.max(1) as f64)),
+            probability: Some(rounded(edge.traces as f64 / group.traces.max(1) as f64)),
             attempts: None,
         });
     }
@@ -229,11 +233,20 @@ fn redundancy(root: &Expr) -> Vec<Redundancy> {
 // === the intent ===
 
 /// Says of what was taken from the intent that it was.
-fn mark_taken(journey: &Journey, taken: &Taken, found: &mut BTreeMap<Field, Finding>) {
+fn mark_taken(
+    journey: &Journey,
+    declared: Option<&Expr>,
+    taken: &Taken,
+    found: &mut BTreeMap<Field, Finding>,
+) {
+    let stated: BTreeSet<String> =
+        declared.map(nodes).unwrap_or_default().into_iter().map(|(_, text)| text).collect();
     let mut open = vec![journey.root()];
     while let Some(expr) = open.pop() {
         open.extend(expr.children());
-        let field = Field::Operator(expr.to_string());
+        let text = expr.to_string();
+        let is_stated = stated.contains(&text);
+        let field = Field::Operator(text);
         let declared = |says: &str| Provenance {
             source: EvidenceSource::Intent,
             says: says.to_owned(),
@@ -246,6 +259,7 @@ fn mark_taken(journey: &Journey, taken: &Taken, found: &mut BTreeMap<Field, Find
             let provenance = vec![declared(says)];
             found.insert(field, Finding { status: Status::Identified, confidence, samples: 0, provenance });
         } else if taken.confirmed.contains(&key(expr))
+            && is_stated
             && let Some(finding) = found.get_mut(&field)
         {
             finding.provenance.push(declared("declared so too"));

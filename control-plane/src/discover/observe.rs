@@ -328,7 +328,7 @@ impl Observations {
     /// Halves every sample when all together are too many.
     fn keep_within(&mut self) {
         // Looking at every sample costs; a trace adds few, so now and then is enough.
-        if self.traces.1 % 1_024 != 0 {
+        if !self.traces.1.is_multiple_of(1_024) {
             return;
         }
         let calls: usize = self.samples.values().map(Sample::calls).sum();

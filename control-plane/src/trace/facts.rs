@@ -216,10 +216,10 @@ fn posts_have_one_shape_and_the_labelled_orders() {
         return;
     }
     assert_eq!((found.traces.len(), found.quality.spans, found.quality.complete), (20, 660, 20));
+    type BothWays = ((bool, bool), (bool, bool));
     let counted = |a: &str, b: &str| {
         let pairs: Vec<_> = found.traces.iter().map(|t| (found.pair(t, a, b), found.pair(t, b, a))).collect();
-        let count =
-            |want: fn(&((bool, bool), (bool, bool))) -> bool| pairs.iter().filter(|pair| want(pair)).count();
+        let count = |want: fn(&BothWays) -> bool| pairs.iter().filter(|pair| want(pair)).count();
         (count(|p| p.0.0), count(|p| p.1.0), count(|p| p.0.1))
     };
     assert_eq!(counted("compose_text_client", "compose_creator_client"), (1, 3, 16));

@@ -123,10 +123,7 @@ pub fn read_source(
     settings: &Settings,
     sink: &mut dyn Sink,
 ) -> Result<(u64, u64), ReadError> {
-    let mut progress = |_: Progress| {};
-    let mut context = Context::new(settings, 0, sink, &mut progress);
-    read_form(Box::new(source), 0, &mut context)?;
-    Ok((context.spans, context.refused))
+    counted(settings, sink, |context| read_form(Box::new(source), 0, context))
 }
 
 /// Reads one OTLP request as protobuf, whole in memory; no bytes are a request without spans. Returns the spans taken and refused.
@@ -138,10 +135,7 @@ pub fn read_otlp_proto(
     settings: &Settings,
     sink: &mut dyn Sink,
 ) -> Result<(u64, u64), ReadError> {
-    let mut progress = |_: Progress| {};
-    let mut context = Context::new(settings, 0, sink, &mut progress);
-    otlp::proto::traces_data(&mut Window::whole(bytes), &mut context)?;
-    Ok((context.spans, context.refused))
+    counted(settings, sink, |context| otlp::proto::traces_data(&mut Window::whole(bytes), context))
 }
 
 /// Reads one OTLP request as JSON, whole in memory. Returns the spans taken and refused.
@@ -153,9 +147,18 @@ pub fn read_otlp_json(
     settings: &Settings,
     sink: &mut dyn Sink,
 ) -> Result<(u64, u64), ReadError> {
+    counted(settings, sink, |context| otlp::json::request(&mut Stream::new(Window::whole(bytes)), context))
+}
+
+/// Reads in a context of its own.
+fn counted(
+    settings: &Settings,
+    sink: &mut dyn Sink,
+    read: impl FnOnce(&mut Context<'_>) -> Result<(), ReadError>,
+) -> Result<(u64, u64), ReadError> {
     let mut progress = |_: Progress| {};
     let mut context = Context::new(settings, 0, sink, &mut progress);
-    otlp::json::request(&mut Stream::new(Window::whole(bytes)), &mut context)?;
+    read(&mut context)?;
     Ok((context.spans, context.refused))
 }
 

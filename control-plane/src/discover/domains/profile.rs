@@ -64,7 +64,7 @@ impl Profile {
     }
 }
 
-/// A number that is a probability by its formula.
+/// A number that is a probability by its formula, to eight decimals as all that is written.
 pub(super) fn ratio(value: f64) -> Ratio {
-    Ratio::new(value.clamp(0.0, 1.0)).unwrap_or_default()
+    Ratio::new((value.clamp(0.0, 1.0) * 1e8).round() / 1e8).unwrap_or_default()
 }

@@ -133,13 +133,12 @@ fn steps(relations: &Relations) -> Vec<BTreeSet<usize>> {
         for i in 0..groups.len() {
             for j in i + 1..groups.len() {
                 // Both ways is a circle, no way is not comparable: neither is an order.
-                if reach(i, j) == reach(j, i) {
-                    if let (Some(a), Some(b)) =
+                if reach(i, j) == reach(j, i)
+                    && let (Some(a), Some(b)) =
                         (groups.get(i).and_then(BTreeSet::first), groups.get(j).and_then(BTreeSet::first))
-                    {
-                        union.join(*a, *b);
-                        joined = true;
-                    }
+                {
+                    union.join(*a, *b);
+                    joined = true;
                 }
             }
         }

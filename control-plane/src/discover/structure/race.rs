@@ -179,10 +179,10 @@ fn branches(
                 .any(|&member| follows(*place, member) || (rivals && !elsewhere && follows(member, *place)))
         };
         let mut with = groups.iter().enumerate().filter(|(_, group)| belongs(group));
-        if let (Some((only, _)), None) = (with.next(), with.next()) {
-            if let Some(branch) = branches.get_mut(only) {
-                branch.calls.extend(name(*place));
-            }
+        if let (Some((only, _)), None) = (with.next(), with.next())
+            && let Some(branch) = branches.get_mut(only)
+        {
+            branch.calls.extend(name(*place));
         }
     }
     branches
