@@ -1,4 +1,4 @@
-//! Documentation that runs: every command of the guide and the README is run with the real binary and must print what stands there, and
+//! Documentation that runs: every command of the guide, the page on discovery and the README is run with the real binary and must print what stands there, and
 //! every example of the reference is compiled.
 //!
 //! `EMAC_REGENERATE=1` writes the outputs anew; review the diff.
@@ -78,6 +78,22 @@ fn the_guide_prints_what_it_shows() {
         keep(&format!("control-plane/examples/shop/{}", file.display()), &text);
     }
     assert_eq!(files(&example), written, "the example is what the guide leaves behind");
+}
+
+#[test]
+fn the_page_on_discovery_prints_what_it_shows() {
+    let example = root().join("control-plane/examples/discovery");
+    let folder = tempfile::tempdir().unwrap();
+    let traces = Path::new("traces.jsonl.gz");
+    std::fs::copy(example.join(traces), folder.path().join(traces)).unwrap();
+    let text = console::run("docs/discovery.md", &read("docs/discovery.md"), folder.path());
+    keep("docs/discovery.md", &text);
+    let written = files(folder.path());
+    for file in written.iter().filter(|file| *file != traces) {
+        let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        keep(&format!("control-plane/examples/discovery/{}", file.display()), &text);
+    }
+    assert_eq!(files(&example), written, "the example is what the page leaves behind");
 }
 
 #[test]
