@@ -1,6 +1,6 @@
 //! A root context: one listener direction in one VM. It reads its configuration and lends its ticks to the VM.
 //!
-//! The first root context of a VM that ticks drives the VM's [`clockwork`]; streams belong to the root context that opened them, so only
+//! The first root context of a VM that ticks drives the VM's `clockwork`; streams belong to the root context that opened them, so only
 //! the driver uses them. When the driver goes (a configuration push makes new root contexts), or stops ticking, another takes over.
 
 pub(crate) mod clockwork;

@@ -4,7 +4,7 @@
 //! real Envoys around small real services; [`load`] asks questions of it and counts every answer; [`envoy`](mod@envoy) writes
 //! Envoy's configuration; [`supervise`] owns the processes; [`stats`] reads what they say of themselves; [`demo`] is `make demo`.
 //! [`wasm_host`] needs no Envoy at all: it runs the filter's module under a fake clock. [`synthetic`] makes traces whose truth is known, and
-//! scores what discovery finds in them. [`bench`] measures.
+//! scores what discovery finds in them. [`mod@bench`] measures.
 
 pub mod bench;
 pub mod demo;

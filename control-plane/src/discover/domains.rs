@@ -1,7 +1,7 @@
 //! Failure domains: which components fail together.
 //!
 //! Two kinds of evidence. Labels say what replicas stand on (zones, networks, providers); failures that come together in time say what labels do
-//! not know of. [`labels`] reads the first by the intent's rules, [`correlation`] tests the second, [`combine`] sets them side by side:
+//! not know of. `labels` reads the first by the intent's rules, [`correlation`] tests the second, `combine` sets them side by side:
 //!
 //! | labels | correlation | finding |
 //! |---|---|---|

@@ -4,10 +4,10 @@
 //! Fahland, van der Aalst, "Discovering Block-Structured Process Models from Event Logs", 2013), with calls that have a length and an outcome
 //! in the place of single events:
 //!
-//! 1. [`race`]: groups of which the caller needs only the first k answers; what lost is cut off at the moment it was not needed any more.
-//! 2. [`fallback`]: calls made only after another had failed are set aside.
-//! 3. [`cut`]: what remains is divided, again and again, into choices (never together), steps (always in one order, never overlapping) and branches
-//!    (at the same time); one call alone is looked at for [`repetition`].
+//! 1. `race`: groups of which the caller needs only the first k answers; what lost is cut off at the moment it was not needed any more.
+//! 2. `fallback`: calls made only after another had failed are set aside.
+//! 3. `cut`: what remains is divided, again and again, into choices (never together), steps (always in one order, never overlapping) and branches
+//!    (at the same time); one call alone is looked at for `repetition`.
 //! 4. The alternates are put back around the smallest part that they stand in for.
 //!
 //! A relation between two calls holds over all requests or not at all: truly parallel calls overlap in a single trace as rarely as one time in four.

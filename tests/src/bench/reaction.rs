@@ -21,7 +21,7 @@ const RATE: f64 = 100.0;
 const TARGET: f64 = 2.0;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs the checkout [`RUNS`] times, enforcing, and slows `paya` down. About a minute.
+/// Runs the checkout `RUNS` times, enforcing, and slows `paya` down. About a minute.
 ///
 /// # Errors
 /// A sentence: what is missing, or what did not happen.

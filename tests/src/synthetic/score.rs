@@ -1,6 +1,6 @@
 //! How right a discovery is: what was found beside what is true.
 //!
-//! Both expressions are first brought into one [`Form`](form::Form), because one truth has several spellings. Then
+//! Both expressions are first brought into one [`Form`], because one truth has several spellings. Then
 //!
 //! - **operators**: the set of (kind, set of leaves) of the inner nodes; precision, recall, F1 = 2 P R / (P + R), over all journeys together;
 //! - **pairs**: for every two services that one service calls, whether they stand in series (and in which order), in parallel, or exclude or stand in

@@ -3,12 +3,12 @@
 //! Per component and slot of time there are requests and failures, its own as far as traces tell (a call that failed although none of the calls it
 //! made did). What is looked for are outages at the same time, beyond chance and beyond what the call graph explains.
 //!
-//! 1. **Outages** ([`outage`]). Rates, not counts, so that load alone makes none: a slot is elevated when its failures are too many for the
+//! 1. **Outages** (`outage`). Rates, not counts, so that load alone makes none: a slot is elevated when its failures are too many for the
 //!    component's usual rate by Chernoff's bound. Elevated slots with small gaps are one outage, since slots of one outage are no independent
 //!    witnesses.
-//! 2. **Explained** ([`explained`]). A caller fails with its callee: pairs of ancestor and descendant are not tested. Two callers of one callee fail
+//! 2. **Explained** (`explained`). A caller fails with its callee: pairs of ancestor and descendant are not tested. Two callers of one callee fail
 //!    with it: slots in which a common descendant is elevated are left out.
-//! 3. **Test** ([`meeting`]). Suppose that the outages of B began at any slot of like load with equal probability, whatever happened to A. Each then meets A's
+//! 3. **Test** (`meeting`). Suppose that the outages of B began at any slot of like load with equal probability, whatever happened to A. Each then meets A's
 //!    outages with a probability that is counted exactly, over all slots of its stratum; how many do is Poisson-binomial. That
 //!    conditions on A's outages as they are, however long and however clustered, and on load, so that two components that both break at
 //!    peaks are not taken for kin. The larger of the two directions' p-values counts.
