@@ -83,7 +83,7 @@ fn labels_that_agree_name_the_domain() {
         (Status::Identified, vec!["k8s/cluster".into(), "k8s/zone:a".into()], 0.95)
     );
     let (_, _, confidence) = one(&["k8s/zone"], &labels, Profile::Calibrated);
-    assert!((confidence - 20.5 / 21.0).abs() < 1e-12, "spans of one service are 20 witnesses: {confidence}");
+    assert!((confidence - 20.5 / 21.0).abs() < 1e-8, "spans of one service are 20 witnesses: {confidence}");
     let (_, _, confidence) = one(&["k8s/zone"], &[span("cart", ZONE, "a", 1)], Profile::Calibrated);
     assert_eq!(confidence, 0.75);
 }
@@ -105,9 +105,9 @@ fn two_values_of_a_single_valued_key_contradict_each_other() {
     let labels = [span("cart", "emac.dev/network", "x", 3), span("cart", "emac.dev/network", "y", 1)];
     let (status, domains, confidence) = one(&["network"], &labels, Profile::PaperV2);
     assert_eq!((status, domains), (Status::Contradictory, vec!["network:x".into(), "network:y".into()]));
-    assert!((confidence - (0.35 + 0.30 * 0.75)).abs() < 1e-12);
+    assert!((confidence - (0.35 + 0.30 * 0.75)).abs() < 1e-8);
     let (_, _, confidence) = one(&["network"], &labels, Profile::Calibrated);
-    assert!((confidence - 3.5 / 5.5).abs() < 1e-12);
+    assert!((confidence - 3.5 / 5.5).abs() < 1e-8);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn pods_are_counted_and_traces_must_not_deny_them() {
         let (status, domains, confidence) = told(&found, "cart");
         (status, domains.join(" "), confidence)
     };
-    assert_eq!(cart(&pods(&["a", "a"], None), &[]), (Status::Identified, "k8s/zone:a".into(), 2.5 / 3.0));
+    assert_eq!(cart(&pods(&["a", "a"], None), &[]), (Status::Identified, "k8s/zone:a".into(), 0.833_333_33));
     assert_eq!(cart(&pods(&["a", "b"], None), &[]), (Status::Identified, "own:cart".into(), 0.75));
     let traced = [span("cart", ZONE, "c", 100)];
     let (status, domains, _) = cart(&pods(&["a", "a"], None), &traced);
@@ -188,7 +188,7 @@ fn correlation_adds_to_a_word_confirms_a_label_and_contradicts_another() {
     let same = both(&["network"], &labels("x", "x"));
     let (status, domains, confidence) = told(&same, "paya");
     assert_eq!((status, domains), (Status::Identified, vec!["network:x"]));
-    assert!((confidence - (1.0 - 0.1 * 0.5 / 21.0)).abs() < 1e-12, "two witnesses: {confidence}");
+    assert!((confidence - (1.0 - 0.1 * 0.5 / 21.0)).abs() < 1e-8, "two witnesses: {confidence}");
     let apart = both(&["network"], &labels("x", "y"));
     let (status, domains, _) = told(&apart, "paya");
     assert_eq!((status, domains), (Status::Contradictory, vec!["inferred:paya+payb", "network:x"]));
