@@ -228,5 +228,21 @@ fn less_sure(before: &Confidence, after: &Confidence) -> Confidence {
     Confidence { overall, fields, flags }
 }
 
+/// A model with those changes towards a candidate that are chosen, and what is known about each field from the side it was taken from. Nobody has
+/// agreed to it: it is for making candidates.
+///
+/// # Errors
+/// Why the chosen changes make no valid structure.
+pub(crate) fn adopted(
+    before: &Model,
+    candidate: &Model,
+    choose: &mut dyn FnMut(Change) -> bool,
+) -> Result<Model, String> {
+    let merged = merge::merge(before, candidate, choose);
+    let mut model = Model { structure: merged.structure?, ..merged.model };
+    model.findings = evidence::merged_findings(before, candidate, &model);
+    Ok(model)
+}
+
 #[cfg(test)]
 mod tests;

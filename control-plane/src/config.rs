@@ -9,6 +9,7 @@
 //! intents: [journeys]              # files, directories, globs
 //! evidence: {window: 5s, queue: 1024, commitDelay: 5ms}
 //! plan: {period: 500ms}
+//! discovery: {enabled: true, window: 5m, mesh: [k8s]}
 //! log: {format: text, level: info}
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! once; flags of `emac serve` are laid over the result by [`Overrides`]. Left out: anything a journey decides for itself (leases,
 //! modes, bounds), which its intent states.
 
+mod discovery;
 mod read;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,6 +25,7 @@ use std::path::PathBuf;
 
 use emac_core::units::Millis;
 
+pub use discovery::{Discovery, Otlp};
 pub use read::{KIND, is_config, load, read};
 
 /// How a control plane runs, checked.
@@ -40,6 +43,8 @@ pub struct Config {
     pub evidence: Evidence,
     /// How often a plan is made, 50 ms ..= 1 h.
     pub plan_period: Millis,
+    /// Discovering models.
+    pub discovery: Discovery,
     /// What is logged.
     pub log: Log,
 }
@@ -91,6 +96,7 @@ impl Default for Config {
             intents: Vec::new(),
             evidence: Evidence::default(),
             plan_period: Millis(500),
+            discovery: Discovery::default(),
             log: Log::default(),
         }
     }

@@ -26,6 +26,7 @@ use emac_core::journey::{ComponentName, Journey};
 pub use candidate::IDENTIFIED_MIN;
 pub use complete::{Known, complete};
 use journeys::Group;
+pub(crate) use model::confidence;
 use names::Names;
 use observe::{Observations, Site};
 

@@ -8,11 +8,13 @@
 mod committer;
 mod marks;
 pub mod otlp;
+mod records;
 mod service;
 mod stats;
 
 pub use committer::{Answer, Committer, Queue, Settings, SubmitError};
 pub use emac_proto::convert::NodeReport;
 pub use marks::{IDLE_MAX, Life, MARKS_MAX, Mark, Marks, Verdict};
+pub use records::{Recorded, Records, RecordsReceiver, records};
 pub use service::Evidence;
 pub use stats::{Stats, StatsSnapshot};

@@ -22,6 +22,7 @@ pub mod push;
 pub mod replay;
 pub mod simulate;
 pub mod trace;
+pub mod watch;
 
 // The process around it.
 pub mod cli;

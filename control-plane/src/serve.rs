@@ -1,13 +1,14 @@
 //! The running control plane: sockets, tasks, and how they end. No logic of its own: it wires the stages.
 //!
 //! In reading order: [`Server`] starts everything and ends it in order; `state` is what tasks share; `intents` and `reload` keep the
-//! intents in force, `plan_loop` turns them and the evidence into budgets; `http` answers people and scrapers; `api` and `metrics`
+//! intents in force, `plan_loop` turns them and the evidence into budgets, `discovery` single calls into candidates; `http` answers people and scrapers; `api` and `metrics`
 //! shape the answers; [`exposition`] writes metric formats.
 //!
 //! Ending: no new streams, those open end after the report they are at, the committer answers what is queued and stores it, and
 //! then the process may go. What is not acknowledged stays with the sidecars.
 
 mod api;
+mod discovery;
 pub mod exposition;
 mod http;
 mod intents;
@@ -15,6 +16,7 @@ mod metrics;
 mod plan_loop;
 mod reload;
 mod state;
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,13 +32,15 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ingest::{Committer, Evidence, Queue, Settings};
+use crate::ingest::otlp::Batches;
+use crate::ingest::{Committer, Evidence, Queue, RecordsReceiver, Settings, records};
 use crate::push::Now;
 use crate::push::service::PushService;
 use crate::store::{OpenError, Store, Stored};
 use intents::Fingerprint;
-pub use intents::Intents;
+pub use intents::{Declared, Files, Intents};
 use state::Shared;
+use traces::Traces;
 
 /// How long open connections may take to end; then they are cut.
 const GRACE: Duration = Duration::from_secs(5);
@@ -66,7 +70,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The system refuses a thread.
-    #[error("cannot start the committer: {0}")]
+    #[error("cannot start a thread: {0}")]
     Thread(#[source] std::io::Error),
     /// The system refuses a signal handler.
     #[error("cannot listen for signals: {0}")]
@@ -82,6 +86,7 @@ pub struct Server {
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
     committer: JoinHandle<()>,
+    discovery: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -106,8 +111,17 @@ impl Server {
             move || shared.plan.load().generation
         };
         let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
-        let (queue, committer) = Committer::spawn(settings, store, aggregate, stats, clock, generation)
-            .map_err(StartError::Thread)?;
+        let (recorded, receiver) = config
+            .discovery
+            .enabled
+            .then(|| records(config.discovery.queue, Arc::clone(&shared.stats)))
+            .unzip();
+        let (queue, committer) =
+            Committer::spawn(settings, store, aggregate, stats, clock, generation, recorded)
+                .map_err(StartError::Thread)?;
+        let (traces, batches) = Traces::listen(config, &shared).await?;
+        let discovery =
+            receiver.map(|receiver| start_discovery(config, receiver, batches, &shared)).transpose()?;
         let mut server = Self {
             grpc: grpc.local_addr().unwrap_or(config.listen.grpc),
             http: http.local_addr().unwrap_or(config.listen.http),
@@ -115,8 +129,10 @@ impl Server {
             shutdown: CancellationToken::new(),
             tasks: JoinSet::new(),
             committer,
+            discovery,
         };
-        server.write_ports(config.ports_file.as_deref())?;
+        server.write_ports(config.ports_file.as_deref(), &traces)?;
+        traces.spawn(&mut server.tasks, &server.shutdown);
         server.spawn_servers(grpc, http, queue);
         server.spawn_loops(config, read);
         Ok(server)
@@ -151,6 +167,12 @@ impl Server {
         if tokio::task::spawn_blocking(move || committer.join()).await.is_err() {
             warn!("the committer did not end in order");
         }
+        // Its queue is gone with the committer.
+        if let Some(discovery) = self.discovery
+            && tokio::task::spawn_blocking(move || discovery.join()).await.is_err()
+        {
+            warn!("discovery did not end in order");
+        }
     }
 
     fn spawn_servers(&mut self, grpc: TcpListener, http: TcpListener, queue: Queue) {
@@ -178,14 +200,28 @@ impl Server {
     }
 
     /// Written whole or not at all: whoever waits for the file must not read half of it.
-    fn write_ports(&self, path: Option<&Path>) -> Result<(), StartError> {
+    fn write_ports(&self, path: Option<&Path>, traces: &Traces) -> Result<(), StartError> {
         let Some(path) = path else { return Ok(()) };
-        let ports = serde_json::json!({"grpc": self.grpc.to_string(), "http": self.http.to_string()});
+        let mut ports = serde_json::json!({"grpc": self.grpc.to_string(), "http": self.http.to_string()});
+        for (name, address) in traces.addresses() {
+            ports[name] = serde_json::json!(address.to_string());
+        }
         let temporary = path.with_extension("tmp");
         std::fs::write(&temporary, format!("{ports}\n"))
             .and_then(|()| std::fs::rename(&temporary, path))
             .map_err(|source| StartError::PortsFile { path: path.to_path_buf(), source })
     }
+}
+
+fn start_discovery(
+    config: &Config,
+    records: RecordsReceiver,
+    spans: Option<Batches>,
+    shared: &Arc<Shared>,
+) -> Result<JoinHandle<()>, StartError> {
+    let (config, shared) = (config.discovery.clone(), Arc::clone(shared));
+    let work = move || discovery::run(&config, &records, spans, &shared);
+    std::thread::Builder::new().name("discovery".into()).spawn(work).map_err(StartError::Thread)
 }
 
 fn now(shared: &Arc<Shared>) -> Now {

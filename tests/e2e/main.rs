@@ -6,6 +6,7 @@ mod common;
 mod budget_timeout;
 mod control_plane_absent;
 mod deadline;
+mod drift;
 mod exact_totals;
 mod fallback_alternate;
 mod fallback_static;

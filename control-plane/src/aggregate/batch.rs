@@ -8,7 +8,7 @@ use emac_core::id::{HopKey, JourneyName};
 use emac_core::units::{Generation, Micros};
 
 use super::{Aggregate, HOPS_MAX, HopTotals, JOURNEY_OVERFLOW, JOURNEYS_MAX, JourneyTotals, overflow_hop};
-use crate::ingest::{Mark, NodeReport, Verdict};
+use crate::ingest::{Mark, NodeReport, Recorded, Verdict};
 use crate::store::Changes;
 
 /// What became of a report in a batch.
@@ -59,6 +59,15 @@ impl Batch {
     /// Reports that count.
     pub fn counted(&self) -> usize {
         self.counted.len()
+    }
+
+    /// Takes out the single calls of the reports that count, report by report.
+    pub fn take_records(&mut self) -> Vec<Recorded> {
+        let taken = self.counted.iter_mut().map(|report| Recorded {
+            node: report.node.clone(),
+            records: std::mem::take(&mut report.report.delta.records),
+        });
+        taken.filter(|recorded| !recorded.records.is_empty()).collect()
     }
 
     /// Judges a report and, if it counts, adds it.

@@ -18,7 +18,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Show journeys, proxies and the plan of a running control plane
+/// Show journeys, proxies, the plan and what discovery proposes, of a running control plane
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac status
@@ -75,7 +75,7 @@ type FetchError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn fetch(server: &Uri) -> Result<Value, FetchError> {
     let mut status = json!({});
-    for part in ["journeys", "hops", "proxies", "plan"] {
+    for part in ["journeys", "hops", "proxies", "plan", "discovery"] {
         status[part] = tokio::time::timeout(PATIENCE, fetch_part(server, part)).await??;
     }
     Ok(status)
@@ -125,6 +125,41 @@ fn render(status: &Value) -> String {
             ]
         }),
     );
+    if status["discovery"]["enabled"] == true {
+        text += &discovery(&status["discovery"]);
+    }
+    text
+}
+
+/// What is proposed, change by change.
+fn discovery(discovery: &Value) -> String {
+    let mut text = format!("\n{} windows, {} traces\n\n", discovery["windows"], discovery["traces"]);
+    let journeys = || discovery["journeys"].as_object().into_iter().flatten();
+    text += &table(
+        ["JOURNEY", "DISCOVERY", "CANDIDATE", "PROPOSED"],
+        journeys().map(|(name, journey)| {
+            let candidate = journey["candidate"].as_str().unwrap_or("-").chars().take(12).collect();
+            let proposed = journey["deltas"].as_array().map_or(0, Vec::len).to_string();
+            [name.clone(), word(&journey["said"]), candidate, proposed]
+        }),
+    );
+    let deltas: Vec<_> = journeys()
+        .flat_map(|(name, journey)| {
+            journey["deltas"].as_array().into_iter().flatten().map(move |delta| (name, delta))
+        })
+        .collect();
+    if !deltas.is_empty() {
+        text.push('\n');
+        text += &table(
+            ["JOURNEY", "DELTA", "STATUS", "IMPACT", "CHANGE"],
+            deltas.into_iter().map(|(name, delta)| {
+                let (id, status) = (word(&delta["id"]), word(&delta["status"]));
+                [name.clone(), id, status, word(&delta["impact"]["class"]), word(&delta["change"])]
+            }),
+        );
+    }
+    let problems = discovery["problems"].as_array().into_iter().flatten();
+    problems.for_each(|problem| text += &format!("problem: {}\n", word(problem)));
     text
 }
 
@@ -166,6 +201,11 @@ mod tests {
             "proxies": {"proxies": [{
                 "node": "sidecar~1", "workload": "shop/front", "generation": 7, "stale": false, "last_report_age_ms": 12,
             }]},
+            "discovery": {"enabled": true, "windows": 3, "traces": 900, "problems": [], "journeys": {"checkout": {
+                "said": "300 traces looked at, 1 changes proposed", "candidate": "0123456789abcdef", "deltas": [{
+                    "id": "3d3fd0d60e", "status": "identified", "impact": {"class": "high"}, "change": "failure domains of payb: b -> a",
+                }],
+            }}},
         });
         insta::assert_snapshot!(render(&status), @"
         plan generation 7
@@ -175,6 +215,14 @@ mod tests {
 
         PROXY      WORKLOAD    GENERATION  STALE  LAST REPORT
         sidecar~1  shop/front  7           false  12 ms ago
+
+        3 windows, 900 traces
+
+        JOURNEY   DISCOVERY                                 CANDIDATE     PROPOSED
+        checkout  300 traces looked at, 1 changes proposed  0123456789ab  1
+
+        JOURNEY   DELTA       STATUS      IMPACT  CHANGE
+        checkout  3d3fd0d60e  identified  high    failure domains of payb: b -> a
         ");
     }
 }

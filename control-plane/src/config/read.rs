@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use emac_core::units::Millis;
 
-use super::{Config, Evidence, Listen, Log, LogFormat};
+use super::{Config, Discovery, Evidence, Listen, Log, LogFormat};
 use crate::document::{Document, Fields, Limits, Problem, Problems, Reader, read_file};
 
 /// The document kind of a configuration.
@@ -61,6 +61,9 @@ fn read_fields(fields: &mut Fields<'_>, folder: &Path) -> Config {
                 it.fields(|plan| plan.optional("period", |it| duration(it, 50, 3_600_000)))
             })
             .unwrap_or(default.plan_period),
+        discovery: fields
+            .optional("discovery", |it| it.fields(|fields| Some(Discovery::read(fields, folder))))
+            .unwrap_or_default(),
         log: fields.optional("log", |it| it.fields(read_log)).unwrap_or_default(),
     }
 }
@@ -95,7 +98,7 @@ fn read_log(fields: &mut Fields<'_>) -> Option<Log> {
 }
 
 /// `host:port` with a numeric host: names are resolved by whoever starts us, so that a configuration means one thing.
-fn address(it: Reader<'_>) -> Option<SocketAddr> {
+pub(super) fn address(it: Reader<'_>) -> Option<SocketAddr> {
     let text = it.word()?;
     text.parse().ok().or_else(|| {
         it.refuse_with(
@@ -105,7 +108,7 @@ fn address(it: Reader<'_>) -> Option<SocketAddr> {
     })
 }
 
-fn duration(it: Reader<'_>, min_ms: u64, max_ms: u64) -> Option<Millis> {
+pub(super) fn duration(it: Reader<'_>, min_ms: u64, max_ms: u64) -> Option<Millis> {
     let value = it.millis()?;
     if (min_ms..=max_ms).contains(&value.0) {
         Some(value)
@@ -114,7 +117,7 @@ fn duration(it: Reader<'_>, min_ms: u64, max_ms: u64) -> Option<Millis> {
     }
 }
 
-fn path(it: Reader<'_>, folder: &Path) -> Option<PathBuf> {
+pub(super) fn path(it: Reader<'_>, folder: &Path) -> Option<PathBuf> {
     Some(folder.join(it.word()?))
 }
 

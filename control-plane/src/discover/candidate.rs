@@ -29,6 +29,22 @@ pub(super) struct Written {
     pub(super) shares: BTreeMap<BTreeSet<ComponentName>, Support>,
 }
 
+impl Written {
+    /// Reasons under other names of components.
+    pub(super) fn rename(&mut self, names: &BTreeMap<ComponentName, BTreeSet<ComponentName>>) {
+        let renamed = |leaves: BTreeSet<ComponentName>| -> BTreeSet<ComponentName> {
+            let each = leaves.into_iter();
+            each.flat_map(|leaf| names.get(&leaf).cloned().unwrap_or_else(|| BTreeSet::from([leaf])))
+                .collect()
+        };
+        let supports = std::mem::take(&mut self.supports).into_iter();
+        self.supports =
+            supports.map(|((operator, leaves), one)| ((operator, renamed(leaves)), one)).collect();
+        let shares = std::mem::take(&mut self.shares).into_iter();
+        self.shares = shares.map(|(leaves, one)| (renamed(leaves), one)).collect();
+    }
+}
+
 /// Which node: what normal form does not change.
 pub(super) type Key = (&'static str, BTreeSet<ComponentName>);
 

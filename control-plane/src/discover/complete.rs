@@ -13,7 +13,8 @@ use super::{Discovered, Given, discover};
 use crate::intent::{DomainKind, DomainRule, Intent};
 use crate::mesh::{Call, runtime};
 use crate::mesh::{MeshFacts, Name};
-use crate::model::Model;
+use crate::model::{Field, Model};
+use crate::plan::Reach;
 use crate::trace::{Labels, Symbol, Symbols};
 
 /// Everything discovery looks at.
@@ -84,8 +85,18 @@ fn add_domains(one: &mut Discovered, intent: Option<&Intent>, labels: &LabelsOf,
     let rules = intent.map_or(usual.as_slice(), |intent| &intent.domains);
     let found = domains(&subjects, rules, &groups, known.profile);
     one.model.domains = found.domains;
-    one.model.findings.extend(found.findings);
+    // An answer kept in a sidecar stands on nothing of its own that could be known or not.
+    let weighed = found
+        .findings
+        .into_iter()
+        .filter(|(field, _)| !matches!(field, Field::Domains(name) if is_kept(name, one, intent)));
+    one.model.findings.extend(weighed.collect::<Vec<_>>());
     one.model.disagreements.extend(found.disagreements);
+}
+
+fn is_kept(name: &ComponentName, one: &Discovered, intent: Option<&Intent>) -> bool {
+    let declared = intent.and_then(|intent| intent.components.get(name));
+    declared.map_or(!one.services.contains_key(name), |component| matches!(component.reach, Reach::Static(_)))
 }
 
 /// What is looked at where no intent names rules: what cloud and cluster say of every workload.

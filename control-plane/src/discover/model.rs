@@ -10,7 +10,7 @@ use super::candidate::{IDENTIFIED_MIN, Writer, finding, findings, key, ratio};
 use super::journeys::Group;
 use super::names::Names;
 use super::observe::{Observations, SiteId};
-use super::reconcile::{Calls, Taken, reconcile};
+use super::reconcile::{Calls, Taken, names_of_kept, reconcile};
 use super::structure::Support;
 use super::tree::Tree;
 use crate::intent::Intent;
@@ -30,11 +30,14 @@ pub(super) fn model(
 ) -> Option<Model> {
     let tree = Tree::new(observations, group);
     let entry = Support::of_entry(group.traces).shown_by(group.examples.iter().copied());
-    let written = Writer::new(names, observations).write(&tree.call(group.root, entry))?;
+    let mut written = Writer::new(names, observations).write(&tree.call(group.root, entry))?;
     let calls = calls(group, observations, names);
     let declared = intent.map(|intent| intent.structure.root());
     let (expr, taken) = match declared {
-        Some(declared) => reconcile(written.expr.clone(), declared, &calls),
+        Some(declared) => {
+            written.rename(&names_of_kept(&written.expr, declared));
+            reconcile(written.expr.clone(), declared, &calls)
+        }
         None => (written.expr.clone(), Taken::default()),
     };
     // What came from traces keeps the rules; were that not so, the structure would be unknown rather than wrong.

@@ -55,20 +55,45 @@ fn rename_kept(found: Expr, declared: &Expr) -> Expr {
     let Expr::Fallback { primary, alternates } = &found else {
         return map_children(found, &mut |child| rename_kept(child, declared));
     };
+    match same_kept(primary, alternates, declared) {
+        Some(declared) => Expr::Fallback { primary: primary.clone(), alternates: declared.to_vec() },
+        None => found,
+    }
+}
+
+/// The declared alternates of a primary whose alternates are answers kept in a sidecar.
+fn same_kept<'a>(
+    primary: &Expr,
+    alternates: &[Alternative],
+    declared: &'a Expr,
+) -> Option<&'a [Alternative]> {
+    let own = leaves(primary);
+    let is_kept = |alternate: &Alternative| matches!(&alternate.expr, Expr::Leaf(name) if own.iter().any(|of| name.as_str() == format!("{of}-fallback")));
+    if !alternates.iter().all(is_kept) {
+        return None;
+    }
     let mut all = Vec::new();
     postorder(declared, &mut all);
-    let own = leaves(primary);
-    let same = all.into_iter().find_map(|expr| match expr {
-        Expr::Fallback { primary, alternates } if leaves(primary) == own => Some(alternates),
+    all.into_iter().find_map(|expr| match expr {
+        Expr::Fallback { primary, alternates } if leaves(primary) == own => Some(alternates.as_slice()),
         _ => None,
-    });
-    let is_kept = |alternate: &Alternative| matches!(&alternate.expr, Expr::Leaf(name) if own.iter().any(|of| name.as_str() == format!("{of}-fallback")));
-    match same {
-        Some(declared) if alternates.iter().all(is_kept) => {
-            Expr::Fallback { primary: primary.clone(), alternates: declared.clone() }
-        }
-        _ => found,
+    })
+}
+
+/// Which names [`reconcile`] gives to answers kept in a sidecar.
+pub(super) fn names_of_kept(
+    found: &Expr,
+    declared: &Expr,
+) -> BTreeMap<ComponentName, BTreeSet<ComponentName>> {
+    let (mut names, mut all) = (BTreeMap::new(), Vec::new());
+    postorder(found, &mut all);
+    for expr in all {
+        let Expr::Fallback { primary, alternates } = expr else { continue };
+        let Some(same) = same_kept(primary, alternates, declared) else { continue };
+        let new: BTreeSet<_> = same.iter().flat_map(|alternate| leaves(&alternate.expr)).collect();
+        names.extend(alternates.iter().flat_map(|one| leaves(&one.expr)).map(|old| (old, new.clone())));
     }
+    names
 }
 
 /// Puts a declared operator around what it protects, where evidence could not have shown it.

@@ -16,7 +16,7 @@ use emac_core::units::Generation;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::{NodeReport, Stats, Verdict};
+use super::{NodeReport, Records, Stats, Verdict};
 use crate::aggregate::{Aggregate, Batch};
 use crate::clock::Clock;
 use crate::store::{Changes, Store};
@@ -96,6 +96,8 @@ pub struct Committer {
     clock: Clock,
     /// The last generation issued, to be stored along.
     generation: Box<dyn Fn() -> Generation + Send>,
+    /// Where single calls go, if anybody looks at them.
+    records: Option<Records>,
     delay: Duration,
     /// What failed transactions may have left on the disk.
     in_doubt: Option<Changes>,
@@ -113,12 +115,13 @@ impl Committer {
         stats: Arc<Stats>,
         clock: Clock,
         generation: impl Fn() -> Generation + Send + 'static,
+        records: Option<Records>,
     ) -> std::io::Result<(Queue, JoinHandle<()>)> {
         let (sender, receiver) = sync_channel(settings.queue.max(1));
         let queue = Queue { sender, stats: Arc::clone(&stats) };
         let generation = Box::new(generation);
         let (delay, in_doubt) = (settings.delay, None);
-        let mut committer = Self { store, aggregate, stats, clock, generation, delay, in_doubt };
+        let mut committer = Self { store, aggregate, stats, clock, generation, records, delay, in_doubt };
         let thread =
             std::thread::Builder::new().name("committer".into()).spawn(move || committer.run(&receiver))?;
         Ok((queue, thread))
@@ -164,7 +167,7 @@ impl Committer {
     }
 
     /// Store first, memory second: what can be seen is durable.
-    fn store_batch(&mut self, batch: Batch) -> bool {
+    fn store_batch(&mut self, mut batch: Batch) -> bool {
         let begun = self.clock.now();
         let result = self.store.commit(batch.changes());
         let now = self.clock.now();
@@ -173,6 +176,9 @@ impl Committer {
         match result {
             Ok(()) => {
                 self.in_doubt = None;
+                if let Some(records) = &self.records {
+                    batch.take_records().into_iter().for_each(|recorded| records.offer(recorded));
+                }
                 self.aggregate.write().unwrap_or_else(PoisonError::into_inner).apply(now, batch);
                 true
             }

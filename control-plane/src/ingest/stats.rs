@@ -33,8 +33,10 @@ pub struct Stats {
     pub queued: AtomicU64,
     /// Streams open.
     pub streams: AtomicU64,
-    /// Single calls reported. Discovery, which uses them, is not built yet; they are counted and dropped.
+    /// Single calls reported.
     pub records: AtomicU64,
+    /// Those of them that found discovery's queue full.
+    pub records_dropped: AtomicU64,
     /// Times changed intents were taken over.
     pub reloads: AtomicU64,
     /// Times they were refused.
@@ -58,6 +60,7 @@ pub struct StatsSnapshot {
     pub queued: u64,
     pub streams: u64,
     pub records: u64,
+    pub records_dropped: u64,
     pub reloads: u64,
     pub reloads_refused: u64,
     pub commits: LatencyTotals,
@@ -100,6 +103,7 @@ impl Stats {
             queued: read(&self.queued),
             streams: read(&self.streams),
             records: read(&self.records),
+            records_dropped: read(&self.records_dropped),
             reloads: read(&self.reloads),
             reloads_refused: read(&self.reloads_refused),
             commits: self.commits.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::label::{Observation, canonical_key};
+use super::label::{LabelKind, Observation, canonical_key, label_kind};
 use super::name::{Matched, Name, best};
 use super::{MeshFacts, Workload};
 use crate::model::Provenance;
@@ -23,7 +23,7 @@ impl MeshFacts {
         }
         picked.extend(self.closest(name, self.workloads.iter().map(|workload| &workload.name)));
         for workload in picked.iter().filter_map(|&at| self.workloads.get(at)) {
-            labels(&workload.labels, &workload.provenance, &mut seen);
+            of_workload(workload, &mut seen);
             self.placements(workload, &mut seen);
         }
         self.of_endpoints(name, &mut seen);
@@ -85,9 +85,43 @@ fn demanded(workload: &Workload, seen: &mut Vec<Observation>) {
     }
 }
 
+/// Labels of a workload, and of each of its pods what no node tells.
+fn of_workload(workload: &Workload, seen: &mut Vec<Observation>) {
+    let by_pods = |key: &str| label_kind(key) == LabelKind::Single;
+    for (key, values) in &workload.labels {
+        for value in values {
+            let of_pods = workload.pod_labels.get(key) == Some(value);
+            let field = match (of_pods, workload.kind.as_str()) {
+                (true, "Pod") if by_pods(key) => continue,
+                (true, "Pod") => format!("metadata.labels.{key}"),
+                (true, _) => format!("spec.template.metadata.labels.{key}"),
+                (false, _) => "metadata".to_owned(),
+            };
+            seen.push(observation(key, value, None, &within(&workload.provenance, &field)));
+        }
+    }
+    for pod in &workload.pods {
+        for (key, value) in pod.labels.iter().filter(|(key, _)| by_pods(key)) {
+            let (says, place) = (format!("pod {}", pod.name), Some(pod.place.clone()));
+            let provenance = Provenance { says, place, ..workload.provenance.clone() };
+            let provenance = within(&provenance, &format!("metadata.labels.{key}"));
+            seen.push(observation(key, value, Some(pod.name.clone()), &provenance));
+        }
+    }
+}
+
+/// The same statement, with the field within the object.
+fn within(provenance: &Provenance, field: &str) -> Provenance {
+    let inside =
+        |object: &str| if object.is_empty() { field.to_owned() } else { format!("{object}.{field}") };
+    let place = provenance.place.as_ref().map(|(file, object)| (file.clone(), inside(object)));
+    Provenance { place, ..provenance.clone() }
+}
+
 fn labels(labels: &BTreeMap<String, BTreeSet<String>>, provenance: &Provenance, seen: &mut Vec<Observation>) {
+    let provenance = within(provenance, "metadata");
     for (key, values) in labels {
-        seen.extend(values.iter().map(|value| observation(key, value, None, provenance)));
+        seen.extend(values.iter().map(|value| observation(key, value, None, &provenance)));
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) fn plan_journey(
     let mut plan = JourneyPlan {
         predicted: 0.0,
         predicted_lower: 0.0,
+        model: intent.model_digest.clone(),
+        expression: intent.structure.to_string(),
         objective: intent.objective.get(),
         deadline,
         planned,

@@ -26,6 +26,10 @@ pub struct JourneyPlan {
     pub predicted: f64,
     /// The same from the lower 95 % confidence bound of every measured share; what the timeouts were chosen by.
     pub predicted_lower: f64,
+    /// Digest of the intent, or version of the accepted model, whose structure is planned.
+    pub model: String,
+    /// That structure as canonical text.
+    pub expression: String,
     /// Objective of the intent.
     pub objective: f64,
     /// Deadline of the intent.

@@ -1,7 +1,8 @@
-//! The API's answers: `/api/v1/{journeys,hops,proxies,plan}`.
+//! The API's answers: `/api/v1/{journeys,hops,proxies,plan,discovery}`.
 //!
 //! Lists are sorted by name and fields keep their order, so equal states give equal bytes. Whole numbers above 2^53 are text.
 
+mod discovery;
 mod plan;
 
 use emac_core::evidence::{DecisionCounts, DecisionKind, HopDelta, JourneyDelta};
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::state::Shared;
 use crate::push::proxies::{Answered, Proxy};
+pub(super) use discovery::discovery;
 pub(super) use plan::plan;
 
 /// Journeys with totals and the last seconds.

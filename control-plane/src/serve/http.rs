@@ -26,6 +26,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/hops", get(async |State(shared): State<Arc<Shared>>| json(&api::hops(&shared))))
         .route("/api/v1/proxies", get(async |State(shared): State<Arc<Shared>>| json(&api::proxies(&shared))))
         .route("/api/v1/plan", get(async |State(shared): State<Arc<Shared>>| json(&api::plan(&shared))))
+        .route(
+            "/api/v1/discovery",
+            get(async |State(shared): State<Arc<Shared>>| json(&api::discovery(&shared))),
+        )
         .with_state(shared)
 }
 

@@ -1,22 +1,29 @@
 //! The intents in force, and the files they come from.
 //!
 //! Read at the start and again when a file changed, appeared or went, or on SIGHUP. A set of files with any error changes nothing:
-//! the last good intents stay in force, the problems are logged and counted. SLO documents among the files are resolved for the
+//! the last good intents stay in force, the problems are logged and counted. The accepted model of a journey stands beside its intent
+//! (`model.yaml`); where there is one, its structure is planned, and one that was edited by hand is an error. SLO documents among the files are resolved for the
 //! availability of components that declare none of their own.
+
+mod declared;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::document::{Limits, Problem, Problems, list_files, read_all};
 use crate::intent::{self, Intent};
+use crate::model::AcceptedModel;
 use crate::plan::JourneyIntent;
 use crate::slo::Slos;
+pub use declared::{Declared, Files};
 
 /// Intents read from files.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Intents {
     /// Journeys as the planner sees them, by name; those without entry or deadline are left out.
     pub journeys: Vec<JourneyIntent>,
+    /// All of them, with their accepted models.
+    pub declared: Declared,
 }
 
 /// Every file looked at, with what tells that it changed.
@@ -29,8 +36,17 @@ impl Intents {
         let documents = read_all(&expand(patterns, problems), &Limits::default(), problems);
         let intents = intent::of(&documents, problems);
         let slos = Slos::read(&documents, problems);
-        let journeys = intents.iter().filter_map(|intent| for_planner(intent, &slos, problems)).collect();
-        (problems.errors() == 0).then_some(Self { journeys })
+        let declared = Declared::of(intents, &documents, &slos, problems);
+        let both = declared.intents.iter().zip(&declared.accepted);
+        let planned = both.filter_map(|(intent, accepted)| {
+            let mut planned = for_planner(intent, &slos, problems)?;
+            if let Some(accepted) = accepted {
+                act_on(accepted, &mut planned, problems);
+            }
+            Some(planned)
+        });
+        let journeys = planned.collect();
+        (problems.errors() == 0).then_some(Self { journeys, declared })
     }
 }
 
@@ -49,6 +65,22 @@ impl Fingerprint {
                 .collect(),
         )
     }
+}
+
+/// Plans by the structure that somebody agreed to. Of a component that the intent does not declare nobody knows how it is reached: then the intent's
+/// own structure stays.
+fn act_on(accepted: &AcceptedModel, planned: &mut JourneyIntent, problems: &Problems) {
+    let Some(structure) = &accepted.model().structure else { return };
+    if let Some(unknown) = structure.leaves().into_iter().find(|leaf| !planned.components.contains_key(*leaf))
+    {
+        let message = format!(
+            "the accepted model of `{}` calls `{unknown}`, which the intent does not declare: the intent's structure is planned",
+            planned.name
+        );
+        return problems.push(Problem::warning(message));
+    }
+    planned.structure = structure.clone();
+    planned.model_digest = accepted.version().unwrap_or_default().to_owned();
 }
 
 fn look(file: &Path) -> Option<(u64, SystemTime)> {

@@ -9,6 +9,8 @@
 //! - Classic, two bounds an octave from 1.024 ms to 134 s. Bounds are upper ends of our buckets and latencies are whole
 //!   microseconds, so each cumulative count is exact.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use emac_core::evidence::DecisionKind;
 use emac_core::outcome::Outcome;
 use emac_core::sketch::SCHEMA;
@@ -37,6 +39,7 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     families.extend(ingestion(&stats));
     families.extend(push(&shared.proxies));
     families.extend(predictions(shared));
+    families.extend(discovery(shared));
     families.extend(control_plane(shared, &stats));
     families.retain(|family| !family.metric.is_empty());
     families
@@ -138,6 +141,9 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
     missing.counter(&[], stats.missing);
     let mut records = counter("emac_hop_records_total", "Single calls reported.");
     records.counter(&[], stats.records);
+    let mut dropped =
+        counter("emac_hop_records_dropped_total", "Single calls that found discovery's queue full.");
+    dropped.counter(&[], stats.records_dropped);
     let mut failures = counter("emac_store_commit_failures_total", "Transactions that failed.");
     failures.counter(&[], stats.commit_failures);
     let mut queued = gauge("emac_ingest_queue_reports", "Reports waiting for the store.");
@@ -147,7 +153,7 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let help = "Time a transaction took, from its start until it was durable.";
     let mut commits = MetricFamily::new("emac_store_commit_seconds", MetricType::Histogram, help);
     commits.histogram(&[], histogram(&stats.commits));
-    vec![reports, missing, records, failures, queued, streams, commits]
+    vec![reports, missing, records, dropped, failures, queued, streams, commits]
 }
 
 fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
@@ -195,6 +201,46 @@ fn predictions(shared: &Shared) -> Vec<MetricFamily> {
         objective.gauge(&labels, journey.objective);
     }
     vec![predicted, lower, objective]
+}
+
+fn discovery(shared: &Shared) -> Vec<MetricFamily> {
+    let Some(known) = shared.discovery.load_full() else { return Vec::new() };
+    let total = |name: &str, help: &str, value: u64| {
+        let mut family = counter(name, help);
+        family.counter(&[], value);
+        family
+    };
+    let mut requests = counter("emac_otlp_requests_total", "OTLP requests by what became of them.");
+    let mut spans = counter("emac_otlp_spans_total", "Spans sent by OTLP by what became of them.");
+    let read = |counter: &AtomicU64| counter.load(Relaxed);
+    let otlp = &shared.otlp;
+    for (result, count) in [("taken", &otlp.requests), ("invalid", &otlp.invalid), ("shed", &otlp.shed)] {
+        requests.counter(&[("result", result)], read(count));
+    }
+    for (result, count) in
+        [("taken", &otlp.spans), ("refused", &otlp.spans_refused), ("shed", &otlp.spans_shed)]
+    {
+        spans.counter(&[("result", result)], read(count));
+    }
+    let watch = &known.watch;
+    let mut proposed =
+        gauge("emac_discovery_deltas_proposed", "Changes that a journey's candidate would make.");
+    for (name, journey) in &watch.journeys {
+        proposed.gauge(&[("journey", name.as_str())], journey.deltas.len() as f64);
+    }
+    let mut waiting = gauge("emac_discovery_queue_records", "Records waiting for discovery.");
+    waiting.gauge(&[], known.waiting as f64);
+    vec![
+        total("emac_discovery_windows_total", "Windows of observation that ended.", watch.windows),
+        total("emac_discovery_traces_total", "Whole traces that discovery looked at.", watch.traces),
+        total("emac_discovery_stale_records_total", "Records older than their intent allows.", watch.stale),
+        total("emac_discovery_candidates_total", "Candidates written.", known.written),
+        total("emac_discovery_policy_acceptances_total", "Models accepted by policy.", known.by_policy),
+        proposed,
+        waiting,
+        requests,
+        spans,
+    ]
 }
 
 fn counter(name: &str, help: &str) -> MetricFamily {

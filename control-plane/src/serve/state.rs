@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use emac_core::units::{Micros, Millis};
 use tokio::sync::Notify;
 
+use super::discovery::Discovery;
 use super::intents::Intents;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
-use crate::ingest::Stats;
+use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
 use crate::push::Moment;
 use crate::push::proxies::Proxies;
@@ -37,6 +38,10 @@ pub(super) struct Shared {
     pub(super) replan: Notify,
     /// Read the intents again.
     pub(super) reload: Notify,
+    /// What discovery knows; nothing while it is off.
+    pub(super) discovery: ArcSwapOption<Discovery>,
+    /// What became of traces sent by OTLP.
+    pub(super) otlp: Arc<otlp::Stats>,
     /// Whether evidence survives a restart.
     pub(super) durable: bool,
     stopping: AtomicBool,
@@ -53,6 +58,8 @@ impl Shared {
             publisher: Arc::default(),
             proxies: Arc::default(),
             plan_from: if restarted { clock.now().after(window.to_micros()) } else { Micros(0) },
+            discovery: ArcSwapOption::empty(),
+            otlp: Arc::default(),
             replan: Notify::new(),
             reload: Notify::new(),
             clock,

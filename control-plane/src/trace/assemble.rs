@@ -152,6 +152,11 @@ impl<C: Consumer> Assembler<C> {
         &self.labels
     }
 
+    /// Takes the hints out: what is said from now on is counted from nothing.
+    pub fn take_labels(&mut self) -> Labels {
+        std::mem::take(&mut self.labels)
+    }
+
     /// Spans of traces that are not over.
     pub const fn spans_open(&self) -> usize {
         self.open.spans()

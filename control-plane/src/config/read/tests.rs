@@ -32,6 +32,8 @@ state: /var/lib/emac
 intents: [journeys, \"more/*.yaml\"]
 evidence: {{window: 3s, queue: 7, commitDelay: 20ms}}
 plan: {{period: 250ms}}
+discovery: {{enabled: true, window: 1m, silence: 2s, minTraces: 7, recurrence: {{windows: 3, of: 4, absent: 5}}, queue: 9,
+  mesh: [k8s], otlp: {{grpc: \"127.0.0.1:4317\"}}, candidates: found}}
 log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
 "
     );
@@ -42,6 +44,17 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
         intents: vec!["/etc/emac/journeys".into(), "/etc/emac/more/*.yaml".into()],
         evidence: Evidence { window: Millis(3_000), queue: 7, commit_delay: Millis(20) },
         plan_period: Millis(250),
+        discovery: Discovery {
+            enabled: true,
+            window: Millis(60_000),
+            silence: Millis(2_000),
+            traces_min: 7,
+            recurrence: crate::watch::Recurrence { windows: 3, of: 4, absent: 5 },
+            queue: 9,
+            mesh: vec!["/etc/emac/k8s".into()],
+            otlp: crate::config::Otlp { grpc: Some("127.0.0.1:4317".parse().unwrap()), http: None },
+            candidates: Some("/etc/emac/found".into()),
+        },
         log: Log { format: LogFormat::Json, level: "warn,emac_control_plane=debug".into() },
     };
     assert_eq!(read_text(&text), Ok(expected));
@@ -54,6 +67,7 @@ listen: {grpc: localhost:18000, htp: \"127.0.0.1:0\"}
 intents: [\"a[\"]
 evidence: {queue: 0, window: 5}
 plan: {period: 1ms}
+discovery: {window: 1ms, recurrence: {windows: 3, of: 2}, mesh: k8s}
 log: {format: xml, level: inof}
 ";
     insta::assert_snapshot!(read_text(text).unwrap_err());

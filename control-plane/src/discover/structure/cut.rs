@@ -380,9 +380,10 @@ fn quorum(log: &Log, branches: &[Part], parts: Vec<Node>, support: Support) -> N
     }
 }
 
-/// Whether the last try of every call of a part ended well.
+/// Whether the last try of every call of a part ended well, be it that the sidecar answered in the callee's place.
 fn answered(run: &Run, part: &Part) -> bool {
     let last = |activity: &Activity| run.of(*activity).last();
     let mut seen = part.iter().filter_map(last).peekable();
-    seen.peek().is_some() && seen.all(|event| event.cut || !event.outcome.failed())
+    seen.peek().is_some()
+        && seen.all(|event| event.cut || event.outcome.answered() || !event.outcome.failed())
 }

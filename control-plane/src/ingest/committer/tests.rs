@@ -29,6 +29,7 @@ fn committer(store: Store) -> Committer {
         stats: Arc::default(),
         clock: Clock::start(),
         generation: Box::new(|| Generation(1)),
+        records: None,
         delay: Duration::ZERO,
         in_doubt: None,
     }
@@ -67,6 +68,37 @@ fn what_the_disk_refused_is_not_acknowledged_and_counts_once_when_it_comes_again
 }
 
 #[test]
+fn single_calls_go_to_discovery_once_and_only_when_they_are_durable() {
+    let disk = Flaky::default();
+    let mut committer = committer(disk.store());
+    let (records, receiver) = crate::ingest::records(100, Arc::clone(&committer.stats));
+    committer.records = Some(records);
+    let with_record = |sequence| {
+        let mut report = report(0, sequence);
+        report.report.delta.records.push(emac_core::evidence::HopRecord {
+            trace_id: [1; 16],
+            parent_span_id: [1; 8],
+            hop: HopKey::default(),
+            start_unix_us: sequence,
+            duration: Micros(1),
+            outcome: Outcome::Success,
+            attempts: 1,
+            status: 200,
+            inbound: true,
+        });
+        report
+    };
+    disk.fail(Fault::After);
+    commit(&mut committer, vec![with_record(1)]);
+    assert_eq!(receiver.waiting(), 0);
+    disk.fail(Fault::None);
+    commit(&mut committer, vec![with_record(1), with_record(1), with_record(2), report(1, 1)]);
+    let next = || receiver.next(Duration::ZERO).map(|one| (one.node, one.records[0].start_unix_us)).ok();
+    assert_eq!((next(), next()), (Some(("node-0".into(), 1)), Some(("node-0".into(), 2))));
+    assert_eq!(next(), None);
+}
+
+#[test]
 fn a_full_queue_turns_away_and_says_so() {
     let (sender, _receiver) = sync_channel(1);
     let queue = Queue { sender, stats: Arc::default() };
@@ -84,7 +116,7 @@ fn the_thread_answers_everything_queued_before_it_ends() {
     let (stats, clock) = (Arc::default(), Clock::start());
     let disk = Flaky::default();
     let (queue, thread) =
-        Committer::spawn(settings, disk.store(), aggregate, stats, clock, || Generation(9)).unwrap();
+        Committer::spawn(settings, disk.store(), aggregate, stats, clock, || Generation(9), None).unwrap();
     let answers: Vec<_> = (1..=40).map(|sequence| queue.submit(report(0, sequence)).unwrap()).collect();
     drop(queue);
     thread.join().unwrap();

@@ -78,6 +78,11 @@ impl Queue {
 }
 
 impl Batches {
+    /// The next batch, if one waits.
+    pub fn try_next(&mut self) -> Option<Batch> {
+        self.batches.try_recv().ok()
+    }
+
     /// The next batch; `None` once all receivers are gone and nothing waits.
     pub async fn next(&mut self) -> Option<Batch> {
         self.batches.recv().await

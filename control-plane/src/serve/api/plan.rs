@@ -23,6 +23,8 @@ pub(in super::super) fn plan(shared: &Shared) -> Value {
 
 fn json_of_journey(journey: &JourneyPlan) -> Value {
     json!({
+        "model": journey.model,
+        "expression": journey.expression,
         "predicted": journey.predicted,
         "predicted_lower": journey.predicted_lower,
         "objective": journey.objective,

@@ -1,0 +1,81 @@
+//! `/api/v1/discovery`: what the drift watch knows.
+
+use serde_json::{Map, Value, json};
+
+use super::super::state::Shared;
+use crate::accept::Shift;
+use crate::model::{Disagreement, provenance_json};
+use crate::watch::{DeltaStatus, JourneyStatus, Observed, Undeclared};
+
+/// Windows, and for each journey what was seen, what is proposed, and what waits to recur.
+pub(in super::super) fn discovery(shared: &Shared) -> Value {
+    let Some(known) = shared.discovery.load_full() else { return json!({"enabled": false}) };
+    let watch = &known.watch;
+    let journeys = watch.journeys.iter().map(|(name, journey)| (name.clone(), json_of_journey(journey)));
+    json!({
+        "enabled": true,
+        "windows": watch.windows,
+        "window_began_unix_ms": watch.window_began_unix_ms,
+        "traces": watch.traces,
+        "records": {
+            "waiting": known.waiting,
+            "dropped": shared.stats.snapshot().records_dropped,
+            "stale": watch.stale,
+        },
+        "candidates_written": known.written,
+        "accepted_by_policy": known.by_policy,
+        "problems": known.problems,
+        "journeys": Value::Object(Map::from_iter(journeys)),
+        "undeclared": watch.undeclared.iter().map(json_of_undeclared).collect::<Vec<_>>(),
+    })
+}
+
+fn json_of_journey(journey: &JourneyStatus) -> Value {
+    json!({
+        "windows": journey.windows,
+        "said": journey.said,
+        "base": journey.base,
+        "candidate": journey.candidate,
+        "observed": journey.observed.as_ref().map(json_of_observed),
+        "deltas": journey.deltas.iter().map(json_of_delta).collect::<Vec<_>>(),
+        "waiting": journey.waiting.iter().map(|(change, seen)| json!({"change": change, "windows": seen})).collect::<Vec<_>>(),
+        "policy": journey.policy,
+    })
+}
+
+fn json_of_observed(observed: &Observed) -> Value {
+    let operators = observed.operators.iter().map(|(text, provenance)| {
+        json!({"operator": text, "provenance": provenance.iter().map(provenance_json).collect::<Vec<_>>()})
+    });
+    json!({
+        "source": observed.source.label(),
+        "traces": observed.traces,
+        "expression": observed.expression,
+        "confidence": observed.confidence,
+        "operators": operators.collect::<Vec<_>>(),
+        "disagreements": observed.disagreements.iter().map(json_of_disagreement).collect::<Vec<_>>(),
+    })
+}
+
+fn json_of_disagreement(one: &Disagreement) -> Value {
+    json!({"field": one.field.to_string(), "declared": one.declared, "observed": one.observed})
+}
+
+fn json_of_delta(delta: &DeltaStatus) -> Value {
+    let impact = delta.impact.as_ref().map(|(class, shift)| {
+        json!({"class": class, "a_minus": shift.map(|Shift { before, after }| json!({"before": before, "after": after}))})
+    });
+    json!({
+        "id": delta.id,
+        "type": delta.kind,
+        "change": delta.change,
+        "status": delta.status.label(),
+        "confidence": delta.confidence,
+        "impact": impact,
+        "provenance": delta.provenance.iter().map(provenance_json).collect::<Vec<_>>(),
+    })
+}
+
+fn json_of_undeclared(one: &Undeclared) -> Value {
+    json!({"name": one.name, "service": one.entry.0, "operation": one.entry.1, "traces": one.traces})
+}

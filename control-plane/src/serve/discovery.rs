@@ -1,0 +1,174 @@
+//! The drift watch's hands: records from the queue, configuration and models from files, candidates and accepted models into files.
+//!
+//! A thread of its own, because a window's end may take seconds; until it is done records wait in their queue. It ends when the queue's senders
+//! are gone. A candidate is written whole or not at all, and never over a file that is none. An accepted model is replaced by policy under
+//! the same lock as by `emac accept`, and only if it is still the one that was compared with.
+
+mod files;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use emac_core::units::Micros;
+use tracing::{info, warn};
+
+use self::files::Mesh;
+use super::intents::{Files, Intents};
+use super::state::Shared;
+use crate::config;
+use crate::ingest::RecordsReceiver;
+use crate::ingest::otlp::Batches;
+use crate::watch::{Moment, Outcome, Settings, Status, Watch, World};
+
+/// How long a quiet queue is waited for before the time is told and spans are looked for.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How often what is known is shown.
+const SHOWN: Micros = Micros(1_000_000);
+
+/// What is known, for API and metrics.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Discovery {
+    pub(super) watch: Status,
+    /// Candidates written.
+    pub(super) written: u64,
+    /// Models replaced by policy.
+    pub(super) by_policy: u64,
+    /// What is wrong with files, latest of each kind.
+    pub(super) problems: Vec<String>,
+    /// Records waiting.
+    pub(super) waiting: usize,
+}
+
+struct Work<'a> {
+    config: &'a config::Discovery,
+    shared: &'a Shared,
+    watch: Watch,
+    mesh: Mesh,
+    /// Those whose ages the watch was told.
+    intents: Arc<Intents>,
+    known: Discovery,
+    shown: Micros,
+}
+
+/// Watches until nobody can send records any more.
+pub(super) fn run(
+    config: &config::Discovery,
+    records: &RecordsReceiver,
+    mut spans: Option<Batches>,
+    shared: &Shared,
+) {
+    let settings = Settings {
+        window: config.window,
+        silence: config.silence,
+        traces_min: config.traces_min,
+        recurrence: config.recurrence,
+    };
+    let mut work = Work {
+        config,
+        shared,
+        watch: Watch::new(settings, moment(shared)),
+        mesh: Mesh::new(&config.mesh),
+        intents: shared.intents.load_full(),
+        known: Discovery::default(),
+        shown: Micros(0),
+    };
+    work.watch.expect(&work.intents.declared.intents);
+    work.show();
+    loop {
+        match records.next(PATIENCE) {
+            Ok(recorded) => {
+                let now = moment(shared);
+                recorded.records.iter().for_each(|record| work.watch.hop(&recorded.node, record, now));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        while let Some(batch) = spans.as_mut().and_then(Batches::try_next) {
+            batch.replay(&mut work.watch.spans(moment(shared)));
+        }
+        work.known.waiting = records.waiting();
+        work.step();
+    }
+}
+
+fn moment(shared: &Shared) -> Moment {
+    Moment { at: shared.clock.now(), unix_ms: shared.clock.unix_ms() }
+}
+
+impl Work<'_> {
+    fn step(&mut self) {
+        let intents = self.shared.intents.load_full();
+        if !Arc::ptr_eq(&intents, &self.intents) {
+            self.watch.expect(&intents.declared.intents);
+            self.intents = intents;
+        }
+        let now = moment(self.shared);
+        self.watch.tick(now);
+        if self.watch.is_due(now) {
+            self.close(now);
+            self.show();
+        } else if now.at.since(self.shown) >= SHOWN {
+            self.show();
+        }
+    }
+
+    fn show(&mut self) {
+        self.shown = self.shared.clock.now();
+        self.known.watch = self.watch.status();
+        self.shared.discovery.store(Some(Arc::new(self.known.clone())));
+    }
+
+    fn close(&mut self, now: Moment) {
+        self.known.problems = self.mesh.refresh();
+        let intents = Arc::clone(&self.intents);
+        let declared = &intents.declared;
+        let world = World {
+            intents: &declared.intents,
+            accepted: &declared.accepted,
+            promises: &declared.promises,
+            mesh: self.mesh.facts(),
+        };
+        for outcome in self.watch.close(now, &world) {
+            let place = outcome.intent;
+            if let (Some(files), Some(intent)) = (declared.files.get(place), declared.intents.get(place)) {
+                self.act(&outcome, intent.name.as_str(), files);
+            }
+        }
+    }
+
+    fn act(&mut self, outcome: &Outcome, journey: &str, files: &Files) {
+        if let Some(candidate) = &outcome.candidate {
+            let path = self.candidate_file(journey, files);
+            match files::write_candidate(&path, &candidate.to_text()) {
+                Ok(()) => {
+                    self.known.written += 1;
+                    info!(journey, path = %path.display(), version = candidate.version(), "candidate written");
+                }
+                Err(problem) => self.complain(format!("{}: {problem}", path.display())),
+            }
+        }
+        if let Some(model) = &outcome.accepted {
+            let base = outcome.candidate.as_ref().and_then(|candidate| candidate.base());
+            match files::replace_model(&files.model, base, model) {
+                Ok(()) => {
+                    self.known.by_policy += 1;
+                    self.shared.reload.notify_one();
+                    info!(journey, version = model.version().unwrap_or_default(), "accepted by policy");
+                }
+                Err(problem) => self.complain(problem),
+            }
+        }
+    }
+
+    fn candidate_file(&self, journey: &str, files: &Files) -> PathBuf {
+        let folder = self.config.candidates.as_ref();
+        folder.map_or_else(|| files.candidate.clone(), |folder| folder.join(format!("{journey}.yaml")))
+    }
+
+    fn complain(&mut self, problem: String) {
+        warn!(%problem, "discovery");
+        self.known.problems.push(problem);
+    }
+}
