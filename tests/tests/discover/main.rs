@@ -5,4 +5,5 @@ mod files;
 mod found;
 mod generator;
 mod hostile;
+mod recordings;
 mod targets;
