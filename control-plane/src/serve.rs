@@ -96,7 +96,7 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     pub async fn start(config: &Config, intents: Intents) -> Result<Self, StartError> {
-        let (clock, read) = (Clock::start(), Fingerprint::take(&config.intents));
+        let (clock, read) = (Clock::start(), Fingerprint::take(&config.intents).with_models(&intents));
         let (store, stored) = open_store(config.state.as_deref())?;
         let grpc = listen(config.listen.grpc).await?;
         let http = listen(config.listen.http).await?;

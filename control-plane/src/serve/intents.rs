@@ -88,6 +88,18 @@ fn look(file: &Path) -> Option<(u64, SystemTime)> {
     Some((metadata.len(), metadata.modified().ok()?))
 }
 
+impl Fingerprint {
+    /// The same, and the accepted models of intents that stand elsewhere or are not there yet.
+    pub(super) fn with_models(mut self, intents: &Intents) -> Self {
+        for files in &intents.declared.files {
+            if !self.0.iter().any(|(file, _)| *file == files.model) {
+                self.0.push((files.model.clone(), look(&files.model)));
+            }
+        }
+        self
+    }
+}
+
 fn for_planner(intent: &Intent, slos: &Slos, problems: &Problems) -> Option<JourneyIntent> {
     // Without any SLO document references lead nowhere by design: the documents may live elsewhere.
     if slos.iter().next().is_none() {

@@ -30,7 +30,7 @@ pub(super) async fn run(
         };
         let (shared, patterns, before) = (Arc::clone(&shared), patterns.clone(), read.clone());
         let look = move || {
-            let now = Fingerprint::take(&patterns);
+            let now = Fingerprint::take(&patterns).with_models(&shared.intents.load());
             if asked || now != before {
                 reload(&shared, &patterns);
             }

@@ -1,0 +1,221 @@
+//! The drift watch of a real process: candidates are whole across `kill -9`, and traces of OpenTelemetry are taken.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use emac_core::evidence::{Delta, HopRecord, Report};
+use emac_core::id::{HopKey, WorkloadName};
+use emac_core::outcome::Outcome;
+use emac_core::units::{Micros, Millis};
+use emac_proto::convert::NodeReport;
+use emac_proto::v1::ReportRequest;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use support::process::{PATIENCE, Serving, run};
+use support::{Sidecar, WORKLOAD, api};
+use tokio::sync::watch;
+
+const INTENT: &str = include_str!("../examples/checkout/intent.yaml");
+const KILLS: u64 = 6;
+
+/// Every window counts at once, so that each flip of the manifests is a new candidate.
+const CONFIG: &str = "
+apiVersion: emac.dev/v1alpha1
+kind: ControlPlaneConfig
+intents: [journeys]
+discovery:
+  enabled: true
+  window: 1s
+  silence: 100ms
+  minTraces: 5
+  recurrence: {windows: 1, of: 1, absent: 1}
+  mesh: [k8s]
+  otlp: {http: \"127.0.0.1:0\"}
+";
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let network = "{name: network, kind: inferred, source: kubernetes, key: network}";
+    let intent = INTENT
+        .replace("[payment-network-a]", "[network]")
+        .replace("[payment-network-b]", "[network]")
+        .replace("{name: payment-network-a, kind: declared}", network)
+        .replace("      - {name: payment-network-b, kind: declared}\n", "");
+    write("journeys/intent.yaml", &intent);
+    write("emac.yaml", CONFIG);
+    write("k8s/payments.yaml", &manifests(0));
+    folder
+}
+
+fn manifests(number: u64) -> String {
+    let gateway = |name: &str, network: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop, labels: {{network: {network}}}}}\nspec: {{}}\n"
+        )
+    };
+    gateway("paya", "n0") + "---\n" + &gateway("payb", &format!("n{number}"))
+}
+
+fn unix() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
+/// What the edge and front record of ten checkouts that have just ended.
+fn recorded(epoch: u64, sequence: u64) -> ReportRequest {
+    let mut delta = Delta::default();
+    for trace in sequence * 10..sequence * 10 + 10 {
+        let begin = u64::try_from(unix().as_micros()).unwrap() - 200_000;
+        let id = (u128::from(epoch) << 64 | u128::from(trace)) + 1;
+        let mut call = |source: &str, destination: &str, inbound: bool, start: u64, took: u64| {
+            delta.records.push(HopRecord {
+                trace_id: id.to_be_bytes(),
+                parent_span_id: 1_u64.to_be_bytes(),
+                hop: HopKey {
+                    journey: "checkout".into(),
+                    source: source.into(),
+                    destination: destination.into(),
+                    operation: String::new(),
+                },
+                start_unix_us: begin + start,
+                duration: Micros(took),
+                outcome: Outcome::Success,
+                attempts: 1,
+                status: 200,
+                inbound,
+            });
+        };
+        call("shop/edge", "front", false, 0, 100_000);
+        call("", "shop/front", true, 10, 99_900);
+        call(WORKLOAD, "cart", false, 5_000, 20_000);
+        call(WORKLOAD, "pricing", false, 5_100 + trace % 7, 25_000);
+        call(WORKLOAD, "paya", false, 40_000, 30_000);
+    }
+    let report = Report { epoch, sequence, start_unix: Millis(1), end_unix: Millis(2), delta };
+    NodeReport::to_wire("front-1", &WorkloadName::new(WORKLOAD).unwrap(), &report)
+}
+
+/// Reports until told otherwise, to whoever listens.
+async fn reports(mut server: watch::Receiver<Option<SocketAddr>>, sent: Arc<AtomicU64>) {
+    for epoch in 1.. {
+        let address = server.borrow_and_update().to_owned();
+        let stream = match address {
+            Some(address) => Sidecar::connect(address).await.ok(),
+            None => None,
+        };
+        let Some(mut stream) = stream else {
+            if server.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        for sequence in 1.. {
+            if stream.send(recorded(epoch, sequence)).await.is_err() {
+                break;
+            }
+            sent.fetch_add(1, SeqCst);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn candidate(folder: &Path) -> Option<String> {
+    std::fs::read_to_string(folder.join("journeys/candidate.yaml")).ok()
+}
+
+/// A candidate is there and says this of payb's network.
+async fn says(folder: &Path, network: &str) {
+    let begun = std::time::Instant::now();
+    while !candidate(folder).is_some_and(|text| text.contains(&format!("network:{network}"))) {
+        assert!(begun.elapsed() < PATIENCE, "no candidate says {network}: {:?}", candidate(folder));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_candidate_is_never_half_a_file() {
+    let folder = folder();
+    let serve = ["--config", "emac.yaml"];
+    let mut serving = Serving::start(folder.path(), &serve).await;
+    let (address, server) = watch::channel(Some(serving.grpc));
+    let sent = Arc::new(AtomicU64::new(0));
+    let sidecar = tokio::spawn(reports(server, Arc::clone(&sent)));
+    for kill in 1..=KILLS {
+        says(folder.path(), &format!("n{}", kill - 1)).await;
+        std::fs::write(folder.path().join("k8s/payments.yaml"), manifests(kill)).unwrap();
+        // As soon as the next one is there, or somewhere on its way.
+        if kill % 2 == 0 {
+            says(folder.path(), &format!("n{kill}")).await;
+        } else {
+            let until = sent.load(SeqCst) + 15 + kill * 3;
+            while sent.load(SeqCst) < until {
+                tokio::task::yield_now().await;
+            }
+        }
+        address.send_replace(None);
+        serving.kill();
+        let (code, text, problem) = run(folder.path(), &["verify", "--sealed", "journeys/candidate.yaml"]);
+        assert_eq!(code, 0, "{text}{problem}");
+        serving = Serving::start(folder.path(), &serve).await;
+        address.send_replace(Some(serving.grpc));
+    }
+    says(folder.path(), &format!("n{KILLS}")).await;
+    sidecar.abort();
+}
+
+fn spans(trace: u64) -> String {
+    let begin = unix().as_nanos() - 300_000_000;
+    let span = |id: u64, parent: &str, name: &str, start: u128, end: u128| {
+        format!(
+            r#"{{"traceId": "{trace:032x}", "spanId": "{id:016x}", "parentSpanId": "{parent}", "name": "{name}", "kind": 2,
+               "startTimeUnixNano": "{}", "endTimeUnixNano": "{}"}}"#,
+            begin + start,
+            begin + end
+        )
+    };
+    let of = |service: &str, span: String| {
+        format!(
+            r#"{{"resource": {{"attributes": [{{"key": "service.name", "value": {{"stringValue": "{service}"}}}}]}},
+               "scopeSpans": [{{"spans": [{span}]}}]}}"#
+        )
+    };
+    let front = of("front", span(1, "", "GET /checkout", 0, 200_000_000));
+    let cart = of("cart", span(2, "0000000000000001", "Get", 10_000_000, 50_000_000));
+    format!(r#"{{"resourceSpans": [{front}, {cart}]}}"#)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traces_of_opentelemetry_are_watched() {
+    let folder = folder();
+    let serving = Serving::start(folder.path(), &["--config", "emac.yaml"]).await;
+    let ports: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("ports.json")).unwrap()).unwrap();
+    let traces = format!("http://{}/v1/traces", ports["otlp_http"].as_str().unwrap());
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    for trace in 1..=20 {
+        let request = hyper::Request::post(&traces)
+            .header("content-type", "application/json")
+            .body(spans(trace).into());
+        assert_eq!(client.request(request.unwrap()).await.unwrap().status(), 200);
+    }
+    let begun = std::time::Instant::now();
+    loop {
+        let known = api(serving.http, "discovery").await;
+        if known["traces"] == 20 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{known:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
