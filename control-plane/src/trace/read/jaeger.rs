@@ -21,20 +21,15 @@ use crate::trace::{Refused, SpanId, TraceId};
 
 /// Reads the array under `data`. `false`: it is something else, and was stepped over.
 pub(super) fn traces(stream: &mut Stream<'_>, context: &mut Context<'_>) -> Result<bool, ReadError> {
-    let mut first = true;
-    let is_null = stream.peek()? == b'n';
-    if !stream.enter(b'[')? {
-        return Ok(is_null);
-    }
-    while stream.item(&mut first)? {
+    stream.items(|stream| {
         let mut trace = Trace::default();
         let result = one(stream, &mut trace, context);
         trace.finish(context);
         if !result? {
             context.refuse(Refused::Malformed);
         }
-    }
-    Ok(true)
+        Ok(())
+    })
 }
 
 /// `false`: it has no spans.
@@ -72,11 +67,7 @@ impl Trace {
         stream: &mut Stream<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), ReadError> {
-        let mut first = true;
-        if !stream.enter(b'[')? {
-            return Ok(());
-        }
-        while stream.item(&mut first)? {
+        let each = |stream: &mut Stream<'_>| {
             stream.parse(|json| {
                 match span(json, &context.keys)? {
                     Some(span) => self.take(span, context),
@@ -85,8 +76,9 @@ impl Trace {
                 Ok(())
             })?;
             context.progress();
-        }
-        Ok(())
+            Ok(())
+        };
+        stream.items(each).map(|_| ())
     }
 
     /// Takes a span; an inlined process makes its reporter known.

@@ -92,6 +92,22 @@ impl<'r> Stream<'r> {
         self.parse(|json| json.item(was_first))
     }
 
+    /// Reads an array, `each` item where it begins; any other value is skipped, and `false` unless it is `null`.
+    pub(super) fn items(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), ReadError>,
+    ) -> Result<bool, ReadError> {
+        let is_null = self.peek()? == b'n';
+        if !self.enter(b'[')? {
+            return Ok(is_null);
+        }
+        let mut first = true;
+        while self.item(&mut first)? {
+            each(self)?;
+        }
+        Ok(true)
+    }
+
     /// Takes an opening bracket; any other value is skipped, and `false`.
     pub(super) fn enter(&mut self, bracket: u8) -> Result<bool, ReadError> {
         if self.parse(|json| json.take(bracket))? { Ok(true) } else { self.skip().map(|()| false) }

@@ -48,18 +48,12 @@ pub(in crate::trace::read) fn resources(
     stream: &mut Stream<'_>,
     context: &mut Context<'_>,
 ) -> Result<bool, ReadError> {
-    let mut first = true;
-    let is_null = stream.peek()? == b'n';
-    if !stream.enter(b'[')? {
-        return Ok(is_null);
-    }
-    while stream.item(&mut first)? {
+    stream.items(|stream| {
         let mut deferred = Deferred::default();
         let result = resource_spans(stream, &mut deferred, context);
         deferred.settle(context);
-        result?;
-    }
-    Ok(true)
+        result
+    })
 }
 
 fn resource_spans(
@@ -95,21 +89,18 @@ fn scopes(
     deferred: &mut Deferred,
     context: &mut Context<'_>,
 ) -> Result<(), ReadError> {
-    let mut first = true;
-    if !stream.enter(b'[')? {
-        return Ok(());
-    }
-    while stream.item(&mut first)? {
+    let each = |stream: &mut Stream<'_>| {
         if !stream.enter(b'{')? {
             context.refuse(Refused::Malformed);
-            continue;
+            return Ok(());
         }
-        let mut first_key = true;
-        while let Some(key) = stream.key(&mut first_key)? {
+        let mut first = true;
+        while let Some(key) = stream.key(&mut first)? {
             if key == "spans" { spans(stream, deferred, context)? } else { stream.skip()? }
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    stream.items(each).map(|_| ())
 }
 
 fn spans(
@@ -117,11 +108,7 @@ fn spans(
     deferred: &mut Deferred,
     context: &mut Context<'_>,
 ) -> Result<(), ReadError> {
-    let mut first = true;
-    if !stream.enter(b'[')? {
-        return Ok(());
-    }
-    while stream.item(&mut first)? {
+    let each = |stream: &mut Stream<'_>| {
         stream.parse(|json| {
             match span(json, &context.keys)? {
                 Some(found) => deferred.take(RESOURCE, &found, context),
@@ -130,8 +117,9 @@ fn spans(
             Ok(())
         })?;
         context.progress();
-    }
-    Ok(())
+        Ok(())
+    };
+    stream.items(each).map(|_| ())
 }
 
 fn resource(json: &mut Json<'_>, context: &mut Context<'_>) -> Result<Reporter, Stop> {
