@@ -6,6 +6,7 @@
 
 mod files;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -20,6 +21,7 @@ use super::state::Shared;
 use crate::config;
 use crate::ingest::RecordsReceiver;
 use crate::ingest::otlp::Batches;
+use crate::model::CandidateModel;
 use crate::watch::{Moment, Outcome, Settings, Status, Watch, World};
 
 /// How long a quiet queue is waited for before the time is told and spans are looked for.
@@ -50,6 +52,8 @@ struct Work<'a> {
     intents: Arc<Intents>,
     known: Discovery,
     shown: Micros,
+    /// Candidates that wait for their file, by journey: what a full disk refused is tried again at the next window's end.
+    unwritten: BTreeMap<String, (PathBuf, CandidateModel)>,
 }
 
 /// Watches until nobody can send records any more.
@@ -73,6 +77,7 @@ pub(super) fn run(
         intents: shared.intents.load_full(),
         known: Discovery::default(),
         shown: Micros(0),
+        unwritten: BTreeMap::new(),
     };
     work.watch.expect(&work.intents.declared.intents);
     work.show();
@@ -133,31 +138,41 @@ impl Work<'_> {
         for outcome in self.watch.close(now, &world) {
             let place = outcome.intent;
             if let (Some(files), Some(intent)) = (declared.files.get(place), declared.intents.get(place)) {
-                self.act(&outcome, intent.name.as_str(), files);
+                self.act(outcome, intent.name.as_str(), files);
             }
         }
+        self.write();
     }
 
-    fn act(&mut self, outcome: &Outcome, journey: &str, files: &Files) {
-        if let Some(candidate) = &outcome.candidate {
-            let path = self.candidate_file(journey, files);
-            match files::write_candidate(&path, &candidate.to_text()) {
-                Ok(()) => {
-                    self.known.written += 1;
-                    info!(journey, path = %path.display(), version = candidate.version(), "candidate written");
-                }
-                Err(problem) => self.complain(format!("{}: {problem}", path.display())),
-            }
+    fn act(&mut self, outcome: Outcome, journey: &str, files: &Files) {
+        let base = outcome.candidate.as_ref().and_then(|candidate| candidate.base()).map(str::to_owned);
+        if let Some(candidate) = outcome.candidate {
+            self.unwritten.insert(journey.to_owned(), (self.candidate_file(journey, files), candidate));
         }
         if let Some(model) = &outcome.accepted {
-            let base = outcome.candidate.as_ref().and_then(|candidate| candidate.base());
-            match files::replace_model(&files.model, base, model) {
+            match files::replace_model(&files.model, base.as_deref(), model) {
                 Ok(()) => {
                     self.known.by_policy += 1;
                     self.shared.reload.notify_one();
                     info!(journey, version = model.version().unwrap_or_default(), "accepted by policy");
                 }
                 Err(problem) => self.complain(problem),
+            }
+        }
+    }
+
+    /// Writes every candidate that waits.
+    fn write(&mut self) {
+        for (journey, (path, candidate)) in std::mem::take(&mut self.unwritten) {
+            match files::write_candidate(&path, &candidate.to_text()) {
+                Ok(()) => {
+                    self.known.written += 1;
+                    info!(journey, path = %path.display(), version = candidate.version(), "candidate written");
+                }
+                Err(problem) => {
+                    self.complain(format!("{}: {problem}", path.display()));
+                    self.unwritten.insert(journey, (path, candidate));
+                }
             }
         }
     }

@@ -20,13 +20,17 @@ const RATE: f64 = 50.0;
 const MANIFESTS: &str = "k8s/payments.yaml";
 const SERVICES: [&str; 5] = ["front", "cart", "pricing", "paya", "payb"];
 
-/// The example's intent: every call recorded, faults met, and payment networks read from the pods' label.
+/// The example's intent: every call recorded, faults met, time enough for a machine that does much else, and payment networks read from the pods' label.
 fn intent() -> String {
     let change = |text: String, from: &str, to: &str| {
         assert!(text.contains(from), "the example has changed: {from}");
         text.replace(from, to)
     };
-    let text = change(CHECKOUT_INTENT.to_owned(), "mode: observe", "mode: enforce\n      record: 100%");
+    let text = change(
+        CHECKOUT_INTENT.to_owned(),
+        "mode: observe",
+        "mode: enforce\n      record: 100%\n      deadline: 5s",
+    );
     let text = change(text, "[payment-network-a]", "[payment-network]");
     let text = change(text, "[payment-network-b]", "[payment-network]");
     let rule = "{name: payment-network, kind: inferred, source: kubernetes, key: payments.example/network}";

@@ -89,3 +89,73 @@ fn accepted(file: &Path, intent: &Intent, problems: &Problems) -> Option<Accepte
     }
     Some(model)
 }
+
+#[cfg(test)]
+mod tests {
+    use emac_core::journey::{Journey, parse};
+
+    use super::super::Intents;
+    use super::*;
+    use crate::accept::{Consent, Proposal, Selection};
+    use crate::document::render_text;
+    use crate::model::{CandidateModel, EvidenceRef, EvidenceSource};
+
+    const INTENT: &str = include_str!("../../../examples/checkout/intent.yaml");
+    const RACE: &str = "Series(front, Parallel(Fallback(pricing, 0.5*cached-price), cart), Race(paya, payb))";
+
+    /// The checkout whose providers race, as somebody agreed to it.
+    fn raced(intent: &Intent) -> AcceptedModel {
+        let declared = AcceptedModel::declared(intent);
+        let mut model = declared.model().clone();
+        model.structure = Some(Journey::new(parse(RACE).unwrap()).unwrap());
+        let (name, digest) = ("traces.json".to_owned(), "0".repeat(64));
+        model.evidence.push(EvidenceRef { name, source: EvidenceSource::Traces, digest });
+        let candidate = CandidateModel::new(model, None);
+        let proposal = Proposal::new(&declared, &candidate, Some(intent));
+        let all = Selection::new(&proposal, &[], true).unwrap();
+        let consent = Consent { by: "ann", at: "2026-01-31T12:00:00Z" };
+        proposal.accept(&all, Some(intent), consent).unwrap()
+    }
+
+    fn load(folder: &Path) -> Result<Intents, String> {
+        let problems = Problems::new();
+        let intents = Intents::load(&[folder.display().to_string()], &problems);
+        intents.ok_or_else(|| render_text(&problems, false))
+    }
+
+    #[test]
+    fn what_somebody_agreed_to_is_planned_and_what_somebody_edited_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("intent.yaml"), INTENT).unwrap();
+        let alone = load(folder.path()).unwrap();
+        assert_eq!(alone.journeys[0].model_digest, alone.declared.intents[0].digest);
+
+        let accepted = raced(&alone.declared.intents[0]);
+        std::fs::write(folder.path().join("model.yaml"), accepted.to_text()).unwrap();
+        let both = load(folder.path()).unwrap();
+        assert_eq!(both.journeys[0].structure.to_string(), RACE);
+        assert_eq!(Some(both.journeys[0].model_digest.as_str()), accepted.version());
+
+        let edited = accepted.to_text().replace("payment-network-b", "payment-network-a");
+        std::fs::write(folder.path().join("model.yaml"), edited).unwrap();
+        let problem = load(folder.path()).unwrap_err();
+        assert!(problem.contains("seal") && problem.contains("model.yaml"), "{problem}");
+    }
+
+    #[test]
+    fn journeys_that_share_a_folder_have_files_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.yaml"), INTENT).unwrap();
+        let alone = load(folder.path()).unwrap();
+        assert_eq!(alone.declared.files[0].candidate, folder.path().join("candidate.yaml"));
+        std::fs::write(folder.path().join("b.yaml"), INTENT.replace("name: checkout", "name: other"))
+            .unwrap();
+        let both = load(folder.path()).unwrap();
+        let names = |files: &Files| (files.model.clone(), files.candidate.clone());
+        let expected = ["checkout", "other"].map(|name| {
+            let file = |kind: &str| folder.path().join(format!("{name}.{kind}.yaml"));
+            (file("model"), file("candidate"))
+        });
+        assert_eq!(both.declared.files.iter().map(names).collect::<Vec<_>>(), expected);
+    }
+}
