@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use emac_core::units::Ratio;
+
 use super::propose::{candidate, field_of, names};
 use super::recurring::Recurring;
 use super::status::{DeltaStatus, JourneyStatus, Observed};
@@ -44,7 +46,7 @@ pub(super) struct Watched {
 impl Found {
     /// Which of two sources is believed: the one that saw more components, then more traces.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
-        let coverage = |found: &Self| found.model.edge_coverage.map_or(0.0, emac_core::units::Ratio::get);
+        let coverage = |found: &Self| found.model.edge_coverage.map_or(0.0, Ratio::get);
         (coverage(self), self.traces) > (coverage(other), other.traces)
     }
 
@@ -58,10 +60,17 @@ impl Found {
             traces: self.traces,
             expression: self.model.structure.as_ref().map(ToString::to_string),
             operators: operators.collect(),
-            confidence: self.model.confidence.overall.map(emac_core::units::Ratio::get),
+            confidence: self.model.confidence.overall.map(Ratio::get),
             disagreements: self.model.disagreements.clone(),
         }
     }
+}
+
+/// By how much a window must be surer for the candidate to be written anew: confidence only rises so, and by few steps.
+const SURER: f64 = 0.05;
+
+fn is_surer(now: Option<f64>, before: Option<f64>) -> bool {
+    now.is_some_and(|now| before.is_none_or(|before| now >= before + SURER))
 }
 
 impl Watched {
@@ -136,13 +145,10 @@ impl Watched {
         self.status.said = format!("{traces} traces looked at, {proposed} changes proposed");
     }
 
-    /// Makes a new candidate when what is proposed has changed. Where two changes of one field are proposed, because evidence wavers, the newest window
+    /// Makes a new candidate when what is proposed has changed, or when the same can be said with more confidence. Where two changes of one field are proposed, because evidence wavers, the newest window
     /// decides once, and its word stands until one of the two is withdrawn.
     fn propose(&mut self, before: &AcceptedModel, intent: &Intent, given: Given<'_>, judged: &mut Judged) {
         let made_of = Some((self.base.clone(), self.recurring.kept().clone()));
-        if self.made_of == made_of {
-            return;
-        }
         let windows: Vec<&CandidateModel> = self.seen.iter().collect();
         let model = match candidate(before, &windows, self.recurring.kept(), intent) {
             Ok(model) => model,
@@ -151,6 +157,11 @@ impl Watched {
                 return;
             }
         };
+        let confidence = model.confidence.overall.map(Ratio::get);
+        if self.made_of == made_of && !is_surer(confidence, self.status.confidence) {
+            return;
+        }
+        self.status.confidence = confidence;
         let made = CandidateModel::new(model, self.base.clone());
         let mut proposal = Proposal::new(before, &made, Some(intent));
         proposal.predict(intent, given);

@@ -47,6 +47,8 @@ pub struct JourneyStatus {
     pub base: Option<String>,
     /// Version of the candidate; `None` until enough windows have spoken.
     pub candidate: Option<String>,
+    /// Confidence of the candidate as a whole, 0 to 1.
+    pub confidence: Option<f64>,
     /// What the candidate would change.
     pub deltas: Vec<DeltaStatus>,
     /// Changes that were seen, but not often enough, with in how many of the last windows.

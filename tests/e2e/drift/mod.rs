@@ -183,11 +183,11 @@ async fn discovered_from_hop_records_alone(scene: &Scene, declared: &Value) {
     let known = scene.becomes("the journey of the intent, from hop records", found).await;
     assert_eq!(known["observed"]["source"], "hop-records");
     assert_eq!(known["observed"]["disagreements"], json!([]));
+    // What recurred is written, and written again once it is as sure as acceptance asks.
+    scene.becomes("a candidate to decide on", |known| known["confidence"].as_f64() >= Some(0.8)).await;
     for service in ["paya", "pricing"] {
         scene.world.service(service).set_fault(Fault::None).await;
     }
-    // What recurred is written.
-    scene.becomes("a candidate", |known| known["candidate"].is_string()).await;
 }
 
 /// A person agrees to the candidate. The version that acts since; the lineage has so many.

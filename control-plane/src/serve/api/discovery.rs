@@ -36,6 +36,7 @@ fn json_of_journey(journey: &JourneyStatus) -> Value {
         "said": journey.said,
         "base": journey.base,
         "candidate": journey.candidate,
+        "confidence": journey.confidence,
         "observed": journey.observed.as_ref().map(json_of_observed),
         "deltas": journey.deltas.iter().map(json_of_delta).collect::<Vec<_>>(),
         "waiting": journey.waiting.iter().map(|(change, seen)| json!({"change": change, "windows": seen})).collect::<Vec<_>>(),
