@@ -107,7 +107,8 @@ fn discovered(args: &Args) -> Result<(), Exit> {
     }
     let candidates = candidates(found, &inputs.accepted);
     let written = files::write(args, &candidates)?;
-    let answer = Answer { candidates: &candidates, written: &written, quality: &assembled.quality };
+    let (quality, left) = (&assembled.quality, assembled.consumer.left());
+    let answer = Answer { candidates: &candidates, written: &written, quality, left };
     match args.format {
         Format::Text => print_text(&answer.text()),
         Format::Json => print_json(&answer.json()),

@@ -77,7 +77,7 @@ pub fn infer(mut log: Log) -> Option<Node> {
 fn whole(log: Log, race: &race::Found) -> Option<Node> {
     let (log, alternates) = fallback::set_aside(log);
     let node = cut::divide(&log, race)?;
-    Some(fallback::put_back(node, alternates, race))
+    Some(fallback::put_back(node, alternates))
 }
 
 impl Node {

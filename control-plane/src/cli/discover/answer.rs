@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::files::Written;
 use crate::discover::Discovered;
+use crate::discover::observe::Left;
 use crate::model::{CandidateModel, Field, Model, Status};
 use crate::trace::SignalQuality;
 
@@ -19,15 +20,30 @@ pub(super) struct Answer<'a> {
     /// As `candidates`.
     pub(super) written: &'a [Option<Written>],
     pub(super) quality: &'a SignalQuality,
+    /// What did not fit.
+    pub(super) left: Left,
 }
 
 impl Answer<'_> {
     pub(super) fn text(&self) -> String {
         let mut text = format!("{}\n", self.quality.to_string().trim_end());
+        for (count, what) in self.left_out().into_iter().filter(|(count, _)| *count > 0) {
+            let _ = writeln!(text, "left out, over the limits: {count} {what}");
+        }
         for ((one, candidate), written) in self.candidates.iter().zip(self.written) {
             let _ = writeln!(text, "\n{}", journey(one, candidate.model(), written.as_ref()));
         }
         text
+    }
+
+    fn left_out(&self) -> [(u64, &'static str); 4] {
+        let Left { sites, shapes, fan_out, deep } = self.left;
+        [
+            (sites, "calls at places beyond the limit"),
+            (shapes, "traces of shapes beyond the limit"),
+            (fan_out, "calls of callers that make too many"),
+            (deep, "calls too deep"),
+        ]
     }
 
     pub(super) fn json(&self) -> Value {
@@ -47,7 +63,12 @@ impl Answer<'_> {
                 "picture": written.as_ref().map(|written| written.picture.display().to_string()),
             })
         });
-        json!({"journeys": journeys.collect::<Vec<_>>(), "signal": self.quality.to_value()})
+        let Left { sites, shapes, fan_out, deep } = self.left;
+        json!({
+            "journeys": journeys.collect::<Vec<_>>(),
+            "signal": self.quality.to_value(),
+            "leftOut": {"sites": sites, "shapes": shapes, "fanOut": fan_out, "deep": deep},
+        })
     }
 }
 

@@ -178,7 +178,7 @@ fn without(log: &Log, aside: &BTreeSet<Activity>) -> Log {
 }
 
 /// Puts alternates around the smallest part that holds all they stand in for.
-pub(super) fn put_back(node: Node, alternates: Vec<Alternates>, _race: &Found) -> Node {
+pub(super) fn put_back(node: Node, alternates: Vec<Alternates>) -> Node {
     alternates.into_iter().fold(node, |node, alternates| {
         let needed = alternates.triggers.union(&alternates.skipped).copied().collect();
         around(node, &needed, alternates)
