@@ -16,11 +16,14 @@ const UNSEEN_MAX: f64 = 0.5;
 pub(super) struct Tree<'a> {
     observations: &'a Observations,
     shapes: BTreeSet<u32>,
+    /// Traces are made of sidecars' records: the caller's side of every call is there, with or without a name.
+    by_sidecars: bool,
 }
 
 impl<'a> Tree<'a> {
     pub(super) fn new(observations: &'a Observations, group: &Group) -> Self {
-        Self { observations, shapes: group.shapes.iter().copied().collect() }
+        let by_sidecars = !group.journey.is_none();
+        Self { observations, shapes: group.shapes.iter().copied().collect(), by_sidecars }
     }
 
     /// A call with everything below it: first the callee itself, then what it calls. Depth is that of the sites, which is limited.
@@ -85,7 +88,7 @@ impl<'a> Tree<'a> {
                 .and_then(|id| self.observations.sites().get(id));
             site.is_some_and(|site| site.via.is_none() && site.parent.is_some())
         };
-        if redundant && node.activities().into_iter().any(unseen) {
+        if redundant && !self.by_sidecars && node.activities().into_iter().any(unseen) {
             node.support.confidence = node.support.confidence.min(UNSEEN_MAX);
             node.support.says.push_str("; callers recorded nothing of their own");
         }
