@@ -184,6 +184,41 @@ fn the_journey_is_found_from_hop_records_and_a_moved_network_after_it_recurred()
     );
 }
 
+/// paya fails, and the sidecar asks payb.
+fn helped(trace: u64, at_ms: u64) -> Vec<(String, HopRecord)> {
+    let mut records = checkout(trace, at_ms, false);
+    let paya = records.split_off(6);
+    let [mut asked, mut served] = [paya[0].clone(), paya[1].clone()];
+    (asked.1.outcome, asked.1.duration) = (Ended::Alternate, Micros(55_000));
+    served.1.outcome = Ended::Error;
+    let [_, mut other] = call(trace, "front", "payb", at_ms + 72, 20);
+    other.1.hop.destination = "shop/payb".into();
+    records.extend([asked, served, other]);
+    records
+}
+
+#[test]
+fn an_alternate_that_sidecars_asked_is_seen_with_all_confidence_that_acceptance_asks() {
+    let intent = intent(&[]);
+    let b = mesh("b");
+    let mut bench = Bench::new(&intent);
+    for trace in 0..3 * TRACES {
+        bench.at += 100;
+        let now = bench.now();
+        let began = now.unix_ms - 200;
+        let records =
+            if trace % 2 == 0 { helped(1_000 + trace, began) } else { checkout(1_000 + trace, began, false) };
+        records.iter().for_each(|(node, record)| bench.watch.hop(node, record, now));
+    }
+    bench.window(0, GOOD, &intent, None, &b);
+    let observed = bench.said().observed.unwrap();
+    assert_eq!(observed.expression, Some(intent.structure.to_string()));
+    assert!(observed.confidence >= Some(0.8), "{observed:#?}");
+    let (_, why) =
+        observed.operators.iter().find(|(operator, _)| operator == "Fallback(paya, payb)").unwrap();
+    assert_eq!(why[0].source, EvidenceSource::HopRecords);
+}
+
 #[test]
 fn a_window_with_too_few_traces_neither_proposes_nor_withdraws() {
     let intent = intent(&[]);
