@@ -31,12 +31,11 @@ pub(super) fn model(
     let tree = Tree::new(observations, group);
     let entry = Support::of_entry(group.traces).shown_by(group.examples.iter().copied());
     let mut written = Writer::new(names, observations).write(&tree.call(group.root, entry))?;
-    let calls = calls(group, observations, names);
     let declared = intent.map(|intent| intent.structure.root());
     let (expr, taken) = match declared {
         Some(declared) => {
             written.rename(&names_of_kept(&written.expr, declared));
-            reconcile(written.expr.clone(), declared, &calls)
+            reconcile(written.expr.clone(), declared, &calls(group, observations, names))
         }
         None => (written.expr.clone(), Taken::default()),
     };
