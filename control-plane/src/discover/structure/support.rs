@@ -73,7 +73,8 @@ impl Support {
 }
 
 /// What no evidence adds to: code that is no block of the language, or that looks like another one. The share of operators that are right in
-/// synthetic worlds with every operator and a thousand requests each, measured over other seeds than those of the tests.
+/// synthetic worlds with every operator, fitted on the worlds of `confidence_is_what_it_says` in `tests/tests/discover/targets.rs`: that test says
+/// that it fits them. On 150 other worlds what was claimed with 0.907 was right 770 times of 846.
 const METHOD: f64 = 0.91;
 
 /// Probability that requests seen show what requests do: one may be the only one of its kind. `n / (n + 1)`, Laplace's rule for n that all agree.
