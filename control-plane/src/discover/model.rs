@@ -8,7 +8,7 @@ use emac_core::units::Ratio;
 use super::Given;
 use super::candidate::{IDENTIFIED_MIN, Writer, finding, findings, key, ratio};
 use super::journeys::Group;
-use super::names::Names;
+use super::names::{Names, share_seen};
 use super::observe::{Observations, SiteId};
 use super::reconcile::{Calls, Taken, names_of_kept, reconcile};
 use super::structure::Support;
@@ -58,7 +58,8 @@ pub(super) fn model(
         disagreements,
         evidence: given.evidence.to_vec(),
         confidence: Confidence::default(),
-        edge_coverage: intent.map(|intent| coverage(intent, names)),
+        edge_coverage: intent
+            .map(|intent| ratio(share_seen(intent, |name| names.bound().contains(name)).unwrap_or(1.0))),
         origin: Origin::Declared,
         digest: String::new(),
     };
@@ -95,27 +96,6 @@ pub(crate) fn confidence(model: &Model) -> Confidence {
 /// To eight decimals, as all that is written.
 fn rounded(value: f64) -> Ratio {
     ratio((value * 1e8).round() / 1e8)
-}
-
-/// Share of the intent's components that were seen.
-fn coverage(intent: &Intent, names: &Names) -> Ratio {
-    let callable: BTreeSet<_> = intent
-        .structure
-        .leaves()
-        .into_iter()
-        .filter(|name| {
-            intent
-                .components
-                .get(*name)
-                .is_some_and(|component| !matches!(component.reach, crate::plan::Reach::Static(_)))
-        })
-        .collect();
-    if callable.is_empty() {
-        return Ratio::ONE;
-    }
-    ratio(
-        callable.iter().filter(|name| names.bound().contains(**name)).count() as f64 / callable.len() as f64,
-    )
 }
 
 /// Calls and failures by component, of the sampled requests.
@@ -243,10 +223,7 @@ fn mark_taken(
 ) {
     let stated: BTreeSet<String> =
         declared.map(nodes).unwrap_or_default().into_iter().map(|(_, text)| text).collect();
-    let mut open = vec![journey.root()];
-    while let Some(expr) = open.pop() {
-        open.extend(expr.children());
-        let text = expr.to_string();
+    for (expr, text) in nodes(journey.root()) {
         let is_stated = stated.contains(&text);
         let field = Field::Operator(text);
         let declared = |says: &str| Provenance {

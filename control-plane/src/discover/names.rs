@@ -80,20 +80,21 @@ impl Names {
     }
 }
 
-/// How many of an intent's callable components occur among the sites of a group, from 0 to 1.
+/// How many of an intent's callable components occur among the sites of a group, from 0 to 1; 0 when it has none.
 pub(super) fn fit(group: &Group, observations: &Observations, symbols: &Symbols, intent: &Intent) -> f64 {
-    let callable =
-        intent.structure.leaves().into_iter().collect::<BTreeSet<_>>().into_iter().filter(|name| {
-            intent.components.get(*name).is_some_and(|component| !matches!(component.reach, Reach::Static(_)))
-        });
-    let callable: BTreeSet<_> = callable.collect();
     let sites = group.sites.iter().filter_map(|&id| observations.sites().get(id));
     let found: BTreeSet<_> = sites.filter_map(|site| bound(intent, site, symbols)).collect();
-    if callable.is_empty() {
-        0.0
-    } else {
-        found.intersection(&callable).count() as f64 / callable.len() as f64
-    }
+    share_seen(intent, |name| found.contains(name)).unwrap_or(0.0)
+}
+
+/// Share of an intent's components that are seen, of those that are called at all; `None` when none is.
+pub(super) fn share_seen(intent: &Intent, seen: impl Fn(&ComponentName) -> bool) -> Option<f64> {
+    let is_called = |name: &&ComponentName| {
+        intent.components.get(*name).is_some_and(|component| !matches!(component.reach, Reach::Static(_)))
+    };
+    let callable: BTreeSet<_> = intent.structure.leaves().into_iter().filter(is_called).collect();
+    let count = callable.iter().filter(|name| seen(name)).count();
+    (!callable.is_empty()).then(|| count as f64 / callable.len() as f64)
 }
 
 /// The component of an intent that a site is.

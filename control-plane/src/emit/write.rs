@@ -67,7 +67,7 @@ pub fn write(folder: &Path, artifacts: &[Artifact], force: bool) -> Result<Writt
         return Err(WriteError::Edited { edited });
     }
     let mut written = Written::default();
-    let mut staged = Vec::new();
+    let mut changed = Vec::new();
     let manifest_now = Artifact { path: MANIFEST.to_owned(), text: manifest_text(artifacts) };
     for artifact in artifacts.iter().chain([&manifest_now]) {
         let target = folder.join(&artifact.path);
@@ -75,20 +75,33 @@ pub fn write(folder: &Path, artifacts: &[Artifact], force: bool) -> Result<Writt
             written.unchanged.push(artifact.path.clone());
             continue;
         }
-        match stage(&target, &artifact.text) {
+        changed.push((target, artifact.text.as_str()));
+        written.changed.push(artifact.path.clone());
+    }
+    put(&changed)?;
+    written.removed = remove_stale(folder, artifacts, &manifest)?;
+    Ok(written)
+}
+
+/// Writes every file beside its place first, and renames them when all are there.
+///
+/// # Errors
+/// [`WriteError::Io`]; then nothing was changed, unless renaming itself failed halfway.
+pub(crate) fn put(files: &[(PathBuf, &str)]) -> Result<(), WriteError> {
+    let mut staged = Vec::new();
+    for (target, text) in files {
+        match stage(target, text) {
             Ok(temporary) => staged.push((temporary, target)),
             Err(error) => {
                 staged.iter().for_each(|(temporary, _)| drop(fs::remove_file(temporary)));
                 return Err(error);
             }
         }
-        written.changed.push(artifact.path.clone());
     }
     for (temporary, target) in staged {
-        fs::rename(&temporary, &target).map_err(|source| WriteError::Io { path: target, source })?;
+        fs::rename(&temporary, target).map_err(|source| WriteError::Io { path: target.clone(), source })?;
     }
-    written.removed = remove_stale(folder, artifacts, &manifest)?;
-    Ok(written)
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Option<String>, WriteError> {

@@ -1,7 +1,5 @@
 //! Candidates and pictures onto the disk: whole or not at all, and never over somebody's work.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::exit::Exit;
@@ -10,6 +8,7 @@ use super::{Args, is_file};
 use crate::discover::Discovered;
 use crate::document::{Limits, Problems, read_file};
 use crate::emit::draw_journey;
+use crate::emit::write::put;
 use crate::model::{CandidateModel, Model};
 use emac_core::journey::ComponentName;
 
@@ -32,9 +31,10 @@ pub(super) fn write(
             complain(format!("{}: was edited by hand; --force overwrites it", place.candidate.display()));
             return Err(Exit::InvalidInput);
         }
-        staged.push((&place.candidate, candidate.to_text()));
-        staged.push((&place.picture, picture(candidate.model())));
+        staged.push((place.candidate.clone(), candidate.to_text()));
+        staged.push((place.picture.clone(), picture(candidate.model())));
     }
+    let staged: Vec<_> = staged.iter().map(|(path, text)| (path.clone(), text.as_str())).collect();
     put(&staged).map_err(|error| {
         complain(error);
         Exit::Runtime
@@ -75,26 +75,6 @@ fn edited(path: &Path) -> bool {
     let documents = read_file(path, &Limits::default(), &problems);
     let candidate = documents.first().and_then(|document| CandidateModel::read(document, &problems));
     problems.errors() > 0 || candidate.is_none_or(|candidate| !candidate.is_sealed())
-}
-
-/// Each beside its place first, then renamed.
-fn put(files: &[(&PathBuf, String)]) -> io::Result<()> {
-    let failed =
-        |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let mut staged = Vec::new();
-    for (path, text) in files {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
-        }
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".new");
-        let temporary = path.with_file_name(name);
-        fs::write(&temporary, text).map_err(|error| failed(&temporary, error))?;
-        staged.push((temporary, path));
-    }
-    staged
-        .into_iter()
-        .try_for_each(|(temporary, path)| fs::rename(&temporary, path).map_err(|error| failed(path, error)))
 }
 
 /// The journey with how often each component is called.

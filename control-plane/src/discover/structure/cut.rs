@@ -59,8 +59,9 @@ fn several(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
         let support = series_support(&mended, 0);
         return Some(perhaps(log, series(log, &in_order, race, support)));
     }
-    if let Some(rounds) = repetition::rounds(log, activities) {
-        let node = rounds.node(in_rounds(rounds.log.clone(), race)?);
+    if let Some(mut rounds) = repetition::rounds(log, activities) {
+        let body = in_rounds(std::mem::take(&mut rounds.log), race)?;
+        let node = rounds.node(body);
         return Some(perhaps(log, node));
     }
     let mut relations = Relations::of(activities, &log.clean());
@@ -282,6 +283,8 @@ fn parallel(log: &Log, branches: &[Part], race: &Found, support: Support) -> Nod
     let support = support.shown_by(traces(log));
     match found.len() {
         1 => found.remove(0),
+        // With a race among them the parts are no longer the branches, whose failures it bears by itself.
+        parts if parts < branches.len() => Node::new(Block::Parallel(Join::All, found), support),
         _ => tolerant(log, branches, Node::new(Block::Parallel(Join::All, found), support)),
     }
 }
