@@ -74,12 +74,15 @@ fn seen(p50: u64, slow_share: f64, cut: Option<u64>) -> HopEvidence {
         let ms = if is_slow { 10 * quick_ms } else { quick_ms };
         if cut.is_some_and(|cut| ms > cut) { late += 1 } else { latency.record(Micros(ms * 1_000)) }
     }
-    let outcomes = OutcomeCounts::from_array([1_000 - late, 0, late, 0, 0, 0, 0]);
+    let outcomes = OutcomeCounts::from_array([1_000 - late, 0, late, 0, 0, 0, 0, 0]);
     HopEvidence { outcomes, latency, ..HopEvidence::default() }
 }
 
 fn dead() -> HopEvidence {
-    HopEvidence { outcomes: OutcomeCounts::from_array([0, 1_000, 0, 0, 0, 0, 0]), ..HopEvidence::default() }
+    HopEvidence {
+        outcomes: OutcomeCounts::from_array([0, 1_000, 0, 0, 0, 0, 0, 0]),
+        ..HopEvidence::default()
+    }
 }
 
 fn evidence(hops: &[(&str, HopEvidence)]) -> Evidence {
@@ -343,7 +346,7 @@ fn an_alternate_is_judged_by_what_it_answered() {
         let mut paya = seen(25, 0.5, Some(100));
         paya.alternate_latency.record_n(Micros(40_000), answered);
         paya.alternate_asked = asked;
-        paya.outcomes = OutcomeCounts::from_array([500, failed, 0, 0, 0, u64::from(answered), 0]);
+        paya.outcomes = OutcomeCounts::from_array([500, failed, 0, 0, 0, u64::from(answered), 0, 0]);
         all.extend(evidence(&[("paya", paya)]));
         let snapshot = first(&checkout(), &all);
         (leaf(&snapshot, "payb").source, leaf(&snapshot, "payb").success)

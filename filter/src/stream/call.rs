@@ -70,7 +70,8 @@ impl Call {
         let hop = find_hop(vm, host, config, asked, context.map_or("", |context| context.journey));
         let grpc = asked.is_grpc();
         let deadline = context.map(|context| context.deadline);
-        let decision = vm.enforcer.on_request(now, hop.budget, deadline, grpc);
+        let asks = fallback::asks(vm.enforcer.fallback(hop.budget), asked, grpc, end);
+        let decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
         let sampled = context.is_some_and(|context| context.flags.is_sampled());
         let trace = if sampled { asked.header("traceparent") } else { None };
         let fallback =

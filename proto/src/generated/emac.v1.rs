@@ -114,13 +114,17 @@ pub struct HopBudget {
     pub without_context: bool,
     /// Longest a call may take after whose failure no fallback can follow: there is none for it (gRPC, or a POST that must not be said
     /// again), its body is known to be too long to be said again, or the budget of a degraded fallback is spent. Such a call need not leave
-    /// time to an alternate. 0: as timeout_ms. At most 120 000, and not below timeout_ms.
+    /// time to an alternate; each of its tries may take longer in the same proportion. 0: as timeout_ms. At most 120 000, and not below
+    /// timeout_ms.
     #[prost(uint32, tag = "13")]
     pub timeout_alone_ms: u32,
     /// Calls of this hop and operation are streams (server-sent events, gRPC streams, watches, long polls): no timeout, deadline, retry or
     /// fallback bounds them, and their outcome is OUTCOME_STREAM.
     #[prost(bool, tag = "14")]
     pub stream: bool,
+    /// Kept back from the remaining time for what follows such a call that stands alone. Read only beside timeout_alone_ms. At most reserve_ms.
+    #[prost(uint32, tag = "15")]
+    pub reserve_alone_ms: u32,
 }
 /// A token bucket: `ratio_ppm` of a token a request, a floor a second; one token pays one retry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
