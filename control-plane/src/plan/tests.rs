@@ -214,7 +214,7 @@ fn a_dead_dependency_without_an_answer_is_predicted_honestly() {
 #[test]
 fn thin_evidence_promises_less_than_thick() {
     let thin = |hop: &HopEvidence| {
-        let mut outcomes = [0; 7];
+        let mut outcomes = [0; 8];
         outcomes[0] = 60;
         let mut latency = Sketch::new();
         hop.latency.buckets().take(60).for_each(|b| latency.record(b.upper));
