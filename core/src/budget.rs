@@ -84,14 +84,15 @@ pub struct JourneyBudget {
     pub entry: Vec<EntryRule>,
 }
 
-/// Recognises a request of a journey; every stated part must match, and at least one is stated.
+/// Recognises a request of a journey; every stated part must match, and at least one is stated. Preflights, probes and calls of the
+/// gRPC health service are recognised only by rules that ask for them (`emac/v1/budgets.proto`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryRule {
-    /// Exact host without port, lower case; empty: any.
+    /// Exact host without port, lower case, a final dot counting for nothing; empty: any.
     pub host: String,
-    /// Exact method, upper case; empty: any.
+    /// Exact method, upper case, GET taking HEAD too; empty: any.
     pub method: String,
-    /// `{name}` matches one segment, a last `**` any rest; empty: any.
+    /// `{name}` matches one segment, a last `**` any rest, empty segments count for nothing; empty: any.
     pub path_template: String,
     /// (name in lower case, value); an empty value means "present".
     pub headers: Vec<(String, String)>,

@@ -112,7 +112,7 @@ impl Stream {
         let listener = Rc::clone(&self.listener);
         let Some(config) = &listener.config else { return Flow::Continue };
         self.start = vm.read_clock(host);
-        vm.workers.see_request(host);
+        vm.workers.see_request();
         match listener.side(host, config) {
             Side::Inbound => self.arrival = inbound::arrive(vm, host, config, self.start),
             Side::Outbound => return self.begin_outbound(vm, host, config, end),

@@ -85,7 +85,9 @@ impl Builder<'_> {
                 operation: hop.operation.clone(),
                 mode: self.mode(place, component),
                 timeout: Some(timeout),
-                per_try_timeout: (allocation.tries > 1).then_some(allocation.time.min(timeout)),
+                // On the wire 0 is none.
+                per_try_timeout: (allocation.tries > 1)
+                    .then_some(allocation.time.max(Millis(1)).min(timeout)),
                 reserve: self.reserve(place, allocation, &source),
                 useful_min: allocation.useful.max(Millis(1)),
                 alone: self.alone(place, allocation, &source, timeout),

@@ -50,15 +50,22 @@ pub struct JourneyBudget {
     pub entry: ::prost::alloc::vec::Vec<EntryRule>,
 }
 /// All stated parts must match. An empty rule is refused: it would take all traffic.
+///
+/// Requests that no user waits for enter no journey unless a rule asks for them in so many words:
+///    - CORS preflights (OPTIONS with `origin` and `access-control-request-method`): a rule whose method is OPTIONS;
+///    - probes and scrapes, whose `user-agent` begins with `kube-probe/`, `GoogleHC/`, `ELB-HealthChecker/`, `Envoy/HC` or `Prometheus/`: a
+///      rule that names `user-agent` among its headers;
+///    - calls of the gRPC service `grpc.health.v1.Health`: a rule that names it, in `grpc` or in `path_template`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EntryRule {
-    /// Exact, without port, case-insensitive. Empty: any.
+    /// Exact, without port, case-insensitive; a final dot counts for nothing. Empty: any.
     #[prost(string, tag = "1")]
     pub host: ::prost::alloc::string::String,
-    /// Exact, upper case. Empty: any.
+    /// Exact, upper case; GET takes HEAD too. Empty: any.
     #[prost(string, tag = "2")]
     pub method: ::prost::alloc::string::String,
-    /// Segments separated by `/`; `{name}` matches one segment, a last `**` any rest. Empty: any. The query is not part of it.
+    /// Segments separated by `/`; `{name}` matches one segment, a last `**` any rest. Empty segments count for nothing: `/a//b/` is `/a/b`,
+    /// here and in a request. `.`, `..` and percent-encoding are as the proxy passes them on. Empty: any. The query is not part of it.
     #[prost(string, tag = "3")]
     pub path_template: ::prost::alloc::string::String,
     /// All must match. Names in lower case. At most 8.

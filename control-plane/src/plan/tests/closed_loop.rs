@@ -10,6 +10,7 @@ use emac_core::outcome::Outcome;
 
 use super::*;
 
+const GET: Asks = Asks { grpc: false, idempotent: true, body: Body::Whole };
 const RATE: u64 = 200;
 const WINDOW_S: usize = 5;
 /// Way from the edge to the front and back, and through each sidecar.
