@@ -154,11 +154,11 @@ impl Stream {
                 return Flow::Continue;
             }
         };
-        vm.workers.see_request(host);
+        vm.workers.see_request();
         let flow = match side_of(host, config) {
             Side::Inbound => self.begin_inbound(vm, host, config, pass, end),
-            Side::Outbound => self.begin_outbound(vm, host, config, now),
-            Side::Edge => self.begin_edge(vm, host, config, now),
+            Side::Outbound => self.begin_outbound(vm, host, config, now, end),
+            Side::Edge => self.begin_edge(vm, host, config, now, end),
             Side::EdgeInbound => self.begin_edge_inbound(vm, host, config, end),
         };
         if end && flow == Flow::Continue {
@@ -321,27 +321,34 @@ impl Stream {
         Flow::Continue
     }
 
-    fn begin_edge(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros) -> Flow {
+    fn begin_edge(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros, end: bool) -> Flow {
         let headers = headers::All::read(host);
         let (visit, journey) = edge::enter(vm, &headers);
         let context =
             visit.as_ref().zip(journey.as_deref()).map(|(visit, journey)| visit.context(journey, self.start));
         let departing = context.map(|context| context.depart(now));
         self.visit = visit.map(Box::new);
-        let (call, flow) = Call::begin(vm, host, config, Asked::All(&headers), context, now);
+        let (call, flow) = Call::begin(vm, host, config, Asked::All(&headers), context, (now, end));
         edge::write(vm, host, &headers, departing.as_ref().map(|context| context as &dyn baggage::Member));
         self.call = Some(call);
         flow
     }
 
-    fn begin_outbound(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros) -> Flow {
+    fn begin_outbound(
+        &mut self,
+        vm: &mut Vm,
+        host: &dyn Host,
+        config: &Config,
+        now: Micros,
+        end: bool,
+    ) -> Flow {
         // Without baggage few headers are of interest; with it several, and baggage may stand in more than one.
         let all = host.request_header("baggage").map(|_| headers::All::read(host));
         let asked = all.as_ref().map_or(Asked::One(host), Asked::All);
         let header = all.as_ref().map(|all| all.joined("baggage")).unwrap_or_default();
         let (mut decoded, mut waiting) = (Vec::new(), Vec::new());
         let carried = outbound::find(vm, host, config, (asked, &header), (&mut decoded, &mut waiting), now);
-        let (call, flow) = Call::begin(vm, host, config, asked, carried.context, now);
+        let (call, flow) = Call::begin(vm, host, config, asked, carried.context, (now, end));
         outbound::write(vm, host, &header, &carried, now);
         self.call = Some(call);
         flow

@@ -84,13 +84,15 @@ impl Call {
         config: &Config,
         asked: Asked<'_>,
         context: Option<Context<'_, Absolute>>,
-        now: Micros,
+        (now, end): (Micros, bool),
     ) -> (Self, Flow) {
         let hop = find_hop(vm, host, config, asked, context.map_or("", |context| context.journey));
         let grpc = asked.is_grpc();
         let deadline = context.map(|context| context.deadline);
-        let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, grpc);
-        let endless = decision.verdict != Verdict::Pass && asked.is_endless();
+        let asks = fallback::asks(vm.enforcer.fallback(hop.budget), asked, grpc, end);
+        let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
+        let endless =
+            vm.enforcer.is_stream(hop.budget) || decision.verdict != Verdict::Pass && asked.is_endless();
         if endless {
             if matches!(decision.verdict, Verdict::FallbackBefore(_)) {
                 vm.enforcer.on_fallback_failed(hop.budget);

@@ -32,7 +32,7 @@ pub(super) fn find<'a>(
     let unusable = found.is_err();
     let carried = match found {
         Ok(Some(context)) => Some(context),
-        Ok(None) if config.join != Join::TraceParent => None,
+        Ok(None) if config.join != Join::TraceParent && !baggage::is_full(header) => None,
         // Also where baggage is unusable: then the inbound side had no other place either.
         Ok(None) | Err(_) => {
             *waiting = waiting_context(host, asked).unwrap_or_default();
