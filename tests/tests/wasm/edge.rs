@@ -29,6 +29,7 @@ fn journey(sidecar: &Sidecar) -> JourneyDelta {
         outcomes.error += more.error;
         outcomes.timeout += more.timeout;
         outcomes.cancelled += more.cancelled;
+        outcomes.stream += more.stream;
         sum.journey.clone_from(&delta.journey);
         sum.outcomes = Some(outcomes);
         sum.within_deadline += delta.within_deadline;
