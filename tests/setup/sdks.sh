@@ -9,11 +9,11 @@ tools=$root/.tools/sdks
 
 # Each is run in its own empty folder and leaves there what the test starts. $1 is the folder of the program.
 build_python() {
-    python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+    python3 -m pip install --quiet --retries 1 --timeout 30 --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
         --target packages -r "$1/requirements.txt"
 }
 build_node() {
-    cp "$1/package.json" "$1/package-lock.json" . && npm ci --silent --no-audit --no-fund --ignore-scripts
+    cp "$1/package.json" "$1/package-lock.json" . && npm ci --silent --no-audit --no-fund --fetch-retries 1 --ignore-scripts
 }
 build_java() {
     mvn --quiet --batch-mode --file "$1/pom.xml" \

@@ -58,24 +58,26 @@ pub struct Written {
 
 /// Writes `header` with `ours` (a [`Context`]) in place of whatever emac members it had, or without any.
 ///
-/// The others keep their bytes and order, whatever they are; ours comes last, if that stays within the limits.
+/// The others keep their bytes and order, whatever they are. Ours comes first, if that stays within the limits: propagators that stop at a
+/// malformed member, or when what they write has become too long, have passed it by then (tests/tests/sdks).
 pub fn replace(header: &[u8], ours: Option<&dyn Member>) -> Written {
     let mut out = Vec::with_capacity(header.len() + OURS_BYTES);
+    if let Some(ours) = ours {
+        out.extend_from_slice(KEY);
+        out.push(b'=');
+        ours.write(&mut out);
+    }
+    let ours = out.len();
     let mut count = 0_usize;
     for other in members(header).filter(|member| !is_ours(member)) {
         separate(&mut out);
         out.extend_from_slice(other);
         count += 1;
     }
-    let Some(ours) = ours else { return Written { header: out, omitted: false } };
-    let before = out.len();
-    separate(&mut out);
-    out.extend_from_slice(KEY);
-    out.push(b'=');
-    ours.write(&mut out);
-    let omitted = out.len() > BYTES_MAX || count >= MEMBERS_MAX;
+    let omitted = ours > 0 && (out.len() > BYTES_MAX || count >= MEMBERS_MAX);
     if omitted {
-        out.truncate(before);
+        // With the comma behind it.
+        out.drain(..out.len().min(ours + 1));
     }
     Written { header: out, omitted }
 }
