@@ -291,7 +291,9 @@ impl Stream {
         let listener = Rc::clone(&self.listener);
         let finished = match self.call.take() {
             Some(call) => call.finish(vm, host, self.start, latency, self.complete, listener.config()),
-            None => finish::classify(host, finish::Seen { complete: self.complete, ..Default::default() }, None),
+            None => {
+                finish::classify(host, finish::Seen { complete: self.complete, ..Default::default() }, None)
+            }
         };
         if let Some(arrival) = self.arrival.take() {
             arrival.finish(vm, self.start, latency, &finished);
@@ -301,7 +303,14 @@ impl Stream {
         }
     }
 
-    fn begin_inbound(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, pass: Pass, end: bool) -> Flow {
+    fn begin_inbound(
+        &mut self,
+        vm: &mut Vm,
+        host: &dyn Host,
+        config: &Config,
+        pass: Pass,
+        end: bool,
+    ) -> Flow {
         self.arrival = inbound::arrive(vm, host, config, (self.start, pass), end);
         Flow::Continue
     }

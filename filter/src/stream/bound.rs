@@ -44,7 +44,12 @@ pub(super) fn disarm(call: &mut Call, vm: &mut Vm, id: u32) {
 }
 
 /// There was no answer in time: somebody else's, or none.
-pub(super) fn expire(call: &mut Call, vm: &mut Vm, host: &dyn Host, (id, stream): (u32, &Weak<RefCell<Stream>>)) {
+pub(super) fn expire(
+    call: &mut Call,
+    vm: &mut Vm,
+    host: &dyn Host,
+    (id, stream): (u32, &Weak<RefCell<Stream>>),
+) {
     call.timer = None;
     if call.request != 0 && live::is_over(host, call.request) {
         // Nobody waits for the journey any more; what goes on in its name has no deadline.

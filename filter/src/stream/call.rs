@@ -100,8 +100,7 @@ impl Call {
         let trace = if sampled { asked.header("traceparent") } else { None };
         let fallback =
             vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.verdict, Verdict::Call(_)));
-        let repeat =
-            fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts()));
+        let repeat = fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts()));
         let mut call = Self {
             hop,
             deadline,

@@ -102,8 +102,9 @@ pub(super) fn classify(host: &dyn Host, seen: Seen, predicate: Option<&SuccessPr
 
 /// Whether the proxy follows a redirect itself: the request comes through the chain again.
 pub(super) fn is_redirected(host: &dyn Host, complete: bool) -> bool {
+    // The answer that was followed went to nobody, so the proxy may know no status of it.
     !complete
-        && (300..400).contains(&final_status(host))
+        && matches!(final_status(host), 0 | 300..400)
         && host.property(&["response", "code_details"]).as_deref() == Some(b"internal_redirect")
 }
 
@@ -121,7 +122,7 @@ pub(super) fn accepts(predicate: Option<&SuccessPredicate>, status: u16) -> bool
 
 fn outcome_of_status(host: &dyn Host, status: u16, predicate: Option<&SuccessPredicate>) -> Outcome {
     let good = accepts(predicate, status);
-    if good && (status < 400 || predicate.is_some_and(SuccessPredicate::names_http)) {
+    if good && (status < 400 || predicate.is_some_and(|predicate| !predicate.http.is_empty())) {
         return Outcome::Success;
     }
     let details = host.property(&["response", "code_details"]).unwrap_or_default();

@@ -77,7 +77,11 @@ pub(super) fn write(vm: &mut Vm, host: &dyn Host, header: &[u8], carried: &Carri
 }
 
 /// The deadline as it binds here; `None` when the journey is over.
-fn believe<'a>(host: &dyn Host, context: Context<'a, Deadline>, now: Micros) -> Option<Context<'a, Absolute>> {
+fn believe<'a>(
+    host: &dyn Host,
+    context: Context<'a, Deadline>,
+    now: Micros,
+) -> Option<Context<'a, Absolute>> {
     match context.deadline {
         // Of a pod whose inbound side has no filter, of a waypoint, or once more through this one: so much was left when it was sent.
         Deadline::Remaining(left) => Some(context.due(left.at(now))),

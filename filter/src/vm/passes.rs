@@ -69,7 +69,11 @@ impl Passes {
             return Pass::First;
         };
         // Of another VM's passes nothing is known; two filters in one chain are the usual reason to meet them.
-        if vm != name.to_bytes() || self.open.contains(&pass) { Pass::Second } else { Pass::Again(Micros(start)) }
+        if vm != name.to_bytes() || self.open.contains(&pass) {
+            Pass::Second
+        } else {
+            Pass::Again(Micros(start))
+        }
     }
 }
 
