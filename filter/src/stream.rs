@@ -22,7 +22,7 @@ use emac_core::context::baggage;
 use emac_core::units::Micros;
 
 use crate::config::{Config, Role};
-use crate::host::{CalloutAnswer, Host};
+use crate::host::Host;
 use crate::vm::Vm;
 use crate::vm::counters::Event;
 use crate::vm::passes::Pass;
@@ -31,8 +31,6 @@ use call::Call;
 use edge::Visit;
 use headers::Asked;
 use inbound::Arrival;
-
-pub(crate) use fallback::read_answer;
 
 /// Whether the proxy goes on with the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,20 +236,8 @@ impl Stream {
 
     /// The alternate answered, or did not.
     pub fn on_callout(&mut self, vm: &mut Vm, host: &dyn Host, token: u32, headers: usize, body: usize) {
-        let answer = read_answer(host, headers, body);
-        self.on_answer(vm, host, token, answer);
-    }
-
-    /// As [`Stream::on_callout`], when the answer was read already.
-    pub(crate) fn on_answer(
-        &mut self,
-        vm: &mut Vm,
-        host: &dyn Host,
-        token: u32,
-        answer: Option<CalloutAnswer>,
-    ) {
         if let Some(call) = &mut self.call {
-            call.on_callout(vm, host, token, answer);
+            call.on_callout(vm, host, token, headers > 0, body);
         }
     }
 

@@ -104,7 +104,8 @@ impl Call {
         let mut call = Self {
             hop,
             deadline,
-            request: context.map_or(0, |context| context.id),
+            // A gateway's call ends with its request.
+            request: context.filter(|_| config.role != Role::Edge).map_or(0, |context| context.id),
             grpc,
             bound: None,
             timer: None,
@@ -199,11 +200,13 @@ impl Call {
         vm: &mut Vm,
         host: &dyn Host,
         token: u32,
-        answer: Option<CalloutAnswer>,
+        answered: bool,
+        body: usize,
     ) {
         if self.waiting == Some(token) {
             self.waiting = None;
             self.follow_plan(vm);
+            let answer = if answered { host.callout_answer(body) } else { CalloutAnswer::default() };
             fallback::after_callout(self, vm, host, answer);
         }
     }
@@ -229,6 +232,10 @@ impl Call {
         config: Option<&Config>,
     ) -> Finished {
         self.follow_plan(vm);
+        if self.waiting.is_some() {
+            // The caller left before anybody answered.
+            self.ending = Some(Outcome::Cancelled);
+        }
         let mut finished = match self.ending {
             // Only a record tells the status of what was answered here.
             Some(outcome) => {
