@@ -16,3 +16,4 @@ mod lease;
 mod modes;
 mod nack;
 mod prometheus;
+mod sdk_apps;
