@@ -159,6 +159,8 @@ fn plain_cluster(name: &str, port: u16, http2: bool) -> Value {
         "name": name,
         "type": "STATIC",
         "connect_timeout": "2s",
+        // Runs of a kind retry at the same time; three is Envoy's default for all of them.
+        "circuit_breakers": {"thresholds": [{"max_connections": 1000, "max_retries": 1000}]},
         "typed_extension_protocol_options": {options:
             {"@type": format!("type.googleapis.com/{options}"), "explicit_http_config": protocol}},
         "load_assignment": {"cluster_name": name,

@@ -199,6 +199,7 @@ async fn tell_body(
 ) -> bool {
     let mut body = Vec::new();
     let ended = tokio::select! {
+        biased;
         ended = wire.body(framing, reader, &mut body) => Some(ended),
         () = gone.notified() => None,
     };
@@ -253,7 +254,6 @@ async fn play(steps: &[Step], case: &Case, near: &Reader, far: &Reader, write: &
                 far.wait(*mark).await;
                 Ok(())
             }
-            Step::Fin => write.shutdown().await,
             Step::Close => return Left::Closed,
             Step::Rst => return Left::Reset,
             _ => Err(io::Error::other("not a step of HTTP/1")),
@@ -280,7 +280,10 @@ fn fill_in(bytes: &[u8], case: &Case) -> Vec<u8> {
 
 /// So many bytes that are not all the same.
 pub(super) fn pattern(bytes: usize) -> Vec<u8> {
-    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-+".iter().copied().cycle().take(bytes).collect()
+    const PERIOD: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-+";
+    let mut pattern = PERIOD.repeat(bytes.div_ceil(PERIOD.len()));
+    pattern.truncate(bytes);
+    pattern
 }
 
 /// One run as an HTTP/1 client.
@@ -319,6 +322,7 @@ pub(super) async fn drive(address: SocketAddr, case: &Case) -> Seen {
             (Left::Closed, false)
         }
     };
+    case.client.ended();
     if left == Left::Reset {
         let _ = wire.read.as_ref().set_zero_linger();
     }
@@ -357,6 +361,7 @@ async fn read_answer(
 ) -> bool {
     loop {
         let head = tokio::select! {
+            biased;
             head = wire.until(b"\r\n\r\n") => head,
             () = gone.notified() => {
                 seen.say("left");

@@ -72,7 +72,7 @@ async fn play(
             Step::GoAway => wish(Wish::GoAway)?,
             Step::Abort => wish(Wish::Abort)?,
             Step::Close => wish(Wish::Close)?,
-            Step::Answer(..) | Step::Interim(..) | Step::Fin | Step::Rst => return Err(Broken),
+            Step::Answer(..) | Step::Interim(..) | Step::Rst => return Err(Broken),
         }
     }
     Ok(())
@@ -153,9 +153,9 @@ fn how(error: &h2::Error) -> String {
 pub(super) async fn drive(address: SocketAddr, case: &Arc<Case>) -> Seen {
     let mut seen = Seen::default();
     if tokio::time::timeout(2 * PATIENCE, drive_streams(address, case, &mut seen)).await.is_err() {
-        case.client.ended();
         seen.say("nothing more came");
     }
+    case.client.ended();
     seen
 }
 
@@ -277,7 +277,7 @@ async fn exchange(requests: h2::client::SendRequest<Bytes>, case: &Case, seen: &
         // A client that closes its connection reads no more.
         tokio::select! {
             () = async { tokio::join!(reading, async { playing.await.ok(); std::future::pending::<()>().await }); } => {}
-            () = closing(steps, case) => {}
+            () = closing(steps, case) => case.client.ended(),
         }
     } else {
         let _ = tokio::join!(reading, playing);

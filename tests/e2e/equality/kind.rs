@@ -32,8 +32,6 @@ pub(super) enum Step {
     GoAway,
     /// HTTP/2 server: GOAWAY with an error, and the connection ends.
     Abort,
-    /// HTTP/1: half of the connection is closed, reading goes on.
-    Fin,
     /// The connection is closed.
     Close,
     /// The connection is reset.
@@ -228,6 +226,12 @@ impl Kind {
     /// Neither a hop's call nor a journey's request.
     pub(super) fn uncounted(mut self) -> Self {
         self.outcome = None;
+        self.journey = false;
+        self
+    }
+
+    /// Calls are counted, but at the edge no journey begins.
+    pub(super) fn no_journey(mut self) -> Self {
         self.journey = false;
         self
     }

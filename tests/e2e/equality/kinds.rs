@@ -70,11 +70,11 @@ fn methods() -> Vec<Kind> {
         Kind::http1("head", ask("HEAD /shop HTTP/1.1", ""), answer("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n")),
         Kind::http1("head-chunked", ask("HEAD /shop HTTP/1.1", ""), answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")),
         Kind::http1("options", ask("OPTIONS /shop HTTP/1.1", ""), answer("HTTP/1.1 204 No Content\r\nallow: GET, OPTIONS\r\n\r\n")),
-        Kind::http1("options-star", ask("OPTIONS * HTTP/1.1", ""), ok()),
+        Kind::http1("options-star", ask("OPTIONS * HTTP/1.1", ""), vec![]).to(Upstream::None).uncounted(),
         Kind::http1("trace", ask("TRACE /shop HTTP/1.1", ""), ok()),
         Kind::http1("delete", ask("DELETE /shop/7 HTTP/1.1", ""), ok()),
         Kind::http1("patch", ask("PATCH /shop/7 HTTP/1.1", "content-length: 2\r\n").into_iter().chain([text("{}")]).collect(), ok()),
-        Kind::http1("unknown-method", ask("BREW /pot HTTP/1.1", ""), ok()),
+        Kind::http1("unknown-method", ask("BREW /pot HTTP/1.1", ""), vec![]).to(Upstream::None).uncounted(),
     ]
 }
 
@@ -172,6 +172,8 @@ fn by_envoy() -> Vec<Kind> {
             route["route"]["request_mirror_policies"] = json!([{"cluster": "shadow"}]);
         }),
         Kind::http1("retried", get("/shop"), status("503 Service Unavailable")).then(ok()).reached(2).route(|route| {
+            // Without a timeout Envoy does not say what is left of it.
+            route["route"]["timeout"] = json!("0s");
             route["route"]["retry_policy"] = json!({"retry_on": "5xx", "num_retries": 2,
                 "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.005s"}});
         }),
@@ -201,7 +203,7 @@ fn by_envoy() -> Vec<Kind> {
         none("ext-authz", get("/shop")).outcome("error").flag("UAEX").route(|route| {
             per_route(route, "ext_authz", "ExtAuthzPerRoute", json!({"check_settings": {}}));
         }),
-        none("cors-preflight", ask("OPTIONS /shop HTTP/1.1", preflight)).uncounted().route(|route| {
+        none("cors-preflight", ask("OPTIONS /shop HTTP/1.1", preflight)).no_journey().route(|route| {
             per_route(route, "cors", "CorsPolicy", json!({"allow_origin_string_match": [{"prefix": "http://"}], "allow_methods": "PUT"}));
         }),
         none("no-route", get("/shop")).unrouted().outcome("error").flag("NR").route(|route| {
@@ -274,9 +276,9 @@ fn paths() -> Vec<Kind> {
 
 fn probes() -> Vec<Kind> {
     vec![
-        Kind::http1("probe-kubelet", ask("GET /healthz HTTP/1.1", "user-agent: kube-probe/1.31\r\nconnection: close\r\n"), ok()),
-        Kind::http1("probe-balancer", ask("GET / HTTP/1.1", "user-agent: GoogleHC/1.0\r\n"), ok()),
-        Kind::http1("probe-failing", ask("GET /healthz HTTP/1.1", "user-agent: kube-probe/1.31\r\n"), status("503 Service Unavailable")).outcome("error"),
-        Kind::http1("shadow-arrives", answer("GET /shop HTTP/1.1\r\nhost: shop-shadow\r\n{case}\r\n\r\n"), ok()),
+        Kind::http1("probe-kubelet", ask("GET /healthz HTTP/1.1", "user-agent: kube-probe/1.31\r\nconnection: close\r\n"), ok()).no_journey(),
+        Kind::http1("probe-balancer", ask("GET / HTTP/1.1", "user-agent: GoogleHC/1.0\r\n"), ok()).no_journey(),
+        Kind::http1("probe-failing", ask("GET /healthz HTTP/1.1", "user-agent: kube-probe/1.31\r\n"), status("503 Service Unavailable")).outcome("error").no_journey(),
+        Kind::http1("shadow-arrives", answer("GET /shop HTTP/1.1\r\nhost: shop-shadow\r\n{case}\r\n\r\n"), ok()).uncounted(),
     ]
 }

@@ -87,6 +87,9 @@ impl Outcome {
         }
         let expects = *talk == Talk::Live || (*side == Side::Edge && kind.journey);
         let carried = self.requests.iter().filter(|request| !request.contexts.is_empty()).count();
+        if kind.outcome.is_none() && self.requests.iter().any(|request| !request.contexts.is_empty()) {
+            problems.push("a context where there is no journey".to_owned());
+        }
         if expects && *side != Side::Plain && kind.outcome.is_some() && carried < self.requests.len() {
             problems.push(format!("{carried} of {} requests carry a context", self.requests.len()));
         }

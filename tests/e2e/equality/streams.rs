@@ -87,7 +87,7 @@ fn grpc() -> Vec<Kind> {
         call("grpc-timeout-header", "/shop.Cart/Get", one(), unary()).route(|route| {
             route["route"]["max_stream_duration"] = json!({"grpc_timeout_header_max": "0s"});
         }),
-        call("grpc-failed", "/shop.Cart/Get", one(), vec![Step::Answer(200, GRPC_ANSWER, false), Step::Trailers(GRPC_FAILED)]).outcome("success"),
+        call("grpc-failed", "/shop.Cart/Get", one(), vec![Step::Answer(200, GRPC_ANSWER, false), Step::Trailers(GRPC_FAILED)]).outcome("error"),
         call("grpc-trailers-only", "/shop.Cart/Get", one(),
             vec![Step::Answer(200, &[("content-type", "application/grpc"), ("grpc-status", "14"), ("grpc-message", "busy")], true)]).outcome("error"),
         call("grpc-client-stream", "/shop.Cart/Put", [slowly(2), one()].concat(), unary()).tight(),
@@ -144,13 +144,13 @@ fn tunnels() -> Vec<Kind> {
         Kind::http2("extended-connect", ("CONNECT", "/chat"), &[("sec-websocket-version", "13")], [talk(Step::End)].concat(), echo2()).protocol("websocket").tight().outcome("stream"),
         Kind::http2("extended-connect-to-h1", ("CONNECT", "/chat"), &[("sec-websocket-version", "13")], talk(Step::Near(Mark::Whole)), vec![])
             .protocol("websocket").to_http1(echo(vec![text(switched)])).tight().outcome("stream"),
-        Kind::http1("connect", [connect(), talk(Step::Near(Mark::Whole))].concat(), echo(vec![text("HTTP/1.1 200 OK\r\n\r\n")])).route(matches).tight().outcome("stream"),
-        Kind::http2("h2-connect", ("CONNECT", "shop:443"), &[], talk(Step::End), echo2()).route(matches).tight().outcome("stream"),
+        Kind::http1("connect", [connect(), talk(Step::Near(Mark::Whole))].concat(), echo(vec![text("HTTP/1.1 200 OK\r\n\r\n")])).route(matches).tight().outcome("stream").no_journey(),
+        Kind::http2("h2-connect", ("CONNECT", "shop:443"), &[], talk(Step::End), echo2()).route(matches).tight().outcome("stream").no_journey(),
         Kind::http1("connect-terminated", [connect(), talk(Step::Close)].concat(), vec![]).to(Upstream::Echo).route(|route| {
             let headers = route["match"]["headers"].clone();
             route["match"] = json!({"connect_matcher": {}, "headers": headers});
             route["route"]["upgrade_configs"] = json!([{"upgrade_type": "CONNECT", "connect_config": {}}]);
-        }).tight().outcome("stream"),
+        }).tight().outcome("stream").no_journey(),
         shared_client(),
     ]
 }
