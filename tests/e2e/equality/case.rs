@@ -112,7 +112,7 @@ impl Reader {
 }
 
 impl Case {
-    pub(super) fn new(id: String, kind: &'static Kind, side: Side, talk: Talk) -> Arc<Self> {
+    fn new(id: String, kind: &'static Kind, side: Side, talk: Talk) -> Arc<Self> {
         let (client, upstream) = (Reader::default(), Reader::default());
         Arc::new(Self { id, kind, side, talk, client, upstream, requests: Mutex::default() })
     }
@@ -182,10 +182,13 @@ impl Case {
 pub(super) struct Cases(Mutex<HashMap<String, Arc<Case>>>);
 
 impl Cases {
-    pub(super) fn add(&self, case: &Arc<Case>) {
+    /// A new run, known to the upstreams.
+    pub(super) fn open(&self, kind: &'static Kind, side: Side, talk: Talk) -> Arc<Case> {
+        let case = Case::new(format!("{}.{side:?}.{talk:?}", kind.name), kind, side, talk);
         if let Ok(mut cases) = self.0.lock() {
-            cases.insert(case.id.clone(), Arc::clone(case));
+            cases.insert(case.id.clone(), Arc::clone(&case));
         }
+        case
     }
 
     pub(super) fn find(&self, id: &[u8]) -> Option<Arc<Case>> {

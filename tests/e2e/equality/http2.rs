@@ -105,13 +105,13 @@ fn tell_headers(headers: &HeaderMap, seen: &mut Seen) {
 }
 
 /// Reads a body and its end.
-async fn tell_body(mut stream: RecvStream, reader: &Reader, seen: &mut Seen, torn: bool) {
+async fn tell_body(mut stream: RecvStream, readers: &[&Reader], seen: &mut Seen, torn: bool) {
     let mut body = Vec::new();
     let error = loop {
         match stream.data().await {
             Some(Ok(data)) => {
                 let _ = stream.flow_control().release_capacity(data.len());
-                reader.body(data.len());
+                readers.iter().for_each(|reader| reader.body(data.len()));
                 body.extend_from_slice(&data);
             }
             Some(Err(error)) => break Some(error),
@@ -132,11 +132,11 @@ async fn tell_body(mut stream: RecvStream, reader: &Reader, seen: &mut Seen, tor
                 tell_headers(&trailers, seen);
             }
             seen.say("end: stream");
-            reader.whole();
+            readers.iter().for_each(|reader| reader.whole());
         }
         Err(error) => seen.say(how(&error)),
     }
-    reader.ended();
+    readers.iter().for_each(|reader| reader.ended());
 }
 
 fn how(error: &h2::Error) -> String {
@@ -263,7 +263,7 @@ async fn exchange(requests: h2::client::SendRequest<Bytes>, case: &Case, seen: &
                 seen.say(format!(":status: {}", head.status().as_u16()));
                 tell_headers(head.headers(), seen);
                 case.client.head();
-                tell_body(head.into_body(), &case.client, seen, case.kind.torn).await;
+                tell_body(head.into_body(), &[&case.client], seen, case.kind.torn).await;
             }
             Err(error) => {
                 seen.say(how(&error));
@@ -345,8 +345,12 @@ async fn answer(
     }
     tell_headers(&head.headers, &mut seen);
     case.upstream.head();
-    let reading = tell_body(body, &case.upstream, &mut seen, case.kind.torn);
-    let playing = respond_with(steps, &mut respond, &case, wish);
+    // Streams of one run do not wait for each other.
+    let near = Reader::default();
+    near.head();
+    let readers = [&near, &case.upstream];
+    let reading = tell_body(body, &readers, &mut seen, case.kind.torn);
+    let playing = respond_with(steps, &mut respond, (&near, &case.client), wish);
     let _ = tokio::join!(reading, playing);
     case.finish(seen);
 }
@@ -354,7 +358,7 @@ async fn answer(
 async fn respond_with(
     steps: &[Step],
     respond: &mut h2::server::SendResponse<Bytes>,
-    case: &Case,
+    (near, far): (&Reader, &Reader),
     wish: &UnboundedSender<Wish>,
 ) -> Result<(), Broken> {
     for (at, step) in steps.iter().enumerate() {
@@ -366,12 +370,12 @@ async fn respond_with(
                 let stream = respond.send_response(response(*status, headers)?, *end);
                 let mut stream = stream.map_err(|_| Broken)?;
                 let rest = steps.get(at + 1..).unwrap_or_default();
-                return play(rest, &mut stream, &case.upstream, &case.client, Some(wish)).await;
+                return play(rest, &mut stream, near, far, Some(wish)).await;
             }
             Step::Reset(code) => respond.send_reset(Reason::from(*code)),
             Step::Pause(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
-            Step::Near(mark) => case.upstream.wait(*mark).await,
-            Step::Far(mark) => case.client.wait(*mark).await,
+            Step::Near(mark) => near.wait(*mark).await,
+            Step::Far(mark) => far.wait(*mark).await,
             Step::GoAway => wish.send(Wish::GoAway).map_err(|_| Broken)?,
             Step::Abort => wish.send(Wish::Abort).map_err(|_| Broken)?,
             Step::Close => wish.send(Wish::Close).map_err(|_| Broken)?,

@@ -35,7 +35,7 @@ fn by_upstream() -> Vec<Kind> {
         Kind::http1("torn-chunks-closed", get("/shop"), vec![text(BEGUN_CHUNKS), received(), Step::Close]).torn("error").flag("UPE"),
         Kind::http2("torn-h2-reset", get2, &[], vec![], begun2(vec![Step::Reset(INTERNAL_ERROR)])).torn("error").flag("UR"),
         Kind::http2("torn-h2-cancelled", get2, &[], vec![], begun2(vec![Step::Reset(CANCEL)])).torn("error").flag("UR"),
-        Kind::http2("torn-h2-goaway", get2, &[], vec![], begun2(vec![Step::Abort])).torn("error").flag("UC").alone(),
+        Kind::http2("torn-h2-goaway", get2, &[], vec![], begun2(vec![Step::Abort])).torn("error").alone(),
         Kind::http2("torn-h2-closed", get2, &[], vec![], begun2(vec![Step::Close])).torn("error").alone(),
         Kind::http2("torn-h2-protocol", get2, &[], vec![], vec![]).to(Upstream::BrokenHttp2).torn("error").flag("UPE").alone(),
         Kind::http2("torn-grpc", ("POST", "/shop.Cart/Get"), GRPC, vec![Step::End],
