@@ -10,7 +10,7 @@ use crate::support::{Sidecar, hop, module_or_return, total, with_hops};
 fn call(sidecar: &Sidecar) -> Option<u64> {
     let mut call = sidecar.call("cart", 900).send();
     assert!(call.forwarded());
-    let timeout = call.timeout_ms();
+    let timeout = call.cut_after_ms();
     call.respond(200, &[], b"ok");
     assert_eq!(call.finish().status(), 200);
     timeout

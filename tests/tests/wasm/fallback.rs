@@ -194,7 +194,7 @@ fn a_call_not_worth_making_goes_to_the_alternates_route() {
     assert_eq!(send(60).cluster(), "paya");
     let mut late = send(40);
     assert_eq!((late.cluster(), late.rerouted()), ("payb", true));
-    assert_eq!(late.timeout_ms(), Some(40));
+    assert_eq!(late.cut_after_ms(), Some(40));
     late.respond(200, &[], b"paid");
     assert_eq!(late.finish().status(), 200);
     assert_eq!(sidecar.outcome("paya").alternate, 1);

@@ -140,6 +140,7 @@ fn add(sum: &mut OutcomeCounts, more: &OutcomeCounts) {
     sum.fallback += more.fallback;
     sum.alternate += more.alternate;
     sum.cancelled += more.cancelled;
+    sum.stream += more.stream;
 }
 
 /// All requests of a count.
@@ -151,6 +152,7 @@ pub(crate) fn total(counts: &OutcomeCounts) -> u64 {
         + counts.fallback
         + counts.alternate
         + counts.cancelled
+        + counts.stream
 }
 
 /// Budgets of generation 1: checkout in 1 s, enforced, no hops.
