@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use super::kind::{Bounds, Kind, Mark};
+use super::kind::{Bounds, Kind, Mark, TIGHT_MS};
 use super::seen::Seen;
 
 /// Longest wait of one end for the other; only reached when something is wrong.
@@ -52,6 +52,8 @@ pub(super) struct Case {
     pub(super) kind: &'static Kind,
     pub(super) side: Side,
     pub(super) talk: Talk,
+    /// Contexts of the version before this one.
+    old: bool,
     /// What the client has read.
     pub(super) client: Reader,
     /// What the upstream has read.
@@ -112,11 +114,6 @@ impl Reader {
 }
 
 impl Case {
-    fn new(id: String, kind: &'static Kind, side: Side, talk: Talk) -> Arc<Self> {
-        let (client, upstream) = (Reader::default(), Reader::default());
-        Arc::new(Self { id, kind, side, talk, client, upstream, requests: Mutex::default() })
-    }
-
     /// Headers that tell which run a request belongs to, and its baggage.
     pub(super) fn headers(&self) -> Vec<(&'static str, String)> {
         let entry = if self.kind.bounds == Bounds::Tight { "tight" } else { "shop" };
@@ -134,18 +131,22 @@ impl Case {
     pub(super) fn deadline_ms(&self) -> u64 {
         match self.kind.bounds {
             Bounds::Generous => 5_000,
-            Bounds::Tight => 300,
+            Bounds::Tight => TIGHT_MS,
         }
     }
 
     fn context(&self) -> Option<String> {
-        let deadline = match (self.talk, self.side) {
+        let (mark, deadline) = match (self.talk, self.side) {
             (Talk::Silent, _) | (_, Side::Plain) => return None,
-            (Talk::Foreign, _) => 1,
-            (Talk::Live, Side::Outbound) => now_ms() + self.deadline_ms(),
-            (Talk::Live, _) => self.deadline_ms(),
+            (Talk::Foreign, _) => ('r', 1),
+            (Talk::Live, Side::Outbound) => ('a', now_ms() + self.deadline_ms()),
+            (Talk::Live, _) => ('r', self.deadline_ms()),
         };
-        Some(format!("emac=v1:checkout:{deadline}:0000"))
+        Some(if self.old {
+            format!("emac=v1:checkout:{deadline}:0000")
+        } else {
+            format!("emac=v2.checkout.{mark}{deadline}.0000")
+        })
     }
 
     /// A request has reached the upstream; which one of this run.
@@ -178,22 +179,33 @@ impl Case {
 }
 
 /// Runs by name.
-#[derive(Debug, Default)]
-pub(super) struct Cases(Mutex<HashMap<String, Arc<Case>>>);
+#[derive(Debug)]
+pub(super) struct Cases {
+    /// Contexts are of the version before this one.
+    old: bool,
+    runs: Mutex<HashMap<String, Arc<Case>>>,
+}
 
 impl Cases {
+    pub(super) fn new(old: bool) -> Self {
+        Self { old, runs: Mutex::default() }
+    }
+
     /// A new run, known to the upstreams.
     pub(super) fn open(&self, kind: &'static Kind, side: Side, talk: Talk) -> Arc<Case> {
-        let case = Case::new(format!("{}.{side:?}.{talk:?}", kind.name), kind, side, talk);
-        if let Ok(mut cases) = self.0.lock() {
-            cases.insert(case.id.clone(), Arc::clone(&case));
+        let id = format!("{}.{side:?}.{talk:?}", kind.name);
+        let (client, upstream) = (Reader::default(), Reader::default());
+        let (old, requests) = (self.old, Mutex::default());
+        let case = Arc::new(Case { id, kind, side, talk, old, client, upstream, requests });
+        if let Ok(mut runs) = self.runs.lock() {
+            runs.insert(case.id.clone(), Arc::clone(&case));
         }
         case
     }
 
     pub(super) fn find(&self, id: &[u8]) -> Option<Arc<Case>> {
         let id = std::str::from_utf8(id).ok()?;
-        self.0.lock().ok()?.get(id).cloned()
+        self.runs.lock().ok()?.get(id).cloned()
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::case::{Cases, PATIENCE, Side};
-use super::kind::{Bounds, Kind, Upstream};
+use super::kind::{Bounds, Kind, TIGHT_MS, Upstream};
 use super::{Setting, http1, http2};
 
 const SIDES: [Side; 4] = [Side::Plain, Side::Inbound, Side::Outbound, Side::Edge];
@@ -120,7 +120,11 @@ impl Proxy {
     /// What the filter, or the host of it, complained of.
     pub(super) fn complaints(&self) -> Vec<String> {
         let log = std::fs::read_to_string(self.process.log()).unwrap_or_default();
-        log.lines().filter(|line| line.contains("wasm")).take(5).map(|line| format!("envoy: {line}")).collect()
+        log.lines()
+            .filter(|line| line.contains("wasm"))
+            .take(5)
+            .map(|line| format!("envoy: {line}"))
+            .collect()
     }
 }
 
@@ -173,14 +177,7 @@ fn others(upstreams: &Upstreams) -> [Value; 2] {
     [plain_cluster("shadow", upstreams.http1, false), plain_cluster("denies", upstreams.denies, false)]
 }
 
-fn listener_json(
-    side: Side,
-    port: u16,
-    wasm: &Path,
-    setting: Setting,
-    kinds: &[Kind],
-    dir: &Path,
-) -> Value {
+fn listener_json(side: Side, port: u16, wasm: &Path, setting: Setting, kinds: &[Kind], dir: &Path) -> Value {
     let mut listener = json!({
         "name": format!("{side:?}").to_lowercase(),
         "address": address(port),
@@ -240,8 +237,13 @@ fn before() -> Vec<Value> {
 
 /// What stands between the filter and the router.
 fn after() -> Vec<Value> {
-    let mut authz = typed("ext_authz", "ext_authz", "ExtAuthz", json!({"http_service": {
-        "server_uri": {"uri": "http://denies", "cluster": "denies", "timeout": "5s"}}}));
+    let mut authz = typed(
+        "ext_authz",
+        "ext_authz",
+        "ExtAuthz",
+        json!({"http_service": {
+        "server_uri": {"uri": "http://denies", "cluster": "denies", "timeout": "5s"}}}),
+    );
     authz["disabled"] = json!(true);
     vec![
         typed("fault", "fault", "HTTPFault", json!({})),
@@ -312,16 +314,18 @@ fn ours(side: Side, wasm: &Path, setting: Setting, kinds: &[Kind]) -> Option<Val
 
 fn budgets(setting: Setting, kinds: &[Kind]) -> Value {
     let is_tight = |kind: &&Kind| kind.bounds == Bounds::Tight;
-    let entry = |name: &str| json!([{"path_template": "/**", "headers": [{"name": "x-entry", "value": name}]}]);
-    let hop = |journey: &str, kind: &Kind, timeout: u32| {
-        json!({"journey": journey, "destination": kind.name, "mode": setting.mode, "timeout_ms": timeout})
-    };
-    let tight = kinds.iter().filter(is_tight).flat_map(|kind| ["checkout", "tight"].map(|j| hop(j, kind, 300)));
+    let entry =
+        |name: &str| json!([{"path_template": "/**", "headers": [{"name": "x-entry", "value": name}]}]);
+    let hop = |journey: &str, kind: &Kind, timeout: u64| json!({"journey": journey, "destination": kind.name, "mode": setting.mode, "timeout_ms": timeout});
+    // A hop of one journey alone is the hop whose budget a call without context might be given by mistake.
+    let journeys = |kind: &Kind| if kind.journey { vec!["checkout", "tight"] } else { vec!["checkout"] };
+    let of_journeys = |kind| journeys(kind).into_iter().map(move |journey| hop(journey, kind, TIGHT_MS));
+    let tight = kinds.iter().filter(is_tight).flat_map(of_journeys);
     let generous = kinds.iter().filter(|kind| !is_tight(kind)).map(|kind| hop("checkout", kind, 2_000));
     let hops: Vec<Value> = if setting.budgets { tight.chain(generous).collect() } else { Vec::new() };
     json!({
         "journeys": [
-            {"journey": "tight", "deadline_ms": 300, "mode": setting.mode, "entry": entry("tight")},
+            {"journey": "tight", "deadline_ms": TIGHT_MS, "mode": setting.mode, "entry": entry("tight")},
             {"journey": "checkout", "deadline_ms": 5_000, "mode": setting.mode, "entry": entry("shop")},
         ],
         "hops": hops,

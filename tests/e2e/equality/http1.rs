@@ -90,7 +90,8 @@ impl<'a> Wire<'a> {
             Framing::Chunked => loop {
                 let size = self.until(b"\r\n").await?;
                 let digits = size.split(|&byte| byte == b';').next().unwrap_or_default();
-                let size = std::str::from_utf8(digits).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+                let size =
+                    std::str::from_utf8(digits).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
                 let size = size.ok_or(Ended)?;
                 if size == 0 {
                     return self.trailers().await;
@@ -135,7 +136,8 @@ struct Head {
 
 impl Head {
     fn parse(bytes: &[u8]) -> Self {
-        let mut lines = bytes.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut lines =
+            bytes.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let first = lines.next().unwrap_or_default().to_vec();
         let pair = |line: &[u8]| match line.iter().position(|&byte| byte == b':') {
             Some(at) => (line[..at].to_vec(), line[at + 1..].trim_ascii().to_vec()),
@@ -161,7 +163,8 @@ impl Head {
         if self.get("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case(b"chunked")) {
             return Framing::Chunked;
         }
-        let length = self.get("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        let length =
+            self.get("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
         length.map_or(otherwise, Framing::Length)
     }
 
@@ -414,7 +417,8 @@ async fn answer(mut stream: TcpStream, cases: &Cases) {
         };
         let reading = async {
             head.tell(&mut seen);
-            tell_body(&mut wire, head.request_framing(), &case.upstream, &mut seen, &gone, case.kind.torn).await
+            tell_body(&mut wire, head.request_framing(), &case.upstream, &mut seen, &gone, case.kind.torn)
+                .await
         };
         let (left, whole) = tokio::join!(playing, reading);
         case.finish(seen);

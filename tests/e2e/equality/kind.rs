@@ -2,6 +2,11 @@
 
 use serde_json::Value;
 
+/// Tight bounds: long enough for the first byte on a machine that is busy with other tests.
+pub(super) const TIGHT_MS: u64 = 800;
+/// Longer than [`TIGHT_MS`].
+pub(super) const LONGER_MS: u64 = 1_500;
+
 /// A header by name and value.
 pub(super) type Header = (&'static str, &'static str);
 
@@ -92,7 +97,7 @@ pub(super) enum Upstream {
 pub(super) enum Bounds {
     /// Deadline 5 s, hop 2 s: nothing may be cut.
     Generous,
-    /// 300 ms each, and the request takes longer; still nothing may be cut.
+    /// [`TIGHT_MS`] each, and the request takes longer; still nothing may be cut.
     Tight,
 }
 
@@ -124,6 +129,10 @@ pub(super) struct Kind {
     pub(super) primed: bool,
     /// Runs may not overlap, as one breaks what others use.
     pub(super) alone: bool,
+    /// Asks for a connection of its own: what goes on over it is no part of an answer, so the inbound side takes the context away.
+    pub(super) tunnel: bool,
+    /// Run without contexts only: with one it would be cut, rightly.
+    pub(super) only_silent: bool,
     /// Sends no baggage but ours.
     pub(super) bare: bool,
     /// Where in the upstream's body an orderly end is not reached, so that byte counts of what was thrown away mean nothing.
@@ -147,6 +156,8 @@ impl Kind {
             unrouted: false,
             primed: false,
             alone: false,
+            tunnel: false,
+            only_silent: false,
             bare: false,
             torn: false,
         }
@@ -278,6 +289,17 @@ impl Kind {
     pub(super) fn alone(mut self) -> Self {
         self.alone = true;
         self
+    }
+
+    pub(super) fn tunnel(mut self) -> Self {
+        self.tunnel = true;
+        self
+    }
+
+    /// On no journey, and so not counted for one.
+    pub(super) fn only_silent(mut self) -> Self {
+        self.only_silent = true;
+        self.uncounted()
     }
 
     pub(super) fn bare(mut self) -> Self {

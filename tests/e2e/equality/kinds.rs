@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::envoy::per_route;
-use super::kind::{Kind, Mark, Step, Upstream};
+use super::kind::{Kind, LONGER_MS, Mark, Step, Upstream};
 use super::{streams, torn};
 
 pub(super) const TEN_MB: usize = 10 * 1024 * 1024;
@@ -61,33 +61,69 @@ pub(super) fn all() -> Vec<Kind> {
 fn methods() -> Vec<Kind> {
     vec![
         Kind::http1("http10", answer("GET /shop HTTP/1.0\r\n{case}\r\n\r\n"), ok()),
-        Kind::http1("http10-keep-alive", answer("GET /shop HTTP/1.0\r\nhost: shop\r\nconnection: keep-alive\r\n{case}\r\n\r\n"), ok()),
+        Kind::http1(
+            "http10-keep-alive",
+            answer("GET /shop HTTP/1.0\r\nhost: shop\r\nconnection: keep-alive\r\n{case}\r\n\r\n"),
+            ok(),
+        ),
         Kind::http1("http11", get("/shop"), ok()),
         Kind::http1("http11-bare", get("/shop"), ok()).bare(),
         Kind::http1("http11-close", ask("GET /shop HTTP/1.1", "connection: close\r\n"), ok()),
         Kind::http1("http10-upstream", get("/shop"), vec![text("HTTP/1.0 200 OK\r\n\r\nhello"), Step::Close]),
         Kind::http1("pipelined", pipelined(), ok()).requests(2),
-        Kind::http1("head", ask("HEAD /shop HTTP/1.1", ""), answer("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n")),
-        Kind::http1("head-chunked", ask("HEAD /shop HTTP/1.1", ""), answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")),
-        Kind::http1("options", ask("OPTIONS /shop HTTP/1.1", ""), answer("HTTP/1.1 204 No Content\r\nallow: GET, OPTIONS\r\n\r\n")),
+        Kind::http1(
+            "head",
+            ask("HEAD /shop HTTP/1.1", ""),
+            answer("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n"),
+        ),
+        Kind::http1(
+            "head-chunked",
+            ask("HEAD /shop HTTP/1.1", ""),
+            answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
+        ),
+        Kind::http1(
+            "options",
+            ask("OPTIONS /shop HTTP/1.1", ""),
+            answer("HTTP/1.1 204 No Content\r\nallow: GET, OPTIONS\r\n\r\n"),
+        ),
         Kind::http1("options-star", ask("OPTIONS * HTTP/1.1", ""), vec![]).to(Upstream::None).uncounted(),
         Kind::http1("trace", ask("TRACE /shop HTTP/1.1", ""), ok()),
         Kind::http1("delete", ask("DELETE /shop/7 HTTP/1.1", ""), ok()),
-        Kind::http1("patch", ask("PATCH /shop/7 HTTP/1.1", "content-length: 2\r\n").into_iter().chain([text("{}")]).collect(), ok()),
+        Kind::http1(
+            "patch",
+            ask("PATCH /shop/7 HTTP/1.1", "content-length: 2\r\n").into_iter().chain([text("{}")]).collect(),
+            ok(),
+        ),
         Kind::http1("unknown-method", ask("BREW /pot HTTP/1.1", ""), vec![]).to(Upstream::None).uncounted(),
     ]
 }
 
 fn pipelined() -> Vec<Step> {
-    vec![text("GET /a HTTP/1.1\r\nhost: shop\r\n{case}\r\n\r\nGET /b HTTP/1.1\r\nhost: shop\r\n{case}\r\n\r\n")]
+    vec![text(
+        "GET /a HTTP/1.1\r\nhost: shop\r\n{case}\r\n\r\nGET /b HTTP/1.1\r\nhost: shop\r\n{case}\r\n\r\n",
+    )]
 }
 
 fn statuses() -> Vec<Kind> {
     vec![
         Kind::http1("status-204", get("/shop"), answer("HTTP/1.1 204 No Content\r\nx-a: 1\r\n\r\n")),
-        Kind::http1("status-205", get("/shop"), answer("HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n")),
-        Kind::http1("status-206", ask("GET /shop HTTP/1.1", "range: bytes=0-2\r\n"), answer("HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-2/9\r\ncontent-length: 3\r\n\r\nabc")),
-        Kind::http1("status-304", ask("GET /shop HTTP/1.1", "if-none-match: \"a\"\r\n"), answer("HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\ncontent-length: 77\r\n\r\n")),
+        Kind::http1(
+            "status-205",
+            get("/shop"),
+            answer("HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n"),
+        ),
+        Kind::http1(
+            "status-206",
+            ask("GET /shop HTTP/1.1", "range: bytes=0-2\r\n"),
+            answer(
+                "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-2/9\r\ncontent-length: 3\r\n\r\nabc",
+            ),
+        ),
+        Kind::http1(
+            "status-304",
+            ask("GET /shop HTTP/1.1", "if-none-match: \"a\"\r\n"),
+            answer("HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\ncontent-length: 77\r\n\r\n"),
+        ),
         Kind::http1("status-404", get("/shop"), status("404 Not Found")),
         Kind::http1("status-429", get("/shop"), status("429 Too Many Requests")),
         Kind::http1("status-500", get("/shop"), status("500 Internal Server Error")).outcome("error"),
@@ -100,7 +136,8 @@ fn statuses() -> Vec<Kind> {
 
 fn interim_and_early() -> Vec<Kind> {
     let expect = "expect: 100-continue\r\ncontent-length: 5\r\n";
-    let expecting = |last: Vec<Step>| ask("PUT /shop HTTP/1.1", expect).into_iter().chain(last).collect::<Vec<_>>();
+    let expecting =
+        |last: Vec<Step>| ask("PUT /shop HTTP/1.1", expect).into_iter().chain(last).collect::<Vec<_>>();
     let go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     let early = || {
         let send = [text("first"), Step::Near(Mark::Whole)];
@@ -112,9 +149,21 @@ fn interim_and_early() -> Vec<Kind> {
             expecting(vec![Step::Near(Mark::Interim), text("hello")]),
             [answer(go_on), vec![Step::Near(Mark::Whole)], ok()].concat(),
         ),
-        Kind::http1("continue-refused", expecting(vec![Step::Near(Mark::Whole)]), status("417 Expectation Failed")),
-        Kind::http1("hints-103", get("/shop"), [answer("HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n"), ok()].concat()),
-        Kind::http1("early-answer", early(), [vec![Step::Near(Mark::Body(5))], status("413 Content Too Large")].concat()),
+        Kind::http1(
+            "continue-refused",
+            expecting(vec![Step::Near(Mark::Whole)]),
+            status("417 Expectation Failed"),
+        ),
+        Kind::http1(
+            "hints-103",
+            get("/shop"),
+            [answer("HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n"), ok()].concat(),
+        ),
+        Kind::http1(
+            "early-answer",
+            early(),
+            [vec![Step::Near(Mark::Body(5))], status("413 Content Too Large")].concat(),
+        ),
         Kind::http1("early-success", early(), [vec![Step::Near(Mark::Body(5))], ok()].concat()),
     ]
 }
@@ -129,20 +178,56 @@ fn bodies() -> Vec<Kind> {
     let big_chunks = || vec![text(&chunk), Step::Fill(TEN_MB), text("\r\n0\r\n\r\n")];
     vec![
         Kind::http1("chunked-up", post(chunked, answer(&format!("{chunks}\r\n"))), after_request(ok())),
-        Kind::http1("chunked-down", get("/shop"), answer(&format!("HTTP/1.1 200 OK\r\n{chunked}\r\n{chunks}\r\n"))),
-        Kind::http1("trailers-up", post(&format!("{chunked}trailer: x-sum\r\n"), answer(&format!("{chunks}x-sum: 7\r\nx-more: \r\n\r\n"))), after_request(ok())),
-        Kind::http1("trailers-down", ask("GET /shop HTTP/1.1", "te: trailers\r\n"), answer(&format!("HTTP/1.1 200 OK\r\n{chunked}trailer: x-sum\r\n\r\n{chunks}x-sum: 7\r\n\r\n"))),
+        Kind::http1(
+            "chunked-down",
+            get("/shop"),
+            answer(&format!("HTTP/1.1 200 OK\r\n{chunked}\r\n{chunks}\r\n")),
+        ),
+        Kind::http1(
+            "trailers-up",
+            post(
+                &format!("{chunked}trailer: x-sum\r\n"),
+                answer(&format!("{chunks}x-sum: 7\r\nx-more: \r\n\r\n")),
+            ),
+            after_request(ok()),
+        ),
+        Kind::http1(
+            "trailers-down",
+            ask("GET /shop HTTP/1.1", "te: trailers\r\n"),
+            answer(&format!("HTTP/1.1 200 OK\r\n{chunked}trailer: x-sum\r\n\r\n{chunks}x-sum: 7\r\n\r\n")),
+        ),
         Kind::http1("until-close", get("/shop"), vec![text("HTTP/1.1 200 OK\r\n\r\nhello"), Step::Close]),
         Kind::http1("ten-mb-up", post(&big, vec![Step::Fill(TEN_MB)]), after_request(ok())),
         Kind::http1("ten-mb-down", get("/shop"), big_answer()),
         Kind::http1("ten-mb-both", post(&big, vec![Step::Fill(TEN_MB)]), after_request(big_answer())),
-        Kind::http1("ten-mb-chunked", post(chunked, big_chunks()), after_request([answer(&format!("HTTP/1.1 200 OK\r\n{chunked}\r\n")), big_chunks()].concat())),
+        Kind::http1(
+            "ten-mb-chunked",
+            post(chunked, big_chunks()),
+            after_request([answer(&format!("HTTP/1.1 200 OK\r\n{chunked}\r\n")), big_chunks()].concat()),
+        ),
         Kind::http1("zero-up", post("content-length: 0\r\n", vec![]), ok()),
         Kind::http1("zero-down", get("/shop"), answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")),
-        Kind::http1("zero-chunks", post(chunked, answer("0\r\n\r\n")), after_request(answer(&format!("HTTP/1.1 200 OK\r\n{chunked}\r\n0\r\n\r\n")))),
-        Kind::http1("slow-upload", post("content-length: 10\r\n", vec![text("first"), Step::Pause(600), text("other")]), after_request(ok())).tight(),
-        Kind::http1("slow-upload-chunked", post(chunked, vec![text("1\r\na\r\n"), Step::Pause(600), text("0\r\n\r\n")]), after_request(ok())).tight(),
+        Kind::http1(
+            "zero-chunks",
+            post(chunked, answer("0\r\n\r\n")),
+            after_request(answer(&format!("HTTP/1.1 200 OK\r\n{chunked}\r\n0\r\n\r\n"))),
+        ),
+        Kind::http1(
+            "slow-upload",
+            post("content-length: 10\r\n", vec![text("first"), Step::Pause(LONGER_MS), text("other")]),
+            after_request(ok()),
+        )
+        .tight(),
+        Kind::http1(
+            "slow-upload-chunked",
+            post(chunked, vec![text("1\r\na\r\n"), Step::Pause(LONGER_MS), text("0\r\n\r\n")]),
+            after_request(ok()),
+        )
+        .tight(),
         Kind::http1("slow-download", get("/shop"), slow_download()).tight(),
+        Kind::http1("slow-without-context", get("/shop"), [vec![Step::Pause(LONGER_MS)], ok()].concat())
+            .tight()
+            .only_silent(),
     ]
 }
 
@@ -241,19 +326,67 @@ fn headers() -> Vec<Kind> {
     let long = format!("x-long: {}\r\n", "l".repeat(16_000));
     vec![
         Kind::http1("many-headers", ask("GET /shop HTTP/1.1", &many(85)), answered(many(85).as_bytes())),
-        Kind::http1("too-many-headers", ask("GET /shop HTTP/1.1", &many(120)), vec![]).to(Upstream::None).uncounted(),
+        Kind::http1("too-many-headers", ask("GET /shop HTTP/1.1", &many(120)), vec![])
+            .to(Upstream::None)
+            .uncounted(),
         Kind::http1("long-header", ask("GET /shop HTTP/1.1", &long), answered(long.as_bytes())),
-        Kind::http1("latin1-values", raw(b"x-name: caf\xe9 \xff\xfe\r\n"), answered(b"x-name: caf\xe9 \xff\r\n")),
-        Kind::http1("utf8-values", raw("x-name: né ☕\r\n".as_bytes()), answered("x-name: né ☕\r\n".as_bytes())),
-        Kind::http1("duplicate-headers", ask("GET /shop HTTP/1.1", "x-a: 1\r\nx-b: 2\r\nX-A: 3\r\nx-a: \r\n"), answered(b"x-a: 1\r\nx-b: 2\r\nX-A: 3\r\n")),
-        Kind::http1("cookies", ask("GET /shop HTTP/1.1", "cookie: a=1; b=2\r\ncookie: c=3\r\n"), answered(b"set-cookie: a=1; Path=/\r\nset-cookie: b=2\r\n")),
+        Kind::http1(
+            "latin1-values",
+            raw(b"x-name: caf\xe9 \xff\xfe\r\n"),
+            answered(b"x-name: caf\xe9 \xff\r\n"),
+        ),
+        Kind::http1(
+            "utf8-values",
+            raw("x-name: né ☕\r\n".as_bytes()),
+            answered("x-name: né ☕\r\n".as_bytes()),
+        ),
+        Kind::http1(
+            "duplicate-headers",
+            ask("GET /shop HTTP/1.1", "x-a: 1\r\nx-b: 2\r\nX-A: 3\r\nx-a: \r\n"),
+            answered(b"x-a: 1\r\nx-b: 2\r\nX-A: 3\r\n"),
+        ),
+        Kind::http1(
+            "cookies",
+            ask("GET /shop HTTP/1.1", "cookie: a=1; b=2\r\ncookie: c=3\r\n"),
+            answered(b"set-cookie: a=1; Path=/\r\nset-cookie: b=2\r\n"),
+        ),
         Kind::http1("two-baggages", ask("GET /shop HTTP/1.1", "baggage: tenant=7\r\n"), ok()),
-        Kind::http1("traceparent", ask("GET /shop HTTP/1.1", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: a=b\r\n"), ok()),
-        Kind::http1("empty-value", ask("GET /shop HTTP/1.1", "x-empty:\r\nx-spaces:    \r\n"), answered(b"x-empty:\r\n")),
-        Kind::http1("absolute-form", answer("GET http://shop/shop HTTP/1.1\r\nhost: other\r\n{case}\r\n\r\n"), ok()),
-        Kind::http1("gzip", ask("GET /shop HTTP/1.1", "accept-encoding: gzip\r\n"), answered(b"content-encoding: gzip\r\n")),
-        Kind::http1("envoy-headers", ask("GET /shop HTTP/1.1", "x-forwarded-for: 10.0.0.1\r\nx-envoy-external-address: 1.2.3.4\r\nx-envoy-decorator-operation: x\r\n"), answered(b"x-envoy-immediate-health-check-fail: 0\r\nserver: nginx\r\nvia: 1.1 a\r\n")),
-        Kind::http1("alternate-cased", ask("GET /shop HTTP/1.1", "X-Mixed-Case: Yes\r\n"), answered(b"ETag: \"X\"\r\nWWW-Authenticate: Basic\r\n")),
+        Kind::http1(
+            "traceparent",
+            ask(
+                "GET /shop HTTP/1.1",
+                "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: a=b\r\n",
+            ),
+            ok(),
+        ),
+        Kind::http1(
+            "empty-value",
+            ask("GET /shop HTTP/1.1", "x-empty:\r\nx-spaces:    \r\n"),
+            answered(b"x-empty:\r\n"),
+        ),
+        Kind::http1(
+            "absolute-form",
+            answer("GET http://shop/shop HTTP/1.1\r\nhost: other\r\n{case}\r\n\r\n"),
+            ok(),
+        ),
+        Kind::http1(
+            "gzip",
+            ask("GET /shop HTTP/1.1", "accept-encoding: gzip\r\n"),
+            answered(b"content-encoding: gzip\r\n"),
+        ),
+        Kind::http1(
+            "envoy-headers",
+            ask(
+                "GET /shop HTTP/1.1",
+                "x-forwarded-for: 10.0.0.1\r\nx-envoy-external-address: 1.2.3.4\r\nx-envoy-decorator-operation: x\r\n",
+            ),
+            answered(b"x-envoy-immediate-health-check-fail: 0\r\nserver: nginx\r\nvia: 1.1 a\r\n"),
+        ),
+        Kind::http1(
+            "alternate-cased",
+            ask("GET /shop HTTP/1.1", "X-Mixed-Case: Yes\r\n"),
+            answered(b"ETag: \"X\"\r\nWWW-Authenticate: Basic\r\n"),
+        ),
     ]
 }
 
@@ -270,15 +403,36 @@ fn paths() -> Vec<Kind> {
         path("query", "/shop?a=b&c=%20d&emac=v1:checkout:1:0000"),
         path("percent", "/shop/%zz%00%e2%98%95"),
         path("semicolon", "/shop;v=1/a,b"),
-        Kind::http1("host-dot", answer("GET /shop HTTP/1.1\r\nhost: Shop.Example.:80\r\n{case}\r\n\r\n"), ok()),
+        Kind::http1(
+            "host-dot",
+            answer("GET /shop HTTP/1.1\r\nhost: Shop.Example.:80\r\n{case}\r\n\r\n"),
+            ok(),
+        ),
     ]
 }
 
 fn probes() -> Vec<Kind> {
     vec![
-        Kind::http1("probe-kubelet", ask("GET /healthz HTTP/1.1", "user-agent: kube-probe/1.31\r\nconnection: close\r\n"), ok()).no_journey(),
-        Kind::http1("probe-balancer", ask("GET / HTTP/1.1", "user-agent: GoogleHC/1.0\r\n"), ok()).no_journey(),
-        Kind::http1("probe-failing", ask("GET /healthz HTTP/1.1", "user-agent: kube-probe/1.31\r\n"), status("503 Service Unavailable")).outcome("error").no_journey(),
-        Kind::http1("shadow-arrives", answer("GET /shop HTTP/1.1\r\nhost: shop-shadow\r\n{case}\r\n\r\n"), ok()).uncounted(),
+        Kind::http1(
+            "probe-kubelet",
+            ask("GET /healthz HTTP/1.1", "user-agent: kube-probe/1.31\r\nconnection: close\r\n"),
+            ok(),
+        )
+        .no_journey(),
+        Kind::http1("probe-balancer", ask("GET / HTTP/1.1", "user-agent: GoogleHC/1.0\r\n"), ok())
+            .no_journey(),
+        Kind::http1(
+            "probe-failing",
+            ask("GET /healthz HTTP/1.1", "user-agent: kube-probe/1.31\r\n"),
+            status("503 Service Unavailable"),
+        )
+        .outcome("error")
+        .no_journey(),
+        Kind::http1(
+            "shadow-arrives",
+            answer("GET /shop HTTP/1.1\r\nhost: shop-shadow\r\n{case}\r\n\r\n"),
+            ok(),
+        )
+        .uncounted(),
     ]
 }
