@@ -78,10 +78,9 @@ impl Root {
         let Some(place) = vm.asked.iter().position(|asked| asked.token == token) else { return };
         let asked = vm.asked.swap_remove(place);
         let Some(stream) = asked.stream.upgrade() else { return };
-        // The answer is the root context's to read, and the stream's to give.
-        let answer = crate::stream::read_answer(host, headers, body);
+        // The answer lies with the root context of the stream, which need not be the one whose tick woke the stream.
         if let (true, Ok(mut stream)) = (host.act_on(asked.id), stream.try_borrow_mut()) {
-            stream.on_answer(vm, host, token, answer);
+            stream.on_callout(vm, host, token, headers, body);
         }
         host.act_on(self.id);
     }

@@ -22,17 +22,15 @@ use emac_core::context::baggage;
 use emac_core::units::Micros;
 
 use crate::config::{Config, Role};
-use crate::host::{CalloutAnswer, Host};
+use crate::host::Host;
 use crate::vm::Vm;
 use crate::vm::counters::Event;
-use crate::vm::passes::Pass;
+use crate::vm::passes::{self, Pass};
 use crate::vm::timers::Ticks;
 use call::Call;
 use edge::Visit;
 use headers::Asked;
 use inbound::Arrival;
-
-pub(crate) use fallback::read_answer;
 
 /// Whether the proxy goes on with the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +109,7 @@ pub struct Stream {
     id: u32,
     listener: Rc<Listener>,
     /// This pass through the filter, while it is in hand.
-    pass: Option<u64>,
+    pass: Option<passes::Number>,
     start: Micros,
     /// When the client had sent its request, or was answered before it had.
     sent: Option<Micros>,
@@ -223,6 +221,14 @@ impl Stream {
         }
     }
 
+    /// Response trailers: of a gRPC answer, how it ended. Other filters may turn them into something else later.
+    pub fn on_response_trailers(&mut self, host: &dyn Host) -> Flow {
+        if let Some(call) = &mut self.call {
+            call.on_response_trailers(host);
+        }
+        self.on_response_body(host, 0, true)
+    }
+
     /// Response body: held back while an alternate is asked.
     pub fn on_response_body(&mut self, host: &dyn Host, bytes: usize, end: bool) -> Flow {
         self.complete |= end;
@@ -238,20 +244,8 @@ impl Stream {
 
     /// The alternate answered, or did not.
     pub fn on_callout(&mut self, vm: &mut Vm, host: &dyn Host, token: u32, headers: usize, body: usize) {
-        let answer = read_answer(host, headers, body);
-        self.on_answer(vm, host, token, answer);
-    }
-
-    /// As [`Stream::on_callout`], when the answer was read already.
-    pub(crate) fn on_answer(
-        &mut self,
-        vm: &mut Vm,
-        host: &dyn Host,
-        token: u32,
-        answer: Option<CalloutAnswer>,
-    ) {
         if let Some(call) = &mut self.call {
-            call.on_callout(vm, host, token, answer);
+            call.on_callout(vm, host, token, headers > 0, body);
         }
     }
 
@@ -291,9 +285,11 @@ impl Stream {
         let listener = Rc::clone(&self.listener);
         let finished = match self.call.take() {
             Some(call) => call.finish(vm, host, self.start, latency, self.complete, listener.config()),
-            None => {
-                finish::classify(host, finish::Seen { complete: self.complete, ..Default::default() }, None)
-            }
+            None => finish::classify(
+                host,
+                finish::Seen { complete: self.complete, latency, ..Default::default() },
+                None,
+            ),
         };
         if let Some(arrival) = self.arrival.take() {
             arrival.finish(vm, self.start, latency, &finished);
@@ -339,10 +335,13 @@ impl Stream {
     }
 
     fn begin_outbound(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros) -> Flow {
-        let header = host.request_header("baggage").unwrap_or_default();
+        // Without baggage few headers are of interest; with it several, and baggage may stand in more than one.
+        let all = host.request_header("baggage").map(|_| headers::All::read(host));
+        let asked = all.as_ref().map_or(Asked::One(host), Asked::All);
+        let header = all.as_ref().map(|all| all.joined("baggage")).unwrap_or_default();
         let (mut decoded, mut waiting) = (Vec::new(), Vec::new());
-        let carried = outbound::find(vm, host, config, &header, (&mut decoded, &mut waiting), now);
-        let (call, flow) = Call::begin(vm, host, config, Asked::One(host), carried.context, now);
+        let carried = outbound::find(vm, host, config, (asked, &header), (&mut decoded, &mut waiting), now);
+        let (call, flow) = Call::begin(vm, host, config, asked, carried.context, now);
         outbound::write(vm, host, &header, &carried, now);
         self.call = Some(call);
         flow

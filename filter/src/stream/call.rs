@@ -50,6 +50,7 @@ pub(super) struct Call {
     endless: bool,
     /// The bound of a try was left to the route, so that the route's can be read.
     asks_route: bool,
+    grpc_status: Option<u32>,
     /// Where the first gRPC message of the answer ends, and how many bytes have come.
     message: Option<(u64, u64)>,
     pub(super) decision: Decision,
@@ -104,7 +105,8 @@ impl Call {
         let mut call = Self {
             hop,
             deadline,
-            request: context.map_or(0, |context| context.id),
+            // A gateway's call ends with its request.
+            request: context.filter(|_| config.role != Role::Edge).map_or(0, |context| context.id),
             grpc,
             bound: None,
             timer: None,
@@ -113,6 +115,7 @@ impl Call {
             restore: Vec::new(),
             endless,
             asks_route: false,
+            grpc_status: None,
             message: None,
             decision,
             ending: None,
@@ -194,16 +197,25 @@ impl Call {
         self.message = Some((end, seen));
     }
 
+    pub(super) fn on_response_trailers(&mut self, host: &dyn Host) {
+        if self.grpc {
+            let status = host.response_trailer("grpc-status");
+            self.grpc_status = status.and_then(|status| core::str::from_utf8(&status).ok()?.parse().ok());
+        }
+    }
+
     pub(super) fn on_callout(
         &mut self,
         vm: &mut Vm,
         host: &dyn Host,
         token: u32,
-        answer: Option<CalloutAnswer>,
+        answered: bool,
+        body: usize,
     ) {
         if self.waiting == Some(token) {
             self.waiting = None;
             self.follow_plan(vm);
+            let answer = if answered { host.callout_answer(body) } else { CalloutAnswer::default() };
             fallback::after_callout(self, vm, host, answer);
         }
     }
@@ -229,6 +241,10 @@ impl Call {
         config: Option<&Config>,
     ) -> Finished {
         self.follow_plan(vm);
+        if self.waiting.is_some() {
+            // The caller left before anybody answered.
+            self.ending = Some(Outcome::Cancelled);
+        }
         let mut finished = match self.ending {
             // Only a record tells the status of what was answered here.
             Some(outcome) => {
@@ -237,8 +253,15 @@ impl Call {
             }
             None => {
                 let predicate = vm.enforcer.success(self.hop.budget);
-                let (status, grpc, endless) = (self.status, self.grpc, self.endless);
-                finish::classify(host, Seen { status, complete, grpc, endless, latency }, predicate)
+                let seen = Seen {
+                    status: self.status,
+                    complete,
+                    grpc: self.grpc,
+                    grpc_status: self.grpc_status,
+                    endless: self.endless || !complete && self.message.is_some_and(|(end, seen)| seen >= end),
+                    latency,
+                };
+                finish::classify(host, seen, predicate)
             }
         };
         finished.degraded = self.degraded;

@@ -147,14 +147,8 @@ fn replace(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Replaced {
     }
 }
 
-/// The answer that a callout brought, if it brought any; in the context to which the proxy delivers it.
-pub(crate) fn read_answer(host: &dyn Host, headers: usize, body_bytes: usize) -> Option<CalloutAnswer> {
-    (headers > 0).then(|| host.callout_answer(body_bytes))
-}
-
 /// The alternate answered, or did not: then the failure itself goes on.
-pub(super) fn after_callout(call: &mut Call, vm: &mut Vm, host: &dyn Host, answer: Option<CalloutAnswer>) {
-    let answer = answer.unwrap_or_default();
+pub(super) fn after_callout(call: &mut Call, vm: &mut Vm, host: &dyn Host, answer: CalloutAnswer) {
     let header =
         |name: &str| answer.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let status = status_of(header(":status"));

