@@ -80,13 +80,13 @@ impl Proxy {
             .collect();
         let clusters: Vec<Value> =
             kinds.iter().map(|kind| cluster(kind, &upstreams)).chain(others(&upstreams)).collect();
-        let tag = |label: &&str| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")});
+        let tag = |label: &str| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")});
         let bootstrap = json!({
             "node": {"id": "shop-1", "cluster": "shop",
                 "metadata": {"NAMESPACE": "shop", "WORKLOAD_NAME": "shop"}},
             "admin": {"address": address(admin)},
             "static_resources": {"listeners": listeners, "clusters": clusters},
-            "stats_config": {"stats_tags": LABELS.iter().map(|label| tag(&label)).collect::<Vec<_>>()},
+            "stats_config": {"stats_tags": LABELS.iter().map(|label| tag(label)).collect::<Vec<_>>()},
         });
         let file = dir.path().join("envoy.json");
         std::fs::write(&file, serde_json::to_string_pretty(&bootstrap)?)?;

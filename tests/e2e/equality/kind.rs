@@ -194,7 +194,7 @@ impl Kind {
     }
 
     /// With another HTTP/1 upstream.
-    pub(super) fn to_http1(self, steps: Vec<Step>) -> Self {
+    pub(super) fn over_http1(self, steps: Vec<Step>) -> Self {
         self.to(Upstream::Http1 { steps, landed: Vec::new(), again: Vec::new() })
     }
 

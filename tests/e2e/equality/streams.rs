@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::kind::{Client, Header, Kind, LONGER_MS, Mark, Step, Upstream};
+use super::kind::{Header, Kind, LONGER_MS, Mark, Step, Upstream};
 use super::kinds::{TEN_MB, ask, get, ok, text};
 
 const PLAIN: &[Header] = &[("content-type", "text/plain"), ("x-shop", "One")];
@@ -149,7 +149,7 @@ fn http2() -> Vec<Kind> {
 
 fn between_versions() -> Vec<Kind> {
     let to_http1 = |name, headers, client, upstream| {
-        Kind::http2(name, ("POST", "/shop"), headers, client, vec![]).to_http1(upstream)
+        Kind::http2(name, ("POST", "/shop"), headers, client, vec![]).over_http1(upstream)
     };
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 7\r\n\r\n";
     let http1 = |name, client, upstream| Kind::http1(name, client, vec![]).to(Upstream::Http2(upstream));
@@ -161,6 +161,8 @@ fn between_versions() -> Vec<Kind> {
             vec![text("hello"), Step::Trailers(&[("x-sum", "7")])],
             vec![Step::Near(Mark::Whole), text(chunked)],
         ),
+        // Of which one connection to the upstream takes one at a time.
+        to_http1("h2-to-h1-streams", &[], vec![text("hello"), Step::End], ok()).requests(20),
         http1("h1-to-h2", get("/shop"), reply()),
         http1(
             "h1-to-h2-trailers",
@@ -378,7 +380,7 @@ fn tunnels() -> Vec<Kind> {
             vec![],
         )
         .protocol("websocket")
-        .to_http1(echo(vec![text(switched)]))
+        .over_http1(echo(vec![text(switched)]))
         .tight()
         .outcome("stream")
         .tunnel(),
@@ -407,14 +409,5 @@ fn tunnels() -> Vec<Kind> {
             .tight()
             .outcome("stream")
             .no_journey(),
-        shared_client(),
     ]
-}
-
-/// A client that speaks HTTP/2 to an upstream of HTTP/1 with many streams: connections are not shared there.
-fn shared_client() -> Kind {
-    let kind =
-        Kind::http2("h2-to-h1-streams", ("GET", "/shop"), &[], vec![], vec![]).to_http1(ok()).requests(20);
-    debug_assert!(matches!(kind.client, Client::Http2 { streams: 20, .. }));
-    kind
 }

@@ -106,7 +106,7 @@ fn by_envoy() -> Vec<Kind> {
         silent("idle-before").outcome("timeout").flag("SI").route(|route| {
             route["route"]["idle_timeout"] = json!("0.2s");
         }),
-        silent("stream-duration").outcome("error").flag("UMSDR").cluster(|cluster| {
+        silent("stream-duration").outcome("timeout").flag("UMSDR").cluster(|cluster| {
             let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
             cluster["typed_extension_protocol_options"][options]["common_http_protocol_options"] =
                 json!({"max_stream_duration": "0.2s"});
@@ -125,7 +125,7 @@ fn by_envoy() -> Vec<Kind> {
             cluster["typed_extension_protocol_options"][options]["common_http_protocol_options"] =
                 json!({"max_stream_duration": "0.2s"});
         }),
-        Kind::http1("drop-overload", get("/shop"), vec![]).to(Upstream::None).outcome("error").flag("UDO").cluster(|cluster| {
+        Kind::http1("drop-overload", get("/shop"), vec![]).to(Upstream::None).outcome("shed").flag("UDO").cluster(|cluster| {
             cluster["load_assignment"]["policy"] =
                 json!({"drop_overloads": [{"category": "all", "drop_percentage": {"numerator": 100}}]});
         }),
