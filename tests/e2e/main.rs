@@ -7,6 +7,7 @@ mod budget_timeout;
 mod control_plane_absent;
 mod deadline;
 mod drift;
+mod equality;
 mod exact_totals;
 mod fallback_alternate;
 mod fallback_static;
