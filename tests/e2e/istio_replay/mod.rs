@@ -174,6 +174,26 @@ async fn a_gateway_without_an_edge_breaks_nothing() {
     mesh.counted("journey_requests_total", &[], 0.0).await;
 }
 
+/// The next module is half a file: whatever the strategy, Envoy refuses it and goes on with the one it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_that_does_not_load_leaves_the_last_one() {
+    let test = "istio_replay::a_module_that_does_not_load_leaves_the_last_one";
+    let Some(replay) = Replay::find(test) else { return };
+    let mesh = replay.start(1, replay.behind(replay.capture("gateway-1.with").configured(as_edge))).await;
+    let module = std::fs::read(&replay.wasm).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.wasm");
+    std::fs::write(&broken, &module[..module.len() / 2]).unwrap();
+    mesh.push("front", replay.capture("front-1.with").with_module(&broken));
+    let refused = || async {
+        let stats = mesh.stats_of("front").await.0;
+        let is = |name: &str| name.starts_with("envoy_extension_config") && name.ends_with("_config_fail");
+        stats.iter().any(|sample| is(&sample.name) && sample.value > 0.0)
+    };
+    assert!(wait_until(PATIENCE, refused).await, "the module was taken");
+    all_is_well(&mesh, &[&mesh.front, &mesh.pay]).await;
+}
+
 /// Old connections into the pod have no filter, its own calls have one: it sees contexts as they came over the wire.
 async fn inbound_without_the_filter(test: &str, workers: u32) {
     let Some(replay) = Replay::find(test) else { return };
