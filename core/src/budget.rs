@@ -112,6 +112,8 @@ pub struct HopBudget {
     pub mode: Mode,
     /// Longest a call may take; `None`: only the deadline bounds it.
     pub timeout: Option<Millis>,
+    /// Longest a call may take after whose failure no fallback can follow; `None`: as any call of the hop.
+    pub timeout_alone: Option<Millis>,
     /// Longest one try may take; `None`: as long as the call.
     pub per_try_timeout: Option<Millis>,
     /// Kept back from the remaining time for what follows.
@@ -124,6 +126,10 @@ pub struct HopBudget {
     pub fallback: Option<Fallback>,
     /// What counts as a good answer.
     pub success: SuccessPredicate,
+    /// Calls that carry no context have this budget too.
+    pub without_context: bool,
+    /// Calls are streams: no budget bounds them.
+    pub stream: bool,
 }
 
 /// A token bucket: a share of a token a request, a floor a second, one token a retry.

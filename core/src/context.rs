@@ -1,11 +1,16 @@
 //! The journey context: what a request carries from hop to hop.
 //!
-//! One W3C Baggage member, `emac=v1:<journey>:<deadline>:<flags>`, because baggage is what OpenTelemetry SDKs forward by
-//! default. `<deadline>` is decimal milliseconds: what REMAINS on the wire between pods, an ABSOLUTE time of that Envoy's
-//! clock inside a pod, so that time spent in the application is deducted and clocks of hosts are never compared. The type
-//! parameter of [`Context`] says which of the two a value is; [`Context::arrive`] and [`Context::depart`] are the only ways
-//! between them. `<flags>` is four lower-case hex digits: two of bits ([`Flags`]), two of priority. Inside a pod a property, `;id=<number>`,
-//! tells requests apart, so that what happens on the way out can be told to the way in.
+//! One W3C Baggage member, `emac=v2.<journey>.<deadline>.<flags>`, because baggage is what OpenTelemetry SDKs forward by default. Its
+//! value has only letters, digits, `-` and `.`, which every SDK passes on as they are; others escape `:` (tests/tests/sdks).
+//!
+//! `<deadline>` is a mark and decimal milliseconds: `r400` REMAINS on the wire between pods, `a1790000000123` is an ABSOLUTE time of
+//! one Envoy's clock inside a pod, so that time spent in the application is deducted and clocks of hosts are never compared. The mark
+//! says which of the two a value is, wherever it turns up ([`Deadline`]); [`Context::arrive`] and [`Context::depart`] are the only ways
+//! between them. `<flags>` is four lower-case hex digits: two of bits ([`Flags`]), two of priority. Inside a pod a fifth field numbers
+//! the request, so that the two sides of a pod can speak of it.
+//!
+//! Read, but not written any more: `v1:<journey>:<milliseconds>:<flags>[;id=<number>]`, whose deadline has no mark. What is at most
+//! [`REMAINING_MAX`] cannot be a time since 1970 and is remaining.
 //!
 //! Left out: who may be believed. The edge strips what comes from outside before anything here is asked.
 
@@ -39,6 +44,15 @@ impl Remaining {
     pub const fn at(self, now: Micros) -> Absolute {
         Absolute(Millis(now.to_millis_floor().0.saturating_add(self.0.0)))
     }
+}
+
+/// A deadline as it was written, of either kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// By another pod.
+    Remaining(Remaining),
+    /// Inside a pod.
+    Absolute(Absolute),
 }
 
 impl Absolute {
@@ -112,7 +126,7 @@ pub struct Context<'a, D> {
     pub deadline: D,
     /// Marks.
     pub flags: Flags,
-    /// Inside a pod: which request; 0: not known (an SDK may drop properties). Never on the wire between pods.
+    /// Inside a pod: which request; 0: not known. Never on the wire between pods.
     pub id: u64,
 }
 
@@ -131,36 +145,56 @@ pub enum InvalidContext {
     /// Two members of ours; which to believe cannot be known.
     #[error("the baggage header has more than one emac member")]
     Duplicate,
-    /// Not `v1:`.
-    #[error("the context is not of version v1")]
+    /// Neither `v2.` nor `v1:`.
+    #[error("the context is not of version v2 or v1")]
     Version,
-    /// Not four fields.
-    #[error("the context does not have the fields v1:journey:deadline:flags")]
+    /// Too few fields, or too many.
+    #[error("the context does not have the fields v2.journey.deadline.flags")]
     Fields,
     /// Not a journey name.
     #[error("the journey of the context is not a name of 1 to 63 characters of [a-z0-9-]")]
     Journey,
-    /// Not a number, or a remaining time beyond [`REMAINING_MAX`].
-    #[error("the deadline of the context is not a number of milliseconds in range")]
+    /// No mark, not a number, or a remaining time beyond [`REMAINING_MAX`].
+    #[error("the deadline of the context is not r or a and a number of milliseconds in range")]
     Deadline,
     /// Not four lower-case hex digits.
     #[error("the flags of the context are not four hex digits")]
     Flags,
 }
 
-impl<'a> Context<'a, Remaining> {
-    /// Reads the value of a member that came from another pod.
+impl<'a> Context<'a, Deadline> {
+    /// Reads the value of a member, wherever it comes from; escapes must have been taken out.
     ///
     /// # Errors
     /// [`InvalidContext`] naming the first field that is wrong.
-    pub fn parse_remaining(value: &'a [u8]) -> Result<Self, InvalidContext> {
-        let (journey, deadline, flags, _) = parse(value)?;
-        if deadline > REMAINING_MAX {
-            return Err(InvalidContext::Deadline);
+    pub fn parse(value: &'a [u8]) -> Result<Self, InvalidContext> {
+        let value = core::str::from_utf8(value).map_err(|_| InvalidContext::Fields)?;
+        let (value, properties) = value.split_once(';').unwrap_or((value, ""));
+        let value = value.trim();
+        match (value.strip_prefix("v2."), value.strip_prefix("v1:")) {
+            (Some(fields), _) => parse_marked(fields),
+            (None, Some(fields)) => parse_unmarked(fields, properties),
+            (None, None) => Err(InvalidContext::Version),
         }
-        Ok(Self { journey, deadline: Remaining(deadline), flags, id: 0 })
     }
 
+    /// The context when it came from another pod; `None` when its deadline is a time of somebody's clock.
+    pub fn remaining(self) -> Option<Context<'a, Remaining>> {
+        match self.deadline {
+            Deadline::Remaining(deadline) => Some(self.due(deadline)),
+            Deadline::Absolute(_) => None,
+        }
+    }
+}
+
+impl<'a, D> Context<'a, D> {
+    /// The same request with another deadline.
+    pub fn due<T>(self, deadline: T) -> Context<'a, T> {
+        Context { journey: self.journey, deadline, flags: self.flags, id: self.id }
+    }
+}
+
+impl<'a> Context<'a, Remaining> {
     /// Inbound: from the wire into the pod, as its request `id`.
     pub const fn arrive(self, now: Micros, id: u64) -> Context<'a, Absolute> {
         Context { journey: self.journey, deadline: self.deadline.at(now), flags: self.flags, id }
@@ -168,15 +202,6 @@ impl<'a> Context<'a, Remaining> {
 }
 
 impl<'a> Context<'a, Absolute> {
-    /// Reads the value of a member that came from the application of this pod.
-    ///
-    /// # Errors
-    /// [`InvalidContext`] naming the first field that is wrong.
-    pub fn parse_absolute(value: &'a [u8]) -> Result<Self, InvalidContext> {
-        let (journey, deadline, flags, id) = parse(value)?;
-        Ok(Self { journey, deadline: Absolute(deadline), flags, id })
-    }
-
     /// Outbound: out of the pod onto the wire.
     pub const fn depart(self, now: Micros) -> Context<'a, Remaining> {
         Context { journey: self.journey, deadline: self.deadline.left(now), flags: self.flags, id: 0 }
@@ -185,15 +210,15 @@ impl<'a> Context<'a, Absolute> {
 
 impl Member for Context<'_, Remaining> {
     fn write(&self, out: &mut Vec<u8>) {
-        write(out, self.journey, self.deadline.0, self.flags);
+        write(out, self.journey, b'r', self.deadline.0, self.flags);
     }
 }
 
 impl Member for Context<'_, Absolute> {
     fn write(&self, out: &mut Vec<u8>) {
-        write(out, self.journey, self.deadline.0, self.flags);
+        write(out, self.journey, b'a', self.deadline.0, self.flags);
         if self.id != 0 {
-            out.extend_from_slice(b";id=");
+            out.push(b'.');
             out.extend_from_slice(Decimal::new(self.id).as_bytes());
         }
     }
@@ -218,31 +243,57 @@ fn display(member: &dyn Member, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(core::str::from_utf8(&bytes).unwrap_or_default())
 }
 
-fn write(out: &mut Vec<u8>, journey: &str, deadline: Millis, flags: Flags) {
-    out.extend_from_slice(b"v1:");
+fn write(out: &mut Vec<u8>, journey: &str, mark: u8, deadline: Millis, flags: Flags) {
+    out.extend_from_slice(b"v2.");
     out.extend_from_slice(journey.as_bytes());
-    out.push(b':');
+    out.extend_from_slice(&[b'.', mark]);
     out.extend_from_slice(Decimal::new(deadline.0).as_bytes());
-    out.push(b':');
+    out.push(b'.');
     let hex = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
     for byte in [flags.bits, flags.priority] {
         out.extend_from_slice(&[hex(byte >> 4), hex(byte & 0xf)]);
     }
 }
 
-fn parse(value: &[u8]) -> Result<(&str, Millis, Flags, u64), InvalidContext> {
-    let value = core::str::from_utf8(value).map_err(|_| InvalidContext::Fields)?;
-    let (value, properties) = value.split_once(';').unwrap_or((value, ""));
-    let mut fields = value.trim_end().split(':');
-    if fields.next() != Some("v1") {
-        return Err(InvalidContext::Version);
-    }
+/// `journey.deadline.flags`, and an id inside a pod.
+fn parse_marked(fields: &str) -> Result<Context<'_, Deadline>, InvalidContext> {
+    let mut fields = fields.split('.');
+    let (Some(journey), Some(deadline), Some(flags)) = (fields.next(), fields.next(), fields.next()) else {
+        return Err(InvalidContext::Fields);
+    };
+    let id = match (fields.next(), fields.next()) {
+        (None, _) => 0,
+        (Some(id), None) => id.parse().map_err(|_| InvalidContext::Fields)?,
+        (Some(_), Some(_)) => return Err(InvalidContext::Fields),
+    };
+    let journey = parse_journey(journey)?;
+    let deadline = match (deadline.strip_prefix('r'), deadline.strip_prefix('a')) {
+        (Some(ms), _) => Deadline::Remaining(remaining(parse_millis(ms)?)?),
+        (None, Some(ms)) => Deadline::Absolute(Absolute(parse_millis(ms)?)),
+        (None, None) => return Err(InvalidContext::Deadline),
+    };
+    let id = if matches!(deadline, Deadline::Absolute(_)) { id } else { 0 };
+    Ok(Context { journey, deadline, flags: parse_flags(flags)?, id })
+}
+
+/// `journey:milliseconds:flags`, and an id among the member's properties.
+fn parse_unmarked<'a>(fields: &'a str, properties: &str) -> Result<Context<'a, Deadline>, InvalidContext> {
+    let mut fields = fields.split(':');
     let (Some(journey), Some(deadline), Some(flags), None) =
         (fields.next(), fields.next(), fields.next(), fields.next())
     else {
         return Err(InvalidContext::Fields);
     };
-    Ok((parse_journey(journey)?, parse_deadline(deadline)?, parse_flags(flags)?, parse_id(properties)))
+    let (journey, ms) = (parse_journey(journey)?, parse_millis(deadline)?);
+    let (deadline, id) = match remaining(ms) {
+        Ok(deadline) => (Deadline::Remaining(deadline), 0),
+        Err(_) => (Deadline::Absolute(Absolute(ms)), parse_id(properties)),
+    };
+    Ok(Context { journey, deadline, flags: parse_flags(flags)?, id })
+}
+
+fn remaining(ms: Millis) -> Result<Remaining, InvalidContext> {
+    if ms > REMAINING_MAX { Err(InvalidContext::Deadline) } else { Ok(Remaining(ms)) }
 }
 
 /// Properties are not ours alone: what is no id is none.
@@ -263,7 +314,7 @@ fn parse_journey(text: &str) -> Result<&str, InvalidContext> {
 }
 
 /// Digits only: `u64::from_str` alone would take a sign.
-fn parse_deadline(text: &str) -> Result<Millis, InvalidContext> {
+fn parse_millis(text: &str) -> Result<Millis, InvalidContext> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(InvalidContext::Deadline);
     }

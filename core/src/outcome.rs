@@ -17,11 +17,14 @@ pub enum Outcome {
     Alternate,
     /// The caller went away.
     Cancelled,
+    /// An answer that has no end to wait for: a server-sent stream, a gRPC stream, an upgraded connection. Neither a success nor a
+    /// failure: its duration says how long somebody listened.
+    Stream,
 }
 
 impl Outcome {
     /// Every outcome, in the order of the wire.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Success,
         Self::Error,
         Self::Timeout,
@@ -29,6 +32,7 @@ impl Outcome {
         Self::Fallback,
         Self::Alternate,
         Self::Cancelled,
+        Self::Stream,
     ];
 
     /// Stable label for metrics and files.
@@ -41,22 +45,23 @@ impl Outcome {
             Self::Fallback => "fallback",
             Self::Alternate => "alternate",
             Self::Cancelled => "cancelled",
+            Self::Stream => "stream",
         }
     }
 }
 
 /// Requests by outcome; their sum is the number of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutcomeCounts([u64; 7]);
+pub struct OutcomeCounts([u64; 8]);
 
 impl OutcomeCounts {
     /// Counts in the order of [`Outcome::ALL`].
-    pub const fn from_array(counts: [u64; 7]) -> Self {
+    pub const fn from_array(counts: [u64; 8]) -> Self {
         Self(counts)
     }
 
     /// Counts in the order of [`Outcome::ALL`].
-    pub const fn to_array(self) -> [u64; 7] {
+    pub const fn to_array(self) -> [u64; 8] {
         self.0
     }
 
@@ -79,6 +84,11 @@ impl OutcomeCounts {
         }
     }
 
+    /// Requests that a share of good ones is a share of: all but streams, of which nobody can say whether they ended well.
+    pub fn judged(&self) -> u64 {
+        self.total().saturating_sub(self.get(Outcome::Stream))
+    }
+
     /// All requests.
     pub fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
@@ -95,7 +105,8 @@ mod tests {
         for (times, outcome) in Outcome::ALL.into_iter().enumerate() {
             (0..=times).for_each(|_| counts.add(outcome));
         }
-        assert_eq!(counts.to_array(), [1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(counts.total(), 28);
+        assert_eq!(counts.to_array(), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(counts.total(), 36);
+        assert_eq!(counts.judged(), 28);
     }
 }

@@ -47,6 +47,17 @@ pub enum DecisionHeader {
     Asked,
 }
 
+/// Which retries are counted. Asking how often a call was tried costs as much as any other question about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountRetries {
+    /// Of every call while there are any, else of one call in eight and of every failure.
+    Sampled,
+    /// Of every call.
+    All,
+    /// As `Sampled`, but only where a retry budget needs them.
+    Budgeted,
+}
+
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -78,8 +89,8 @@ pub struct Config {
     pub templates: Vec<PathTemplate>,
     /// Whether answers may say what was decided.
     pub decision_header: DecisionHeader,
-    /// Count retries of every call, not only where a retry budget needs them.
-    pub count_retries: bool,
+    /// Which retries are counted.
+    pub count_retries: CountRetries,
     /// Budgets that rule until the control plane's come.
     pub budgets: Option<WorkloadBudgets>,
 }
@@ -128,7 +139,11 @@ fn read(object: &mut Object) -> Result<Config, InvalidField> {
         operations: object.take("operations").boolean(false)?,
         templates: templates(object.take("templates"))?,
         decision_header: object.take("decision_header").choice(DecisionHeader::Off, &DECISION_HEADERS)?,
-        count_retries: object.take("count_retries").boolean(true)?,
+        count_retries: match object.take("count_retries").boolean_or_absent()? {
+            None => CountRetries::Sampled,
+            Some(true) => CountRetries::All,
+            Some(false) => CountRetries::Budgeted,
+        },
         budgets: budgets::read(object.take("budgets"))?,
     })
 }

@@ -6,7 +6,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use emac_core::units::{Micros, Millis};
 use proxy_wasm::hostcalls;
@@ -34,10 +35,21 @@ struct EnvoyRoot {
 
 struct EnvoyStream {
     vm: Rc<RefCell<Vm>>,
-    stream: Stream,
+    stream: Rc<RefCell<Stream>>,
+}
+
+impl EnvoyStream {
+    fn with<T>(&self, work: impl FnOnce(&mut Stream, &mut Vm) -> T) -> Option<T> {
+        let mut stream = self.stream.try_borrow_mut().ok()?;
+        with(&self.vm, |vm| work(&mut stream, vm))
+    }
 }
 
 impl Context for EnvoyRoot {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        with(&self.vm, |vm| self.root.on_callout(vm, &Envoy, token, headers, body));
+    }
+
     fn on_grpc_stream_message(&mut self, token: u32, bytes: usize) {
         with(&self.vm, |vm| self.root.on_message(vm, &Envoy, token, bytes));
     }
@@ -67,8 +79,8 @@ impl RootContext for EnvoyRoot {
         Some(ContextType::HttpContext)
     }
 
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(EnvoyStream { vm: Rc::clone(&self.vm), stream: Stream::new(self.root.listener()) }))
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(EnvoyStream { vm: Rc::clone(&self.vm), stream: Stream::new(self.root.listener(), id) }))
     }
 }
 
@@ -80,39 +92,39 @@ impl Drop for EnvoyRoot {
 
 impl Context for EnvoyStream {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
-        with(&self.vm, |vm| self.stream.on_callout(vm, &Envoy, token, headers, body));
+        self.with(|stream, vm| stream.on_callout(vm, &Envoy, token, headers, body));
     }
 }
 
 impl HttpContext for EnvoyStream {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
-        action(with(&self.vm, |vm| self.stream.on_request_headers(vm, &Envoy, end)))
+        action(self.with(|stream, vm| stream.on_request_headers(vm, &Envoy, end)))
     }
 
     fn on_http_request_body(&mut self, bytes: usize, end: bool) -> Action {
-        self.stream.on_request_body(&Envoy, bytes, end);
+        self.with(|stream, vm| stream.on_request_body(vm, &Envoy, bytes, end));
         Action::Continue
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        self.stream.on_request_trailers();
+        self.with(|stream, vm| stream.on_request_end(vm, &Envoy));
         Action::Continue
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        action(with(&self.vm, |vm| self.stream.on_response_headers(vm, &Envoy, end)))
+        action(self.with(|stream, vm| stream.on_response_headers(vm, &Envoy, end)))
     }
 
-    fn on_http_response_body(&mut self, _bytes: usize, end: bool) -> Action {
-        action(Some(self.stream.on_response_body(end)))
+    fn on_http_response_body(&mut self, bytes: usize, end: bool) -> Action {
+        action(self.with(|stream, _| stream.on_response_body(&Envoy, bytes, end)))
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        action(Some(self.stream.on_response_body(true)))
+        action(self.with(|stream, _| stream.on_response_body(&Envoy, 0, true)))
     }
 
     fn on_log(&mut self) {
-        with(&self.vm, |vm| self.stream.on_log(vm, &Envoy));
+        self.with(|stream, vm| stream.on_log(vm, &Envoy));
     }
 }
 
@@ -137,6 +149,13 @@ impl Host for Envoy {
         Micros(since.and_then(|since| u64::try_from(since.as_micros()).ok()).unwrap_or_default())
     }
 
+    fn uptime(&self) -> Micros {
+        // The proxy gives WASI's monotonic clock; its origin is not ours to know.
+        static ORIGIN: OnceLock<Instant> = OnceLock::new();
+        let since = ORIGIN.get_or_init(Instant::now).elapsed();
+        Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    }
+
     fn log(&self, level: Level, message: &str) {
         let level = match level {
             Level::Debug => LogLevel::Debug,
@@ -152,6 +171,10 @@ impl Host for Envoy {
 
     fn set_tick(&self, period: Millis) {
         let _ = hostcalls::set_tick_period(Duration::from_millis(period.0));
+    }
+
+    fn act_on(&self, context: u32) -> bool {
+        hostcalls::set_effective_context(context).is_ok()
     }
 
     fn request_header(&self, name: &str) -> Option<Vec<u8>> {
@@ -186,8 +209,29 @@ impl Host for Envoy {
         let _ = hostcalls::remove_map_value(MapType::HttpResponseHeaders, name);
     }
 
+    fn set_response_headers(&self, headers: &[(&str, &[u8])]) {
+        let _ = hostcalls::set_map_bytes(MapType::HttpResponseHeaders, headers.to_vec());
+    }
+
+    fn response_body(&self, bytes: usize) -> Vec<u8> {
+        buffer(BufferType::HttpResponseBody, bytes)
+    }
+
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         hostcalls::get_property(path.to_vec()).ok().flatten()
+    }
+
+    fn set_property(&self, name: &str, value: &[u8]) {
+        let _ = hostcalls::set_property(vec![name], Some(value));
+    }
+
+    fn keep_property(&self, name: &str) {
+        // envoy.source.extensions.common.wasm.DeclarePropertyArguments: name = 1, span = 5 (DownstreamRequest = 1). Declaring twice
+        // is refused and changes nothing.
+        let mut declaration = vec![0x0a, u8::try_from(name.len()).unwrap_or_default()];
+        declaration.extend_from_slice(name.as_bytes());
+        declaration.extend_from_slice(&[0x28, 1]);
+        let _ = hostcalls::call_foreign_function("declare_property", Some(&declaration));
     }
 
     fn clear_route_cache(&self) -> bool {

@@ -47,12 +47,16 @@ pub struct CalloutAnswer {
 pub trait Host {
     /// Time since 1970 by this proxy's clock.
     fn now(&self) -> Micros;
+    /// Time since some moment, by a clock that nobody sets.
+    fn uptime(&self) -> Micros;
     /// Writes a line to the proxy's log.
     fn log(&self, level: Level, message: &str);
     /// The configuration of the current root context.
     fn plugin_configuration(&self) -> Vec<u8>;
-    /// Asks for ticks of the current root context.
+    /// Asks for ticks of the current root context; the first after one period from now.
     fn set_tick(&self, period: Millis);
+    /// What follows concerns this context (a stream, or a root context). `false`: it is gone, and nothing changes.
+    fn act_on(&self, context: u32) -> bool;
 
     /// One request header, while request headers are being handled.
     fn request_header(&self, name: &str) -> Option<Vec<u8>>;
@@ -70,8 +74,16 @@ pub trait Host {
     fn set_response_header(&self, name: &str, value: &[u8]);
     /// Removes a response header, in the same phase.
     fn remove_response_header(&self, name: &str);
+    /// Replaces all response headers, in the same phase, or while it pauses there.
+    fn set_response_headers(&self, headers: &[(&str, &[u8])]);
+    /// The first bytes of the piece of response body at hand.
+    fn response_body(&self, bytes: usize) -> Vec<u8>;
     /// A property of the request or the proxy, in any phase.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// Sets a property of the request, in the phase of its headers. Filters of other plugins see it too.
+    fn set_property(&self, name: &str, value: &[u8]);
+    /// A property of this name stays with the request when the proxy redirects it internally. Said once, before requests.
+    fn keep_property(&self, name: &str);
     /// Chooses the route again, with the headers as they are now.
     fn clear_route_cache(&self) -> bool;
     /// Answers instead of whatever would have answered.

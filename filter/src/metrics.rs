@@ -117,7 +117,7 @@ impl Metrics {
     }
 }
 
-const RESULTS: [&str; 5] = ["success", "error", "timeout", "shed", "cancelled"];
+const RESULTS: [&str; 6] = ["success", "error", "timeout", "shed", "cancelled", "stream"];
 
 /// To its user an answer is an answer, whoever gave it.
 const fn result_of(outcome: Outcome) -> &'static str {
@@ -127,6 +127,7 @@ const fn result_of(outcome: Outcome) -> &'static str {
         Outcome::Timeout => "timeout",
         Outcome::Shed => "shed",
         Outcome::Cancelled => "cancelled",
+        Outcome::Stream => "stream",
     }
 }
 

@@ -13,7 +13,7 @@ pub mod target;
 
 use std::rc::Rc;
 
-use emac_core::units::Millis;
+use emac_core::units::{Micros, Millis};
 
 use crate::config::Config;
 use crate::host::{Host, Level};
@@ -51,8 +51,7 @@ impl Root {
                 // What another thread has received already rules from the first request on.
                 let now = vm.read_clock(host);
                 vm.read_published(host, now);
-                host.set_tick(config.tick);
-                self.listener = Rc::new(Listener::new(config));
+                self.listener = Rc::new(Listener::new(config, host));
             }
             Err(invalid) => {
                 vm.counters.add(Event::ConfigInvalid);
@@ -63,8 +62,43 @@ impl Root {
         }
     }
 
-    /// Turns the VM's clockwork, if this is the root context that drives it.
+    /// Wakes the streams that are due, then turns the VM's clockwork, if this is the root context that drives it.
     pub fn on_tick(&mut self, vm: &mut Vm, host: &dyn Host) {
+        let uptime = host.uptime();
+        self.wake(vm, host, uptime);
+        let Some(ticks) = self.listener.ticks() else { return self.turn(vm, host) };
+        if ticks.turns(uptime) {
+            self.turn(vm, host);
+        }
+        ticks.schedule(host, uptime, vm.timers.next());
+    }
+
+    /// An alternate that was asked when a timer fired has answered, or has not.
+    pub fn on_callout(&mut self, vm: &mut Vm, host: &dyn Host, token: u32, headers: usize, body: usize) {
+        let Some(place) = vm.asked.iter().position(|asked| asked.token == token) else { return };
+        let asked = vm.asked.swap_remove(place);
+        let Some(stream) = asked.stream.upgrade() else { return };
+        // The answer lies with the root context of the stream, which need not be the one whose tick woke the stream.
+        if let (true, Ok(mut stream)) = (host.act_on(asked.id), stream.try_borrow_mut()) {
+            stream.on_callout(vm, host, token, headers, body);
+        }
+        host.act_on(self.id);
+    }
+
+    fn wake(&self, vm: &mut Vm, host: &dyn Host, uptime: Micros) {
+        let due = vm.timers.take_due(uptime);
+        if due.is_empty() {
+            return;
+        }
+        for (id, stream) in due {
+            if let (true, Ok(mut stream)) = (host.act_on(id), stream.try_borrow_mut()) {
+                stream.on_timer(vm, host);
+            }
+        }
+        host.act_on(self.id);
+    }
+
+    fn turn(&self, vm: &mut Vm, host: &dyn Host) {
         let now = vm.read_clock(host);
         if vm.clockwork.is_driven_by(self.id, now, vm.settings.tick) {
             vm.turn(host, now);

@@ -6,22 +6,27 @@
 //!
 //! Each host call that returns bytes costs about half a microsecond, so nothing is asked for before it is needed.
 
+mod bound;
 mod call;
 mod edge;
 mod fallback;
 mod finish;
 mod headers;
 mod inbound;
+mod outbound;
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 
-use emac_core::context::{Absolute, Context, baggage};
+use emac_core::context::baggage;
 use emac_core::units::Micros;
 
 use crate::config::{Config, Role};
 use crate::host::Host;
 use crate::vm::Vm;
+use crate::vm::counters::Event;
+use crate::vm::passes::Pass;
+use crate::vm::timers::Ticks;
 use call::Call;
 use edge::Visit;
 use headers::Asked;
@@ -47,40 +52,47 @@ enum Side {
     Outbound,
 }
 
-/// What requests of one listener share.
+/// What requests under one configuration share: those of one listener, or of both listeners of a sidecar whose plugin says the same for
+/// both. So nothing that differs between listeners is remembered here.
 #[derive(Debug)]
 pub struct Listener {
     /// `None`: everything passes.
-    config: Option<Config>,
-    side: Cell<Option<Side>>,
+    plugin: Option<(Config, Ticks)>,
 }
 
 impl Listener {
     /// A listener whose configuration could not be read.
-    pub fn pass_through() -> Self {
-        Self { config: None, side: Cell::new(None) }
+    pub const fn pass_through() -> Self {
+        Self { plugin: None }
     }
 
-    /// A configured listener.
-    pub fn new(config: Config) -> Self {
-        Self { config: Some(config), side: Cell::new(None) }
+    /// A configured listener; asks for ticks.
+    pub fn new(config: Config, host: &dyn Host) -> Self {
+        let ticks = Ticks::start(host, config.tick);
+        Self { plugin: Some((config, ticks)) }
     }
 
-    /// Known from the configuration, or asked of the proxy once.
-    fn side(&self, host: &dyn Host, config: &Config) -> Side {
-        if let Some(side) = self.side.get() {
-            return side;
-        }
-        let side = match config.role {
-            Role::Edge => Side::Edge,
-            Role::Inbound => Side::Inbound,
-            Role::Outbound => Side::Outbound,
-            Role::Auto if is_inbound(host) => Side::Inbound,
-            Role::Auto => Side::Outbound,
-        };
-        let side = if side == Side::Inbound && config.edge { Side::EdgeInbound } else { side };
-        self.side.set(Some(side));
-        side
+    pub(crate) fn ticks(&self) -> Option<&Ticks> {
+        self.plugin.as_ref().map(|(_, ticks)| ticks)
+    }
+
+    fn config(&self) -> Option<&Config> {
+        self.plugin.as_ref().map(|(config, _)| config)
+    }
+}
+
+/// Known from the configuration, or asked of the proxy for each stream: both listeners of a sidecar may share one root context.
+fn side_of(host: &dyn Host, config: &Config) -> Side {
+    let inbound = match config.role {
+        Role::Edge => return Side::Edge,
+        Role::Inbound => true,
+        Role::Outbound => false,
+        Role::Auto => is_inbound(host),
+    };
+    match (inbound, config.edge) {
+        (true, true) => Side::EdgeInbound,
+        (true, false) => Side::Inbound,
+        (false, _) => Side::Outbound,
     }
 }
 
@@ -92,8 +104,15 @@ fn is_inbound(host: &dyn Host) -> bool {
 /// One request.
 #[derive(Debug)]
 pub struct Stream {
+    me: Weak<RefCell<Self>>,
+    /// The proxy's number of this stream.
+    id: u32,
     listener: Rc<Listener>,
+    /// This pass through the filter, while it is in hand.
+    pass: Option<u64>,
     start: Micros,
+    /// When the client had sent its request, or was answered before it had.
+    sent: Option<Micros>,
     arrival: Option<Arrival>,
     visit: Option<Box<Visit>>,
     call: Option<Call>,
@@ -102,70 +121,116 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A request that has not begun.
-    pub fn new(listener: Rc<Listener>) -> Self {
-        Self { listener, start: Micros(0), arrival: None, visit: None, call: None, complete: false }
+    /// A request that has not begun; `id` is the proxy's number of its stream.
+    pub fn new(listener: Rc<Listener>, id: u32) -> Rc<RefCell<Self>> {
+        Rc::new_cyclic(|me| {
+            RefCell::new(Self {
+                me: Weak::clone(me),
+                id,
+                listener,
+                pass: None,
+                start: Micros(0),
+                sent: None,
+                arrival: None,
+                visit: None,
+                call: None,
+                complete: false,
+            })
+        })
     }
 
     /// Request headers: classify, join, decide.
     pub fn on_request_headers(&mut self, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
         let listener = Rc::clone(&self.listener);
-        let Some(config) = &listener.config else { return Flow::Continue };
-        self.start = vm.read_clock(host);
-        vm.workers.see_request(host);
-        match listener.side(host, config) {
-            Side::Inbound => self.arrival = inbound::arrive(vm, host, config, self.start),
-            Side::Outbound => return self.begin_outbound(vm, host, config, end),
-            Side::Edge => return self.begin_edge(vm, host, config, end),
-            Side::EdgeInbound => {
-                let headers = headers::All::read(host);
-                let (visit, journey) = edge::enter(vm, &headers);
-                let context = visit.as_ref().zip(journey.as_deref()).map(|(v, j)| v.context(j, self.start));
-                self.arrival = inbound::start(host, config, &headers, context);
-                edge::write(host, &headers, context.as_ref().map(|context| context as &dyn baggage::Member));
-                self.visit = visit.map(Box::new);
+        let Some(config) = listener.config() else { return Flow::Continue };
+        let now = vm.read_clock(host);
+        let (pass, number) = vm.passes.enter(host, vm.name, now);
+        self.pass = number;
+        self.start = match pass {
+            Pass::First => now,
+            Pass::Again(start) => start,
+            Pass::Second => {
+                vm.counters.add(Event::SecondFilter);
+                return Flow::Continue;
             }
+        };
+        vm.workers.see_request(host);
+        let flow = match side_of(host, config) {
+            Side::Inbound => self.begin_inbound(vm, host, config, pass, end),
+            Side::Outbound => self.begin_outbound(vm, host, config, now),
+            Side::Edge => self.begin_edge(vm, host, config, now),
+            Side::EdgeInbound => self.begin_edge_inbound(vm, host, config, end),
+        };
+        if end && flow == Flow::Continue {
+            self.begin(vm, host, self.start);
         }
-        Flow::Continue
+        flow
     }
 
     /// Request body: kept as far as an alternate may need it.
-    pub fn on_request_body(&mut self, host: &dyn Host, bytes: usize, end: bool) {
+    pub fn on_request_body(&mut self, vm: &mut Vm, host: &dyn Host, bytes: usize, end: bool) {
         if let Some(call) = &mut self.call {
-            call.on_request_body(host, bytes, end);
+            call.on_request_body(host, bytes);
+        }
+        if end {
+            self.on_request_end(vm, host);
         }
     }
 
-    /// Request trailers: the body has ended.
-    pub fn on_request_trailers(&mut self) {
-        if let Some(call) = &mut self.call {
+    /// The request was sent to its end.
+    pub fn on_request_end(&mut self, vm: &mut Vm, host: &dyn Host) {
+        if self.sent.is_none() && (self.call.is_some() || self.visit.is_some() || self.arrival.is_some()) {
+            let now = vm.read_clock(host);
+            self.begin(vm, host, now);
+        }
+    }
+
+    /// Time begins to count: a client's slow upload is neither the callee's time nor the journey's.
+    fn begin(&mut self, vm: &mut Vm, host: &dyn Host, sent: Micros) {
+        self.sent = Some(sent);
+        if let Some(arrival) = &mut self.arrival {
+            arrival.on_request_end(host, sent);
+        }
+        if let (Some(call), Some(ticks)) = (&mut self.call, self.listener.ticks()) {
             call.on_request_end();
+            bound::arm(call, vm, host, ticks, (self.id, &self.me));
         }
     }
 
     /// Response headers: a failure may be answered by somebody else.
     pub fn on_response_headers(&mut self, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
         self.complete |= end;
-        if let Some(arrival) = &self.arrival {
+        if self.sent.is_none() && (self.call.is_some() || self.visit.is_some()) {
+            self.sent = Some(vm.read_clock(host));
+        }
+        if let Some(arrival) = &mut self.arrival {
             let degraded = arrival.is_degraded(vm, host, self.start);
             match &mut self.visit {
                 Some(visit) => visit.degraded |= degraded,
                 None if degraded => host.set_response_header(crate::vm::marks::HEADER, b"1"),
                 None => {}
             }
+            arrival.on_answer(host);
         }
         match &mut self.call {
-            Some(call) => call.on_response_headers(vm, host, end),
+            Some(call) => {
+                bound::disarm(call, vm, self.id);
+                call.on_response_headers(vm, host, end)
+            }
             None => Flow::Continue,
         }
     }
 
     /// Response body: held back while an alternate is asked.
-    pub fn on_response_body(&mut self, end: bool) -> Flow {
+    pub fn on_response_body(&mut self, host: &dyn Host, bytes: usize, end: bool) -> Flow {
         self.complete |= end;
-        match &self.call {
+        match &mut self.call {
             Some(call) if call.is_waiting() => Flow::Pause,
-            _ => Flow::Continue,
+            Some(call) => {
+                call.on_response_body(host, bytes);
+                Flow::Continue
+            }
+            None => Flow::Continue,
         }
     }
 
@@ -176,20 +241,45 @@ impl Stream {
         }
     }
 
+    /// The time of the call is over, and nobody has answered.
+    pub(crate) fn on_timer(&mut self, vm: &mut Vm, host: &dyn Host) {
+        if let Some(call) = &mut self.call {
+            bound::expire(call, vm, host, (self.id, &self.me));
+        }
+    }
+
     /// The request is over.
     pub fn on_log(&mut self, vm: &mut Vm, host: &dyn Host) {
-        if self.call.is_none()
-            && self.visit.is_none()
-            && !self.arrival.as_ref().is_some_and(Arrival::is_recorded)
-        {
+        if let Some(pass) = self.pass.take() {
+            vm.passes.leave(pass);
+        }
+        if let Some(call) = &mut self.call {
+            bound::disarm(call, vm, self.id);
+        }
+        let counted = self.call.is_some()
+            || self.visit.is_some()
+            || self.arrival.as_ref().is_some_and(Arrival::is_recorded);
+        if counted && finish::is_redirected(host, self.complete) {
+            // The request goes through the chain once more, and is counted then.
             return;
         }
+        if let Some(arrival) = &mut self.arrival {
+            arrival.on_answer(host);
+        }
+        if counted {
+            self.count(vm, host);
+        }
+    }
+
+    fn count(&mut self, vm: &mut Vm, host: &dyn Host) {
         let now = vm.read_clock(host);
-        let latency = now.since(self.start);
-        let count_retries = self.listener.config.as_ref().is_some_and(|config| config.count_retries);
+        let latency = now.since(self.sent.unwrap_or(self.start));
+        let listener = Rc::clone(&self.listener);
         let finished = match self.call.take() {
-            Some(call) => call.finish(vm, host, self.start, latency, self.complete, count_retries),
-            None => finish::classify(host, None, self.complete, false, None),
+            Some(call) => call.finish(vm, host, self.start, latency, self.complete, listener.config()),
+            None => {
+                finish::classify(host, finish::Seen { complete: self.complete, ..Default::default() }, None)
+            }
         };
         if let Some(arrival) = self.arrival.take() {
             arrival.finish(vm, self.start, latency, &finished);
@@ -199,44 +289,47 @@ impl Stream {
         }
     }
 
-    fn begin_edge(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, end: bool) -> Flow {
+    fn begin_inbound(
+        &mut self,
+        vm: &mut Vm,
+        host: &dyn Host,
+        config: &Config,
+        pass: Pass,
+        end: bool,
+    ) -> Flow {
+        self.arrival = inbound::arrive(vm, host, config, (self.start, pass), end);
+        Flow::Continue
+    }
+
+    fn begin_edge_inbound(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, end: bool) -> Flow {
+        let headers = headers::All::read(host);
+        let (visit, journey) = edge::enter(vm, &headers);
+        let context = visit.as_ref().zip(journey.as_deref()).map(|(v, j)| v.context(j, self.start));
+        self.arrival = inbound::start(vm, host, config, &headers, context, end);
+        edge::write(vm, host, &headers, context.as_ref().map(|context| context as &dyn baggage::Member));
+        self.visit = visit.map(Box::new);
+        Flow::Continue
+    }
+
+    fn begin_edge(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros) -> Flow {
         let headers = headers::All::read(host);
         let (visit, journey) = edge::enter(vm, &headers);
         let context =
             visit.as_ref().zip(journey.as_deref()).map(|(visit, journey)| visit.context(journey, self.start));
-        let departing = context.map(|context| context.depart(self.start));
+        let departing = context.map(|context| context.depart(now));
         self.visit = visit.map(Box::new);
-        let asked = Asked::All(&headers);
-        let (call, flow) = Call::begin(vm, host, config, asked, context, self.start, end);
-        edge::write(host, &headers, departing.as_ref().map(|context| context as &dyn baggage::Member));
+        let (call, flow) = Call::begin(vm, host, config, Asked::All(&headers), context, now);
+        edge::write(vm, host, &headers, departing.as_ref().map(|context| context as &dyn baggage::Member));
         self.call = Some(call);
         flow
     }
 
-    fn begin_outbound(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, end: bool) -> Flow {
-        let header = host.request_header("baggage");
-        let header = header.as_deref().unwrap_or_default();
-        let waiting;
-        let context = match baggage::find_absolute(header) {
-            Ok(Some(context)) => Some(context),
-            Ok(None) => {
-                waiting = inbound::waiting_context(host, config);
-                let context = waiting.as_deref().and_then(|value| Context::parse_absolute(value).ok());
-                let health = vm.recorder.health_mut();
-                health.context_missing = health.context_missing.saturating_add(u64::from(context.is_none()));
-                context
-            }
-            Err(_) => {
-                count_invalid(vm);
-                None
-            }
-        };
-        notice_unknown(vm, context.as_ref());
-        let (call, flow) = Call::begin(vm, host, config, Asked::One(host), context, self.start, end);
-        if let Some(context) = &context {
-            let departing = context.depart(self.start);
-            host.set_request_header("baggage", &baggage::replace(header, Some(&departing)));
-        }
+    fn begin_outbound(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros) -> Flow {
+        let header = host.request_header("baggage").unwrap_or_default();
+        let (mut decoded, mut waiting) = (Vec::new(), Vec::new());
+        let carried = outbound::find(vm, host, config, &header, (&mut decoded, &mut waiting), now);
+        let (call, flow) = Call::begin(vm, host, config, Asked::One(host), carried.context, now);
+        outbound::write(vm, host, &header, &carried, now);
         self.call = Some(call);
         flow
     }
@@ -248,10 +341,9 @@ fn count_invalid(vm: &mut Vm) {
 }
 
 /// A journey this workload has no part in, as far as its budgets say.
-fn notice_unknown(vm: &mut Vm, context: Option<&Context<'_, Absolute>>) {
-    let Some(context) = context else { return };
-    if vm.enforcer.knows_journeys() && vm.enforcer.journey(context.journey).is_none() {
-        vm.counters.add(crate::vm::counters::Event::JourneyUnknown);
+fn notice_unknown(vm: &mut Vm, journey: &str) {
+    if vm.enforcer.knows_journeys() && vm.enforcer.journey(journey).is_none() {
+        vm.counters.add(Event::JourneyUnknown);
     }
 }
 

@@ -23,6 +23,10 @@ pub(crate) struct World {
 pub(crate) struct Fake {
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) now: Cell<u64>,
+    pub(crate) tick: Cell<u64>,
+    pub(crate) acting: Cell<u32>,
+    pub(crate) gone: Cell<bool>,
+    pub(crate) resumed: Cell<u32>,
     pub(crate) configuration: RefCell<String>,
     pub(crate) request: RefCell<Vec<Header>>,
     pub(crate) response: RefCell<Vec<Header>>,
@@ -68,11 +72,20 @@ impl Host for Fake {
     fn now(&self) -> Micros {
         Micros(self.now.get())
     }
+    fn uptime(&self) -> Micros {
+        Micros(self.now.get())
+    }
     fn log(&self, _level: Level, _message: &str) {}
     fn plugin_configuration(&self) -> Vec<u8> {
         self.configuration.borrow().clone().into_bytes()
     }
-    fn set_tick(&self, _period: Millis) {}
+    fn set_tick(&self, period: Millis) {
+        self.tick.set(period.0);
+    }
+    fn act_on(&self, context: u32) -> bool {
+        self.acting.set(context);
+        !self.gone.get()
+    }
     fn request_header(&self, name: &str) -> Option<Vec<u8>> {
         find(&self.request, name)
     }
@@ -97,6 +110,17 @@ impl Host for Fake {
     fn remove_response_header(&self, name: &str) {
         remove(&self.response, name);
     }
+    fn set_response_headers(&self, headers: &[(&str, &[u8])]) {
+        *self.response.borrow_mut() =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+    }
+    fn response_body(&self, bytes: usize) -> Vec<u8> {
+        vec![b'x'; bytes]
+    }
+    fn set_property(&self, name: &str, value: &[u8]) {
+        Fake::set_property(self, name, value);
+    }
+    fn keep_property(&self, _name: &str) {}
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         self.properties.borrow().get(&path.join(".")).cloned()
     }
@@ -109,7 +133,9 @@ impl Host for Fake {
     fn respond_grpc(&self, _status: GrpcStatus, _message: &str) {
         self.responded.borrow_mut().push(200);
     }
-    fn resume_response(&self) {}
+    fn resume_response(&self) {
+        self.resumed.set(self.resumed.get() + 1);
+    }
     fn callout(
         &self,
         cluster: &str,

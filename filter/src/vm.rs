@@ -2,11 +2,17 @@
 
 pub(crate) mod counters;
 pub(crate) mod hops;
+pub(crate) mod live;
 pub(crate) mod marks;
 mod name;
+pub(crate) mod passes;
 pub(crate) mod settings;
 pub(crate) mod slots;
+pub(crate) mod timers;
 mod workers;
+
+use std::cell::RefCell;
+use std::rc::Weak;
 
 use emac_core::budget::{Mode, WorkloadBudgets};
 use emac_core::enforce::Enforcer;
@@ -17,12 +23,22 @@ use crate::config::Config;
 use crate::host::{Host, Level};
 use crate::metrics::Metrics;
 use crate::root::clockwork::Clockwork;
+use crate::stream::Stream;
 use counters::{Counters, Event};
 use hops::Hops;
 use marks::Marks;
 use name::Name;
+use passes::Passes;
 use settings::Settings;
+use timers::Timers;
 use workers::Workers;
+
+/// A stream that waits for an alternate's answer under a token.
+pub(crate) struct Asked {
+    pub(crate) token: u32,
+    pub(crate) id: u32,
+    pub(crate) stream: Weak<RefCell<Stream>>,
+}
 
 /// State of one VM on one thread.
 pub struct Vm {
@@ -36,6 +52,10 @@ pub struct Vm {
     pub(crate) clockwork: Clockwork,
     pub(crate) name: Name,
     pub(crate) workers: Workers,
+    pub(crate) passes: Passes,
+    pub(crate) timers: Timers,
+    /// Alternates that were asked when a timer fired, which the proxy answers to the root context.
+    pub(crate) asked: Vec<Asked>,
     mode_cap: Option<Mode>,
     /// Of the plugin configuration that had any.
     budgets: Option<WorkloadBudgets>,
@@ -55,6 +75,9 @@ impl Default for Vm {
             clockwork: Clockwork::default(),
             name: Name::default(),
             workers: Workers::default(),
+            passes: Passes::default(),
+            timers: Timers::default(),
+            asked: Vec::new(),
             mode_cap: None,
             budgets: None,
             clock: Micros(0),
@@ -67,6 +90,7 @@ impl Vm {
     /// do the last static budgets. What is not changed stays: a push of the same configuration refills no budget.
     pub(crate) fn configure(&mut self, host: &dyn Host, config: &Config) {
         self.name.draw(host);
+        Passes::configure(host);
         let settings = Settings::new(host, config);
         if self.mode_cap.is_none() {
             // Later caps wait for another VM: requests under way hold places in this recorder.
@@ -98,6 +122,11 @@ impl Vm {
     /// Tells requests of this pod apart.
     pub(crate) const fn next_id(&mut self) -> u64 {
         self.name.next_id()
+    }
+
+    /// The clock, as last read.
+    pub(crate) const fn clock(&self) -> Micros {
+        self.clock
     }
 
     /// Reads the clock and notices when it went backwards (by more than a millisecond: threads of one host may differ a little).

@@ -197,9 +197,10 @@ fn same_destination(a: &HopKey, b: &HopKey) -> bool {
 }
 
 impl Seen {
-    /// Calls that were not made, or given up by the caller, say nothing about the destination.
+    /// Calls that were not made, or given up by the caller, or without an end say nothing about the destination.
     fn add_own(&mut self, hop: &HopEvidence) {
-        let silent = hop.outcomes.get(Outcome::Cancelled) + hop.outcomes.get(Outcome::Shed);
+        let silent = [Outcome::Cancelled, Outcome::Shed, Outcome::Stream];
+        let silent = silent.iter().fold(0_u64, |sum, &outcome| sum.saturating_add(hop.outcomes.get(outcome)));
         self.calls += hop.outcomes.total().saturating_sub(silent);
         self.latency.merge(&hop.latency);
     }

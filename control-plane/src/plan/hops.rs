@@ -89,6 +89,9 @@ impl Builder<'_> {
                 retry: self.retry(allocation),
                 fallback: fallback.clone(),
                 success: component.success.clone(),
+                without_context: false,
+                timeout_alone: None,
+                stream: false,
             };
             budgets.push((source, budget));
         }

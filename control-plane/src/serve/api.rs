@@ -99,8 +99,8 @@ fn recent_journey(delta: &JourneyDelta) -> Value {
         "requests": requests,
         "outcomes": outcomes(&delta.outcomes),
         "within_deadline": delta.within_deadline,
-        "success_within_deadline": share(delta.within_deadline, requests),
-        "degraded_share": share(delta.degraded, requests),
+        "success_within_deadline": share(delta.within_deadline, delta.outcomes.judged()),
+        "degraded_share": share(delta.degraded, delta.outcomes.judged()),
         "p50_ms": quantile_ms(&delta.latency, 0.5),
         "p99_ms": quantile_ms(&delta.latency, 0.99),
     })
@@ -113,7 +113,7 @@ fn recent_hop(delta: &HopDelta) -> Value {
         "outcomes": outcomes(&delta.outcomes),
         "retries": delta.retries,
         "decisions": decisions(&delta.decisions),
-        "success": share(delta.outcomes.get(Outcome::Success), requests),
+        "success": share(delta.outcomes.get(Outcome::Success), delta.outcomes.judged()),
         "p50_ms": quantile_ms(&delta.latency, 0.5),
         "p99_ms": quantile_ms(&delta.latency, 0.99),
     })

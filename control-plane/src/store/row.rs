@@ -1,10 +1,13 @@
 //! Rows as bytes: protobuf messages, so that a later version can add a field and read what this one wrote.
 
 use emac_core::evidence::DecisionCounts;
-use emac_core::outcome::OutcomeCounts;
+use emac_core::outcome::{Outcome, OutcomeCounts};
 use prost::Message;
 
 use crate::aggregate::{HopTotals, JourneyTotals, LatencyTotals};
+
+/// Outcomes of the first version: all up to `Outcome::Cancelled`.
+const OUTCOMES_MIN: usize = 7;
 
 #[derive(Clone, PartialEq, Message)]
 struct LatencyRow {
@@ -71,6 +74,16 @@ fn latency(row: Option<LatencyRow>) -> Result<LatencyTotals, InvalidRow> {
     Ok(LatencyTotals::from_parts(row.index.into_iter().zip(row.count), row.sum_us))
 }
 
+/// What older versions wrote ends before the outcomes they did not know: none of those were counted.
+fn outcomes(row: &[u64]) -> Result<OutcomeCounts, InvalidRow> {
+    let mut known = [0; Outcome::ALL.len()];
+    if !(OUTCOMES_MIN..=known.len()).contains(&row.len()) {
+        return Err(InvalidRow::Counts { found: row.len(), expected: known.len() });
+    }
+    known.iter_mut().zip(row).for_each(|(count, stored)| *count = *stored);
+    Ok(OutcomeCounts::from_array(known))
+}
+
 fn counts<const N: usize>(row: &[u64]) -> Result<[u64; N], InvalidRow> {
     row.try_into().map_err(|_| InvalidRow::Counts { found: row.len(), expected: N })
 }
@@ -88,7 +101,7 @@ pub(super) fn encode_journey(totals: &JourneyTotals) -> Vec<u8> {
 pub(super) fn decode_journey(bytes: &[u8]) -> Result<JourneyTotals, InvalidRow> {
     let row = JourneyRow::decode(bytes)?;
     Ok(JourneyTotals {
-        outcomes: OutcomeCounts::from_array(counts(&row.outcomes)?),
+        outcomes: outcomes(&row.outcomes)?,
         within_deadline: row.within_deadline,
         degraded: row.degraded,
         latency: latency(row.latency)?,
@@ -109,7 +122,7 @@ pub(super) fn encode_hop(totals: &HopTotals) -> Vec<u8> {
 pub(super) fn decode_hop(bytes: &[u8]) -> Result<HopTotals, InvalidRow> {
     let row = HopRow::decode(bytes)?;
     Ok(HopTotals {
-        outcomes: OutcomeCounts::from_array(counts(&row.outcomes)?),
+        outcomes: outcomes(&row.outcomes)?,
         retries: row.retries,
         decisions: DecisionCounts::from_array(counts(&row.decisions)?),
         latency: latency(row.latency)?,

@@ -68,7 +68,8 @@ fn record_of(node: &str, hop: &HopRecord, symbols: &mut Symbols) -> Option<Recor
 
 const fn outcome_of(outcome: Outcome) -> CallOutcome {
     match outcome {
-        Outcome::Success => CallOutcome::Good,
+        // How long somebody listened is no fault of either side.
+        Outcome::Success | Outcome::Stream => CallOutcome::Good,
         Outcome::Error | Outcome::Shed => CallOutcome::Error,
         Outcome::Timeout => CallOutcome::Timeout,
         Outcome::Fallback => CallOutcome::Fallback,

@@ -1,11 +1,12 @@
-//! Our member in a W3C Baggage header: found and replaced, the others kept byte for byte.
+//! Our member in a W3C Baggage header: found, replaced, taken out; the others kept byte for byte.
 //!
-//! Limits are those of the W3C recommendation (8 192 bytes, 64 members): a longer header is not searched, so work is bounded.
+//! Limits are those of the W3C recommendation (8 192 bytes, 64 members). Of a header beyond them ours is not believed, and ours is not
+//! added to one that it would bring beyond them: what others wrote stays, ours is left out ([`Written::omitted`]).
 //! Properties of our member (`;...`) that we do not know are not written again.
 
 use alloc::vec::Vec;
 
-use super::{Absolute, Context, InvalidContext, Remaining};
+use super::{Context, Deadline, InvalidContext};
 
 /// Most bytes of a header.
 pub const BYTES_MAX: usize = 8_192;
@@ -13,53 +14,73 @@ pub const BYTES_MAX: usize = 8_192;
 pub const MEMBERS_MAX: usize = 64;
 const KEY: &[u8] = b"emac";
 
-/// Our context as it came from another pod; `None` when the header has no member of ours.
+/// Our context; `None` when the header has no member of ours. `decoded` lends the room in which escapes are taken out.
 ///
 /// # Errors
 /// [`InvalidContext`] when the header is over its limits or the member is not ours to understand.
-pub fn find_remaining(header: &[u8]) -> Result<Option<Context<'_, Remaining>>, InvalidContext> {
-    find(header)?.map(Context::parse_remaining).transpose()
+pub fn find<'a>(
+    header: &'a [u8],
+    decoded: &'a mut Vec<u8>,
+) -> Result<Option<Context<'a, Deadline>>, InvalidContext> {
+    check_limits(header)?;
+    let mut ours = members(header).filter(|member| is_ours(member)).map(value);
+    let (first, second) = (ours.next(), ours.next());
+    if second.is_some() {
+        return Err(InvalidContext::Duplicate);
+    }
+    let Some(value) = first else { return Ok(None) };
+    if !value.contains(&b'%') {
+        return Context::parse(value).map(Some);
+    }
+    unescape(value, decoded);
+    Context::parse(decoded).map(Some)
 }
 
-/// Our context as it came from the application of this pod; `None` when the header has no member of ours.
-///
-/// # Errors
-/// As [`find_remaining`].
-pub fn find_absolute(header: &[u8]) -> Result<Option<Context<'_, Absolute>>, InvalidContext> {
-    find(header)?.map(Context::parse_absolute).transpose()
+/// Whether the header has a member of ours, be it readable or not; also beyond the limits.
+pub fn has_ours(header: &[u8]) -> bool {
+    members(header).any(is_ours)
 }
 
 /// The value of our member.
 pub trait Member {
-    /// Appends it, with its properties.
+    /// Appends it.
     fn write(&self, out: &mut Vec<u8>);
+}
+
+/// A header written anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Empty: no header is needed.
+    pub header: Vec<u8>,
+    /// There was no room for ours within the limits.
+    pub omitted: bool,
 }
 
 /// Writes `header` with `ours` (a [`Context`]) in place of whatever emac members it had, or without any.
 ///
-/// The others keep their bytes and order; ours comes last. Members that would exceed a limit are dropped from the end, and a
-/// header that is itself over its limits is dropped whole: neither is valid baggage.
-pub fn replace(header: &[u8], ours: Option<&dyn Member>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(header.len().min(BYTES_MAX) + 2 * OURS_BYTES);
-    let kept = if check_limits(header).is_ok() { header } else { &[] };
-    let room = if ours.is_some() { BYTES_MAX - OURS_BYTES } else { BYTES_MAX };
-    for other in members(kept).filter(|member| !is_ours(member)).take(MEMBERS_MAX - 1) {
-        if out.len() + other.len() + 1 > room {
-            break;
-        }
+/// The others keep their bytes and order, whatever they are; ours comes last, if that stays within the limits.
+pub fn replace(header: &[u8], ours: Option<&dyn Member>) -> Written {
+    let mut out = Vec::with_capacity(header.len() + OURS_BYTES);
+    let mut count = 0_usize;
+    for other in members(header).filter(|member| !is_ours(member)) {
         separate(&mut out);
         out.extend_from_slice(other);
+        count += 1;
     }
-    if let Some(ours) = ours {
-        separate(&mut out);
-        out.extend_from_slice(KEY);
-        out.push(b'=');
-        ours.write(&mut out);
+    let Some(ours) = ours else { return Written { header: out, omitted: false } };
+    let before = out.len();
+    separate(&mut out);
+    out.extend_from_slice(KEY);
+    out.push(b'=');
+    ours.write(&mut out);
+    let omitted = out.len() > BYTES_MAX || count >= MEMBERS_MAX;
+    if omitted {
+        out.truncate(before);
     }
-    out
+    Written { header: out, omitted }
 }
 
-/// Room kept for our member: 5 for its key, 3 + 63 + 1 + 20 + 1 + 4 for its value, 20 for its id, a comma.
+/// Room kept for our member: 5 for its key, 3 + 63 + 1 + 21 + 1 + 4 for its value, 21 for its id, a comma.
 const OURS_BYTES: usize = 128;
 
 fn separate(out: &mut Vec<u8>) {
@@ -68,12 +89,23 @@ fn separate(out: &mut Vec<u8>) {
     }
 }
 
-/// With its properties.
-fn find(header: &[u8]) -> Result<Option<&[u8]>, InvalidContext> {
-    check_limits(header)?;
-    let mut ours = members(header).filter(|member| is_ours(member));
-    let first = ours.next().map(value);
-    if ours.next().is_some() { Err(InvalidContext::Duplicate) } else { Ok(first) }
+/// Percent-encoding (RFC 3986, section 2.1), as SDKs write values; what is no escape stays.
+fn unescape(value: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let mut rest = value;
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = |at: usize| after.get(at).and_then(|&digit| char::from(digit).to_digit(16));
+        match (first, hex(0), hex(1)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(u8::try_from(high * 16 + low).unwrap_or_default());
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                out.push(first);
+                rest = after;
+            }
+        }
+    }
 }
 
 fn check_limits(header: &[u8]) -> Result<(), InvalidContext> {

@@ -5,7 +5,7 @@ use alloc::{format, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::context::baggage::{find_absolute, find_remaining, replace};
+use crate::context::baggage::{has_ours, replace};
 use crate::units::Ppm;
 
 fn fixed() -> ProptestConfig {
@@ -21,6 +21,19 @@ fn flags() -> impl Strategy<Value = Flags> {
     (any::<u8>(), any::<u8>()).prop_map(|(bits, priority)| Flags { bits, priority })
 }
 
+fn find(header: &[u8]) -> Result<Option<(alloc::string::String, Deadline, Flags, u64)>, InvalidContext> {
+    let mut decoded = Vec::new();
+    let found = baggage::find(header, &mut decoded)?;
+    Ok(found.map(|found| (found.journey.into(), found.deadline, found.flags, found.id)))
+}
+
+/// As [`find`] says it.
+fn said(
+    context: &Context<'_, Remaining>,
+) -> Result<Option<(alloc::string::String, Deadline, Flags, u64)>, InvalidContext> {
+    Ok(Some((context.journey.into(), Deadline::Remaining(context.deadline), context.flags, 0)))
+}
+
 /// Members of others: keys that are not ours, with values, properties and stray blanks.
 fn other() -> impl Strategy<Value = alloc::string::String> {
     "[ ]?[a-df-z][a-z0-9.]{0,8}=[A-Za-z0-9:/%+]{0,12}(;[a-z]{1,3})?[ ]?"
@@ -30,17 +43,37 @@ proptest! {
     #![proptest_config(fixed())]
 
     #[test]
-    fn what_is_written_is_read(journey in "[a-z0-9-]{1,63}", ms in 0..=REMAINING_MAX.0, flags in flags(), id: u64) {
-        let context = Context { journey: &journey, deadline: Remaining(Millis(ms)), flags, id: 0 };
-        let written = context.to_string();
-        prop_assert_eq!(Context::parse_remaining(written.as_bytes()), Ok(context));
-        let inside = Context { journey: &journey, deadline: Absolute(Millis(ms)), flags, id: 0 };
-        prop_assert_eq!(Context::parse_absolute(written.as_bytes()), Ok(inside));
-        prop_assert_eq!(inside.to_string(), written);
-        let named = Context { id, ..inside };
-        let written = named.to_string();
-        prop_assert_eq!(Context::parse_absolute(written.as_bytes()), Ok(named));
-        prop_assert_eq!(Context::parse_remaining(written.as_bytes()), Ok(context));
+    fn what_is_written_is_read(journey in "[a-z0-9-]{1,63}", ms in 0..=REMAINING_MAX.0, at: u64, flags in flags(), id: u64) {
+        let outside = Context { journey: &journey, deadline: Remaining(Millis(ms)), flags, id: 0 };
+        let written = outside.to_string();
+        prop_assert_eq!(Context::parse(written.as_bytes()), Ok(outside.due(Deadline::Remaining(outside.deadline))));
+        let inside = Context { journey: &journey, deadline: Absolute(Millis(at)), flags, id };
+        let written = inside.to_string();
+        prop_assert_eq!(Context::parse(written.as_bytes()), Ok(inside.due(Deadline::Absolute(inside.deadline))));
+    }
+
+    /// RFC 3986 calls these unreserved; no SDK escapes letters, digits, `-` and `.`.
+    #[test]
+    fn what_is_written_needs_no_escape(journey in "[a-z0-9-]{1,63}", at: u64, flags in flags(), id: u64) {
+        let inside = Context { journey: &journey, deadline: Absolute(Millis(at)), flags, id };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        prop_assert!(inside.to_string().bytes().all(plain));
+        prop_assert!(inside.depart(Micros(0)).to_string().bytes().all(plain));
+    }
+
+    /// SDKs escape what they like, in either case of the digits.
+    #[test]
+    fn escapes_change_nothing(old: bool, ms in 0..=REMAINING_MAX.0, escaped in prop::collection::vec(any::<(bool, bool)>(), 40)) {
+        let value = if old { format!("v1:checkout:{ms}:0109") } else { format!("v2.checkout.r{ms}.0109") };
+        let escape = |(byte, (escape, upper)): (u8, (bool, bool))| match (escape, upper) {
+            (false, _) => alloc::string::String::from(char::from(byte)),
+            (true, true) => format!("%{byte:02X}"),
+            (true, false) => format!("%{byte:02x}"),
+        };
+        let written: alloc::string::String = value.bytes().zip(escaped).map(escape).collect();
+        let header = format!("a=%20,emac={written}");
+        let flags = Flags { bits: 1, priority: 9 };
+        prop_assert_eq!(find(header.as_bytes()), Ok(Some(("checkout".into(), Deadline::Remaining(Remaining(Millis(ms))), flags, 0))));
     }
 
     #[test]
@@ -51,8 +84,9 @@ proptest! {
         let replaced = replace(members.join(",").as_bytes(), Some(&ours));
         let mut expected = others;
         expected.push(format!("emac={ours}"));
-        prop_assert_eq!(&replaced, &expected.join(",").into_bytes());
-        prop_assert_eq!(find_remaining(&replaced), Ok(Some(ours)));
+        prop_assert!(!replaced.omitted);
+        prop_assert_eq!(&replaced.header, &expected.join(",").into_bytes());
+        prop_assert_eq!(find(&replaced.header), said(&ours));
     }
 
     #[test]
@@ -60,17 +94,27 @@ proptest! {
         let mut members = others.clone();
         members.insert(others.len() / 2, "emac=anything".into());
         members.push("emac;p=1".into());
-        prop_assert_eq!(replace(members.join(",").as_bytes(), None), others.join(",").into_bytes());
+        let header = members.join(",").into_bytes();
+        prop_assert!(has_ours(&header));
+        let replaced = replace(&header, None);
+        prop_assert!(!has_ours(&replaced.header));
+        prop_assert_eq!(replaced.header, others.join(",").into_bytes());
     }
 
     #[test]
-    fn any_bytes_are_refused_or_read_and_replaced_within_limits(header in prop::collection::vec(any::<u8>(), 0..9_000)) {
-        let _ = find_remaining(&header);
+    fn any_bytes_are_refused_or_read_and_others_stay(header in prop::collection::vec(any::<u8>(), 0..9_000)) {
+        let _ = find(&header);
         let _ = TraceParent::parse(&header);
-        let ours = Context { journey: "j", deadline: Absolute(Millis(1)), flags: Flags::default(), id: 0 };
+        let ours = Context { journey: "j", deadline: Remaining(Millis(1)), flags: Flags::default(), id: 0 };
+        let stripped = replace(&header, None).header;
         let replaced = replace(&header, Some(&ours));
-        prop_assert!(replaced.len() <= baggage::BYTES_MAX);
-        prop_assert_eq!(find_absolute(&replaced), Ok(Some(ours)));
+        if replaced.omitted {
+            prop_assert!(stripped.len() + "emac=v2.j.r1.0000".len() >= baggage::BYTES_MAX || stripped.iter().filter(|&&b| b == b',').count() >= 63);
+            prop_assert_eq!(replaced.header, stripped);
+        } else {
+            prop_assert!(replaced.header.starts_with(&stripped));
+            prop_assert_eq!(find(&replaced.header), said(&ours));
+        }
     }
 
     #[test]
@@ -108,6 +152,7 @@ fn the_share_of_chosen_traces_is_the_share_asked_for() {
 #[test]
 fn each_field_is_refused_by_its_name() {
     let cases = [
+        ("v3.checkout.r1.0000", InvalidContext::Version),
         ("v2:checkout:1:0000", InvalidContext::Version),
         ("v1:checkout:1", InvalidContext::Fields),
         ("v1:checkout:1:0000:x", InvalidContext::Fields),
@@ -115,42 +160,71 @@ fn each_field_is_refused_by_its_name() {
         ("v1:Checkout:1:0000", InvalidContext::Journey),
         ("v1:checkout::0000", InvalidContext::Deadline),
         ("v1:checkout:+1:0000", InvalidContext::Deadline),
-        ("v1:checkout:120001:0000", InvalidContext::Deadline),
         ("v1:checkout:99999999999999999999:0000", InvalidContext::Deadline),
         ("v1:checkout:1:00", InvalidContext::Flags),
         ("v1:checkout:1:00FF", InvalidContext::Flags),
+        ("v2.checkout.r1", InvalidContext::Fields),
+        ("v2.checkout.r1.0000.1.2", InvalidContext::Fields),
+        ("v2.checkout.a1.0000.x", InvalidContext::Fields),
+        ("v2..r1.0000", InvalidContext::Journey),
+        ("v2.checkout.1.0000", InvalidContext::Deadline),
+        ("v2.checkout.r.0000", InvalidContext::Deadline),
+        ("v2.checkout.r120001.0000", InvalidContext::Deadline),
+        ("v2.checkout.a99999999999999999999.0000", InvalidContext::Deadline),
+        ("v2.checkout.r1.00FF", InvalidContext::Flags),
     ];
     for (text, expected) in cases {
-        assert_eq!(Context::parse_remaining(text.as_bytes()), Err(expected), "{text}");
+        assert_eq!(Context::parse(text.as_bytes()), Err(expected), "{text}");
     }
+}
+
+/// A time since 1970 is not mistaken for what remains, nor the other way, by whoever reads it.
+#[test]
+fn remaining_and_absolute_are_told_apart_by_form() {
+    let deadline = |text: &str| Context::parse(text.as_bytes()).map(|context| (context.deadline, context.id));
+    let left = |ms| Ok((Deadline::Remaining(Remaining(Millis(ms))), 0));
+    let at = |ms, id| Ok((Deadline::Absolute(Absolute(Millis(ms))), id));
+    assert_eq!(deadline("v2.checkout.r400.0000"), left(400));
+    assert_eq!(deadline("v2.checkout.r400.0000.7"), left(400), "ids are of one pod");
+    assert_eq!(deadline("v2.checkout.a400.0000.7"), at(400, 7));
+    assert_eq!(deadline("v1:checkout:400:0000;id=7"), left(400));
+    assert_eq!(deadline("v1:checkout:120000:0000"), left(120_000));
+    assert_eq!(deadline("v1:checkout:120001:0000"), at(120_001, 0));
+    assert_eq!(deadline("v1:checkout:1790000000123:0000;x=1; id=7"), at(1_790_000_000_123, 7));
 }
 
 #[test]
 fn limits_and_duplicates_are_refused() {
     let long = vec![b'a'; baggage::BYTES_MAX + 1];
-    assert_eq!(find_remaining(&long), Err(InvalidContext::HeaderTooLong { len: long.len() }));
+    assert_eq!(find(&long), Err(InvalidContext::HeaderTooLong { len: long.len() }));
     let many = vec!["a=1"; 65].join(",");
-    assert_eq!(find_remaining(many.as_bytes()), Err(InvalidContext::TooManyMembers));
+    assert_eq!(find(many.as_bytes()), Err(InvalidContext::TooManyMembers));
     let twice = b"emac=v1:a:1:0000, emac=v1:b:1:0000";
-    assert_eq!(find_remaining(twice), Err(InvalidContext::Duplicate));
-    assert_eq!(find_remaining(b"a=1,emacs=v1:a:1:0000"), Ok(None));
+    assert_eq!(find(twice), Err(InvalidContext::Duplicate));
+    assert_eq!(find(b"a=1,emacs=v1:a:1:0000"), Ok(None));
 }
 
+/// Ours is left out; theirs stays.
 #[test]
-fn a_full_header_makes_room_for_ours() {
+fn a_full_header_has_no_room_for_ours() {
     let ours = Context { journey: "checkout", deadline: Remaining(Millis(250)), flags: Flags::new(9), id: 0 };
-    let full = vec!["a=1"; 64].join(",");
-    let replaced = replace(full.as_bytes(), Some(&ours));
-    assert_eq!(replaced.split(|&b| b == b',').count(), 64);
-    assert_eq!(find_remaining(&replaced), Ok(Some(ours)));
+    for (members, bytes, omitted) in
+        [(63, 3, false), (64, 3, true), (80, 3, true), (1, 8_170, true), (1, 9_000, true)]
+    {
+        let full = vec![format!("a={}", "1".repeat(bytes - 2)); members].join(",");
+        let replaced = replace(full.as_bytes(), Some(&ours));
+        assert_eq!(replaced.omitted, omitted, "{members} members of {bytes} bytes");
+        assert!(replaced.header.starts_with(full.as_bytes()));
+        assert_eq!(replaced.header.len() > full.len(), !omitted);
+    }
 }
 
 #[test]
 fn flags_are_independent_and_unknown_bits_stay() {
     let flags = Flags::new(200).sampled(true).degraded(true).sampled(false);
     assert_eq!((flags.is_sampled(), flags.is_degraded(), flags.is_hedge()), (false, true, false));
-    let text = b"v1:a:1:f8c8";
-    let context = Context::parse_remaining(text).unwrap();
+    let text = b"v2.a.r1.f8c8";
+    let context = Context::parse(text).unwrap().remaining().unwrap();
     assert_eq!(context.flags.priority, 200);
     assert_eq!(context.to_string().as_bytes(), text);
     assert!(context.flags.hedge(true).is_hedge());

@@ -60,6 +60,9 @@ const HOP: &[Spec] = &[
     ("retry", 9, Kind::Message(RETRY)),
     ("fallback", 10, Kind::Message(FALLBACK)),
     ("success", 11, Kind::Message(SUCCESS)),
+    ("without_context", 12, Kind::Bool),
+    ("timeout_alone_ms", 13, Kind::Number),
+    ("stream", 14, Kind::Bool),
 ];
 const RETRY: &[Spec] = &[
     ("ratio_ppm", 1, Kind::Number),
@@ -173,7 +176,8 @@ mod tests {
                  "retry": {"ratio_ppm": 8, "floor_milli_per_s": 9, "burst": 10, "max_retries": 11},
                  "fallback": {"static_response": {"status": 12, "headers": [{"name": "k", "value": "l"}], "body": "m"},
                     "weight_ppm": 13, "budget_ppm": 14, "burst": 15},
-                 "success": {"http": [{"first": 16, "last": 17}], "grpc": [18, 19]}},
+                 "success": {"http": [{"first": 16, "last": 17}], "grpc": [18, 19]},
+                 "without_context": true, "timeout_alone_ms": 22, "stream": true},
                 {"fallback": {"alternate": {"cluster": "n", "authority": "o", "path": "p",
                     "route_header": {"name": "q", "value": "r"}, "allow_non_idempotent": true, "body_bytes_max": 20,
                     "timeout_ms": 21}}}],
@@ -226,6 +230,9 @@ mod tests {
                         http: vec![v1::StatusRange { first: 16, last: 17 }],
                         grpc: vec![18, 19],
                     }),
+                    without_context: true,
+                    timeout_alone_ms: 22,
+                    stream: true,
                 },
                 v1::HopBudget {
                     fallback: Some(v1::Fallback {

@@ -54,10 +54,14 @@ impl Field {
         }
     }
 
-    pub(super) fn boolean(mut self, default: bool) -> Result<bool, InvalidField> {
+    pub(super) fn boolean(self, default: bool) -> Result<bool, InvalidField> {
+        Ok(self.boolean_or_absent()?.unwrap_or(default))
+    }
+
+    pub(super) fn boolean_or_absent(mut self) -> Result<Option<bool>, InvalidField> {
         match self.value.take() {
-            None => Ok(default),
-            Some(Value::Bool(yes)) => Ok(yes),
+            None => Ok(None),
+            Some(Value::Bool(yes)) => Ok(Some(yes)),
             Some(_) => Err(self.invalid("true or false is expected")),
         }
     }

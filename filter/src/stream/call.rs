@@ -8,38 +8,57 @@ use emac_core::enforce::{self, Before, Decision, Verdict};
 use emac_core::entry::name_operation;
 use emac_core::evidence::{DecisionKind, HopRecord};
 use emac_core::outcome::Outcome;
-use emac_core::units::Micros;
+use emac_core::units::{Micros, Millis};
 
 use super::Flow;
 use super::fallback::{self, Repeat};
-use super::finish::{self, Finished};
+use super::finish::{self, Finished, Seen};
 use super::headers::{Asked, integer};
-use crate::config::{Config, DecisionHeader, Role};
-use crate::host::{GrpcStatus, Host};
+use crate::config::{Config, CountRetries, DecisionHeader, Role};
+use crate::host::{CalloutAnswer, GrpcStatus, Header, Host};
 use crate::vm::Vm;
 use crate::vm::hops::{Hop, Sight};
 use crate::vm::marks;
 
 pub(super) const DECISION_HEADER: &str = "emac-decision";
-const TIMEOUT: &str = "x-envoy-upstream-rq-timeout-ms";
 const PER_TRY_TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
 const MAX_RETRIES: &str = "x-envoy-max-retries";
-const GRPC_UNAVAILABLE: &[u8] = b"14";
-const GRPC_DEADLINE_EXCEEDED: &[u8] = b"4";
+/// Written by the router: how long it will wait, for one try where the route says so, else for all.
+const EXPECTED_TIMEOUT: [&str; 3] = ["request", "headers", "x-envoy-expected-rq-timeout-ms"];
+/// gRPC over HTTP/2, section "Length-Prefixed-Message": a flag and four bytes of length.
+const GRPC_PREFIX: usize = 5;
 
 /// One call.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) hop: Hop,
     pub(super) deadline: Option<Absolute>,
+    /// The number, in this pod, of the request on whose behalf it is made; 0: not known.
+    pub(super) request: u64,
     pub(super) grpc: bool,
+    /// Longest wait for the answer, not yet begun.
+    pub(super) bound: Option<Millis>,
+    /// When the wait ends.
+    pub(super) timer: Option<Micros>,
+    /// Answered by the filter: what passes through it now is its own answer.
+    pub(super) settled: bool,
+    /// The failure is held back while an alternate is asked; whether it ended with its headers.
+    pub(super) held: Option<bool>,
+    /// What an answer without a body would lose on its way.
+    pub(super) restore: Vec<Header>,
+    /// An answer that has no end to wait for.
+    endless: bool,
+    /// The bound of a try was left to the route, so that the route's can be read.
+    asks_route: bool,
+    /// Where the first gRPC message of the answer ends, and how many bytes have come.
+    message: Option<(u64, u64)>,
     pub(super) decision: Decision,
     /// How it ended, when that is known before the end.
     pub(super) ending: Option<Outcome>,
     /// The answer, or one it rests on, is degraded.
     pub(super) degraded: bool,
     /// A failure may be answered by somebody else.
-    watched: bool,
+    pub(super) watched: bool,
     /// As it came, where it was looked at.
     pub(super) status: Option<u16>,
     /// What is needed to ask an alternate.
@@ -49,7 +68,7 @@ pub(super) struct Call {
     /// Under which the inbound side of this pod looks for degraded answers.
     key: Option<u128>,
     /// The inbound side of this pod must learn of degraded answers.
-    tells_inbound: bool,
+    pub(super) tells_inbound: bool,
     /// The answer says what was decided.
     shows: bool,
     /// Recorded one by one.
@@ -65,22 +84,37 @@ impl Call {
         asked: Asked<'_>,
         context: Option<Context<'_, Absolute>>,
         now: Micros,
-        end: bool,
     ) -> (Self, Flow) {
         let hop = find_hop(vm, host, config, asked, context.map_or("", |context| context.journey));
         let grpc = asked.is_grpc();
         let deadline = context.map(|context| context.deadline);
-        let decision = vm.enforcer.on_request(now, hop.budget, deadline, grpc);
+        let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, grpc);
+        let endless = decision.verdict != Verdict::Pass && asked.is_endless();
+        if endless {
+            if matches!(decision.verdict, Verdict::FallbackBefore(_)) {
+                vm.enforcer.on_fallback_failed(hop.budget);
+            }
+            decision.verdict = Verdict::Pass;
+        }
         let sampled = context.is_some_and(|context| context.flags.is_sampled());
         let trace = if sampled { asked.header("traceparent") } else { None };
         let fallback =
             vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.verdict, Verdict::Call(_)));
-        let repeat =
-            fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts(), end));
+        let repeat = fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts()));
         let mut call = Self {
             hop,
             deadline,
+            // A gateway's call ends with its request.
+            request: context.filter(|_| config.role != Role::Edge).map_or(0, |context| context.id),
             grpc,
+            bound: None,
+            timer: None,
+            settled: false,
+            held: None,
+            restore: Vec::new(),
+            endless,
+            asks_route: false,
+            message: None,
             decision,
             ending: None,
             degraded: false,
@@ -98,12 +132,9 @@ impl Call {
         (call, flow)
     }
 
-    pub(super) fn on_request_body(&mut self, host: &dyn Host, bytes: usize, end: bool) {
+    pub(super) fn on_request_body(&mut self, host: &dyn Host, bytes: usize) {
         if let Some(repeat) = &mut self.repeat {
             repeat.add_body(host, bytes);
-        }
-        if end {
-            self.on_request_end();
         }
     }
 
@@ -114,33 +145,54 @@ impl Call {
     }
 
     pub(super) const fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
+        self.waiting.is_some() && self.held.is_some()
     }
 
-    /// The answer of the upstream, or of Envoy for it.
+    /// The answer of the upstream, or of Envoy for it, or the filter's own.
     pub(super) fn on_response_headers(&mut self, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
+        if self.settled {
+            fallback::restore(self, host);
+            return Flow::Continue;
+        }
         self.follow_plan(vm);
         if matches!(self.ending, Some(Outcome::Shed)) || self.answered_before() {
             return Flow::Continue;
         }
         if host.response_header(marks::HEADER).is_some() {
-            host.remove_response_header(marks::HEADER);
+            if !self.tells_inbound {
+                host.remove_response_header(marks::HEADER);
+            }
             self.degrade(vm, host);
         }
         if self.shows {
             host.set_response_header(DECISION_HEADER, self.describe().as_bytes());
-        }
-        if self.grpc && end {
-            self.mend_grpc_timeout(host);
         }
         match self.decision.verdict {
             Verdict::FallbackBefore(Before::Route { .. }) if self.decision.acts() => {
                 self.settle_route(vm, host);
                 Flow::Continue
             }
-            Verdict::Call(_) if self.watched => fallback::after_answer(self, vm, host),
+            Verdict::Call(_) if self.watched => fallback::after_answer(self, vm, host, end),
             _ => Flow::Continue,
         }
+    }
+
+    /// A gRPC answer of more than one message is a stream.
+    pub(super) fn on_response_body(&mut self, host: &dyn Host, bytes: usize) {
+        if !self.grpc || self.endless || bytes == 0 {
+            return;
+        }
+        let bytes = bytes as u64;
+        let (end, seen) = match self.message {
+            Some((end, seen)) => (end, seen.saturating_add(bytes)),
+            None => match host.response_body(GRPC_PREFIX).get(1..GRPC_PREFIX).map(<[u8; 4]>::try_from) {
+                Some(Ok(length)) => (u64::from(u32::from_be_bytes(length)) + GRPC_PREFIX as u64, bytes),
+                // A prefix in pieces: not looked at.
+                _ => (u64::MAX, bytes),
+            },
+        };
+        self.endless = seen > end;
+        self.message = Some((end, seen));
     }
 
     pub(super) fn on_callout(
@@ -154,12 +206,13 @@ impl Call {
         if self.waiting == Some(token) {
             self.waiting = None;
             self.follow_plan(vm);
-            fallback::after_callout(self, vm, host, answered, body);
+            let answer = if answered { host.callout_answer(body) } else { CalloutAnswer::default() };
+            fallback::after_callout(self, vm, host, answer);
         }
     }
 
     /// Budgets may have changed since the request: the hop's new ones say what follows.
-    fn follow_plan(&mut self, vm: &Vm) {
+    pub(super) fn follow_plan(&mut self, vm: &Vm) {
         if vm.enforcer.is_current(self.hop.budget) {
             return;
         }
@@ -176,9 +229,13 @@ impl Call {
         start: Micros,
         latency: Micros,
         complete: bool,
-        count_retries: bool,
+        config: Option<&Config>,
     ) -> Finished {
         self.follow_plan(vm);
+        if self.waiting.is_some() {
+            // The caller left before anybody answered.
+            self.ending = Some(Outcome::Cancelled);
+        }
         let mut finished = match self.ending {
             // Only a record tells the status of what was answered here.
             Some(outcome) => {
@@ -187,12 +244,22 @@ impl Call {
             }
             None => {
                 let predicate = vm.enforcer.success(self.hop.budget);
-                finish::classify(host, self.status, complete, self.grpc, predicate)
+                let (status, grpc, endless) = (self.status, self.grpc, self.endless);
+                finish::classify(host, Seen { status, complete, grpc, endless, latency }, predicate)
             }
         };
         finished.degraded = self.degraded;
-        let asked = count_retries || vm.enforcer.counts_retries(self.hop.budget);
-        let retries = if asked { self.retries(vm, host, finished.outcome) } else { 0 };
+        let count = config.map_or(CountRetries::Budgeted, |config| config.count_retries);
+        let retries = match count {
+            CountRetries::All => attempts_after_first(host),
+            CountRetries::Budgeted if !vm.enforcer.counts_retries(self.hop.budget) => 0,
+            CountRetries::Budgeted | CountRetries::Sampled => self.retries(vm, host, finished.outcome),
+        };
+        if self.asks_route
+            && let Some(watch) = vm.hops.watch(self.hop)
+        {
+            watch.route_waits(milliseconds(host.property(&EXPECTED_TIMEOUT)));
+        }
         vm.recorder.record(self.hop.record, finished.outcome, latency);
         if retries > 0 {
             vm.recorder.retried(self.hop.record, retries);
@@ -216,6 +283,7 @@ impl Call {
     /// The answer rests on a degraded one: whoever called this pod is told.
     pub(super) fn degrade(&mut self, vm: &Vm, host: &dyn Host) {
         self.degraded = true;
+        // Where the inbound side of this pod has no filter, nobody but the application can tell.
         if let Some(key) = self.key.filter(|_| self.tells_inbound) {
             vm.marks.mark(host, key);
         }
@@ -248,18 +316,33 @@ impl Call {
     fn act(&mut self, vm: &mut Vm, host: &dyn Host) -> Flow {
         match self.decision.verdict {
             Verdict::Pass => Flow::Continue,
-            Verdict::Call(bounds) => {
-                bound(host, bounds);
-                Flow::Continue
-            }
+            Verdict::Call(bounds) => self.bound(vm, host, bounds),
             Verdict::FallbackBefore(Before::Static) => fallback::answer_static(self, vm, host),
             Verdict::FallbackBefore(Before::Route { timeout }) => {
                 fallback::choose_route(self, vm, host);
-                bound(host, enforce::Call { timeout: Some(timeout), per_try: None, max_retries: Some(0) });
-                Flow::Continue
+                let bounds = enforce::Call { timeout: Some(timeout), per_try: None, max_retries: Some(0) };
+                self.bound(vm, host, bounds)
             }
             Verdict::Refuse => self.refuse(host),
         }
+    }
+
+    /// The call's time is the filter's to keep; retries are the router's, and so is the time of a try, which may only become shorter.
+    fn bound(&mut self, vm: &mut Vm, host: &dyn Host, bounds: enforce::Call) -> Flow {
+        self.bound = bounds.timeout;
+        if let Some(retries) = bounds.max_retries {
+            host.set_request_header(MAX_RETRIES, Decimal::new(retries.into()).as_bytes());
+        }
+        if let (Some(per_try), Some(watch)) = (bounds.per_try, vm.hops.watch(self.hop)) {
+            match watch.wait_of_route() {
+                Some(route) if per_try < route => {
+                    host.set_request_header(PER_TRY_TIMEOUT, Decimal::new(per_try.0).as_bytes());
+                }
+                Some(_) => {}
+                None => self.asks_route = true,
+            }
+        }
+        Flow::Continue
     }
 
     fn refuse(&mut self, host: &dyn Host) -> Flow {
@@ -313,18 +396,6 @@ impl Call {
         }
     }
 
-    /// A call cut by its timeout ends as 14 UNAVAILABLE, which default policies retry; it was 4 DEADLINE_EXCEEDED.
-    fn mend_grpc_timeout(&self, host: &dyn Host) {
-        let bounded = matches!(self.decision.verdict, Verdict::Call(enforce::Call { timeout: Some(_), .. }));
-        if bounded
-            && self.decision.acts()
-            && host.response_header("grpc-status").as_deref() == Some(GRPC_UNAVAILABLE)
-            && host.property(&["response", "code_details"]).as_deref() == Some(b"response_timeout")
-        {
-            host.set_response_header("grpc-status", GRPC_DEADLINE_EXCEEDED);
-        }
-    }
-
     fn keep_record(
         &self,
         vm: &mut Vm,
@@ -364,20 +435,12 @@ fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, asked: Asked<'_>, jou
     hops.find(host, recorder, enforcer, &settings.source, sight)
 }
 
-fn bound(host: &dyn Host, bounds: enforce::Call) {
-    let set = |name, value: u64| host.set_request_header(name, Decimal::new(value).as_bytes());
-    if let Some(timeout) = bounds.timeout {
-        set(TIMEOUT, timeout.0);
-    }
-    if let Some(per_try) = bounds.per_try {
-        set(PER_TRY_TIMEOUT, per_try.0);
-    }
-    if let Some(retries) = bounds.max_retries {
-        set(MAX_RETRIES, retries.into());
-    }
-}
-
 fn attempts_after_first(host: &dyn Host) -> u32 {
     let attempts = integer(host.property(&["upstream", "request_attempt_count"])).unwrap_or(1);
     u32::try_from(attempts.saturating_sub(1)).unwrap_or_default()
+}
+
+/// A header of decimal milliseconds.
+fn milliseconds(header: Option<Vec<u8>>) -> Option<Millis> {
+    header.and_then(|value| core::str::from_utf8(&value).ok()?.parse().ok()).map(Millis)
 }

@@ -8,9 +8,10 @@ use emac_core::units::{Micros, Millis};
 
 use super::count_invalid;
 use super::finish::Finished;
-use super::headers::All;
+use super::headers::{self, All};
 use crate::host::Host;
 use crate::vm::Vm;
+use crate::vm::counters::Event;
 
 /// A request on a journey.
 #[derive(Debug)]
@@ -27,8 +28,12 @@ pub(super) struct Visit {
 
 /// Recognises the journey; its name is given apart so that a context can borrow it.
 pub(super) fn enter(vm: &mut Vm, headers: &All) -> (Option<Visit>, Option<Box<str>>) {
-    if carries_context(&headers.joined("baggage")) {
+    if baggage::has_ours(&headers.joined("baggage")) {
         count_invalid(vm);
+    }
+    if headers::is_shadow(headers.host()) {
+        vm.counters.add(Event::Shadow);
+        return (None, None);
     }
     let Some(journey) = vm.enforcer.classify(headers) else { return (None, None) };
     let trace = headers.header("traceparent").and_then(|header| TraceParent::parse(header).ok());
@@ -46,24 +51,26 @@ pub(super) fn enter(vm: &mut Vm, headers: &All) -> (Option<Visit>, Option<Box<st
     (Some(visit), Some(name))
 }
 
-/// Writes our member, or takes away what was there.
-pub(super) fn write(host: &dyn Host, headers: &All, context: Option<&dyn baggage::Member>) {
+/// Writes our member, or takes away what was there. Other people's baggage stays as it is, also where nothing has to be written.
+pub(super) fn write(vm: &mut Vm, host: &dyn Host, headers: &All, context: Option<&dyn baggage::Member>) {
     let before = headers.joined("baggage");
-    if context.is_none() && !headers.is_repeated("baggage") && !carries_context(&before) {
+    if context.is_none() && !baggage::has_ours(&before) {
         return;
+    }
+    let written = baggage::replace(&before, context);
+    if written.omitted {
+        vm.counters.add(Event::ContextOmitted);
+        if !baggage::has_ours(&before) {
+            return;
+        }
     }
     if headers.is_repeated("baggage") {
         host.remove_request_header("baggage");
     }
-    match baggage::replace(&before, context) {
-        empty if empty.is_empty() => host.remove_request_header("baggage"),
-        after => host.set_request_header("baggage", &after),
+    match written.header.as_slice() {
+        b"" => host.remove_request_header("baggage"),
+        header => host.set_request_header("baggage", header),
     }
-}
-
-/// Or something that cannot be searched for one.
-fn carries_context(header: &[u8]) -> bool {
-    !matches!(baggage::find_remaining(header), Ok(None))
 }
 
 impl Visit {

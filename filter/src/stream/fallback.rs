@@ -10,7 +10,7 @@ use super::Flow;
 use super::call::{Call, DECISION_HEADER};
 use super::finish::accepts;
 use super::headers::Asked;
-use crate::host::{Header, Host};
+use crate::host::{CalloutAnswer, Header, Host};
 use crate::vm::Vm;
 use crate::vm::marks;
 
@@ -36,18 +36,17 @@ impl Repeat {
         asked: Asked<'_>,
         context: Option<Context<'_, Absolute>>,
         acts: bool,
-        ended: bool,
     ) -> Option<Box<Self>> {
         let FallbackKind::Alternate(alternate) = &fallback.kind else { return None };
         if alternate.cluster.is_empty() {
             return None;
         }
         Some(Box::new(Self {
-            headers: if acts { asked.to_vec() } else { Vec::new() },
+            headers: if acts { sayable(asked.to_vec()) } else { Vec::new() },
             body: Vec::new(),
             length: 0,
             length_max: alternate.body_bytes_max as usize,
-            ended,
+            ended: false,
             idempotent: is_idempotent(&asked.header(":method").unwrap_or_default()),
             journey: context.map(|context| (context.journey.to_owned(), context.deadline, context.flags)),
         }))
@@ -68,14 +67,58 @@ impl Repeat {
     }
 }
 
-/// The upstream answered: badly, perhaps.
-pub(super) fn after_answer(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Flow {
+/// What became of a call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replaced {
+    /// The sidecar answered.
+    Answered,
+    /// An alternate is asked, under this token.
+    Asked(u32),
+    /// Nobody else answers.
+    No,
+}
+
+/// The upstream answered: badly, perhaps. `end`: with its headers alone.
+pub(super) fn after_answer(call: &mut Call, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
     let status = status_of(host.response_header(":status"));
     // What cannot be read is not judged.
     call.status = Some(status).filter(|&status| status != 0);
-    if status == 0 || call.grpc || accepts(vm.enforcer.success(call.hop.budget), status) {
+    let good = status == 0 || call.grpc || accepts(vm.enforcer.success(call.hop.budget), status);
+    if call.waiting.is_some() {
+        // The alternate was asked because this answer was late. If it is good, it is the first; else the alternate's is awaited.
+        if !good {
+            call.held = Some(end);
+            return Flow::Pause;
+        }
+        call.waiting = None;
+        vm.enforcer.on_fallback_failed(call.hop.budget);
         return Flow::Continue;
     }
+    if good {
+        return Flow::Continue;
+    }
+    match replace(call, vm, host) {
+        Replaced::Answered => Flow::Pause,
+        Replaced::Asked(_) => {
+            call.held = Some(end);
+            Flow::Pause
+        }
+        Replaced::No => Flow::Continue,
+    }
+}
+
+/// Nobody answered in time.
+pub(super) fn after_timeout(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Replaced {
+    call.follow_plan(vm);
+    if !call.watched {
+        return Replaced::No;
+    }
+    let replaced = replace(call, vm, host);
+    call.settled = replaced == Replaced::Answered;
+    replaced
+}
+
+fn replace(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Replaced {
     let repeat = call.repeat.take();
     let failure = Failure {
         grpc: call.grpc,
@@ -94,40 +137,63 @@ pub(super) fn after_answer(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Flo
         }
     }
     match followup.what {
-        _ if !followup.acts() => Flow::Continue,
-        AfterFailure::Pass(_) => Flow::Continue,
-        AfterFailure::Static => answer_static(call, vm, host),
+        _ if !followup.acts() => Replaced::No,
+        AfterFailure::Pass(_) => Replaced::No,
+        AfterFailure::Static => match answer_static(call, vm, host) {
+            Flow::Pause => Replaced::Answered,
+            Flow::Continue => Replaced::No,
+        },
         AfterFailure::Callout { timeout } => ask_alternate(call, vm, host, repeat.as_deref(), timeout, now),
     }
 }
 
 /// The alternate answered, or did not: then the failure itself goes on.
-pub(super) fn after_callout(
-    call: &mut Call,
-    vm: &mut Vm,
-    host: &dyn Host,
-    answered: bool,
-    body_bytes: usize,
-) {
-    let answer = if answered { host.callout_answer(body_bytes) } else { Default::default() };
+pub(super) fn after_callout(call: &mut Call, vm: &mut Vm, host: &dyn Host, answer: CalloutAnswer) {
     let header =
         |name: &str| answer.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let status = status_of(header(":status"));
     if !accepts(vm.enforcer.success(call.hop.budget), status) {
         vm.enforcer.on_fallback_failed(call.hop.budget);
-        return host.resume_response();
+        return match call.held.take() {
+            Some(_) => host.resume_response(),
+            None => super::bound::cut(call, host),
+        };
     }
     if header(marks::HEADER).is_some() {
         call.degrade(vm, host);
     }
     call.end_with_fallback(vm, host);
-    let text = |(name, value): &Header| Some((name.clone(), String::from_utf8(value.clone()).ok()?));
-    let mut headers: Vec<_> =
-        answer.headers.iter().filter(|(name, _)| !is_hop_by_hop(name)).filter_map(text).collect();
-    if call.shows() {
-        headers.push((DECISION_HEADER.to_owned(), call.describe()));
+    let marked = call.degraded && call.tells_inbound;
+    let mut headers: Vec<Header> =
+        answer.headers.into_iter().filter(|(name, _)| name == ":status" || !is_hop_by_hop(name)).collect();
+    headers.extend(call.shows().then(|| (DECISION_HEADER.to_owned(), call.describe().into_bytes())));
+    headers.extend(marked.then(|| (marks::HEADER.to_owned(), b"1".to_vec())));
+    let bare = answer.body.is_empty();
+    if bare && call.held.take() == Some(true) {
+        // Neither answer has a body: what a HEAD was told of one (content-length, content-type) would be taken from an answer of ours.
+        host.set_response_headers(&as_bytes(&headers));
+        return host.resume_response();
     }
-    host.respond(status, &borrowed(&headers), &answer.body);
+    call.settled = true;
+    let said = headers.iter().filter(|(name, _)| name != ":status" && name != "content-length");
+    let said: Vec<_> =
+        said.filter_map(|(name, value)| Some((name.as_str(), core::str::from_utf8(value).ok()?))).collect();
+    host.respond(status, &said, &answer.body);
+    if bare {
+        call.restore = headers;
+    }
+}
+
+/// The sidecar's own answer passes through the filter like any: what an answer without a body has lost is put back.
+pub(super) fn restore(call: &mut Call, host: &dyn Host) {
+    let headers = core::mem::take(&mut call.restore);
+    if !headers.is_empty() {
+        host.set_response_headers(&as_bytes(&headers));
+    }
+}
+
+fn as_bytes(headers: &[Header]) -> Vec<(&str, &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
 }
 
 /// The sidecar's own answer.
@@ -141,6 +207,7 @@ pub(super) fn answer_static(call: &mut Call, vm: &Vm, host: &dyn Host) -> Flow {
     let decision = call.shows().then(|| call.describe());
     let mut headers = borrowed(&answer.headers);
     headers.extend(decision.as_deref().map(|decision| (DECISION_HEADER, decision)));
+    headers.extend((call.degraded && call.tells_inbound).then_some((marks::HEADER, "1")));
     host.respond(answer.status, &headers, &answer.body);
     Flow::Pause
 }
@@ -170,7 +237,7 @@ fn ask_alternate(
     repeat: Option<&Repeat>,
     timeout: Millis,
     now: Micros,
-) -> Flow {
+) -> Replaced {
     let fallback = vm.enforcer.fallback(call.hop.budget).map(|fallback| &fallback.kind);
     let token = match (fallback, repeat) {
         (Some(FallbackKind::Alternate(alternate)), Some(repeat)) if !repeat.headers.is_empty() => {
@@ -181,12 +248,20 @@ fn ask_alternate(
         }
         _ => None,
     };
-    if token.is_none() {
-        vm.enforcer.on_fallback_failed(call.hop.budget);
-        return Flow::Continue;
-    }
     call.waiting = token;
-    Flow::Pause
+    match token {
+        Some(token) => Replaced::Asked(token),
+        None => {
+            vm.enforcer.on_fallback_failed(call.hop.budget);
+            Replaced::No
+        }
+    }
+}
+
+/// All of them or none: the SDK says only text, and a request that lost a header is another request.
+fn sayable(headers: Vec<Header>) -> Vec<Header> {
+    let text = headers.iter().all(|(_, value)| core::str::from_utf8(value).is_ok());
+    if text { headers } else { Vec::new() }
 }
 
 /// The request's headers, said again: to somebody else, with what is left of the deadline now.
@@ -205,7 +280,8 @@ fn repeated(repeat: &Repeat, overrides: &[(&str, &str)], now: Micros) -> Vec<(St
         Context { journey, deadline: *deadline, flags: *flags, id: 0 }.depart(now)
     });
     let ours = context.as_ref().map(|context| context as &dyn baggage::Member);
-    let baggage = String::from_utf8(baggage::replace(before.unwrap_or_default(), ours)).unwrap_or_default();
+    let baggage = baggage::replace(before.unwrap_or_default(), ours).header;
+    let baggage = String::from_utf8(baggage).unwrap_or_default();
     headers.extend(Some(("baggage".to_owned(), baggage)).filter(|(_, value)| !value.is_empty()));
     headers
 }

@@ -6,6 +6,9 @@ use emac_core::entry::{Request, is_grpc_content_type};
 
 use crate::host::{Header, Host};
 
+/// Media type of server-sent events.
+pub(super) const EVENT_STREAM: &[u8] = b"text/event-stream";
+
 /// All headers of a request.
 #[derive(Debug)]
 pub(super) struct All(Vec<Header>);
@@ -90,6 +93,13 @@ impl<'a> Asked<'a> {
             && self.header("content-type").is_some_and(|value| is_grpc_content_type(&value))
     }
 
+    /// Whether the answer has no end to wait for, as far as the request shows.
+    pub(super) fn is_endless(self) -> bool {
+        self.header("upgrade").is_some()
+            || self.header("accept").is_some_and(|accept| accept.starts_with(EVENT_STREAM))
+            || self.header(":method").as_deref() == Some(b"CONNECT")
+    }
+
     /// Every header.
     pub(super) fn to_vec(self) -> Vec<Header> {
         match self {
@@ -97,6 +107,12 @@ impl<'a> Asked<'a> {
             Self::One(host) => host.request_headers(),
         }
     }
+}
+
+/// Whether a request is a copy that the proxy sends to see how somebody takes it: it marks the host, before the port.
+pub(super) fn is_shadow(authority: &[u8]) -> bool {
+    let host = authority.iter().rposition(|&byte| byte == b':').and_then(|colon| authority.get(..colon));
+    [Some(authority), host].into_iter().flatten().any(|host| host.ends_with(b"-shadow"))
 }
 
 /// Integers come as eight bytes.

@@ -84,7 +84,8 @@ fn exchange() -> impl Strategy<Value = Exchange> {
 }
 
 fn run(host: &Fake, vm: &mut Vm, root: &Root, exchange: &Exchange) {
-    let mut stream = Stream::new(root.listener());
+    let stream = Stream::new(root.listener(), 1);
+    let mut stream = stream.borrow_mut();
     *host.request.borrow_mut() = exchange.headers.clone();
     host.properties.borrow_mut().clear();
     host.set_property("xds.cluster_name", exchange.cluster.as_bytes());
@@ -92,7 +93,7 @@ fn run(host: &Fake, vm: &mut Vm, root: &Root, exchange: &Exchange) {
     host.now.set(host.now.get() + exchange.micros);
     let answered = flow == Flow::Pause;
     for (at, &bytes) in exchange.body.iter().enumerate().filter(|_| !answered) {
-        stream.on_request_body(host, bytes.into(), at + 1 == exchange.body.len());
+        stream.on_request_body(vm, host, bytes.into(), at + 1 == exchange.body.len());
     }
     let status = if answered { host.responded.borrow().last().copied() } else { exchange.status };
     if let Some(status) = status {
@@ -102,13 +103,13 @@ fn run(host: &Fake, vm: &mut Vm, root: &Root, exchange: &Exchange) {
             host.answer.borrow_mut().headers =
                 vec![(":status".to_owned(), exchange.callout.to_string().into_bytes())];
             assert_eq!(
-                stream.on_response_body(false),
+                stream.on_response_body(host, 0, false),
                 if stream.call.as_ref().unwrap().is_waiting() { Flow::Pause } else { Flow::Continue }
             );
             stream.on_callout(vm, host, 77, usize::from(exchange.callout > 0), 0);
         }
         if !exchange.torn {
-            stream.on_response_body(true);
+            stream.on_response_body(host, 0, true);
         }
     }
     stream.on_log(vm, host);
@@ -188,30 +189,34 @@ fn degraded_answers_are_told_across_threads() {
     let (mut outbound_vm, outbound_root) =
         start(&outbound_host, configuration("outbound", "enforce", "baggage"));
     let arrive = |host: &Fake, vm: &mut Vm| {
-        let mut stream = Stream::new(inbound_root.listener());
+        host.properties.borrow_mut().clear();
+        let handle = Stream::new(inbound_root.listener(), 1);
+        let mut stream = handle.borrow_mut();
         *host.request.borrow_mut() = vec![("baggage".to_owned(), b"emac=v1:checkout:400:0000".to_vec())];
         stream.on_request_headers(vm, host, true);
-        (stream, host.request_header("baggage").unwrap())
+        drop(stream);
+        (handle, host.request_header("baggage").unwrap())
     };
-    let (mut marked, baggage) = arrive(&inbound_host, &mut inbound_vm);
-    let (mut other, _) = arrive(&inbound_host, &mut inbound_vm);
+    let (marked, baggage) = arrive(&inbound_host, &mut inbound_vm);
+    let (other, _) = arrive(&inbound_host, &mut inbound_vm);
 
     outbound_host.now.set(5_010_000);
     *outbound_host.request.borrow_mut() = vec![("baggage".to_owned(), baggage)];
     outbound_host.set_property("xds.cluster_name", b"pricing");
-    let mut call = Stream::new(outbound_root.listener());
+    let call = Stream::new(outbound_root.listener(), 2);
+    let mut call = call.borrow_mut();
     call.on_request_headers(&mut outbound_vm, &outbound_host, true);
     *outbound_host.response.borrow_mut() = vec![(":status".to_owned(), b"503".to_vec())];
     assert_eq!(call.on_response_headers(&mut outbound_vm, &outbound_host, true), Flow::Pause);
     assert_eq!(*outbound_host.responded.borrow(), [200]);
 
     inbound_host.now.set(5_020_000);
-    let mut degraded = |stream: &mut Stream| {
+    let mut degraded = |stream: &Rc<RefCell<Stream>>| {
         *inbound_host.response.borrow_mut() = vec![(":status".to_owned(), b"200".to_vec())];
-        stream.on_response_headers(&mut inbound_vm, &inbound_host, true);
+        stream.borrow_mut().on_response_headers(&mut inbound_vm, &inbound_host, true);
         inbound_host.response_header(crate::vm::marks::HEADER).is_some()
     };
-    assert!(degraded(&mut marked));
-    assert!(!degraded(&mut other), "due in the same millisecond, and not degraded");
+    assert!(degraded(&marked));
+    assert!(!degraded(&other), "due in the same millisecond, and not degraded");
     assert_eq!(inbound_host.counter("emac_degraded_marks_total"), 1);
 }

@@ -17,10 +17,18 @@ pub(crate) enum Event {
     JourneyUnknown,
     /// This VM became the leader.
     Elected,
+    /// Another filter of EmaC has the request in hand: this one stepped aside.
+    SecondFilter,
+    /// A call on a journey that was answered already: it passed without a deadline.
+    Late,
+    /// There was no room for the context among the baggage.
+    ContextOmitted,
+    /// A mirrored request: no journey.
+    Shadow,
 }
 
 impl Event {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 11] = [
         Self::ConfigInvalid,
         Self::Nack,
         Self::BudgetsOlder,
@@ -28,6 +36,10 @@ impl Event {
         Self::Garbage,
         Self::JourneyUnknown,
         Self::Elected,
+        Self::SecondFilter,
+        Self::Late,
+        Self::ContextOmitted,
+        Self::Shadow,
     ];
 
     const fn metric(self) -> &'static str {
@@ -39,6 +51,10 @@ impl Event {
             Self::Garbage => "emac_control_plane_garbage_total",
             Self::JourneyUnknown => "emac_journey_unknown_total",
             Self::Elected => "emac_leader_elected_total",
+            Self::SecondFilter => "emac_second_filter_total",
+            Self::Late => "emac_context_late_total",
+            Self::ContextOmitted => "emac_context_omitted_total",
+            Self::Shadow => "emac_shadow_total",
         }
     }
 }

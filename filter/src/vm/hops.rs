@@ -3,6 +3,7 @@
 use emac_core::enforce::{Enforcer, HopRef};
 use emac_core::evidence::{HopIndex, HopKeyRef, Recorder};
 use emac_core::outcome::Outcome;
+use emac_core::units::Millis;
 use hashbrown::HashMap;
 
 use crate::host::Host;
@@ -18,18 +19,27 @@ pub(crate) struct Hop {
 
 /// Asking how often a call was tried costs as much as any other question about it, so it is asked always only while retries happen:
 /// for the first calls of a hop, for a while after each retry that was seen, and for every call that did not succeed. Otherwise one call
-/// in [`RetryWatch::PERIOD`] is looked at; a burst of retries behind successes is missed for so many calls at most.
+/// in [`Watch::PERIOD`] is looked at; a burst of retries behind successes is missed for so many calls at most.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RetryWatch {
+pub(crate) struct Watch {
     /// Calls that are still looked at.
     left: u16,
     unseen: u8,
+    /// How long the route itself lets a try wait, as last read; `None`: not known.
+    route: Option<Millis>,
+    /// Calls until it is read again, since routes change.
+    fresh: u8,
 }
 
-impl RetryWatch {
+impl Watch {
     const FIRST: u16 = 256;
     const AFTER_RETRY: u16 = 1_024;
     const PERIOD: u8 = 8;
+    const ROUTE_FRESH: u8 = 64;
+
+    const fn new() -> Self {
+        Self { left: Self::FIRST, unseen: 0, route: None, fresh: 0 }
+    }
 
     /// Whether to look at this call.
     pub(crate) fn wants_a_look(&mut self, outcome: Outcome) -> bool {
@@ -40,6 +50,18 @@ impl RetryWatch {
             self.unseen = 0;
         }
         wanted
+    }
+
+    /// How long the route lets a try wait; `None`: leave it to the route for this call, and read it then.
+    pub(crate) fn wait_of_route(&mut self) -> Option<Millis> {
+        self.fresh = self.fresh.checked_sub(1)?;
+        self.route
+    }
+
+    /// What the router said; nothing where it says nothing, or waits for ever.
+    pub(crate) fn route_waits(&mut self, route: Option<Millis>) {
+        self.route = route;
+        self.fresh = Self::ROUTE_FRESH;
     }
 
     /// What was found.
@@ -57,7 +79,7 @@ pub(crate) struct Hops {
     /// Place of a hop by what requests show.
     known: HashMap<Vec<u8>, u32>,
     hops: Vec<Hop>,
-    watches: Vec<RetryWatch>,
+    watches: Vec<Watch>,
     key: Vec<u8>,
 }
 
@@ -103,7 +125,7 @@ impl Hops {
     }
 
     /// Whether and when to look for retries of the hop.
-    pub(crate) fn watch(&mut self, hop: Hop) -> Option<&mut RetryWatch> {
+    pub(crate) fn watch(&mut self, hop: Hop) -> Option<&mut Watch> {
         self.watches.get_mut(hop.watch? as usize)
     }
 
@@ -135,7 +157,7 @@ impl Hops {
             return None;
         }
         let place = u32::try_from(self.watches.len()).ok()?;
-        self.watches.push(RetryWatch { left: RetryWatch::FIRST, unseen: 0 });
+        self.watches.push(Watch::new());
         self.known.insert(self.key.clone(), place);
         Some(place)
     }
@@ -160,7 +182,7 @@ mod tests {
 
     #[test]
     fn retries_are_looked_for_while_there_are_any() {
-        let mut watch = RetryWatch { left: RetryWatch::FIRST, unseen: 0 };
+        let mut watch = Watch::new();
         let mut looks = |calls: u32, outcome, retries| {
             (0..calls)
                 .filter(|_| {

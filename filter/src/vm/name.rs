@@ -38,9 +38,11 @@ impl Name {
         ((u128::from(self.number) << 64) | u128::from(self.drawn_us)).to_le_bytes()
     }
 
-    /// A number no other request of this process has, for a long time. Never 0.
+    /// A number no other request of this process has, for a long time, and hardly one of another process. Never 0.
     pub(crate) const fn next_id(&mut self) -> u64 {
         self.ids = self.ids.wrapping_add(1);
-        (self.number << 40) | ((self.ids & 0x00ff_ffff_ffff) + (self.ids == 0) as u64)
+        // Fibonacci hashing: numbers and times of VMs are close together.
+        let vm = (self.number ^ self.drawn_us.rotate_left(20)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        (vm << 40) | ((self.ids & 0x00ff_ffff_ffff) + (self.ids == 0) as u64)
     }
 }

@@ -25,6 +25,15 @@ pub(crate) fn get_context(host: &dyn Host, trace_id: [u8; 16]) -> Option<Vec<u8>
     value.strip_prefix(&trace_id).map(<[u8]>::to_vec)
 }
 
+/// The request `id`, whose context was kept for a trace, is over. Another request of the same trace keeps its own.
+pub(crate) fn end_context(host: &dyn Host, trace_id: [u8; 16], id: u64) {
+    let kept = get_context(host, trace_id);
+    let own = kept.and_then(|value| Context::parse(&value).ok().map(|context| context.id)) == Some(id);
+    if own {
+        put(host, "emac.context", CONTEXTS, u128::from_be_bytes(trace_id), &[]);
+    }
+}
+
 /// Overwrites the place of a key.
 pub(crate) fn put(host: &dyn Host, table: &str, places: u64, key: u128, value: &[u8]) {
     // Without a version a write cannot be contended.

@@ -135,6 +135,7 @@ fn hop(wire: v1::HopBudget) -> Result<domain::HopBudget, InvalidMessage> {
         operation: text("operation", wire.operation, 0, OPERATION_BYTES_MAX)?,
         mode: mode(wire.mode)?,
         timeout: optional_millis(timeout),
+        timeout_alone: optional_millis(timeout_alone(timeout, wire.timeout_alone_ms)?),
         per_try_timeout: optional_millis(in_range(
             "per_try_timeout_ms",
             wire.per_try_timeout_ms,
@@ -146,7 +147,14 @@ fn hop(wire: v1::HopBudget) -> Result<domain::HopBudget, InvalidMessage> {
         retry: wire.retry.map(|r| retry(&r).map_err(|e| e.within("retry"))).transpose()?,
         fallback: wire.fallback.map(|f| fallback(f).map_err(|e| e.within("fallback"))).transpose()?,
         success: success(wire.success.unwrap_or_default()).map_err(|e| e.within("success"))?,
+        without_context: wire.without_context,
+        stream: wire.stream,
     })
+}
+
+/// 0, or at least the timeout of a call that a fallback may follow.
+fn timeout_alone(timeout: u32, alone: u32) -> Result<u32, InvalidMessage> {
+    if alone == 0 { Ok(0) } else { in_range("timeout_alone_ms", alone, timeout.max(1), TIME_MS_MAX) }
 }
 
 fn retry(wire: &v1::RetryBudget) -> Result<domain::RetryBudget, InvalidMessage> {
@@ -335,6 +343,7 @@ impl From<&domain::HopBudget> for v1::HopBudget {
             operation: budget.operation.clone(),
             mode: wire_mode(budget.mode),
             timeout_ms: budget.timeout.map_or(0, wire_millis),
+            timeout_alone_ms: budget.timeout_alone.map_or(0, wire_millis),
             per_try_timeout_ms: budget.per_try_timeout.map_or(0, wire_millis),
             reserve_ms: wire_millis(budget.reserve),
             useful_min_ms: wire_millis(budget.useful_min),
@@ -347,6 +356,8 @@ impl From<&domain::HopBudget> for v1::HopBudget {
             fallback: budget.fallback.as_ref().map(Into::into),
             success: (budget.success != domain::SuccessPredicate::default())
                 .then(|| (&budget.success).into()),
+            without_context: budget.without_context,
+            stream: budget.stream,
         }
     }
 }

@@ -174,7 +174,16 @@ fn outcome(value: i32) -> Result<Outcome, InvalidMessage> {
 
 fn outcomes(wire: Option<v1::OutcomeCounts>) -> OutcomeCounts {
     let w = wire.unwrap_or_default();
-    OutcomeCounts::from_array([w.success, w.error, w.timeout, w.shed, w.fallback, w.alternate, w.cancelled])
+    OutcomeCounts::from_array([
+        w.success,
+        w.error,
+        w.timeout,
+        w.shed,
+        w.fallback,
+        w.alternate,
+        w.cancelled,
+        w.stream,
+    ])
 }
 
 fn decisions(wire: Option<v1::DecisionCounts>) -> domain::DecisionCounts {
@@ -263,7 +272,7 @@ fn wire_record(record: &domain::HopRecord) -> v1::HopRecord {
 
 /// Absent when nothing ended: an idle hop costs its name only.
 fn wire_outcomes(counts: &OutcomeCounts) -> Option<v1::OutcomeCounts> {
-    let [success, error, timeout, shed, fallback, alternate, cancelled] = counts.to_array();
+    let [success, error, timeout, shed, fallback, alternate, cancelled, stream] = counts.to_array();
     (counts.total() > 0).then_some(v1::OutcomeCounts {
         success,
         error,
@@ -272,6 +281,7 @@ fn wire_outcomes(counts: &OutcomeCounts) -> Option<v1::OutcomeCounts> {
         fallback,
         alternate,
         cancelled,
+        stream,
     })
 }
 

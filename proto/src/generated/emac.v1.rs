@@ -108,6 +108,19 @@ pub struct HopBudget {
     pub fallback: ::core::option::Option<Fallback>,
     #[prost(message, optional, tag = "11")]
     pub success: ::core::option::Option<SuccessPredicate>,
+    /// The budget also takes calls that carry no context: they belong to no journey (cron jobs, exports, warm-ups), and without this
+    /// nothing bounds them. It takes effect for the one journey that says so; where several say it of the same hop, for none of them.
+    #[prost(bool, tag = "12")]
+    pub without_context: bool,
+    /// Longest a call may take after whose failure no fallback can follow: there is none for it (gRPC, or a POST that must not be said
+    /// again), its body is known to be too long to be said again, or the budget of a degraded fallback is spent. Such a call need not leave
+    /// time to an alternate. 0: as timeout_ms. At most 120 000, and not below timeout_ms.
+    #[prost(uint32, tag = "13")]
+    pub timeout_alone_ms: u32,
+    /// Calls of this hop and operation are streams (server-sent events, gRPC streams, watches, long polls): no timeout, deadline, retry or
+    /// fallback bounds them, and their outcome is OUTCOME_STREAM.
+    #[prost(bool, tag = "14")]
+    pub stream: bool,
 }
 /// A token bucket: `ratio_ppm` of a token a request, a floor a second; one token pays one retry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -379,6 +392,10 @@ pub struct OutcomeCounts {
     /// The caller went away.
     #[prost(uint64, tag = "7")]
     pub cancelled: u64,
+    /// An answer that has no end to wait for. Neither a success nor a failure, and in no sketch: left out where a share of good answers is
+    /// computed. Senders that know no streams leave it out, which is 0.
+    #[prost(uint64, tag = "8")]
+    pub stream: u64,
 }
 /// What was decided, whether or not it was acted upon (see Mode).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -462,6 +479,7 @@ pub enum Outcome {
     Fallback = 5,
     Alternate = 6,
     Cancelled = 7,
+    Stream = 8,
 }
 impl Outcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -478,6 +496,7 @@ impl Outcome {
             Self::Fallback => "OUTCOME_FALLBACK",
             Self::Alternate => "OUTCOME_ALTERNATE",
             Self::Cancelled => "OUTCOME_CANCELLED",
+            Self::Stream => "OUTCOME_STREAM",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -491,6 +510,7 @@ impl Outcome {
             "OUTCOME_FALLBACK" => Some(Self::Fallback),
             "OUTCOME_ALTERNATE" => Some(Self::Alternate),
             "OUTCOME_CANCELLED" => Some(Self::Cancelled),
+            "OUTCOME_STREAM" => Some(Self::Stream),
             _ => None,
         }
     }

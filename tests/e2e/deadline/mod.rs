@@ -88,8 +88,8 @@ async fn the_wire_carries_what_remains_and_the_pod_when_it_ends() {
         assert_eq!(contexts.len() as u64, REQUESTS, "{service}");
         for context in contexts {
             let deadline: u64 = context
-                .strip_prefix("emac=v1:checkout:")
-                .and_then(|rest| rest.split(':').next()?.parse().ok())
+                .strip_prefix("emac=v2.checkout.a")
+                .and_then(|rest| rest.split('.').next()?.parse().ok())
                 .unwrap_or_else(|| panic!("{service}: {context}"));
             let deadline_ms = u64::from(DEADLINE_MS);
             assert!((began..=ended + deadline_ms).contains(&deadline), "{service}: {deadline} not absolute");

@@ -26,7 +26,7 @@ async fn a_call_cut_by_its_budget_ends_as_deadline_exceeded() {
     world.service("cart").set_fault(Fault::Hang).await;
     let cut = load.clone().run().await;
     let codes: Vec<_> = cut.iter().map(|sample| sample.grpc_status).collect();
-    assert!(codes.iter().all(|code| *code == Some(DEADLINE_EXCEEDED)), "{codes:?}");
+    assert!(codes.iter().all(|code| *code == Some(DEADLINE_EXCEEDED)), "{cut:?}");
 
     // A service that says 14 itself is not rewritten.
     world.service("cart").set_fault(Fault::Errors { share: 1.0, status: 503 }).await;

@@ -116,6 +116,9 @@ fn hop(name: &str, i: usize, timeout: Millis) -> HopBudget {
         }),
         fallback: None,
         success: SuccessPredicate::default(),
+        without_context: false,
+        timeout_alone: None,
+        stream: false,
     }
 }
 

@@ -10,7 +10,7 @@ fn of_generation(generation: u64, timeout_ms: u32) -> WorkloadBudgets {
 }
 
 fn timeout(sidecar: &Sidecar) -> Option<u64> {
-    sidecar.call("cart", 900).send().timeout_ms()
+    sidecar.call("cart", 900).send().cut_after_ms()
 }
 
 #[test]

@@ -6,14 +6,18 @@ use serde_json::json;
 
 use crate::support::{Sidecar, hop, module_or_return, total, with_hops};
 
-/// One good call; its timeout header.
+/// One good call, counted; then one that nobody answers, for which no control plane has a count: after how long it is cut.
 fn call(sidecar: &Sidecar) -> Option<u64> {
-    let mut call = sidecar.call("cart", 900).send();
-    assert!(call.forwarded());
-    let timeout = call.timeout_ms();
-    call.respond(200, &[], b"ok");
-    assert_eq!(call.finish().status(), 200);
-    timeout
+    let mut good = sidecar.call("cart", 900).send();
+    assert!(good.forwarded());
+    good.respond(200, &[], b"ok");
+    assert_eq!(good.finish().status(), 200);
+    let mut unanswered = sidecar.call("cart", 900).send();
+    assert!(unanswered.forwarded());
+    let cut = unanswered.cut_after_ms();
+    unanswered.cancel();
+    sidecar.end_arrivals();
+    cut
 }
 
 #[test]

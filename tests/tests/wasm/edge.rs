@@ -29,6 +29,7 @@ fn journey(sidecar: &Sidecar) -> JourneyDelta {
         outcomes.error += more.error;
         outcomes.timeout += more.timeout;
         outcomes.cancelled += more.cancelled;
+        outcomes.stream += more.stream;
         sum.journey.clone_from(&delta.journey);
         sum.outcomes = Some(outcomes);
         sum.within_deadline += delta.within_deadline;
@@ -43,7 +44,7 @@ fn a_foreign_context_is_stripped_and_our_own_put_in_its_place() {
     let entered =
         visit(&sidecar, "/checkout").header("baggage", "a=1,emac=v1:checkout:119000:0000,b=2").send();
     let baggage = entered.request_header("baggage").expect("our context");
-    assert!(baggage.starts_with("a=1,b=2,emac=v1:checkout:1000:"), "{baggage}");
+    assert!(baggage.starts_with("a=1,b=2,emac=v2.checkout.r1000."), "{baggage}");
     let passing = visit(&sidecar, "/elsewhere").header("baggage", "emac=v1:checkout:119000:0000").send();
     assert_eq!(passing.request_header("baggage").filter(|baggage| baggage.contains("emac")), None);
 }
@@ -59,10 +60,11 @@ fn two_baggage_headers_hide_no_foreign_context_and_lose_no_other_member() {
 }
 
 #[test]
-fn timeouts_claimed_from_outside_do_not_rule_inside() {
+fn the_edge_bounds_its_own_call() {
     let sidecar = gateway(module_or_return!(), &with_hops([hop("front", 700)]));
-    let entered = visit(&sidecar, "/checkout").header("x-envoy-upstream-rq-timeout-ms", "1").send();
-    assert_eq!(entered.timeout_ms(), Some(700));
+    let mut entered = visit(&sidecar, "/checkout").send();
+    assert_eq!(entered.cut_after_ms(), Some(700));
+    assert_eq!(entered.finish().status(), 504);
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn every_part_of_an_entry_rule_must_match() {
     budgets.journeys[0].entry = vec![rule, grpc];
     let sidecar = gateway(module_or_return!(), &budgets);
     let recognised = |request: RequestBuilder| {
-        request.send().request_header("baggage").is_some_and(|baggage| baggage.contains("emac=v1:checkout:"))
+        request.send().request_header("baggage").is_some_and(|baggage| baggage.contains("emac=v2.checkout."))
     };
     let full = |host: &str, method: &str, path: &str, kind: &str| {
         recognised(visit(&sidecar, path).authority(host).method(method).header("x-kind", kind))
@@ -106,8 +108,8 @@ fn the_first_journey_with_a_matching_rule_wins() {
     });
     let sidecar = gateway(module_or_return!(), &budgets);
     let journey = |path: &str| visit(&sidecar, path).send().request_header("baggage").unwrap_or_default();
-    assert!(journey("/checkout").contains("emac=v1:checkout:1000:"));
-    assert!(journey("/anything/else").contains("emac=v1:browse:300:"));
+    assert!(journey("/checkout").contains("emac=v2.checkout.r1000."));
+    assert!(journey("/anything/else").contains("emac=v2.browse.r300."));
 }
 
 #[test]
@@ -137,11 +139,11 @@ fn a_workload_at_the_edge_makes_the_context_itself() {
     sidecar.push(&with_hops([hop("cart", 500)]));
     let inbound = sidecar.arrival("emac=v1:checkout:119000:0000").path("/checkout").send();
     let inside = inbound.request_header("baggage").expect("our context");
-    let ours = format!("emac=v1:checkout:{}:0000", sidecar.now_ms() + 1_000);
+    let ours = format!("emac=v2.checkout.a{}.0000.", sidecar.now_ms() + 1_000);
     assert!(inside.starts_with(&ours), "{inside}");
     sidecar.host.advance(600);
-    let call = sidecar.plain_call("cart").header("baggage", &inside).send();
-    assert_eq!(call.timeout_ms(), Some(400));
+    let mut call = sidecar.plain_call("cart").header("baggage", &inside).send();
+    assert_eq!(call.cut_after_ms(), Some(400));
 }
 
 #[test]

@@ -85,9 +85,10 @@ fn no_failing_host_call_stops_a_request_or_the_vm() {
         }
     }
     assert!(struck > 20, "the sweep struck only {struck} times");
+    sidecar.end_arrivals();
     assert_eq!(sidecar.host.vm(1).open_streams(), 0);
     sidecar.settle();
-    assert_eq!(sidecar.call("cart", 900).send().timeout_ms(), Some(100), "and afterwards all is well");
+    assert_eq!(sidecar.call("cart", 900).send().cut_after_ms(), Some(100), "and afterwards all is well");
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn no_failing_host_call_stops_the_clockwork_for_longer_than_it_lasts() {
         good(&sidecar);
         sidecar.host.run_for(120_000);
         let what = format!("{call:?} answered {status:?} for a while");
-        assert_eq!(sidecar.call("cart", 900).send().timeout_ms(), Some(100), "{what}");
+        assert_eq!(sidecar.call("cart", 900).send().cut_after_ms(), Some(100), "{what}");
         let counted: u64 = sidecar.outcomes().values().map(crate::support::total).sum();
         assert!(counted <= sent, "{what}: {counted} counted of {sent}");
         if *call != HostCall::GetProperty && *call != HostCall::GetMapValue {

@@ -40,7 +40,7 @@ fn every_worker_gets_the_budgets_the_leader_received() {
     let sidecar = sidecar(module_or_return!());
     for worker in 0..WORKERS {
         assert_eq!(
-            sidecar.call("cart", 900).worker(worker).send().timeout_ms(),
+            sidecar.call("cart", 900).worker(worker).send().cut_after_ms(),
             Some(100),
             "worker {worker}"
         );
@@ -106,7 +106,7 @@ fn a_leader_whose_vm_dies_is_replaced_and_budgets_go_on() {
         sidecar.host.run_for(30_000);
         leader(&sidecar);
         for worker in 0..WORKERS {
-            assert_eq!(sidecar.call("cart", 900).worker(worker).send().timeout_ms(), Some(100));
+            assert_eq!(sidecar.call("cart", 900).worker(worker).send().cut_after_ms(), Some(100));
         }
     }
 }
@@ -143,7 +143,7 @@ fn a_new_configuration_of_either_listener_keeps_budgets_and_totals() {
         sent += 1;
         sidecar.host.run_for(5_000);
         leader(&sidecar);
-        assert_eq!(sidecar.call("cart", 900).send().timeout_ms(), Some(100), "round {round}");
+        assert_eq!(sidecar.call("cart", 900).send().cut_after_ms(), Some(100), "round {round}");
     }
     assert_eq!(total(&sidecar.outcome("cart")), sent);
     for vm in 0..=WORKERS {

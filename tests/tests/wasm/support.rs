@@ -1,5 +1,6 @@
 //! A sidecar of `shop/front` on the checkout journey, and words for what tests ask of it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use emac_proto::v1::{
@@ -7,7 +8,7 @@ use emac_proto::v1::{
     StaticResponse, WorkloadBudgets, fallback::Kind,
 };
 use emac_tests::not_run;
-use emac_tests::wasm_host::{Direction, FilterModule, Host, RequestBuilder, Setup};
+use emac_tests::wasm_host::{Direction, Exchange, FilterModule, Host, RequestBuilder, Setup};
 use serde_json::{Value, json};
 
 /// Who the sidecar is.
@@ -32,6 +33,7 @@ pub(crate) use module_or_return;
 /// A sidecar, and how long it needs for its own affairs.
 pub(crate) struct Sidecar {
     pub(crate) host: Host,
+    arrivals: RefCell<Vec<Exchange>>,
 }
 
 /// Long enough for a leader to be found, budgets to arrive and every VM to poll them; and for evidence to be handed over and
@@ -62,7 +64,7 @@ impl Sidecar {
         let text = configuration(more);
         let setup = Setup::new(module).workers(workers);
         let setup = setup.listener(Direction::Inbound, &text).listener(Direction::Outbound, &text);
-        Self { host: setup.start() }
+        Self { host: setup.start(), arrivals: RefCell::default() }
     }
 
     /// One worker that has these budgets.
@@ -89,10 +91,22 @@ impl Sidecar {
         self.host.world().clock_ns / 1_000_000
     }
 
-    /// An outbound call whose journey context leaves so much time.
+    /// An outbound call on behalf of a request that is under way, whose journey leaves so much time.
     pub(crate) fn call(&self, cluster: &str, left_ms: u64) -> RequestBuilder {
-        let deadline = self.now_ms() + left_ms;
-        self.plain_call(cluster).header("baggage", format!("emac=v1:checkout:{deadline}:0000"))
+        self.plain_call(cluster).header("baggage", self.inside(left_ms))
+    }
+
+    /// What the application is given of a journey that leaves so much time; its request stays under way.
+    pub(crate) fn inside(&self, left_ms: u64) -> String {
+        let arrival = self.arrival(&format!("emac=v2.checkout.r{left_ms}.0000")).send();
+        let inside = arrival.request_header("baggage").unwrap_or_default();
+        self.arrivals.borrow_mut().push(arrival);
+        inside
+    }
+
+    /// The requests behind [`Sidecar::call`] end.
+    pub(crate) fn end_arrivals(&self) {
+        self.arrivals.borrow_mut().drain(..).for_each(Exchange::cancel);
     }
 
     /// An outbound call without a context.
@@ -140,6 +154,7 @@ fn add(sum: &mut OutcomeCounts, more: &OutcomeCounts) {
     sum.fallback += more.fallback;
     sum.alternate += more.alternate;
     sum.cancelled += more.cancelled;
+    sum.stream += more.stream;
 }
 
 /// All requests of a count.
@@ -151,6 +166,7 @@ pub(crate) fn total(counts: &OutcomeCounts) -> u64 {
         + counts.fallback
         + counts.alternate
         + counts.cancelled
+        + counts.stream
 }
 
 /// Budgets of generation 1: checkout in 1 s, enforced, no hops.

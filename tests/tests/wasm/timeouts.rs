@@ -10,24 +10,49 @@ fn decisions(of: impl Fn(&DecisionCounts) -> u64) -> impl Fn(&ReportRequest) -> 
 
 #[test]
 fn a_call_gets_the_smaller_of_its_own_timeout_and_what_the_journey_leaves() {
-    let tight = HopBudget { reserve_ms: 40, per_try_timeout_ms: 90, ..hop("cart", 200) };
+    let tight = HopBudget { reserve_ms: 40, ..hop("cart", 200) };
     let sidecar = Sidecar::holding(module_or_return!(), &with_hops([tight]));
-    for (left, timeout, per_try) in
-        [(1_000, 200, 90), (240, 200, 90), (239, 199, 90), (100, 60, 60), (41, 1, 1)]
+    for (left, timeout) in [(1_000, 200), (240, 200), (239, 199), (100, 60), (41, 1)] {
+        let mut call = sidecar.call("cart", left).send();
+        assert_eq!(call.request_header("x-envoy-upstream-rq-timeout-ms"), None, "the route keeps its own");
+        assert_eq!(call.cut_after_ms(), Some(timeout), "{left} ms left");
+        assert_eq!(call.finish().status(), 504);
+    }
+    assert_eq!(sidecar.outcome("cart").timeout, 5);
+}
+
+/// A route's timeout of a try is never lengthened: it is read from what the router says, and left alone until it is known.
+#[test]
+fn the_time_of_a_try_is_only_ever_shortened() {
+    let tries = HopBudget { per_try_timeout_ms: 90, ..hop("cart", 200) };
+    for (expected, wanted) in
+        [(Some("250"), Some("90")), (Some("90"), None), (Some("60"), None), (None, None)]
     {
-        let call = sidecar.call("cart", left).send();
-        assert_eq!(call.timeout_ms(), Some(timeout), "{left} ms left");
-        let header = call.request_header("x-envoy-upstream-rq-per-try-timeout-ms");
-        assert_eq!(header, Some(per_try.to_string()), "{left} ms left");
+        let sidecar = Sidecar::holding(module_or_return!(), &with_hops([tries.clone()]));
+        let send = || {
+            let mut call = sidecar.call("cart", 1_000).send();
+            let per_try = call.request_header("x-envoy-upstream-rq-per-try-timeout-ms");
+            if let Some(expected) = expected {
+                call.router_adds("x-envoy-expected-rq-timeout-ms", expected);
+            }
+            call.respond(200, &[], b"");
+            call.finish();
+            per_try
+        };
+        assert_eq!(send(), None, "not known yet");
+        assert_eq!(send().as_deref(), wanted, "route: {expected:?}");
     }
 }
 
 #[test]
-fn a_timeout_claimed_by_the_application_is_replaced() {
+fn an_answer_in_time_may_take_its_time_to_end() {
     let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("cart", 200)]));
-    let call = sidecar.call("cart", 1_000).header("x-envoy-upstream-rq-timeout-ms", "9999").send();
-    assert_eq!(call.timeout_ms(), Some(200));
-    assert_eq!(call.request_headers().all("x-envoy-upstream-rq-timeout-ms").len(), 1);
+    let mut call = sidecar.call("cart", 1_000).send();
+    sidecar.host.run_for(199);
+    call.respond(200, &[], b"the first bytes");
+    assert_eq!(call.cut_after_ms(), None);
+    assert_eq!(call.finish().status(), 200);
+    assert_eq!(sidecar.outcome("cart").success, 1);
 }
 
 #[test]
@@ -67,8 +92,7 @@ fn observing_touches_nothing_and_dry_run_counts_what_it_would_have_done() {
         budgets.journeys[0].mode = journey.into();
         let sidecar = Sidecar::holding(module.clone(), &budgets);
         let mut call = sidecar.call("cart", 500).send();
-        assert_eq!(call.timeout_ms(), acts.then_some(200), "{journey:?}/{hop_mode:?}");
-        call.respond(200, &[], b"");
+        assert_eq!(call.cut_after_ms(), acts.then_some(200), "{journey:?}/{hop_mode:?}");
         call.finish();
         let late = sidecar.call("cart", 50).send();
         assert_eq!(late.forwarded(), !acts, "{journey:?}/{hop_mode:?}");
@@ -81,7 +105,7 @@ fn a_hop_without_a_budget_passes() {
     let sidecar = Sidecar::holding(module_or_return!(), &budgets());
     let mut call = sidecar.call("elsewhere", 500).send();
     assert!(call.forwarded());
-    assert_eq!(call.timeout_ms(), None);
+    assert_eq!(call.cut_after_ms(), None);
     call.respond(200, &[], b"");
     call.finish();
     assert_eq!(sidecar.sum(decisions(|d| d.pass)), 1);
@@ -91,8 +115,8 @@ fn a_hop_without_a_budget_passes() {
 fn an_operation_with_its_own_budget_goes_before_its_destinations() {
     let operation = HopBudget { operation: "GET /price/{id}".to_string(), ..hop("pricing", 80) };
     let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("pricing", 300), operation]));
-    assert_eq!(sidecar.call("pricing", 900).path("/stock/7?x=1").send().timeout_ms(), Some(300));
-    assert_eq!(sidecar.call("pricing", 900).path("/price/7?x=1").send().timeout_ms(), Some(80));
+    assert_eq!(sidecar.call("pricing", 900).path("/stock/7?x=1").send().cut_after_ms(), Some(300));
+    assert_eq!(sidecar.call("pricing", 900).path("/price/7?x=1").send().cut_after_ms(), Some(80));
 }
 
 #[test]

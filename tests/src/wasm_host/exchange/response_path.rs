@@ -30,6 +30,11 @@ impl Exchange {
         );
     }
 
+    /// A header that Envoy's router adds to the request on its way, behind the filter; the access log has it.
+    pub fn router_adds(&mut self, name: &str, value: &str) {
+        self.set(Phase::Log, &["request", "headers", name], value);
+    }
+
     /// Number of tries upstream saw, known with the response.
     pub fn attempts(&mut self, attempts: u64) {
         self.set(Phase::Response, &["upstream", "request_attempt_count"], attempts);
@@ -102,6 +107,13 @@ impl Exchange {
         self.response = Progress::HeadersPaused;
         self.after_response_callback(action);
         self.host.settle();
+    }
+
+    /// A tick may have answered on behalf of the stream, before upstream did.
+    pub(super) fn after_tick(&mut self) {
+        if self.response == Progress::Headers && !self.over {
+            self.after_request_callback(PAUSE);
+        }
     }
 
     pub(super) fn after_response_callback(&mut self, action: u32) {

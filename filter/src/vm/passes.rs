@@ -1,0 +1,104 @@
+//! Which requests a filter of this VM has in hand: a mark on the stream that other filters, and later passes, see.
+//!
+//! A chain can hold two filters of EmaC (a plugin for a namespace and one for its gateway); the second steps aside. An internal redirect
+//! sends one request through the chain twice; the second pass goes on with the first's time. The two look alike but for whether the first
+//! is over, which only the VM that made the mark knows.
+
+use std::collections::BTreeSet;
+
+use emac_core::units::Micros;
+
+use super::name::Name;
+use crate::host::Host;
+
+/// The property, in the state of the request.
+const MARK: &str = "emac";
+
+/// How a request comes to a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// For the first time.
+    First,
+    /// Again; it began then.
+    Again(Micros),
+    /// While another filter has it in hand.
+    Second,
+}
+
+/// The requests in hand.
+#[derive(Debug, Default)]
+pub(crate) struct Passes {
+    open: BTreeSet<u64>,
+    last: u64,
+}
+
+impl Passes {
+    /// Marks outlive an internal redirect only if they are declared so; once a VM.
+    pub(crate) fn configure(host: &dyn Host) {
+        host.keep_property(MARK);
+    }
+
+    /// Takes a request in hand, unless another filter has it. The number goes to [`Passes::leave`].
+    pub(crate) fn enter(&mut self, host: &dyn Host, name: Name, now: Micros) -> (Pass, Option<u64>) {
+        let pass = self.look(host, name);
+        if pass == Pass::Second {
+            return (pass, None);
+        }
+        self.last = self.last.wrapping_add(1);
+        self.open.insert(self.last);
+        let start = if let Pass::Again(start) = pass { start } else { now };
+        let mut mark = Vec::with_capacity(32);
+        mark.extend_from_slice(&name.to_bytes());
+        mark.extend_from_slice(&self.last.to_le_bytes());
+        mark.extend_from_slice(&start.0.to_le_bytes());
+        host.set_property(MARK, &mark);
+        (pass, Some(self.last))
+    }
+
+    /// This pass is over.
+    pub(crate) fn leave(&mut self, number: u64) {
+        self.open.remove(&number);
+    }
+
+    fn look(&self, host: &dyn Host, name: Name) -> Pass {
+        let Some(mark) = host.property(&[MARK]) else { return Pass::First };
+        let number = |bytes: Option<&[u8]>| bytes?.try_into().ok().map(u64::from_le_bytes);
+        let (Some(vm), Some(pass), Some(start)) =
+            (mark.get(..16), number(mark.get(16..24)), number(mark.get(24..)))
+        else {
+            return Pass::First;
+        };
+        // Of another VM's passes nothing is known; two filters in one chain are the usual reason to meet them.
+        if vm != name.to_bytes() || self.open.contains(&pass) {
+            Pass::Second
+        } else {
+            Pass::Again(Micros(start))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fake;
+
+    #[test]
+    fn a_second_filter_is_told_from_a_second_pass() {
+        let host = Fake::default();
+        let (mut ours, mut theirs) = (Name::default(), Name::default());
+        ours.draw(&host);
+        theirs.draw(&host);
+        let (mut passes, mut others) = (Passes::default(), Passes::default());
+        let (first, number) = passes.enter(&host, ours, Micros(5));
+        assert_eq!(first, Pass::First);
+        assert_eq!(passes.enter(&host, ours, Micros(6)), (Pass::Second, None), "the same VM");
+        assert_eq!(others.enter(&host, theirs, Micros(6)), (Pass::Second, None), "another VM");
+        passes.leave(number.unwrap());
+        let (again, number) = passes.enter(&host, ours, Micros(90));
+        assert_eq!(again, Pass::Again(Micros(5)), "redirected");
+        passes.leave(number.unwrap());
+        assert_eq!(passes.enter(&host, ours, Micros(95)).0, Pass::Again(Micros(5)));
+        let next = host.sibling();
+        assert_eq!(passes.enter(&next, ours, Micros(95)).0, Pass::First, "another request");
+    }
+}
