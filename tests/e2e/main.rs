@@ -13,6 +13,7 @@ mod fallback_alternate;
 mod fallback_static;
 mod grpc;
 mod hostile_headers;
+mod istio_replay;
 mod lease;
 mod modes;
 mod nack;

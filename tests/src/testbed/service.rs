@@ -93,7 +93,10 @@ struct Outbound {
 
 impl Service {
     /// Starts serving on a reserved port. `outbound` is the address of its sidecar's outbound listener.
-    pub(super) fn start(
+    ///
+    /// # Errors
+    /// Those of handing the socket to the runtime.
+    pub fn start(
         spec: ServiceSpec,
         port: Reserved,
         outbound: Option<SocketAddr>,

@@ -25,8 +25,9 @@ fn documents(file: &str) -> Vec<Value> {
 }
 
 fn kubernetes() -> Vec<Value> {
-    let files = ["istio/service.yaml", "istio/wasmplugin.yaml", "prometheus/operator.yaml"];
-    files.iter().flat_map(|file| documents(file)).collect()
+    let files =
+        ["sidecars", "gateway-api", "gateway-classic", "service"].map(|name| format!("istio/{name}.yaml"));
+    files.iter().map(String::as_str).chain(["prometheus/operator.yaml"]).flat_map(documents).collect()
 }
 
 fn of_kind(kind: &str) -> Vec<Value> {
@@ -47,7 +48,7 @@ fn objects_keep_to_their_schemas() {
     let checked: Vec<_> = kubernetes().iter().map(|object| crds.problems(object)).collect();
     let problems: Vec<_> = checked.iter().flatten().flatten().collect();
     assert!(problems.is_empty(), "{problems:#?}");
-    assert_eq!(checked.iter().filter(|checked| checked.is_some()).count(), 4, "all but the core Service");
+    assert_eq!(checked.iter().filter(|checked| checked.is_some()).count(), 5, "all but the core Service");
 }
 
 /// The check itself can fail: a misspelt field, a value outside its list, a wrong type, a missing part.
@@ -84,16 +85,72 @@ fn the_service_speaks_grpc_where_the_plugins_look_for_it() {
     let (name, namespace) = (text(&service["metadata"]["name"]), text(&service["metadata"]["namespace"]));
     let host = format!("{name}.{namespace}.svc.cluster.local");
     let plugins = of_kind("WasmPlugin");
-    assert_eq!(plugins.len(), 2);
+    assert_eq!(plugins.len(), 3);
     for plugin in plugins {
         let control_plane = &plugin["spec"]["pluginConfig"]["control_plane"];
         assert_eq!(control_plane["cluster"], format!("outbound|{}||{host}", grpc["port"]));
         assert_eq!(control_plane["authority"], host, "a cluster's name is no host name");
-        assert_eq!(plugin["spec"]["failStrategy"], "FAIL_RELOAD");
+        assert_eq!(plugin["spec"]["failStrategy"], "FAIL_OPEN", "a module that is missing stops no traffic");
     }
     let monitored = &of_kind("ServiceMonitor").remove(0)["spec"];
     assert_eq!(monitored["selector"]["matchLabels"], service["metadata"]["labels"]);
     assert!(ports.iter().any(|port| port["name"] == monitored["endpoints"][0]["port"]));
+}
+
+/// Names of the plugins that reach a proxy of these labels, by Istio's rules: `targetRefs` only gateways of the Gateway API, a selector
+/// every proxy that has its labels, neither every proxy.
+fn reaching(labels: &Value) -> Vec<String> {
+    let gateway = &labels["gateway.networking.k8s.io/gateway-name"];
+    let reaches = |spec: &Value| match spec["targetRefs"].as_array() {
+        Some(targets) => gateway.is_string() && targets.iter().any(|target| target["name"] == *gateway),
+        None => {
+            let wanted = spec["selector"]["matchLabels"].as_object();
+            wanted.into_iter().flatten().all(|(name, value)| labels[name] == *value)
+        }
+    };
+    let reaching = of_kind("WasmPlugin").into_iter().filter(|plugin| reaches(&plugin["spec"]));
+    reaching.map(|plugin| plugin["metadata"]["name"].as_str().unwrap().to_string()).collect()
+}
+
+/// Labels as Istio's injector and its templates of gateways write them; all in one namespace.
+#[test]
+fn every_proxy_is_reached_once_also_beside_its_gateway() {
+    let sidecar = json!({"app": "front", "security.istio.io/tlsMode": "istio"});
+    let gateway_api =
+        json!({"gateway.networking.k8s.io/gateway-name": "shop-gateway", "sidecar.istio.io/inject": "false"});
+    let classic = json!({"app": "istio-ingressgateway", "istio": "ingressgateway"});
+    assert_eq!(reaching(&sidecar), ["emac"]);
+    assert_eq!(reaching(&gateway_api), ["emac-edge"]);
+    assert_eq!(reaching(&classic), ["emac-edge-classic"]);
+    let namespaces: BTreeSet<String> =
+        of_kind("WasmPlugin").iter().map(|plugin| plugin["metadata"]["namespace"].to_string()).collect();
+    assert_eq!(namespaces.len(), 1);
+    for plugin in of_kind("WasmPlugin") {
+        let spec = &plugin["spec"];
+        let edge = spec["pluginConfig"]["role"] == "edge";
+        assert_eq!(
+            spec["priority"].as_u64() > Some(10),
+            edge,
+            "an edge comes first, were there two in one chain"
+        );
+    }
+}
+
+/// The workloads of a mesh that a real istiod ran, gateway and sidecars in one namespace.
+#[test]
+fn every_workload_of_a_real_mesh_is_reached_once() {
+    let Some(data) = shared_data("istio-live/objects/20-mesh.yaml") else {
+        return not_run("deploy: plugins and a real mesh", "no istio-live (EMAC_SHARED_DATA)");
+    };
+    let objects =
+        yaml::documents(&data).into_iter().chain(yaml::documents(&data.with_file_name("10-objects.yaml")));
+    let entries: Vec<Value> = objects
+        .filter(|object| object["kind"] == "WorkloadEntry" && object["metadata"]["namespace"] == "shop")
+        .collect();
+    assert!(entries.len() >= 3, "two sidecars and a gateway: {entries:?}");
+    for entry in entries {
+        assert_eq!(reaching(&entry["spec"]["labels"]).len(), 1, "{entry}");
+    }
 }
 
 /// Every label of the filter's metrics is made visible, in the bootstrap as in the Istio instructions, by the expression Istio uses.
