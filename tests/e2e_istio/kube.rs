@@ -34,7 +34,10 @@ impl Kube {
         let folder = folder.join("kube");
         fs::create_dir_all(&folder).map_err(told)?;
         let file = |name: &str| folder.join(name).display().to_string();
-        let made = Command::new("openssl").args(["genrsa", "-out", &file("sa.key"), "2048"]).output().map_err(told)?;
+        let made = Command::new("openssl")
+            .args(["genrsa", "-out", &file("sa.key"), "2048"])
+            .output()
+            .map_err(told)?;
         if !made.status.success() {
             return Err(format!("openssl: {}", String::from_utf8_lossy(&made.stderr)));
         }
@@ -69,7 +72,8 @@ impl Kube {
         ]);
         let parts = [etcd.start().map_err(told)?, server.start().map_err(told)?];
         let kube = Self { kubectl: tools.bin("kubectl"), folder, _parts: parts };
-        let ready = wait_until(PATIENCE, || async { kube.run(&["get", "--raw=/readyz"], None).is_ok() }).await;
+        let ready =
+            wait_until(PATIENCE, || async { kube.run(&["get", "--raw=/readyz"], None).is_ok() }).await;
         if !ready {
             return Err(format!("kube-apiserver is not ready: {}", kube._parts[1].log_tail()));
         }
@@ -97,7 +101,11 @@ impl Kube {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         match output.status.success() {
             true => Ok(text),
-            false => Err(format!("kubectl {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim())),
+            false => Err(format!(
+                "kubectl {}: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            )),
         }
     }
 

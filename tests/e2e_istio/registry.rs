@@ -64,7 +64,8 @@ impl Registry {
         let config = content.add(CONFIG, b"{}".to_vec());
         let plugin = content.add(PLUGIN_CONFIG, b"{}".to_vec());
         let module = content.add(MODULE, module);
-        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [plugin, module]});
+        let manifest =
+            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [plugin, module]});
         let manifest = content.add(MANIFEST, manifest.to_string().into_bytes());
         let digest = manifest["digest"].as_str().unwrap_or_default().to_owned();
         content.tags.insert(tag.to_owned(), digest.clone());
@@ -118,7 +119,9 @@ async fn serve(listener: TcpListener, content: Arc<Mutex<Content>>) {
                 async move { Ok::<_, Infallible>(response) }
             });
             // A client that speaks TLS reads an error in plain text here, and asks again at the other port.
-            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }

@@ -84,7 +84,12 @@ async fn attend(command: Command) -> ExitCode {
 
 fn can_unshare(user: &[&str], spaces: &[&str]) -> bool {
     let mut command = Command::new("unshare");
-    command.args(user).args(spaces).args(["--", "sh", "-c", "ip link set lo up && mount -t tmpfs tmpfs /mnt"]);
+    command.args(user).args(spaces).args([
+        "--",
+        "sh",
+        "-c",
+        "ip link set lo up && mount -t tmpfs tmpfs /mnt",
+    ]);
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
@@ -94,7 +99,8 @@ fn furnish() -> Result<(), String> {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let hosts = folder.join("hosts");
-    fs::write(&hosts, format!("127.0.0.1 localhost {}\n", crate::registry::HOST)).map_err(|e| e.to_string())?;
+    fs::write(&hosts, format!("127.0.0.1 localhost {}\n", crate::registry::HOST))
+        .map_err(|e| e.to_string())?;
     let hosts = hosts.display().to_string();
     for line in [
         &["ip", "link", "set", "lo", "up"][..],
@@ -102,7 +108,8 @@ fn furnish() -> Result<(), String> {
         &["mkdir", "-p", "/var/lib/istio/data"],
         &["mount", "--bind", &hosts, "/etc/hosts"],
     ] {
-        let status = Command::new(line[0]).args(&line[1..]).status().map_err(|e| format!("{}: {e}", line[0]))?;
+        let status =
+            Command::new(line[0]).args(&line[1..]).status().map_err(|e| format!("{}: {e}", line[0]))?;
         if !status.success() {
             return Err(format!("`{}` failed", line.join(" ")));
         }

@@ -25,7 +25,9 @@ fn a_call_gets_the_smaller_of_its_own_timeout_and_what_the_journey_leaves() {
 #[test]
 fn the_time_of_a_try_is_only_ever_shortened() {
     let tries = HopBudget { per_try_timeout_ms: 90, ..hop("cart", 200) };
-    for (expected, wanted) in [(Some("250"), Some("90")), (Some("90"), None), (Some("60"), None), (None, None)] {
+    for (expected, wanted) in
+        [(Some("250"), Some("90")), (Some("90"), None), (Some("60"), None), (None, None)]
+    {
         let sidecar = Sidecar::holding(module_or_return!(), &with_hops([tries.clone()]));
         let send = || {
             let mut call = sidecar.call("cart", 1_000).send();
