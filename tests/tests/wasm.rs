@@ -29,5 +29,7 @@ mod fuzz;
 mod leader;
 #[path = "wasm/module.rs"]
 mod module;
+#[path = "wasm/sides.rs"]
+mod sides;
 #[path = "wasm/timeouts.rs"]
 mod timeouts;

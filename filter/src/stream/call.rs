@@ -46,8 +46,10 @@ pub(super) struct Call {
     pub(super) held: Option<bool>,
     /// What an answer without a body would lose on its way.
     pub(super) restore: Vec<Header>,
-    /// An answer that has no end to wait for.
+    /// The hop's answers have no end to wait for, or this one was seen to have none.
     endless: bool,
+    /// The request asks for such an answer, if the callee agrees.
+    asks_endless: bool,
     /// The bound of a try was left to the route, so that the route's can be read.
     asks_route: bool,
     grpc_status: Option<u32>,
@@ -91,9 +93,11 @@ impl Call {
         let deadline = context.map(|context| context.deadline);
         let asks = fallback::asks(vm.enforcer.fallback(hop.budget), asked, grpc, end);
         let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
-        let endless =
-            vm.enforcer.is_stream(hop.budget) || decision.verdict != Verdict::Pass && asked.is_endless();
-        if endless {
+        let endless = vm.enforcer.is_stream(hop.budget);
+        // Asked where it decides something, or costs nothing.
+        let looked_at = decision.verdict != Verdict::Pass || matches!(asked, Asked::All(_));
+        let asks_endless = looked_at && asked.is_endless();
+        if asks_endless {
             if matches!(decision.verdict, Verdict::FallbackBefore(_)) {
                 vm.enforcer.on_fallback_failed(hop.budget);
             }
@@ -116,6 +120,7 @@ impl Call {
             held: None,
             restore: Vec::new(),
             endless,
+            asks_endless,
             asks_route: false,
             grpc_status: None,
             message: None,
@@ -261,6 +266,7 @@ impl Call {
                     grpc: self.grpc,
                     grpc_status: self.grpc_status,
                     endless: self.endless || !complete && self.message.is_some_and(|(end, seen)| seen >= end),
+                    asks_endless: self.asks_endless,
                     latency,
                 };
                 finish::classify(host, seen, predicate)

@@ -30,6 +30,8 @@ pub(super) struct Seen {
     pub(super) grpc_status: Option<u32>,
     /// The answer has no end to wait for.
     pub(super) endless: bool,
+    /// So the request would have it.
+    pub(super) asks_endless: bool,
     pub(super) latency: Micros,
 }
 
@@ -131,6 +133,7 @@ fn is_stream(host: &dyn Host, status: u16, seen: Seen) -> bool {
     let says = |path: &[&str], what: &[u8]| host.property(path).is_some_and(|value| value.starts_with(what));
     seen.endless
         || status == SWITCHING_PROTOCOLS
+        || seen.asks_endless && (200..300).contains(&status)
         || (seen.latency >= LONG || !seen.complete)
             && (says(&["response", "headers", "content-type"], EVENT_STREAM)
                 || says(&["request", "method"], b"CONNECT"))

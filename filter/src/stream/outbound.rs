@@ -3,7 +3,7 @@
 use emac_core::context::{Absolute, Context, Deadline, TraceParent, baggage};
 use emac_core::units::Micros;
 
-use super::headers::Asked;
+use super::headers::{self, Asked};
 use super::{count_invalid, notice_unknown};
 use crate::config::{Config, Join};
 use crate::host::Host;
@@ -48,6 +48,10 @@ pub(super) fn find<'a>(
             let health = vm.recorder.health_mut();
             health.context_missing = health.context_missing.saturating_add(1);
             Carried { context: None, strip: false }
+        }
+        Some(_) if headers::is_shadow(&asked.header(":authority").unwrap_or_default()) => {
+            vm.counters.add(Event::Shadow);
+            Carried { context: None, strip: true }
         }
         Some(context) => {
             notice_unknown(vm, context.journey);

@@ -48,10 +48,15 @@ impl Host {
 
     fn boot(&self, index: usize) {
         let mut vm = survive(Vm::new(&self.setup.module, index, Rc::clone(&self.world)));
-        let configure = |(direction, text): &(Direction, String)| {
-            (*direction, survive(vm.configure(&self.setup, *direction, text)))
-        };
-        let roots = self.setup.plugins.iter().map(configure).collect();
+        // Envoy keeps one root context a thread for plugins that say the same, also where listeners differ.
+        let mut by_text: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut roots = BTreeMap::new();
+        for (direction, text) in &self.setup.plugins {
+            let configured = by_text.get(text.as_str()).copied();
+            let root = configured.unwrap_or_else(|| survive(vm.configure(&self.setup, *direction, text)));
+            by_text.insert(text, root);
+            roots.insert(*direction, root);
+        }
         if index < self.vms.borrow().len() {
             self.vms.borrow_mut()[index] = vm;
             self.roots.borrow_mut()[index] = roots;
@@ -77,6 +82,10 @@ impl Host {
             let old = self.root_of(vm, direction);
             let new = survive(self.vms.borrow_mut()[vm].configure(&self.setup, direction, text));
             self.roots.borrow_mut()[vm].insert(direction, new);
+            if self.roots.borrow()[vm].values().any(|root| *root == old) {
+                // The other listener still has it.
+                continue;
+            }
             self.call(vm, old, "proxy_on_done", &[old]);
             self.call(vm, old, "proxy_on_delete", &[old]);
             self.with_vm(vm, |vm| vm.forget_root(old));

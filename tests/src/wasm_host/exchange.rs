@@ -62,6 +62,8 @@ pub struct Exchange {
     started_ns: u64,
     chunks: Vec<Vec<u8>>,
     trailers: Option<Headers>,
+    /// The client has not sent all of its request.
+    open: bool,
     cluster: String,
     routes: Vec<Route>,
     request: Progress,
@@ -89,6 +91,14 @@ impl Exchange {
     /// One request header as the filter left it.
     pub fn request_header(&self, name: &str) -> Option<String> {
         self.request_headers().get(name).map(str::to_string)
+    }
+
+    /// A property of the request, as other filters see it.
+    pub fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        let path = path.join("\0").into_bytes();
+        self.host.with_vm(self.vm, |vm| {
+            vm.stream(self.id).properties.get(Phase::Request, &path).map(<[u8]>::to_vec)
+        })
     }
 
     /// Waits for the filter to end the call by itself, or to ask somebody else: after how many milliseconds it did; `None` when it does

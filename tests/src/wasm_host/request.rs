@@ -19,6 +19,7 @@ pub struct RequestBuilder {
     properties: Properties,
     chunks: Vec<Vec<u8>>,
     trailers: Option<Headers>,
+    open: bool,
     cluster: String,
     routes: Vec<Route>,
 }
@@ -34,6 +35,7 @@ impl RequestBuilder {
             properties: Properties::default(),
             chunks: Vec::new(),
             trailers: None,
+            open: false,
             cluster: "service".to_string(),
             routes: Vec::new(),
         }
@@ -118,9 +120,16 @@ impl RequestBuilder {
         self
     }
 
+    /// The client goes on sending after the pieces given; [`Exchange::ends`] sends the last one.
+    pub fn open(mut self) -> Self {
+        self.open = true;
+        self
+    }
+
     /// Runs the filter's request callbacks, as far as it lets the request go.
     pub fn send(self) -> Exchange {
-        let Self { host, direction, vm, headers, mut properties, chunks, trailers, cluster, routes } = self;
+        let Self { host, direction, vm, headers, mut properties, chunks, trailers, open, cluster, routes } =
+            self;
         let root = host.root_of(vm, direction);
         properties.set(Phase::Request, &["xds", "listener_direction"], direction.number());
         properties.set(Phase::Request, &["xds", "cluster_name"], cluster.as_str());
@@ -135,6 +144,6 @@ impl RequestBuilder {
         };
         let id = host.with_vm(vm, |vm| vm.state().add(Context::Stream(Box::new(stream))));
         host.call(vm, id, "proxy_on_context_create", &[id, root]);
-        Exchange::begin(host, vm, id, (chunks, trailers), (cluster, routes))
+        Exchange::begin(host, vm, id, (chunks, trailers, open), (cluster, routes))
     }
 }

@@ -14,7 +14,7 @@ impl Exchange {
         host: Host,
         vm: usize,
         id: u32,
-        (chunks, trailers): (Vec<Vec<u8>>, Option<Headers>),
+        (chunks, trailers, open): (Vec<Vec<u8>>, Option<Headers>, bool),
         (cluster, routes): (String, Vec<Route>),
     ) -> Self {
         let started_ns = host.world().clock_ns;
@@ -25,6 +25,7 @@ impl Exchange {
             started_ns,
             chunks,
             trailers,
+            open,
             cluster,
             routes,
             request: Progress::Headers,
@@ -43,7 +44,7 @@ impl Exchange {
     }
 
     fn request_headers_in(&mut self) {
-        let end = self.chunks.is_empty() && self.trailers.is_none();
+        let end = self.chunks.is_empty() && self.trailers.is_none() && !self.open;
         let count = self.with(|stream| {
             stream.request_headers.open = true;
             stream.request_headers.value.len() as u32
@@ -92,12 +93,26 @@ impl Exchange {
         let chunks = std::mem::take(&mut self.chunks);
         let count = chunks.len();
         for (index, chunk) in chunks.into_iter().enumerate() {
-            let end = index + 1 == count && self.trailers.is_none();
+            let end = index + 1 == count && self.trailers.is_none() && !self.open;
             if !self.request_chunk_in(&chunk, end) {
                 return;
             }
         }
-        self.request_trailers_in();
+        if !self.open {
+            self.request_trailers_in();
+        }
+    }
+
+    /// The last piece of a body that was left open.
+    ///
+    /// # Panics
+    /// When it was not.
+    pub fn ends(&mut self, chunk: impl AsRef<[u8]>) {
+        assert!(std::mem::take(&mut self.open), "this request has ended already");
+        if self.request_chunk_in(chunk.as_ref(), true) {
+            self.request = Progress::Complete;
+        }
+        self.host.settle();
     }
 
     /// Whether the stream still goes on.
