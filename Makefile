@@ -5,7 +5,7 @@ CARGO ?= cargo
 WASM := dist/emac-filter.wasm
 BUILT := target/wasm32-wasip1/filter/emac_filter.wasm
 
-.PHONY: help demo test tools build wasm proto lint fmt golden fuzz e2e bench docs deny verify clean
+.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e bench docs deny verify clean
 
 help: ## This help
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>\n"} /^[a-z0-9-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,13 +15,16 @@ demo: tools wasm ## The checkout journey through real Envoys: six phases, first 
 	@$(CARGO) build --quiet --release -p emac-control-plane -p emac-tests --bins
 	@target/release/demo $(ARGS)
 
-test: tools wasm ## Every test; ends with the list of what could not run here, and why
+test: tools sdks wasm ## Every test; ends with the list of what could not run here, and why
 	@rm -f target/not-run.txt
 	$(CARGO) test --workspace
 	@if [ -s target/not-run.txt ]; then sort -u target/not-run.txt; else echo "everything ran"; fi
 
 tools: ## Fetch what demo and tests need (Envoy, Prometheus, wasm target) into .tools, once
 	@sh tests/setup/tools.sh
+
+sdks: ## Fetch the OpenTelemetry packages that applications use (five languages) into .tools, once; about a minute
+	@sh tests/setup/sdks.sh
 
 build: ## Build everything (debug)
 	$(CARGO) build --workspace
@@ -48,7 +51,7 @@ golden: ## Rewrite golden files; review the diff
 fuzz: tools wasm ## Fuzz every decoder for longer (EMAC_FUZZ_SECONDS, default 60 each)
 	EMAC_FUZZ_SECONDS=$${EMAC_FUZZ_SECONDS:-60} $(CARGO) test --release -p emac-tests --test fuzz -- --nocapture
 
-e2e: tools wasm ## Only the scenarios with real Envoys
+e2e: tools sdks wasm ## Only the scenarios with real Envoys
 	$(CARGO) test -p emac-tests --test e2e -- --nocapture
 
 bench: tools wasm ## Measure, side by side, into bench/results.md

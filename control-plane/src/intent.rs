@@ -95,7 +95,8 @@ pub fn read(document: &Document, problems: &Problems) -> Option<Intent> {
     intent.filter(|_| problems.errors() == before)
 }
 
-/// Reads every intent among documents; other kinds are passed over. In the order of names. Two journeys of one name are a problem.
+/// Reads every intent among documents; other kinds are passed over. In the order of names. Two journeys of one name are a problem,
+/// and so is an entry of which another journey takes every request.
 pub fn of(documents: &[Document], problems: &Problems) -> Vec<Intent> {
     let mut found: BTreeMap<JourneyName, (Intent, &Document)> = BTreeMap::new();
     for document in documents.iter().filter(|document| is_intent(document)) {
@@ -109,6 +110,10 @@ pub fn of(documents: &[Document], problems: &Problems) -> Vec<Intent> {
             found.insert(intent.name.clone(), (intent, document));
         }
     }
+    entry::never_asked(
+        &found.values().map(|(intent, document)| (intent, *document)).collect::<Vec<_>>(),
+        problems,
+    );
     found.into_values().map(|(intent, _)| intent).collect()
 }
 

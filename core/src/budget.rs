@@ -84,14 +84,15 @@ pub struct JourneyBudget {
     pub entry: Vec<EntryRule>,
 }
 
-/// Recognises a request of a journey; every stated part must match, and at least one is stated.
+/// Recognises a request of a journey; every stated part must match, and at least one is stated. Preflights, probes and calls of the
+/// gRPC health service are recognised only by rules that ask for them (`emac/v1/budgets.proto`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryRule {
-    /// Exact host without port, lower case; empty: any.
+    /// Exact host without port, lower case, a final dot counting for nothing; empty: any.
     pub host: String,
-    /// Exact method, upper case; empty: any.
+    /// Exact method, upper case, GET taking HEAD too; empty: any.
     pub method: String,
-    /// `{name}` matches one segment, a last `**` any rest; empty: any.
+    /// `{name}` matches one segment, a last `**` any rest, empty segments count for nothing; empty: any.
     pub path_template: String,
     /// (name in lower case, value); an empty value means "present".
     pub headers: Vec<(String, String)>,
@@ -112,14 +113,14 @@ pub struct HopBudget {
     pub mode: Mode,
     /// Longest a call may take; `None`: only the deadline bounds it.
     pub timeout: Option<Millis>,
-    /// Longest a call may take after whose failure no fallback can follow; `None`: as any call of the hop.
-    pub timeout_alone: Option<Millis>,
     /// Longest one try may take; `None`: as long as the call.
     pub per_try_timeout: Option<Millis>,
     /// Kept back from the remaining time for what follows.
     pub reserve: Millis,
     /// With less than this left the call is not made.
     pub useful_min: Millis,
+    /// Bounds of a call after whose failure no fallback can follow; `None`: as any call of the hop.
+    pub alone: Option<Alone>,
     /// Retries; `None`: the route's own.
     pub retry: Option<RetryBudget>,
     /// What else can answer.
@@ -130,6 +131,16 @@ pub struct HopBudget {
     pub without_context: bool,
     /// Calls are streams: no budget bounds them.
     pub stream: bool,
+}
+
+/// Bounds of a call after whose failure no fallback can follow: it need not leave time to an alternate, so it is never bounded tighter
+/// than the hop's other calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alone {
+    /// Longest it may take, at least the hop's timeout.
+    pub timeout: Millis,
+    /// Kept back from the remaining time for what follows, at most the hop's reserve.
+    pub reserve: Millis,
 }
 
 /// A token bucket: a share of a token a request, a floor a second, one token a retry.
@@ -143,6 +154,20 @@ pub struct RetryBudget {
     pub burst: u32,
     /// Retries allowed for one request; 0 leaves the route's own number.
     pub max_retries: u32,
+}
+
+impl RetryBudget {
+    /// A fifth of the requests, and ten retries a second saved up for ten seconds: the defaults of the retry budget of the Gateway API
+    /// (GEP-3388: 20 % over 10 s, at least 10 a second). A hop with fewer than ten failures a second is retried as if there were no budget.
+    pub const DEFAULT: Self = Self {
+        ratio: match Ppm::new(200_000) {
+            Ok(fifth) => fifth,
+            Err(_) => Ppm::ZERO,
+        },
+        floor_milli_per_s: 10_000,
+        burst: 100,
+        max_retries: 0,
+    };
 }
 
 /// What answers instead of the destination.

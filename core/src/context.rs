@@ -133,15 +133,6 @@ pub struct Context<'a, D> {
 /// Why a context was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidContext {
-    /// The baggage header is longer than W3C allows.
-    #[error("the baggage header has {len} bytes, at most {max} are read", max = baggage::BYTES_MAX)]
-    HeaderTooLong {
-        /// Bytes given.
-        len: usize,
-    },
-    /// More members than W3C allows.
-    #[error("the baggage header has more than {max} members", max = baggage::MEMBERS_MAX)]
-    TooManyMembers,
     /// Two members of ours; which to believe cannot be known.
     #[error("the baggage header has more than one emac member")]
     Duplicate,

@@ -5,6 +5,9 @@
 //! [`Enforcer::on_end`] when it is over. What a decision WOULD do and whether it is to be done are two things ([`Decision::acts`]), so
 //! that dry-run counts the same decisions enforcing would make.
 //!
+//! A call after whose failure a fallback can answer leaves it time; one that stands alone (see [`Asks`]) has the longer bounds of
+//! [`Alone`], where the plan gives them.
+//!
 //! Left out, with their places: hedging adds a field to [`Call`]; brown-out is a reason to answer [`Verdict::FallbackBefore`] found in
 //! the hop's recent failures; shedding is a verdict on inbound requests, before any hop is asked.
 
@@ -13,13 +16,13 @@ mod plan;
 mod time;
 
 use crate::budget::lease::{Lease, Offer, OlderGeneration, Validity};
-use crate::budget::{Fallback, FallbackKind, Mode, SuccessPredicate, WorkloadBudgets};
+use crate::budget::{Alone, Fallback, FallbackKind, Mode, SuccessPredicate, WorkloadBudgets};
 use crate::context::Absolute;
 use crate::entry::{InvalidEntry, Request};
-use crate::units::{Generation, Micros};
+use crate::units::{Generation, Micros, Millis};
 
 pub use decision::{
-    AfterFailure, Applied, Before, Body, Call, Decision, Failure, Followup, HopState, NoFallback, Verdict,
+    AfterFailure, Applied, Asks, Before, Body, Call, Decision, Followup, HopState, NoFallback, Verdict,
 };
 pub use plan::{HopRef, Journey};
 
@@ -145,17 +148,14 @@ impl Enforcer {
     /// Finds the budget of a hop: its operation's own, else its destination's. One or two hash lookups: keep the answer until
     /// [`Enforcer::is_current`] says no.
     ///
-    /// A call that carries no context (`journey` is empty) has the budget of the only journey on which this workload makes such calls;
-    /// none when no journey or more than one does.
+    /// A call that carries no context (`journey` is empty) is nobody's journey. It has a budget only where a hop says that it takes such
+    /// calls, and the hops of exactly one journey do.
     pub fn resolve(&self, journey: &str, destination: &str, operation: &str) -> HopRef {
-        if !journey.is_empty() {
-            return self.plan.resolve(journey, destination, operation);
+        if journey.is_empty() {
+            self.plan.resolve_without_context(destination, operation)
+        } else {
+            self.plan.resolve(journey, destination, operation)
         }
-        let names = self.plan.journeys().iter().map(|journey| journey.name.as_str());
-        let resolved = names.map(|name| self.plan.resolve(name, destination, operation));
-        let mut budgeted = resolved.filter(|hop| hop.has_budget());
-        let alone = budgeted.next().filter(|_| budgeted.next().is_none());
-        alone.unwrap_or_else(|| self.plan.resolve("", destination, operation))
     }
 
     /// Whether any budget is for one operation, so that operations must be named.
@@ -183,13 +183,18 @@ impl Enforcer {
         self.plan.hop(hop).is_some_and(|hop| hop.retry.is_some())
     }
 
+    /// Whether calls of the hop are declared to be streams: nothing bounds them, and they are [`Outcome::Stream`](crate::outcome::Outcome).
+    pub fn is_stream(&self, hop: HopRef) -> bool {
+        self.plan.hop(hop).is_some_and(|hop| hop.stream)
+    }
+
     /// Decides about a call that is about to be made. `deadline`: of the journey, if the request carries one.
     pub fn on_request(
         &mut self,
         now: Micros,
         hop: HopRef,
         deadline: Option<Absolute>,
-        grpc: bool,
+        asks: Asks,
     ) -> Decision {
         self.observe(now);
         let validity = self.lease.as_ref().map(Lease::validity);
@@ -199,13 +204,10 @@ impl Enforcer {
         let mode = hop.mode.min(self.mode_cap);
         hop.deposit(now);
         let state = hop.state(validity);
-        if validity == Validity::Released || mode == Mode::Observe {
+        if validity == Validity::Released || mode == Mode::Observe || hop.stream {
             return Decision::pass(state, mode);
         }
-        match Time::for_call(hop, deadline, now) {
-            Time::TooLate => decide_too_late(hop, deadline, now, grpc, state, mode),
-            Time::Enough(timeout) => decide_call(hop, timeout, state, mode),
-        }
+        Machine { hop, deadline, now, asks, state, mode }.decide()
     }
 
     /// Decides what to answer instead of a failure. A degraded fallback pays here; give it back with
@@ -215,16 +217,16 @@ impl Enforcer {
         now: Micros,
         hop: HopRef,
         deadline: Option<Absolute>,
-        failure: Failure,
+        asks: Asks,
     ) -> Followup {
         self.observe(now);
         let released = self.lease.as_ref().is_none_or(|lease| lease.validity() == Validity::Released);
         let cap = self.mode_cap;
-        let Some(hop) = self.plan.hop_mut(hop).filter(|_| !released) else {
+        let Some(hop) = self.plan.hop_mut(hop).filter(|hop| !released && !hop.stream) else {
             return Followup { what: AfterFailure::Pass(NoFallback::NoneDeclared), mode: Mode::Observe };
         };
         let mode = hop.mode.min(cap);
-        let what = match suitable_after(hop, deadline, now, failure) {
+        let what = match suitable_after(hop, deadline, now, asks) {
             _ if mode == Mode::Observe => AfterFailure::Pass(NoFallback::NoneDeclared),
             Ok(_) if !hop.pay_fallback() => AfterFailure::Pass(NoFallback::BudgetSpent),
             Ok(answer) => answer,
@@ -248,32 +250,71 @@ impl Enforcer {
     }
 }
 
-fn decide_call(hop: &Hop, timeout: Option<crate::units::Millis>, state: HopState, mode: Mode) -> Decision {
-    let denied = hop.denies_retries();
-    let per_try = match (hop.per_try_timeout, timeout) {
-        (Some(per_try), Some(timeout)) => Some(per_try.min(timeout)),
-        (per_try, _) => per_try,
-    };
-    let max_retries = if denied { Some(0) } else { hop.max_retries() };
-    let verdict = Verdict::Call(Call { timeout, per_try, max_retries });
-    Decision { verdict, state, mode, retry_denied: denied, budget_spent: false }
-}
-
-fn decide_too_late(
-    hop: &mut Hop,
+/// One decision about a call.
+struct Machine<'a> {
+    hop: &'a mut Hop,
     deadline: Option<Absolute>,
     now: Micros,
-    grpc: bool,
+    asks: Asks,
     state: HopState,
     mode: Mode,
-) -> Decision {
-    let wanted = suitable_before(hop, deadline, now, grpc);
-    let paid = wanted.is_some() && hop.pay_fallback();
-    let verdict = match wanted {
-        Some(before) if paid => Verdict::FallbackBefore(before),
-        _ => Verdict::Refuse,
-    };
-    Decision { verdict, state, mode, retry_denied: false, budget_spent: wanted.is_some() && !paid }
+}
+
+impl Machine<'_> {
+    fn decide(mut self) -> Decision {
+        let alone = self.hop.alone.filter(|_| !self.can_be_followed());
+        match Time::for_call(self.hop, None, self.deadline, self.now) {
+            Time::TooLate => self.decide_too_late(alone),
+            Time::Enough(timeout) => {
+                let longer =
+                    alone.map(|alone| Time::for_call(self.hop, Some(alone), self.deadline, self.now));
+                match longer {
+                    Some(Time::Enough(longer)) => self.call(longer, alone, false),
+                    _ => self.call(timeout, None, false),
+                }
+            }
+        }
+    }
+
+    /// Whether a fallback would answer if the call failed. Looks at the degraded budget without paying.
+    fn can_be_followed(&self) -> bool {
+        suitable_after(self.hop, self.deadline, self.now, self.asks).is_ok() && self.hop.could_pay_fallback()
+    }
+
+    fn call(&self, timeout: Option<Millis>, alone: Option<Alone>, budget_spent: bool) -> Decision {
+        let Self { hop, state, mode, .. } = self;
+        let denied = hop.denies_retries();
+        let per_try = match (hop.per_try_timeout, hop.timeout, alone) {
+            // A try keeps its share of the call.
+            (Some(per_try), Some(whole), Some(alone)) => {
+                Some(Millis(per_try.0.saturating_mul(alone.timeout.0) / whole.0.max(1)))
+            }
+            (per_try, ..) => per_try,
+        };
+        let per_try = match (per_try, timeout) {
+            (Some(per_try), Some(timeout)) => Some(per_try.min(timeout)),
+            (per_try, _) => per_try,
+        };
+        let max_retries = if denied { Some(0) } else { hop.max_retries() };
+        let verdict = Verdict::Call(Call { timeout, per_try, max_retries });
+        Decision { verdict, state: *state, mode: *mode, retry_denied: denied, budget_spent }
+    }
+
+    /// Too late for a call that leaves time to an alternate: somebody else answers at once, or a call that stands alone may still be in
+    /// time.
+    fn decide_too_late(&mut self, alone: Option<Alone>) -> Decision {
+        let wanted = suitable_before(self.hop, self.deadline, self.now, self.asks.grpc);
+        let paid = wanted.is_some() && self.hop.pay_fallback();
+        let budget_spent = wanted.is_some() && !paid;
+        let verdict = match wanted {
+            Some(before) if paid => Verdict::FallbackBefore(before),
+            _ => match alone.map(|alone| Time::for_call(self.hop, Some(alone), self.deadline, self.now)) {
+                Some(Time::Enough(timeout)) => return self.call(timeout, alone, budget_spent),
+                _ => Verdict::Refuse,
+            },
+        };
+        Decision { verdict, state: self.state, mode: self.mode, retry_denied: false, budget_spent }
+    }
 }
 
 /// A fallback that can answer without the call having been made.
@@ -293,10 +334,10 @@ fn suitable_after(
     hop: &Hop,
     deadline: Option<Absolute>,
     now: Micros,
-    failure: Failure,
+    asks: Asks,
 ) -> Result<AfterFailure, NoFallback> {
     let fallback = hop.fallback.as_ref().ok_or(NoFallback::NoneDeclared)?;
-    if failure.grpc {
+    if asks.grpc {
         return Err(NoFallback::NotRepeatable);
     }
     let alternate = match &fallback.kind {
@@ -306,8 +347,12 @@ fn suitable_after(
     if alternate.cluster.is_empty() {
         return Err(NoFallback::NoneDeclared);
     }
-    let repeatable = failure.idempotent || alternate.allow_non_idempotent;
-    if !repeatable || failure.body == Body::TooLong {
+    let short = match asks.body {
+        Body::Whole | Body::Coming => true,
+        Body::Announced(bytes) => bytes <= u64::from(alternate.body_bytes_max),
+        Body::TooLong => false,
+    };
+    if !short || !(asks.idempotent || alternate.allow_non_idempotent) {
         return Err(NoFallback::NotRepeatable);
     }
     let timeout = Time::for_alternate(alternate.timeout, hop, deadline, now).ok_or(NoFallback::NoTime)?;

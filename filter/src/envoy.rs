@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use emac_core::units::{Micros, Millis};
@@ -26,6 +25,7 @@ proxy_wasm::main! {{
 thread_local! {
     // One instance of this module is one VM on one thread; its root contexts (one a listener direction) share this.
     static VM: Rc<RefCell<Vm>> = Rc::default();
+    static ORIGIN: Instant = Instant::now();
 }
 
 struct EnvoyRoot {
@@ -120,7 +120,7 @@ impl HttpContext for EnvoyStream {
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        action(self.with(|stream, _| stream.on_response_body(&Envoy, 0, true)))
+        action(self.with(|stream, _| stream.on_response_trailers(&Envoy)))
     }
 
     fn on_log(&mut self) {
@@ -146,14 +146,12 @@ struct Envoy;
 impl Host for Envoy {
     fn now(&self) -> Micros {
         let since = hostcalls::get_current_time().ok().and_then(|now| now.duration_since(UNIX_EPOCH).ok());
-        Micros(since.and_then(|since| u64::try_from(since.as_micros()).ok()).unwrap_or_default())
+        since.map(micros).unwrap_or_default()
     }
 
     fn uptime(&self) -> Micros {
         // The proxy gives WASI's monotonic clock; its origin is not ours to know.
-        static ORIGIN: OnceLock<Instant> = OnceLock::new();
-        let since = ORIGIN.get_or_init(Instant::now).elapsed();
-        Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+        micros(ORIGIN.with(Instant::elapsed))
     }
 
     fn log(&self, level: Level, message: &str) {
@@ -207,6 +205,10 @@ impl Host for Envoy {
 
     fn remove_response_header(&self, name: &str) {
         let _ = hostcalls::remove_map_value(MapType::HttpResponseHeaders, name);
+    }
+
+    fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
+        hostcalls::get_map_value_bytes(MapType::HttpResponseTrailers, name).ok().flatten()
     }
 
     fn set_response_headers(&self, headers: &[(&str, &[u8])]) {
@@ -329,6 +331,11 @@ impl Host for Envoy {
     fn reset_stream(&self, stream: u32) {
         let _ = hostcalls::cancel_grpc_stream(stream);
     }
+}
+
+/// Without the 128 bits of [`Duration::as_micros`], which cost code.
+const fn micros(duration: Duration) -> Micros {
+    Micros(duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64))
 }
 
 fn buffer(kind: BufferType, bytes: usize) -> Vec<u8> {

@@ -74,6 +74,8 @@ pub trait Host {
     fn set_response_header(&self, name: &str, value: &[u8]);
     /// Removes a response header, in the same phase.
     fn remove_response_header(&self, name: &str);
+    /// One response trailer, while response trailers are being handled.
+    fn response_trailer(&self, name: &str) -> Option<Vec<u8>>;
     /// Replaces all response headers, in the same phase, or while it pauses there.
     fn set_response_headers(&self, headers: &[(&str, &[u8])]);
     /// The first bytes of the piece of response body at hand.

@@ -44,7 +44,6 @@ impl Root {
     /// Reads the configuration; when it cannot be read, everything passes.
     pub fn on_configure(&mut self, vm: &mut Vm, host: &dyn Host) {
         vm.marks.configure(host);
-        vm.workers.configure(host);
         match Config::parse(&host.plugin_configuration()) {
             Ok(config) => {
                 vm.configure(host, &config);

@@ -25,7 +25,7 @@ use crate::config::{Config, Role};
 use crate::host::Host;
 use crate::vm::Vm;
 use crate::vm::counters::Event;
-use crate::vm::passes::Pass;
+use crate::vm::passes::{self, Pass};
 use crate::vm::timers::Ticks;
 use call::Call;
 use edge::Visit;
@@ -109,7 +109,7 @@ pub struct Stream {
     id: u32,
     listener: Rc<Listener>,
     /// This pass through the filter, while it is in hand.
-    pass: Option<u64>,
+    pass: Option<passes::Number>,
     start: Micros,
     /// When the client had sent its request, or was answered before it had.
     sent: Option<Micros>,
@@ -154,11 +154,11 @@ impl Stream {
                 return Flow::Continue;
             }
         };
-        vm.workers.see_request(host);
+        vm.workers.see_request();
         let flow = match side_of(host, config) {
             Side::Inbound => self.begin_inbound(vm, host, config, pass, end),
-            Side::Outbound => self.begin_outbound(vm, host, config, now),
-            Side::Edge => self.begin_edge(vm, host, config, now),
+            Side::Outbound => self.begin_outbound(vm, host, config, now, end),
+            Side::Edge => self.begin_edge(vm, host, config, now, end),
             Side::EdgeInbound => self.begin_edge_inbound(vm, host, config, end),
         };
         if end && flow == Flow::Continue {
@@ -221,6 +221,14 @@ impl Stream {
         }
     }
 
+    /// Response trailers: of a gRPC answer, how it ended. Other filters may turn them into something else later.
+    pub fn on_response_trailers(&mut self, host: &dyn Host) -> Flow {
+        if let Some(call) = &mut self.call {
+            call.on_response_trailers(host);
+        }
+        self.on_response_body(host, 0, true)
+    }
+
     /// Response body: held back while an alternate is asked.
     pub fn on_response_body(&mut self, host: &dyn Host, bytes: usize, end: bool) -> Flow {
         self.complete |= end;
@@ -277,9 +285,11 @@ impl Stream {
         let listener = Rc::clone(&self.listener);
         let finished = match self.call.take() {
             Some(call) => call.finish(vm, host, self.start, latency, self.complete, listener.config()),
-            None => {
-                finish::classify(host, finish::Seen { complete: self.complete, ..Default::default() }, None)
-            }
+            None => finish::classify(
+                host,
+                finish::Seen { complete: self.complete, latency, ..Default::default() },
+                None,
+            ),
         };
         if let Some(arrival) = self.arrival.take() {
             arrival.finish(vm, self.start, latency, &finished);
@@ -311,24 +321,34 @@ impl Stream {
         Flow::Continue
     }
 
-    fn begin_edge(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros) -> Flow {
+    fn begin_edge(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros, end: bool) -> Flow {
         let headers = headers::All::read(host);
         let (visit, journey) = edge::enter(vm, &headers);
         let context =
             visit.as_ref().zip(journey.as_deref()).map(|(visit, journey)| visit.context(journey, self.start));
         let departing = context.map(|context| context.depart(now));
         self.visit = visit.map(Box::new);
-        let (call, flow) = Call::begin(vm, host, config, Asked::All(&headers), context, now);
+        let (call, flow) = Call::begin(vm, host, config, Asked::All(&headers), context, (now, end));
         edge::write(vm, host, &headers, departing.as_ref().map(|context| context as &dyn baggage::Member));
         self.call = Some(call);
         flow
     }
 
-    fn begin_outbound(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros) -> Flow {
-        let header = host.request_header("baggage").unwrap_or_default();
+    fn begin_outbound(
+        &mut self,
+        vm: &mut Vm,
+        host: &dyn Host,
+        config: &Config,
+        now: Micros,
+        end: bool,
+    ) -> Flow {
+        // Without baggage few headers are of interest; with it several, and baggage may stand in more than one.
+        let all = host.request_header("baggage").map(|_| headers::All::read(host));
+        let asked = all.as_ref().map_or(Asked::One(host), Asked::All);
+        let header = all.as_ref().map(|all| all.joined("baggage")).unwrap_or_default();
         let (mut decoded, mut waiting) = (Vec::new(), Vec::new());
-        let carried = outbound::find(vm, host, config, &header, (&mut decoded, &mut waiting), now);
-        let (call, flow) = Call::begin(vm, host, config, Asked::One(host), carried.context, now);
+        let carried = outbound::find(vm, host, config, (asked, &header), (&mut decoded, &mut waiting), now);
+        let (call, flow) = Call::begin(vm, host, config, asked, carried.context, (now, end));
         outbound::write(vm, host, &header, &carried, now);
         self.call = Some(call);
         flow

@@ -110,6 +110,9 @@ impl Host for Fake {
     fn remove_response_header(&self, name: &str) {
         remove(&self.response, name);
     }
+    fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
+        find(&self.response, name)
+    }
     fn set_response_headers(&self, headers: &[(&str, &[u8])]) {
         *self.response.borrow_mut() =
             headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();

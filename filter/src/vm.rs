@@ -105,6 +105,7 @@ impl Vm {
             self.budgets = config.budgets.clone().or_else(|| self.budgets.take());
             self.mode_cap = Some(config.mode);
             self.enforcer = self.new_enforcer(host, config);
+            self.workers.tick(host, self.name.to_bytes(), host.now(), config.tick);
             self.enforcer.share_among(self.workers.count());
             self.clockwork.read_budgets_again();
         }

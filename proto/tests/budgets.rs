@@ -23,6 +23,7 @@ fn front() -> v1::WorkloadBudgets {
         fallback: Some(fallback),
         without_context: true,
         timeout_alone_ms: 350,
+        reserve_alone_ms: 5,
         ..Default::default()
     };
     let paya = v1::Fallback {
@@ -96,6 +97,7 @@ fn each_broken_field_is_named() {
     assert_eq!(refused(|b| b.hops[0].per_try_timeout_ms = 151), "hops[0].per_try_timeout_ms");
     assert_eq!(refused(|b| b.hops[0].timeout_alone_ms = 149), "hops[0].timeout_alone_ms");
     assert_eq!(refused(|b| b.hops[0].timeout_alone_ms = 120_001), "hops[0].timeout_alone_ms");
+    assert_eq!(refused(|b| b.hops[0].reserve_alone_ms = 21), "hops[0].reserve_alone_ms");
     assert_eq!(refused(|b| b.hops[0].retry.as_mut().unwrap().burst = 0), "hops[0].retry.burst");
     assert_eq!(
         refused(|b| b.hops[1].fallback.as_mut().unwrap().budget_ppm = 0),

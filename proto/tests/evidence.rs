@@ -26,13 +26,13 @@ fn key() -> HopKey {
 /// A report with every field set to a value of its own.
 fn report() -> Report {
     let journey = JourneyDelta {
-        outcomes: OutcomeCounts::from_array([1, 2, 3, 4, 5, 6, 7]),
+        outcomes: OutcomeCounts::from_array([1, 2, 3, 4, 5, 6, 7, 8]),
         latency: latencies([80_000, 91_000]),
         within_deadline: 8,
         degraded: 9,
     };
     let hop = HopDelta {
-        outcomes: OutcomeCounts::from_array([11, 12, 13, 14, 15, 16, 17]),
+        outcomes: OutcomeCounts::from_array([11, 12, 13, 14, 15, 16, 17, 18]),
         latency: latencies([40_000]),
         retries: 18,
         decisions: DecisionCounts::from_array([21, 22, 23, 24, 25, 26, 27]),

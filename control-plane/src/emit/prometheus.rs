@@ -76,7 +76,10 @@ impl Sli {
         let all = format!("journey=\"{journey}\"");
         let (good, total) = match &availability.sli {
             Some(sli) => (sli.good.trim().to_owned(), sli.total.trim().to_owned()),
-            None => (default(&format!("{all},result=\"success\"")), default(&all)),
+            // Of a stream nobody can say whether it ended well.
+            None => {
+                (default(&format!("{all},result=\"success\"")), default(&format!("{all},result!=\"stream\"")))
+            }
         };
         let latency = intent.objectives.latency.as_ref().map(|latency| LatencySli {
             name: latency.metric.name.clone(),

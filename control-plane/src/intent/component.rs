@@ -280,8 +280,10 @@ fn hop_(fields: &mut Fields<'_>) -> Option<HopRef> {
     let destination = fields.required("destination", |destination| bounded(destination, 253));
     let operation = fields.optional("operation", |operation| bounded(operation, 512)).unwrap_or_default();
     let workload = fields.optional("workload", |workload| named(workload, WorkloadName::new));
+    let without_context = fields.optional("withoutContext", Reader::boolean).unwrap_or_default();
+    let stream = fields.optional("stream", Reader::boolean).unwrap_or_default();
     let callout = fields.optional("callout", |callout| callout.fields(callout_)).unwrap_or_default();
-    Some(HopRef { source, destination: destination?, operation, workload, callout })
+    Some(HopRef { source, destination: destination?, operation, workload, without_context, stream, callout })
 }
 
 fn bounded(reader: Reader<'_>, bytes_max: usize) -> Option<String> {

@@ -3,8 +3,9 @@
 use emac_core::budget::EntryRule;
 use emac_core::entry::CompiledEntry;
 
+use super::Intent;
 use super::share::texts;
-use crate::document::{Fields, Reader};
+use crate::document::{Document, Fields, Problem, Problems, Reader};
 
 /// Most rules of a journey and headers of a rule that the wire carries.
 const RULES_MAX: usize = 16;
@@ -20,6 +21,67 @@ pub(super) fn read(reader: Reader<'_>) -> Option<Vec<EntryRule>> {
         }
     })?;
     if rules.len() > RULES_MAX { reader.refuse(format!("more than {RULES_MAX} rules")) } else { Some(rules) }
+}
+
+/// Rules that no request ever reaches, because a journey that is asked before takes them all: journeys of one edge are asked in the order
+/// of their names, which is that of `intents`. Of a journey that cannot be entered at all it is an error.
+pub(super) fn never_asked(intents: &[(&Intent, &Document)], problems: &Problems) {
+    let compiled: Vec<Vec<CompiledEntry>> = intents
+        .iter()
+        .map(|(intent, _)| intent.entry.iter().filter_map(|rule| CompiledEntry::new(rule).ok()).collect())
+        .collect();
+    for (at, ((intent, document), rules)) in intents.iter().zip(&compiled).enumerate() {
+        let covering = |rule: &CompiledEntry| {
+            let before =
+                intents.iter().zip(&compiled).take(at).filter(|((other, _), _)| share_edge(intent, other));
+            before
+                .flat_map(|((other, document), rules)| {
+                    rules.iter().enumerate().map(move |(at, rule)| (*other, *document, at, rule))
+                })
+                .find(|(_, _, _, theirs)| theirs.covers(rule))
+                .map(|(other, document, at, theirs)| (other, document, at, rule.covers(theirs)))
+        };
+        let found: Vec<_> = rules.iter().map(covering).collect();
+        let whole = found.iter().all(Option::is_some);
+        for (rule, (other, theirs, their_rule, same)) in
+            found.into_iter().enumerate().filter_map(|(at, found)| Some((at, found?)))
+        {
+            let name = &other.name;
+            let message = if same {
+                format!(
+                    "`{name}` has the same entry, and is asked first: no request of it reaches `{}`",
+                    intent.name
+                )
+            } else {
+                format!(
+                    "`{name}` takes every request of this entry, and is asked first: none reaches `{}`",
+                    intent.name
+                )
+            };
+            let problem = if whole { Problem::error(message) } else { Problem::warning(message) };
+            let reader = rule_of(theirs, their_rule, problems);
+            let (line, _) = reader.source().position(reader.span().start);
+            let help = format!(
+                "narrow the entry of `{name}` ({}:{line}) by host, method, path or header, or enter one of them at another edge; journeys are asked in the order of their names",
+                reader.source().name()
+            );
+            let here = rule_of(document, rule, problems);
+            problems.push(problem.at(here.source(), here.span()).help(help));
+        }
+    }
+}
+
+/// Whether some workload recognises both.
+fn share_edge(one: &Intent, other: &Intent) -> bool {
+    let edges = &other.runtime.policy.edges;
+    one.runtime.policy.edges.iter().any(|edge| edges.contains(edge))
+}
+
+/// Where a rule stands.
+fn rule_of<'a>(document: &'a Document, rule: usize, problems: &'a Problems) -> Reader<'a> {
+    let root = document.reader(problems);
+    let spec = root.find(&["spec", "entry"], "");
+    spec.items().and_then(|mut items| items.nth(rule)).unwrap_or(spec)
 }
 
 fn read_rule(fields: &mut Fields<'_>) -> Option<EntryRule> {

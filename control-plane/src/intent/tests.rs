@@ -360,6 +360,69 @@ fn directories_are_searched_and_journeys_are_unique() {
     assert_eq!(told[1], "the journey `j` is declared twice");
 }
 
+/// An intent of this name that is entered at `shop/edge`.
+fn entered(name: &str, edge: &str, entry: &str) -> String {
+    let spec =
+        format!("spec:\n  entry: {entry}\n  governance: {{runtime: {{deadline: 1s, edge: [{edge}]}}}}\n");
+    with("{ref: a}", "{a: {}}").replace("name: j", &format!("name: {name}")).replace("spec:\n", &spec)
+}
+
+#[test]
+fn an_entry_that_no_request_reaches_is_told() {
+    let told = |second: &str, edge: &str| {
+        let text = [
+            entered(
+                "buy",
+                "shop/edge",
+                "[{method: GET, path: /buy}, {host: Shop.example, path: '/shop/**'}]",
+            ),
+            entered("cart", edge, second),
+        ];
+        let problems = Problems::new();
+        let documents = parse(&Source::new("a.yaml", text.join("---\n")), &Limits::default(), &problems);
+        let known = of(&documents, &problems).len();
+        assert_eq!(known, 2);
+        (problems.errors(), problems.list())
+    };
+    let (errors, same) = told("[{method: GET, path: //buy/}]", "shop/edge");
+    assert_eq!((errors, same.len()), (1, 1));
+    assert_eq!(
+        same[0].message,
+        "`buy` has the same entry, and is asked first: no request of it reaches `cart`"
+    );
+    assert_eq!(same[0].location().unwrap(), "a.yaml:15:11");
+    assert!(same[0].help.as_ref().unwrap().starts_with("narrow the entry of `buy` (a.yaml:5) by host"));
+    let (errors, shadowed) = told("[{method: HEAD, path: /buy}, {method: POST, path: /pay}]", "shop/edge");
+    assert_eq!((errors, shadowed.len()), (0, 1));
+    assert_eq!(
+        shadowed[0].message,
+        "`buy` takes every request of this entry, and is asked first: none reaches `cart`"
+    );
+    for apart in [
+        "[{path: /buy}]",
+        "[{method: POST, path: /buy}]",
+        "[{path: /shop/a}]",
+        "[{host: x.example, path: /shop/a}]",
+    ] {
+        assert_eq!(told(apart, "shop/edge").1.len(), 0, "{apart}");
+    }
+    assert_eq!(told("[{method: GET, path: /buy}]", "shop/other").1.len(), 0);
+}
+
+#[test]
+fn a_hop_opts_into_calls_without_context_and_out_of_bounds() {
+    let hop = |more: &str| {
+        let hop = format!("{{a: {{hop: {{source: shop/a, destination: b{more}}}}}}}");
+        match component(&good(&with("{ref: a}", &hop)), "a").reach.clone() {
+            Reach::Hop(hop) => (hop.without_context, hop.stream),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(hop(""), (false, false));
+    assert_eq!(hop(", withoutContext: true"), (true, false));
+    assert_eq!(hop(", stream: true"), (false, true));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 

@@ -3,11 +3,13 @@
 //! - A primary gets its share of the split: waiting longer would take time from its alternate.
 //! - A call that nothing else can answer for may use whatever the rest of the journey does not need; cutting it earlier would turn
 //!   a late success into a sure failure. Its reserve is the least with which what follows still has a chance.
+//! - A primary's call after whose failure no fallback can follow (the sidecar sees that: gRPC, a POST, a long body, a spent budget) is
+//!   such a call too: it has those longer bounds beside its own.
 //! - A call that encloses others lasts as long as they may.
 //! - A primary of which neither a latency is declared nor enough calls were seen is not acted upon (dry-run) until they were.
 
 use emac_core::budget::curve::{Allocation, Place};
-use emac_core::budget::{Alternate, Fallback, FallbackKind, HopBudget, Mode, RetryBudget};
+use emac_core::budget::{Alone, Alternate, Fallback, FallbackKind, HopBudget, Mode, RetryBudget};
 use emac_core::id::WorkloadName;
 use emac_core::units::{Millis, Ppm, Ratio};
 
@@ -83,15 +85,17 @@ impl Builder<'_> {
                 operation: hop.operation.clone(),
                 mode: self.mode(place, component),
                 timeout: Some(timeout),
-                per_try_timeout: (allocation.tries > 1).then_some(allocation.time.min(timeout)),
+                // On the wire 0 is none.
+                per_try_timeout: (allocation.tries > 1)
+                    .then_some(allocation.time.max(Millis(1)).min(timeout)),
                 reserve: self.reserve(place, allocation, &source),
                 useful_min: allocation.useful.max(Millis(1)),
+                alone: self.alone(place, allocation, &source, timeout),
                 retry: self.retry(allocation),
                 fallback: fallback.clone(),
                 success: component.success.clone(),
-                without_context: false,
-                timeout_alone: None,
-                stream: false,
+                without_context: hop.without_context,
+                stream: hop.stream,
             };
             budgets.push((source, budget));
         }
@@ -128,6 +132,26 @@ impl Builder<'_> {
             wanted if wanted < policy.timeout_min.min(max) => (policy.timeout_min.min(max), Bound::Minimum),
             wanted => (wanted, bound),
         }
+    }
+
+    /// Bounds of a primary's call that no fallback can follow: those it would have without the fallback. `None` where they are its own,
+    /// and where the application falls back by itself.
+    fn alone(
+        &self,
+        place: usize,
+        allocation: &Allocation,
+        source: &WorkloadName,
+        timeout: Millis,
+    ) -> Option<Alone> {
+        if !matches!(self.roles.get(place), Some(Role::Primary { .. })) {
+            return None;
+        }
+        let only = Allocation { place: Place::Only, ..allocation.clone() };
+        let alone = Alone {
+            timeout: self.timeout(place, &only, source).0.max(timeout),
+            reserve: self.reserve(place, &only, source),
+        };
+        (alone.timeout > timeout || alone.reserve < self.reserve(place, allocation, source)).then_some(alone)
     }
 
     /// Least time for what follows a hop and everything it encloses.

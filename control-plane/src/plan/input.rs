@@ -54,8 +54,8 @@ pub struct RuntimePolicy {
     pub timeout_min: Millis,
     /// `timeout.max`: no hop is given more. `None` (default): the deadline.
     pub timeout_max: Option<Millis>,
-    /// `retry`: budget of every hop. `None`: the route's own retries, unbudgeted. Default: 20 % and 3 a second, burst 10, the
-    /// route's own number.
+    /// `retry`: budget of every hop. `None`: the route's own retries, unbudgeted. Default:
+    /// [`RetryBudget::DEFAULT`], 20 % and 10 a second, burst 100, the route's own number.
     pub retry: Option<RetryBudget>,
     /// `fallback`: budget of degraded fallbacks that state none. Default: 20 %, burst 10.
     pub fallback: FallbackBudget,
@@ -127,6 +127,10 @@ pub struct HopRef {
     pub operation: String,
     /// `workload`: who answers. When it is itself the source of other hops of the journey, this hop encloses them.
     pub workload: Option<WorkloadName>,
+    /// `withoutContext`: calls that carry no context have this hop's budget too. Default no: they are nobody's journey.
+    pub without_context: bool,
+    /// `stream`: its calls are streams, which nothing bounds. Default no.
+    pub stream: bool,
     /// `callout`: how it is asked when it stands in for another.
     pub callout: CalloutOptions,
 }
@@ -183,12 +187,7 @@ impl Default for RuntimePolicy {
             margin: None,
             timeout_min: Millis(1),
             timeout_max: None,
-            retry: Some(RetryBudget {
-                ratio: Ppm::new(200_000).unwrap_or_default(),
-                floor_milli_per_s: 3_000,
-                burst: 10,
-                max_retries: 0,
-            }),
+            retry: Some(RetryBudget::DEFAULT),
             fallback: FallbackBudget { share: Ppm::new(200_000).unwrap_or_default(), burst: 10 },
             evidence_min: 50,
             damping: Damping::default(),

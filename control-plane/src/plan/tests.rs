@@ -9,6 +9,9 @@ use emac_core::outcome::OutcomeCounts;
 use emac_core::sketch::Sketch;
 use emac_core::units::{Generation, Micros, Millis, Ppm, Ratio};
 
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
 use super::*;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -74,12 +77,15 @@ fn seen(p50: u64, slow_share: f64, cut: Option<u64>) -> HopEvidence {
         let ms = if is_slow { 10 * quick_ms } else { quick_ms };
         if cut.is_some_and(|cut| ms > cut) { late += 1 } else { latency.record(Micros(ms * 1_000)) }
     }
-    let outcomes = OutcomeCounts::from_array([1_000 - late, 0, late, 0, 0, 0, 0]);
+    let outcomes = OutcomeCounts::from_array([1_000 - late, 0, late, 0, 0, 0, 0, 0]);
     HopEvidence { outcomes, latency, ..HopEvidence::default() }
 }
 
 fn dead() -> HopEvidence {
-    HopEvidence { outcomes: OutcomeCounts::from_array([0, 1_000, 0, 0, 0, 0, 0]), ..HopEvidence::default() }
+    HopEvidence {
+        outcomes: OutcomeCounts::from_array([0, 1_000, 0, 0, 0, 0, 0, 0]),
+        ..HopEvidence::default()
+    }
 }
 
 fn evidence(hops: &[(&str, HopEvidence)]) -> Evidence {
@@ -156,6 +162,88 @@ fn a_cold_start_already_has_every_budget() {
     assert_eq!(leaf(&snapshot, "paya").source, CurveSource::Default { calls: 0 });
 }
 
+/// Without its fallback the payment is the last of the journey, and may use all that is left.
+#[test]
+fn a_call_that_no_fallback_can_follow_has_the_bounds_it_would_have_without_one() {
+    let mut plain = checkout();
+    plain.structure = Journey::new(parse("Series(front, Parallel(cart, pricing), paya)").unwrap()).unwrap();
+    for evidence in [Evidence::new(), healthy()] {
+        let (both, plain) = (first(&checkout(), &evidence), first(&plain, &evidence));
+        let (paya, without) = (budget(&both, "shop/front", "paya"), budget(&plain, "shop/front", "paya"));
+        let alone = paya.alone.unwrap();
+        assert!(alone.timeout > paya.timeout.unwrap() && alone.reserve < paya.reserve, "{paya:?}");
+        assert_eq!((Some(alone.timeout), alone.reserve), (without.timeout, without.reserve));
+        assert_eq!((without.alone, budget(&both, "shop/front", "cart").alone), (None, None));
+    }
+}
+
+#[test]
+fn what_the_intent_opts_into_is_planned() {
+    let mut intent = checkout();
+    let cart = intent.components.get_mut(&ComponentName::new("cart").unwrap()).unwrap();
+    let Reach::Hop(hop) = &mut cart.reach else { panic!("a hop") };
+    (hop.without_context, hop.stream) = (true, true);
+    let snapshot = first(&intent, &healthy());
+    let flags = |destination| {
+        let hop = budget(&snapshot, "shop/front", destination);
+        (hop.without_context, hop.stream)
+    };
+    assert_eq!(["cart", "paya"].map(flags), [(true, true), (false, false)]);
+}
+
+/// How long an answer was listened to is no latency, and a stream no failure.
+#[test]
+fn streams_say_nothing_of_a_destination() {
+    let mut streams = healthy();
+    for hop in streams.values_mut() {
+        hop.outcomes.merge(&OutcomeCounts::from_array([0, 0, 0, 0, 0, 0, 0, 5_000]));
+    }
+    assert_eq!(of_journey(&first(&checkout(), &streams)), of_journey(&first(&checkout(), &healthy())));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(0xA70E),
+        ..ProptestConfig::default()
+    })]
+
+    /// Whatever the services are like: standing alone is never tighter, and only who has a fallback stands alone otherwise.
+    #[test]
+    fn standing_alone_is_never_tighter(
+        deadline in 20_u64..2_000,
+        times in prop::collection::vec((1_u64..300, 0.0..1.0), 4),
+        edge: bool,
+        max in prop::option::of(1_u64..500),
+        twice: bool,
+    ) {
+        let mut intent = checkout();
+        intent.deadline = Millis(deadline);
+        intent.runtime.timeout_max = max.map(Millis);
+        if twice {
+            let text = "Series(paya, front, Fallback(Retry(attempts=2, pricing), 0.8*cached), Fallback(paya, payb))";
+            intent.structure = Journey::new(parse(text).unwrap()).unwrap();
+        }
+        if edge {
+            intent.runtime.edges.push(workload("shop/front"));
+        }
+        let names = ["cart", "pricing", "paya", "payb"];
+        let seen: Vec<_> = names.into_iter().zip(times).map(|(name, (p50, slow))| (name, seen(p50, slow, None))).collect();
+        for resource in first(&intent, &evidence(&seen)).workloads.values() {
+            for hop in &resource.hops {
+                let Some(alone) = hop.alone else { continue };
+                prop_assert!(hop.fallback.is_some());
+                prop_assert!(Some(alone.timeout) >= hop.timeout && alone.reserve <= hop.reserve, "{:?}", hop);
+                prop_assert!(alone.timeout <= Millis(deadline) && max.is_none_or(|max| alone.timeout <= Millis(max)));
+            }
+            let wire = emac_proto::v1::WorkloadBudgets::from(resource);
+            let back = WorkloadBudgets::try_from(wire);
+            prop_assert_eq!(back.as_ref(), Ok(resource));
+        }
+    }
+}
+
 #[test]
 fn what_is_planned_is_what_the_wire_allows() {
     let mut tight = checkout();
@@ -211,7 +299,7 @@ fn a_dead_dependency_without_an_answer_is_predicted_honestly() {
 #[test]
 fn thin_evidence_promises_less_than_thick() {
     let thin = |hop: &HopEvidence| {
-        let mut outcomes = [0; 7];
+        let mut outcomes = [0; 8];
         outcomes[0] = 60;
         let mut latency = Sketch::new();
         hop.latency.buckets().take(60).for_each(|b| latency.record(b.upper));
@@ -343,7 +431,7 @@ fn an_alternate_is_judged_by_what_it_answered() {
         let mut paya = seen(25, 0.5, Some(100));
         paya.alternate_latency.record_n(Micros(40_000), answered);
         paya.alternate_asked = asked;
-        paya.outcomes = OutcomeCounts::from_array([500, failed, 0, 0, 0, u64::from(answered), 0]);
+        paya.outcomes = OutcomeCounts::from_array([500, failed, 0, 0, 0, u64::from(answered), 0, 0]);
         all.extend(evidence(&[("paya", paya)]));
         let snapshot = first(&checkout(), &all);
         (leaf(&snapshot, "payb").source, leaf(&snapshot, "payb").success)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emac_core::budget::{HopBudget, JourneyBudget, OnExpiry, WorkloadBudgets};
+use emac_core::budget::{Alone, HopBudget, JourneyBudget, OnExpiry, WorkloadBudgets};
 use emac_core::id::WorkloadName;
 use emac_core::units::{Generation, Millis};
 use sha2::{Digest, Sha256};
@@ -110,11 +110,23 @@ impl Workloads {
 
 /// A hop that occurs twice on a journey has one budget: the tighter times hold wherever it stands.
 fn tighten(held: &mut HopBudget, other: &HopBudget) {
+    let alone = alone(held)
+        .zip(alone(other))
+        .map(|(a, b)| Alone { timeout: a.timeout.min(b.timeout), reserve: a.reserve.min(b.reserve) });
     held.timeout = held.timeout.into_iter().chain(other.timeout).min();
     held.per_try_timeout = held.per_try_timeout.into_iter().chain(other.per_try_timeout).min();
     held.reserve = held.reserve.min(other.reserve);
     held.useful_min = held.useful_min.min(other.useful_min);
+    held.alone = alone.filter(|&alone| Some(alone.timeout) > held.timeout || alone.reserve < held.reserve);
+    held.without_context |= other.without_context;
+    held.stream |= other.stream;
     held.fallback = held.fallback.take().or_else(|| other.fallback.clone());
+}
+
+/// Bounds of the hop's calls where no fallback can follow.
+fn alone(hop: &HopBudget) -> Option<Alone> {
+    let reserve = hop.reserve;
+    hop.alone.or_else(|| hop.timeout.map(|timeout| Alone { timeout, reserve }))
 }
 
 /// Every workload on the journey: edges, callers and those who answer.

@@ -79,6 +79,18 @@ static HOP: Mapping = Mapping::of(&[
         WORKLOAD,
         "who answers; when it calls other hops of the journey, this hop encloses them",
     ),
+    default(
+        "withoutContext",
+        FLAG,
+        "false",
+        "calls that carry no journey context have this hop's budget too; only where no other journey says so of the same hop",
+    ),
+    default(
+        "stream",
+        FLAG,
+        "false",
+        "its calls are streams (server-sent events, gRPC streams, watches, long polls): nothing bounds them, and they are counted as a class of their own",
+    ),
     optional("callout", Shape::Mapping(&CALLOUT), "how it is asked when it stands in for another"),
 ]);
 

@@ -137,8 +137,13 @@ const RETRIES: Shape = Shape::Either(&[NONE, Shape::Mapping(&RETRY)]);
 
 static RETRY: Mapping = Mapping::of(&[
     default("ratio", SHARE_ABOVE_0, "0.2", "tokens that a request deposits; a retry costs one"),
-    default("floorPerSecond", FLOOR, "3", "tokens deposited every second"),
-    default("burst", BURST, "10", "most tokens held"),
+    default(
+        "floorPerSecond",
+        FLOOR,
+        "10",
+        "tokens deposited every second, so that a quiet hop can retry at all",
+    ),
+    default("burst", BURST, "100", "most tokens held"),
     optional("maxRetries", RETRIES_MAX, "most retries of one request; without it the route's own number"),
 ]);
 

@@ -24,7 +24,7 @@ static SPEC: Mapping = Mapping::of(&[
     optional(
         "entry",
         Shape::List(&Shape::Mapping(&ENTRY)),
-        "how the edge recognises a request of the journey, at most 16 rules of which any will do; without one the journey is computed, not enforced",
+        "how the edge recognises a request of the journey, at most 16 rules of which any will do; without one the journey is computed, not enforced. CORS preflights, probes and scrapes, and calls of `grpc.health.v1.Health` enter only by a rule whose method is OPTIONS, that names `user-agent`, or that names that service",
     ),
     required("operator", Shape::Named(&OPERATOR), "how components combine"),
     required(
@@ -79,9 +79,9 @@ static LATENCY_OBJECTIVE: Mapping = Mapping::of(&[
 static PROMQL: Mapping = Mapping::of(&[required("promql", WORD, "PromQL of the quantile")]);
 
 static ENTRY: Mapping = Mapping::of(&[
-    optional("host", HOST, "exact host, without port"),
-    optional("method", METHOD, "upper case"),
-    optional("path", WORD, "path template: `{name}` stands for one segment, a last `**` for any rest"),
+    optional("host", HOST, "exact host, without port; case and a final dot count for nothing"),
+    optional("method", METHOD, "upper case; GET takes HEAD too"),
+    optional("path", WORD, "path template: `{name}` stands for one segment, a last `**` for any rest; empty segments count for nothing, so `/a//b/` is `/a/b`"),
     optional(
         "headers",
         HEADERS,

@@ -46,6 +46,24 @@ fn what_was_committed_is_there_after_reopening() {
     assert_eq!(stored.floor, 9);
 }
 
+/// Rows of versions that knew fewer outcomes, and of one that knows more.
+#[test]
+fn outcomes_that_an_older_version_did_not_know_are_none() {
+    let row = |outcomes: Vec<u64>| {
+        #[derive(Clone, PartialEq, prost::Message)]
+        struct Row {
+            #[prost(uint64, repeated, tag = "1")]
+            outcomes: Vec<u64>,
+        }
+        prost::Message::encode_to_vec(&Row { outcomes })
+    };
+    let read =
+        |outcomes| super::row::decode_journey(&row(outcomes)).ok().map(|totals| totals.outcomes.to_array());
+    assert_eq!(read((1..=7).collect()), Some([1, 2, 3, 4, 5, 6, 7, 0]));
+    assert_eq!(read((1..=8).collect()), Some([1, 2, 3, 4, 5, 6, 7, 8]));
+    assert_eq!((read((1..=6).collect()), read((1..=9).collect())), (None, None));
+}
+
 #[test]
 fn a_second_process_is_told_that_the_store_is_in_use() {
     let folder = tempfile::tempdir().unwrap();

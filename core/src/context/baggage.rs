@@ -1,8 +1,9 @@
 //! Our member in a W3C Baggage header: found, replaced, taken out; the others kept byte for byte.
 //!
-//! Limits are those of the W3C recommendation (8 192 bytes, 64 members). Of a header beyond them ours is not believed, and ours is not
-//! added to one that it would bring beyond them: what others wrote stays, ours is left out ([`Written::omitted`]).
-//! Properties of our member (`;...`) that we do not know are not written again.
+//! Limits are those of the W3C recommendation (8 192 bytes, 64 members). Ours is not added to a header that it would bring beyond them:
+//! what others wrote stays, ours is left out ([`Written::omitted`]). It is read wherever it stands, though, since an SDK may make a header
+//! longer by escaping it. Ours comes first, because SDKs that stop early, at a limit or at a member they cannot read, have passed it by
+//! then. Properties of our member (`;...`) that we do not know are not written again.
 
 use alloc::vec::Vec;
 
@@ -17,12 +18,11 @@ const KEY: &[u8] = b"emac";
 /// Our context; `None` when the header has no member of ours. `decoded` lends the room in which escapes are taken out.
 ///
 /// # Errors
-/// [`InvalidContext`] when the header is over its limits or the member is not ours to understand.
+/// [`InvalidContext`] when there are two, or the member is not ours to understand.
 pub fn find<'a>(
     header: &'a [u8],
     decoded: &'a mut Vec<u8>,
 ) -> Result<Option<Context<'a, Deadline>>, InvalidContext> {
-    check_limits(header)?;
     let mut ours = members(header).filter(|member| is_ours(member)).map(value);
     let (first, second) = (ours.next(), ours.next());
     if second.is_some() {
@@ -58,26 +58,32 @@ pub struct Written {
 
 /// Writes `header` with `ours` (a [`Context`]) in place of whatever emac members it had, or without any.
 ///
-/// The others keep their bytes and order, whatever they are; ours comes last, if that stays within the limits.
+/// The others keep their bytes and order, whatever they are; ours comes first, if that stays within the limits.
 pub fn replace(header: &[u8], ours: Option<&dyn Member>) -> Written {
     let mut out = Vec::with_capacity(header.len() + OURS_BYTES);
+    if let Some(ours) = ours {
+        out.extend_from_slice(KEY);
+        out.push(b'=');
+        ours.write(&mut out);
+    }
+    let own = out.len();
     let mut count = 0_usize;
     for other in members(header).filter(|member| !is_ours(member)) {
         separate(&mut out);
         out.extend_from_slice(other);
         count += 1;
     }
-    let Some(ours) = ours else { return Written { header: out, omitted: false } };
-    let before = out.len();
-    separate(&mut out);
-    out.extend_from_slice(KEY);
-    out.push(b'=');
-    ours.write(&mut out);
-    let omitted = out.len() > BYTES_MAX || count >= MEMBERS_MAX;
+    let omitted = ours.is_some() && (out.len() > BYTES_MAX || count >= MEMBERS_MAX);
     if omitted {
-        out.truncate(before);
+        // With the comma behind it; a header that is too long has others.
+        out.drain(..(own + 1).min(out.len()));
     }
     Written { header: out, omitted }
+}
+
+/// Whether a header may have lost our member because there was no room for it.
+pub fn is_full(header: &[u8]) -> bool {
+    header.len() + OURS_BYTES > BYTES_MAX || members(header).nth(MEMBERS_MAX - 1).is_some()
 }
 
 /// Room kept for our member: 5 for its key, 3 + 63 + 1 + 21 + 1 + 4 for its value, 21 for its id, a comma.
@@ -106,18 +112,6 @@ fn unescape(value: &[u8], out: &mut Vec<u8>) {
             }
         }
     }
-}
-
-fn check_limits(header: &[u8]) -> Result<(), InvalidContext> {
-    if header.len() > BYTES_MAX {
-        return Err(InvalidContext::HeaderTooLong { len: header.len() });
-    }
-    // Counting commas is cheap, and few of them settle it.
-    let commas = header.iter().filter(|&&b| b == b',').count();
-    if commas >= MEMBERS_MAX && members(header).nth(MEMBERS_MAX).is_some() {
-        return Err(InvalidContext::TooManyMembers);
-    }
-    Ok(())
 }
 
 /// Members with their surrounding bytes; empty ones are no members.

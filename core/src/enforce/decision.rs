@@ -111,9 +111,9 @@ pub enum Before {
     },
 }
 
-/// What is known of a call that failed.
+/// What a call is, as far as it decides who else may answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Asks {
     /// gRPC answers have trailers, which neither a static answer nor a callout carries.
     pub grpc: bool,
     /// GET, HEAD, OPTIONS, PUT, DELETE.
@@ -122,9 +122,13 @@ pub struct Failure {
     pub body: Body,
 }
 
-/// What was kept of a request's body.
+/// What is known, or was kept, of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
+    /// Its length is not known yet: it is expected to be short enough.
+    Coming,
+    /// So many bytes are announced.
+    Announced(u64),
     /// All of it, or there was none.
     Whole,
     /// Not all of it.

@@ -9,7 +9,8 @@ use super::decision::HopState;
 use crate::budget::lease::Validity;
 use crate::budget::token_bucket::{Refill, TokenBucket};
 use crate::budget::{
-    Fallback, FallbackBudget, HopBudget, JourneyBudget, Mode, RetryBudget, SuccessPredicate, WorkloadBudgets,
+    Alone, Fallback, FallbackBudget, HopBudget, JourneyBudget, Mode, RetryBudget, SuccessPredicate,
+    WorkloadBudgets,
 };
 use crate::entry::{CompiledEntry, Request};
 use crate::id::JourneyName;
@@ -76,6 +77,9 @@ pub(super) struct Hop {
     pub(super) per_try_timeout: Option<Millis>,
     pub(super) reserve: Millis,
     pub(super) useful_min: Millis,
+    pub(super) alone: Option<Alone>,
+    pub(super) without_context: bool,
+    pub(super) stream: bool,
     pub(super) fallback: Option<Fallback>,
     pub(super) success: SuccessPredicate,
     pub(super) retry: Option<Retries>,
@@ -102,6 +106,9 @@ impl Hop {
             per_try_timeout: budget.per_try_timeout,
             reserve: budget.reserve,
             useful_min: budget.useful_min,
+            alone: budget.alone,
+            without_context: budget.without_context,
+            stream: budget.stream,
             fallback: budget.fallback.clone(),
             success: budget.success.clone(),
             retry: budget
@@ -155,6 +162,11 @@ impl Hop {
         self.fallbacks.as_mut().is_none_or(TokenBucket::try_take)
     }
 
+    /// Whether [`Hop::pay_fallback`] would succeed.
+    pub(super) fn could_pay_fallback(&self) -> bool {
+        self.fallbacks.is_none_or(|bucket| bucket.has_token())
+    }
+
     pub(super) fn refund_fallback(&mut self) {
         if let Some(bucket) = &mut self.fallbacks {
             bucket.give_back();
@@ -189,21 +201,23 @@ impl Retries {
 }
 
 /// A worker's part: its share of requests is its own, but what does not depend on requests is divided. At least one token, so that
-/// with more workers than tokens the burst is a little more than what was asked for.
+/// with more workers than tokens the burst is a little more than what was asked for. It bounds what may hide an outage: rounded down.
 fn refill_of_fallbacks(budget: FallbackBudget, workers: u32) -> Refill {
-    Refill { share: budget.share, floor_milli_per_s: 0, burst: part(budget.burst, workers).max(1) }
+    Refill { share: budget.share, floor_milli_per_s: 0, burst: (budget.burst / workers.max(1)).max(1) }
 }
 
+/// What a quiet hop is promised is rounded up, never to nothing: the parts of `n` workers sum to at least the whole and to less than
+/// `n` more.
 fn refill_of_retries(budget: RetryBudget, workers: u32) -> Refill {
     Refill {
         share: budget.ratio,
         floor_milli_per_s: part(budget.floor_milli_per_s, workers),
-        burst: part(budget.burst, workers).max(1),
+        burst: part(budget.burst, workers),
     }
 }
 
 fn part(whole: u32, workers: u32) -> u32 {
-    whole / workers.max(1)
+    whole.div_ceil(workers.max(1))
 }
 
 fn bucket(refill: Refill, before: Option<TokenBucket>, now: Micros) -> TokenBucket {
@@ -270,6 +284,15 @@ impl Plan {
         let find = |operation| self.index.get(&key(journey, destination, operation)).copied();
         let own = if operation.is_empty() { None } else { find(operation) };
         HopRef { revision: self.revision, index: own.or_else(|| find("")) }
+    }
+
+    /// The hop that takes calls without context: that of the only journey that says so.
+    pub(super) fn resolve_without_context(&self, destination: &str, operation: &str) -> HopRef {
+        let names = self.journeys.iter().map(|journey| journey.name.as_str());
+        let resolved = names.map(|name| self.resolve(name, destination, operation));
+        let mut taking = resolved.filter(|&hop| self.hop(hop).is_some_and(|hop| hop.without_context));
+        let alone = taking.next().filter(|_| taking.next().is_none());
+        alone.unwrap_or(HopRef { revision: self.revision, index: None })
     }
 
     pub(super) const fn tells_operations_apart(&self) -> bool {

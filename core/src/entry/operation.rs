@@ -13,8 +13,8 @@ const WORD_BYTES_MAX: usize = 32;
 /// Writes `package.Service/Method` or `METHOD /path/template` into `out`, replacing what was there.
 ///
 /// The first of `templates` that matches names the path. Without one, segments that look like identifiers (a digit in them and no
-/// version such as `v1`, longer than 32 bytes, or characters outside `[A-Za-z._~-]`) become `{id}`, so that the number of names stays
-/// small.
+/// version such as `v1`, longer than 32 bytes, or characters outside `[A-Za-z._~-]`) become `{id}`, and empty segments are left out, so
+/// that the number of names stays small.
 pub fn name_operation(method: &[u8], path: &[u8], grpc: bool, templates: &[PathTemplate], out: &mut String) {
     out.clear();
     if grpc && push_grpc(path, out) {
@@ -45,13 +45,18 @@ fn push_grpc(path: &[u8], out: &mut String) -> bool {
 
 fn push_guess(path: &[u8], out: &mut String) {
     let path = path.strip_prefix(b"/").unwrap_or(path);
-    for (at, segment) in without_query(path).split(|&b| b == b'/').enumerate() {
+    let start = out.len();
+    let segments = without_query(path).split(|&b| b == b'/').filter(|segment| !segment.is_empty());
+    for (at, segment) in segments.enumerate() {
         if at == SEGMENTS_MAX || out.len() + segment.len() > OPERATION_BYTES_MAX - 3 {
             out.push_str("/**");
             return;
         }
         out.push('/');
         if is_identifier(segment) { out.push_str("{id}") } else { push_word(segment, WORD_BYTES_MAX, out) }
+    }
+    if out.len() == start {
+        out.push('/');
     }
 }
 

@@ -1,10 +1,13 @@
 //! Path templates: `/orders/{id}/items`, `/static/**`.
+//!
+//! Empty segments count for nothing, in a template and in a path: `/a//b/` is `/a/b`. Nothing else is normalised here: `.`, `..` and
+//! percent-encoding are as the proxy passes them on.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Segments separated by `/`; `{name}` matches one non-empty segment, a last `**` any rest (also none).
+/// Segments separated by `/`; `{name}` matches one segment, a last `**` any rest (also none).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathTemplate {
     text: Box<str>,
@@ -53,8 +56,7 @@ impl PathTemplate {
             Some(start) => (start.strip_suffix('/').ok_or(InvalidTemplate::Wildcard)?, true),
             None => (path, false),
         };
-        let nothing_before_rest = rest && text.len() == "/**".len();
-        let parts = path.split('/').filter(|_| !nothing_before_rest);
+        let parts = path.split('/').filter(|part| !part.is_empty());
         let segments = parts.map(segment).collect::<Result<Vec<_>, _>>()?;
         if segments.len() > Self::SEGMENTS_MAX {
             return Err(InvalidTemplate::TooLong);
@@ -65,9 +67,17 @@ impl PathTemplate {
     /// Whether the path (its query is not looked at) is of this template.
     pub fn matches(&self, path: &[u8]) -> bool {
         let Some(path) = path.strip_prefix(b"/") else { return false };
-        let mut actual = without_query(path).split(|&b| b == b'/');
+        let mut actual = without_query(path).split(|&b| b == b'/').filter(|text| !text.is_empty());
         let all = self.segments.iter().all(|segment| actual.next().is_some_and(|text| segment.matches(text)));
         all && (self.rest || actual.next().is_none())
+    }
+
+    /// Whether every path of the other template is of this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut theirs = other.segments.iter();
+        let each =
+            self.segments.iter().all(|segment| theirs.next().is_some_and(|their| segment.covers(their)));
+        each && (self.rest || (theirs.next().is_none() && !other.rest))
     }
 
     /// As written.
@@ -77,10 +87,14 @@ impl PathTemplate {
 }
 
 impl Segment {
+    fn covers(&self, other: &Self) -> bool {
+        *self == Self::Any || self == other
+    }
+
     fn matches(&self, text: &[u8]) -> bool {
         match self {
             Self::Literal(literal) => literal.as_bytes() == text,
-            Self::Any => !text.is_empty(),
+            Self::Any => true,
         }
     }
 }

@@ -63,6 +63,7 @@ const HOP: &[Spec] = &[
     ("without_context", 12, Kind::Bool),
     ("timeout_alone_ms", 13, Kind::Number),
     ("stream", 14, Kind::Bool),
+    ("reserve_alone_ms", 15, Kind::Number),
 ];
 const RETRY: &[Spec] = &[
     ("ratio_ppm", 1, Kind::Number),
@@ -177,7 +178,7 @@ mod tests {
                  "fallback": {"static_response": {"status": 12, "headers": [{"name": "k", "value": "l"}], "body": "m"},
                     "weight_ppm": 13, "budget_ppm": 14, "burst": 15},
                  "success": {"http": [{"first": 16, "last": 17}], "grpc": [18, 19]},
-                 "without_context": true, "timeout_alone_ms": 22, "stream": true},
+                 "without_context": true, "timeout_alone_ms": 22, "stream": true, "reserve_alone_ms": 23},
                 {"fallback": {"alternate": {"cluster": "n", "authority": "o", "path": "p",
                     "route_header": {"name": "q", "value": "r"}, "allow_non_idempotent": true, "body_bytes_max": 20,
                     "timeout_ms": 21}}}],
@@ -233,6 +234,7 @@ mod tests {
                     without_context: true,
                     timeout_alone_ms: 22,
                     stream: true,
+                    reserve_alone_ms: 23,
                 },
                 v1::HopBudget {
                     fallback: Some(v1::Fallback {

@@ -81,7 +81,7 @@ impl Vm {
     pub(super) fn turn(&mut self, host: &dyn Host, now: Micros) {
         self.read_published(host, now);
         self.enforcer.observe(now);
-        self.workers.read(host);
+        self.workers.tick(host, self.name.to_bytes(), now, self.settings.tick);
         self.enforcer.share_among(self.workers.count());
         let led_before = self.clockwork.leader.leads();
         let leads = self.clockwork.leader.tick(host, self.name.to_bytes(), now, self.settings.tick);

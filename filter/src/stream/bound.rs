@@ -17,7 +17,7 @@ use crate::vm::counters::Event;
 use crate::vm::timers::Ticks;
 use crate::vm::{Asked, Vm, live};
 
-const WHY: &[u8] = b"no answer within the time that the journey can give";
+const WHY: &str = "no answer within the time that the journey can give";
 
 /// The request was sent: its answer is due.
 pub(super) fn arm(
@@ -68,8 +68,8 @@ pub(super) fn cut(call: &mut Call, host: &dyn Host) {
     call.settled = true;
     if call.grpc {
         // UNAVAILABLE would be retried by default policies.
-        host.respond_grpc(GrpcStatus::DeadlineExceeded, &String::from_utf8_lossy(WHY));
+        host.respond_grpc(GrpcStatus::DeadlineExceeded, WHY);
     } else {
-        host.respond(504, &[], WHY);
+        host.respond(504, &[], WHY.as_bytes());
     }
 }

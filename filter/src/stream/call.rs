@@ -50,6 +50,7 @@ pub(super) struct Call {
     endless: bool,
     /// The bound of a try was left to the route, so that the route's can be read.
     asks_route: bool,
+    grpc_status: Option<u32>,
     /// Where the first gRPC message of the answer ends, and how many bytes have come.
     message: Option<(u64, u64)>,
     pub(super) decision: Decision,
@@ -83,13 +84,15 @@ impl Call {
         config: &Config,
         asked: Asked<'_>,
         context: Option<Context<'_, Absolute>>,
-        now: Micros,
+        (now, end): (Micros, bool),
     ) -> (Self, Flow) {
         let hop = find_hop(vm, host, config, asked, context.map_or("", |context| context.journey));
         let grpc = asked.is_grpc();
         let deadline = context.map(|context| context.deadline);
-        let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, grpc);
-        let endless = decision.verdict != Verdict::Pass && asked.is_endless();
+        let asks = fallback::asks(vm.enforcer.fallback(hop.budget), asked, grpc, end);
+        let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
+        let endless =
+            vm.enforcer.is_stream(hop.budget) || decision.verdict != Verdict::Pass && asked.is_endless();
         if endless {
             if matches!(decision.verdict, Verdict::FallbackBefore(_)) {
                 vm.enforcer.on_fallback_failed(hop.budget);
@@ -114,6 +117,7 @@ impl Call {
             restore: Vec::new(),
             endless,
             asks_route: false,
+            grpc_status: None,
             message: None,
             decision,
             ending: None,
@@ -195,6 +199,13 @@ impl Call {
         self.message = Some((end, seen));
     }
 
+    pub(super) fn on_response_trailers(&mut self, host: &dyn Host) {
+        if self.grpc {
+            let status = host.response_trailer("grpc-status");
+            self.grpc_status = status.and_then(|status| core::str::from_utf8(&status).ok()?.parse().ok());
+        }
+    }
+
     pub(super) fn on_callout(
         &mut self,
         vm: &mut Vm,
@@ -244,8 +255,15 @@ impl Call {
             }
             None => {
                 let predicate = vm.enforcer.success(self.hop.budget);
-                let (status, grpc, endless) = (self.status, self.grpc, self.endless);
-                finish::classify(host, Seen { status, complete, grpc, endless, latency }, predicate)
+                let seen = Seen {
+                    status: self.status,
+                    complete,
+                    grpc: self.grpc,
+                    grpc_status: self.grpc_status,
+                    endless: self.endless || !complete && self.message.is_some_and(|(end, seen)| seen >= end),
+                    latency,
+                };
+                finish::classify(host, seen, predicate)
             }
         };
         finished.degraded = self.degraded;

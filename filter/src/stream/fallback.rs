@@ -2,7 +2,7 @@
 
 use emac_core::budget::{Fallback, FallbackKind};
 use emac_core::context::{Absolute, Context, Flags, baggage};
-use emac_core::enforce::{AfterFailure, Body, Failure, NoFallback};
+use emac_core::enforce::{AfterFailure, Asks, Body, NoFallback};
 use emac_core::evidence::DecisionKind;
 use emac_core::units::{Micros, Millis};
 
@@ -13,6 +13,19 @@ use super::headers::Asked;
 use crate::host::{CalloutAnswer, Header, Host};
 use crate::vm::Vm;
 use crate::vm::marks;
+
+/// What a call is, as far as is known before it is made. Headers are asked for where a fallback depends on them.
+pub(super) fn asks(fallback: Option<&Fallback>, asked: Asked<'_>, grpc: bool, end: bool) -> Asks {
+    let by_callout = fallback.is_some_and(
+        |fallback| matches!(&fallback.kind, FallbackKind::Alternate(alternate) if !alternate.cluster.is_empty()),
+    );
+    if grpc || !by_callout {
+        return Asks { grpc, idempotent: true, body: Body::Coming };
+    }
+    let announced = || core::str::from_utf8(&asked.header("content-length")?).ok()?.parse().ok();
+    let body = if end { Body::Whole } else { announced().map_or(Body::Coming, Body::Announced) };
+    Asks { grpc, idempotent: is_idempotent(&asked.header(":method").unwrap_or_default()), body }
+}
 
 /// What is needed to ask again, or to know that it could be asked: kept only for hops with an alternate.
 #[derive(Debug)]
@@ -120,13 +133,13 @@ pub(super) fn after_timeout(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Re
 
 fn replace(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Replaced {
     let repeat = call.repeat.take();
-    let failure = Failure {
+    let asks = Asks {
         grpc: call.grpc,
         idempotent: repeat.as_ref().is_some_and(|repeat| repeat.idempotent),
         body: repeat.as_ref().map_or(Body::TooLong, |repeat| repeat.body_kept()),
     };
     let now = host.now();
-    let followup = vm.enforcer.on_failure(now, call.hop.budget, call.deadline, failure);
+    let followup = vm.enforcer.on_failure(now, call.hop.budget, call.deadline, asks);
     match followup.what {
         AfterFailure::Pass(NoFallback::BudgetSpent) => {
             vm.recorder.decided(call.hop.record, DecisionKind::BudgetSpent)

@@ -13,51 +13,10 @@ const SWITCHING_PROTOCOLS: u16 = 101;
 /// What lasts longer is looked at twice: it may be a stream that its request did not show.
 const LONG: Micros = Micros(1_000_000);
 
-/// Response flags of Envoy 1.40 (`envoy/stream_info/stream_info.h`, `CoreResponseFlag`; the number of the bit) that say who ended a
-/// response before its end: the abbreviation of the access log, the bit, and whose doing it was.
-const FLAGS: [(&str, u32, Who); 30] = [
-    ("LH", 0, Who::Upstream),
-    ("UH", 1, Who::Upstream),
-    ("UT", 2, Who::Upstream),
-    ("LR", 3, Who::Upstream),
-    ("UR", 4, Who::Upstream),
-    ("UF", 5, Who::Upstream),
-    ("UC", 6, Who::Upstream),
-    ("UO", 7, Who::Upstream),
-    ("NR", 8, Who::Upstream),
-    ("DI", 9, Who::Nobody),
-    ("FI", 10, Who::Upstream),
-    ("RL", 11, Who::Upstream),
-    ("UAEX", 12, Who::Upstream),
-    ("RLSE", 13, Who::Upstream),
-    ("DC", 14, Who::Caller),
-    ("URX", 15, Who::Upstream),
-    ("SI", 16, Who::Upstream),
-    ("IH", 17, Who::Caller),
-    ("DPE", 18, Who::Caller),
-    ("UMSDR", 19, Who::Upstream),
-    ("RFCF", 20, Who::Nobody),
-    ("NFCF", 21, Who::Upstream),
-    ("DT", 22, Who::Upstream),
-    ("UPE", 23, Who::Upstream),
-    ("NC", 24, Who::Upstream),
-    ("OM", 25, Who::Upstream),
-    ("DF", 26, Who::Upstream),
-    ("DO", 27, Who::Upstream),
-    ("DR", 28, Who::Caller),
-    ("UDO", 29, Who::Upstream),
-];
-
-/// Whose doing a flag says it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    /// The callee's, or that of the way to it: an error.
-    Upstream,
-    /// The caller's, who left or broke the protocol.
-    Caller,
-    /// It tells how the request went, not how it ended.
-    Nobody,
-}
+/// Bits of `response.flags` that say that the caller ended a response, by leaving or by breaking the protocol: `DC`, `IH`, `DPE`, `DR`.
+const CALLER_ENDED: u64 = 1 << 14 | 1 << 17 | 1 << 18 | 1 << 28;
+/// Bits that tell how a request went, not how it ended: `DI` (a delay was injected), `RFCF` (from a cache).
+const SAYS_NOTHING: u64 = 1 << 9 | 1 << 20;
 
 /// What was seen of a request that was left to the upstream.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +26,8 @@ pub(super) struct Seen {
     /// The response came to its end.
     pub(super) complete: bool,
     pub(super) grpc: bool,
+    /// Where trailers told it.
+    pub(super) grpc_status: Option<u32>,
     /// The answer has no end to wait for.
     pub(super) endless: bool,
     pub(super) latency: Micros,
@@ -92,7 +53,7 @@ pub(super) fn classify(host: &dyn Host, seen: Seen, predicate: Option<&SuccessPr
     } else {
         match outcome_of_status(host, status, predicate) {
             Outcome::Success if is_stream(host, status, seen) => Outcome::Stream,
-            Outcome::Success if seen.grpc && status == 200 => outcome_of_grpc(host, seen.complete, predicate),
+            Outcome::Success if seen.grpc && status == 200 => outcome_of_grpc(host, seen, predicate),
             Outcome::Success if !seen.complete => outcome_of_torn(host),
             outcome => outcome,
         }
@@ -131,19 +92,20 @@ fn outcome_of_status(host: &dyn Host, status: u16, predicate: Option<&SuccessPre
         // A missing route, a denial, a limit: the proxy's word is not the callee's.
         let callee = details.is_empty() || details == b"via_upstream" || details == b"direct_response";
         if callee { Outcome::Success } else { Outcome::Error }
-    } else if status == 504 && says(b"timeout") {
+    } else if status == 504 && (says(b"timeout") || says(b"duration")) {
         Outcome::Timeout
-    } else if status == 503 && says(b"overflow") {
+    } else if status == 503 && (says(b"overflow") || says(b"overload")) {
         Outcome::Shed
     } else {
         Outcome::Error
     }
 }
 
-fn outcome_of_grpc(host: &dyn Host, complete: bool, predicate: Option<&SuccessPredicate>) -> Outcome {
-    let code = integer(host.property(&["response", "grpc_status"])).and_then(|code| u32::try_from(code).ok());
-    match code {
-        None if !complete => outcome_of_torn(host),
+fn outcome_of_grpc(host: &dyn Host, seen: Seen, predicate: Option<&SuccessPredicate>) -> Outcome {
+    let by_log =
+        || integer(host.property(&["response", "grpc_status"])).and_then(|code| u32::try_from(code).ok());
+    match seen.grpc_status.or_else(by_log) {
+        None if !seen.complete => outcome_of_torn(host),
         Some(code) if predicate.map_or(code == 0, |predicate| predicate.accepts_grpc(code)) => {
             Outcome::Success
         }
@@ -155,8 +117,13 @@ fn outcome_of_grpc(host: &dyn Host, complete: bool, predicate: Option<&SuccessPr
 /// The response began well and did not end.
 fn outcome_of_torn(host: &dyn Host) -> Outcome {
     let flags = integer(host.property(&["response", "flags"])).unwrap_or_default();
-    let any = |wanted: Who| FLAGS.iter().any(|&(_, bit, who)| who == wanted && flags & (1 << bit) != 0);
-    if any(Who::Caller) && !any(Who::Upstream) { Outcome::Cancelled } else { Outcome::Error }
+    who_ended(flags)
+}
+
+/// The callee and the way to it are to blame, unless nothing but the caller is.
+const fn who_ended(flags: u64) -> Outcome {
+    let others = flags & !(CALLER_ENDED | SAYS_NOTHING);
+    if flags & CALLER_ENDED != 0 && others == 0 { Outcome::Cancelled } else { Outcome::Error }
 }
 
 /// An answer that goes on: an upgraded connection, a tunnel, events, more than one gRPC message.
@@ -167,4 +134,57 @@ fn is_stream(host: &dyn Host, status: u16, seen: Seen) -> bool {
         || (seen.latency >= LONG || !seen.complete)
             && (says(&["response", "headers", "content-type"], EVENT_STREAM)
                 || says(&["request", "method"], b"CONNECT"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Outcome::{Cancelled, Error};
+
+    /// Every response flag of Envoy 1.40 (`CoreResponseFlag`, in the order of its bits, by its name in the access log), and what an answer
+    /// is that it tore after good headers.
+    const FLAGS: [(&str, Outcome); 30] = [
+        ("LH", Error),
+        ("UH", Error),
+        ("UT", Error),
+        ("LR", Error),
+        ("UR", Error),
+        ("UF", Error),
+        ("UC", Error),
+        ("UO", Error),
+        ("NR", Error),
+        ("DI", Error),
+        ("FI", Error),
+        ("RL", Error),
+        ("UAEX", Error),
+        ("RLSE", Error),
+        ("DC", Cancelled),
+        ("URX", Error),
+        ("SI", Error),
+        ("IH", Cancelled),
+        ("DPE", Cancelled),
+        ("UMSDR", Error),
+        ("RFCF", Error),
+        ("NFCF", Error),
+        ("DT", Error),
+        ("UPE", Error),
+        ("NC", Error),
+        ("OM", Error),
+        ("DF", Error),
+        ("DO", Error),
+        ("DR", Cancelled),
+        ("UDO", Error),
+    ];
+
+    #[test]
+    fn every_flag_says_whose_doing_it_was() {
+        for (bit, (name, outcome)) in FLAGS.into_iter().enumerate() {
+            assert_eq!(who_ended(1 << bit), outcome, "{name}");
+            let left = 1 << 14;
+            let told = matches!(name, "DI" | "RFCF");
+            let both = if outcome == Cancelled || told { Cancelled } else { Error };
+            assert_eq!(who_ended(1 << bit | left), both, "{name}, and the caller left");
+        }
+        assert_eq!(who_ended(0), Error, "torn, and nobody says why");
+    }
 }

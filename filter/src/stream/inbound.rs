@@ -42,7 +42,10 @@ pub(super) fn arrive(
     (start, pass): (Micros, Pass),
     end: bool,
 ) -> Option<Arrival> {
-    let header = host.request_header("baggage")?;
+    // Most requests of a mesh that carry baggage are on a journey, of which more is asked; and baggage may stand in several headers.
+    host.request_header("baggage")?;
+    let headers = All::read(host);
+    let header = headers.joined("baggage");
     let mut decoded = Vec::new();
     let context = match baggage::find(&header, &mut decoded) {
         Ok(None) => return None,
@@ -53,7 +56,7 @@ pub(super) fn arrive(
             return None;
         }
     };
-    let trace = || host.request_header("traceparent");
+    let trace = || headers.header("traceparent").map(<[u8]>::to_vec);
     let Some(context) = context.remaining() else {
         if let (Pass::Again(_), emac_core::context::Deadline::Absolute(deadline)) = (pass, context.deadline) {
             // Written by the first pass.
@@ -64,13 +67,13 @@ pub(super) fn arrive(
         strip(host, &header);
         return None;
     };
-    if headers::is_shadow(&host.request_header(":authority").unwrap_or_default()) {
+    if headers::is_shadow(headers.host()) {
         vm.counters.add(Event::Shadow);
         strip(host, &header);
         return None;
     }
     notice_unknown(vm, context.journey);
-    if host.request_header("upgrade").is_some() {
+    if headers.header("upgrade").is_some() {
         // What goes on over an upgraded connection is no part of the answer that the journey waits for.
         strip(host, &header);
         return None;

@@ -3,6 +3,7 @@
 use emac_core::context::{Absolute, Context, Deadline, TraceParent, baggage};
 use emac_core::units::Micros;
 
+use super::headers::Asked;
 use super::{count_invalid, notice_unknown};
 use crate::config::{Config, Join};
 use crate::host::Host;
@@ -23,7 +24,7 @@ pub(super) fn find<'a>(
     vm: &mut Vm,
     host: &dyn Host,
     config: &Config,
-    header: &'a [u8],
+    (asked, header): (Asked<'_>, &'a [u8]),
     (decoded, waiting): (&'a mut Vec<u8>, &'a mut Vec<u8>),
     now: Micros,
 ) -> Carried<'a> {
@@ -31,10 +32,10 @@ pub(super) fn find<'a>(
     let unusable = found.is_err();
     let carried = match found {
         Ok(Some(context)) => Some(context),
-        Ok(None) if config.join != Join::TraceParent => None,
+        Ok(None) if config.join != Join::TraceParent && !baggage::is_full(header) => None,
         // Also where baggage is unusable: then the inbound side had no other place either.
         Ok(None) | Err(_) => {
-            *waiting = waiting_context(host).unwrap_or_default();
+            *waiting = waiting_context(host, asked).unwrap_or_default();
             Context::parse(waiting).ok()
         }
     };
@@ -92,7 +93,7 @@ fn believe<'a>(
     }
 }
 
-fn waiting_context(host: &dyn Host) -> Option<Vec<u8>> {
-    let header = host.request_header("traceparent")?;
+fn waiting_context(host: &dyn Host, asked: Asked<'_>) -> Option<Vec<u8>> {
+    let header = asked.header("traceparent")?;
     slots::get_context(host, TraceParent::parse(&header).ok()?.trace_id)
 }

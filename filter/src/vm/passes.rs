@@ -4,8 +4,6 @@
 //! sends one request through the chain twice; the second pass goes on with the first's time. The two look alike but for whether the first
 //! is over, which only the VM that made the mark knows.
 
-use std::collections::BTreeSet;
-
 use emac_core::units::Micros;
 
 use super::name::Name;
@@ -25,12 +23,16 @@ pub(crate) enum Pass {
     Second,
 }
 
-/// The requests in hand.
+/// The requests in hand: places that are used again and again, each counting its users.
 #[derive(Debug, Default)]
 pub(crate) struct Passes {
-    open: BTreeSet<u64>,
-    last: u64,
+    /// Odd: in use.
+    uses: Vec<u32>,
+    free: Vec<u32>,
 }
+
+/// A place and its use, until [`Passes::leave`].
+pub(crate) type Number = (u32, u32);
 
 impl Passes {
     /// Marks outlive an internal redirect only if they are declared so; once a VM.
@@ -38,42 +40,55 @@ impl Passes {
         host.keep_property(MARK);
     }
 
-    /// Takes a request in hand, unless another filter has it. The number goes to [`Passes::leave`].
-    pub(crate) fn enter(&mut self, host: &dyn Host, name: Name, now: Micros) -> (Pass, Option<u64>) {
+    /// Takes a request in hand, unless another filter has it.
+    pub(crate) fn enter(&mut self, host: &dyn Host, name: Name, now: Micros) -> (Pass, Option<Number>) {
         let pass = self.look(host, name);
         if pass == Pass::Second {
             return (pass, None);
         }
-        self.last = self.last.wrapping_add(1);
-        self.open.insert(self.last);
+        let number = self.take();
         let start = if let Pass::Again(start) = pass { start } else { now };
         let mut mark = Vec::with_capacity(32);
         mark.extend_from_slice(&name.to_bytes());
-        mark.extend_from_slice(&self.last.to_le_bytes());
+        mark.extend_from_slice(&number.0.to_le_bytes());
+        mark.extend_from_slice(&number.1.to_le_bytes());
         mark.extend_from_slice(&start.0.to_le_bytes());
         host.set_property(MARK, &mark);
-        (pass, Some(self.last))
+        (pass, Some(number))
     }
 
     /// This pass is over.
-    pub(crate) fn leave(&mut self, number: u64) {
-        self.open.remove(&number);
+    pub(crate) fn leave(&mut self, (place, _): Number) {
+        if let Some(uses) = self.uses.get_mut(place as usize) {
+            *uses = uses.wrapping_add(1);
+            self.free.push(place);
+        }
+    }
+
+    fn take(&mut self) -> Number {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.uses.push(0);
+            u32::try_from(self.uses.len() - 1).unwrap_or(u32::MAX)
+        });
+        let uses = self.uses.get_mut(place as usize);
+        let used = uses.map_or(1, |uses| {
+            *uses = uses.wrapping_add(1);
+            *uses
+        });
+        (place, used)
     }
 
     fn look(&self, host: &dyn Host, name: Name) -> Pass {
         let Some(mark) = host.property(&[MARK]) else { return Pass::First };
-        let number = |bytes: Option<&[u8]>| bytes?.try_into().ok().map(u64::from_le_bytes);
-        let (Some(vm), Some(pass), Some(start)) =
-            (mark.get(..16), number(mark.get(16..24)), number(mark.get(24..)))
+        let part = |at: usize| mark.get(at..)?.first_chunk().copied().map(u32::from_le_bytes);
+        let start = mark.get(24..).and_then(<[u8]>::first_chunk).copied().map(u64::from_le_bytes);
+        let (Some(vm), Some(place), Some(used), Some(start)) = (mark.get(..16), part(16), part(20), start)
         else {
             return Pass::First;
         };
+        let open = self.uses.get(place as usize) == Some(&used);
         // Of another VM's passes nothing is known; two filters in one chain are the usual reason to meet them.
-        if vm != name.to_bytes() || self.open.contains(&pass) {
-            Pass::Second
-        } else {
-            Pass::Again(Micros(start))
-        }
+        if vm != name.to_bytes() || open { Pass::Second } else { Pass::Again(Micros(start)) }
     }
 }
 

@@ -130,12 +130,12 @@ fn hop(wire: v1::HopBudget) -> Result<domain::HopBudget, InvalidMessage> {
     let timeout = in_range("timeout_ms", wire.timeout_ms, 0, TIME_MS_MAX)?;
     let per_try_max = if timeout == 0 { TIME_MS_MAX } else { timeout };
     Ok(domain::HopBudget {
+        alone: alone(&wire)?,
         journey: journey_name(&wire.journey)?,
         destination: text("destination", wire.destination, 1, NAME_BYTES_MAX)?,
         operation: text("operation", wire.operation, 0, OPERATION_BYTES_MAX)?,
         mode: mode(wire.mode)?,
         timeout: optional_millis(timeout),
-        timeout_alone: optional_millis(timeout_alone(timeout, wire.timeout_alone_ms)?),
         per_try_timeout: optional_millis(in_range(
             "per_try_timeout_ms",
             wire.per_try_timeout_ms,
@@ -152,9 +152,15 @@ fn hop(wire: v1::HopBudget) -> Result<domain::HopBudget, InvalidMessage> {
     })
 }
 
-/// 0, or at least the timeout of a call that a fallback may follow.
-fn timeout_alone(timeout: u32, alone: u32) -> Result<u32, InvalidMessage> {
-    if alone == 0 { Ok(0) } else { in_range("timeout_alone_ms", alone, timeout.max(1), TIME_MS_MAX) }
+/// Never tighter than the bounds of a call that a fallback may follow.
+fn alone(wire: &v1::HopBudget) -> Result<Option<domain::Alone>, InvalidMessage> {
+    if wire.timeout_alone_ms == 0 {
+        return Ok(None);
+    }
+    Ok(Some(domain::Alone {
+        timeout: millis("timeout_alone_ms", wire.timeout_alone_ms, wire.timeout_ms.max(1), TIME_MS_MAX)?,
+        reserve: millis("reserve_alone_ms", wire.reserve_alone_ms, 0, wire.reserve_ms)?,
+    }))
 }
 
 fn retry(wire: &v1::RetryBudget) -> Result<domain::RetryBudget, InvalidMessage> {
@@ -343,10 +349,11 @@ impl From<&domain::HopBudget> for v1::HopBudget {
             operation: budget.operation.clone(),
             mode: wire_mode(budget.mode),
             timeout_ms: budget.timeout.map_or(0, wire_millis),
-            timeout_alone_ms: budget.timeout_alone.map_or(0, wire_millis),
             per_try_timeout_ms: budget.per_try_timeout.map_or(0, wire_millis),
             reserve_ms: wire_millis(budget.reserve),
             useful_min_ms: wire_millis(budget.useful_min),
+            timeout_alone_ms: budget.alone.map_or(0, |alone| wire_millis(alone.timeout)),
+            reserve_alone_ms: budget.alone.map_or(0, |alone| wire_millis(alone.reserve)),
             retry: budget.retry.map(|r| v1::RetryBudget {
                 ratio_ppm: r.ratio.get(),
                 floor_milli_per_s: r.floor_milli_per_s,

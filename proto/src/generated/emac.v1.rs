@@ -50,15 +50,22 @@ pub struct JourneyBudget {
     pub entry: ::prost::alloc::vec::Vec<EntryRule>,
 }
 /// All stated parts must match. An empty rule is refused: it would take all traffic.
+///
+/// Requests that no user waits for enter no journey unless a rule asks for them in so many words:
+///    - CORS preflights (OPTIONS with `origin` and `access-control-request-method`): a rule whose method is OPTIONS;
+///    - probes and scrapes, whose `user-agent` begins with `kube-probe/`, `GoogleHC/`, `ELB-HealthChecker/`, `Envoy/HC` or `Prometheus/`: a
+///      rule that names `user-agent` among its headers;
+///    - calls of the gRPC service `grpc.health.v1.Health`: a rule that names it, in `grpc` or in `path_template`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EntryRule {
-    /// Exact, without port, case-insensitive. Empty: any.
+    /// Exact, without port, case-insensitive; a final dot counts for nothing. Empty: any.
     #[prost(string, tag = "1")]
     pub host: ::prost::alloc::string::String,
-    /// Exact, upper case. Empty: any.
+    /// Exact, upper case; GET takes HEAD too. Empty: any.
     #[prost(string, tag = "2")]
     pub method: ::prost::alloc::string::String,
-    /// Segments separated by `/`; `{name}` matches one segment, a last `**` any rest. Empty: any. The query is not part of it.
+    /// Segments separated by `/`; `{name}` matches one segment, a last `**` any rest. Empty segments count for nothing: `/a//b/` is `/a/b`,
+    /// here and in a request. `.`, `..` and percent-encoding are as the proxy passes them on. Empty: any. The query is not part of it.
     #[prost(string, tag = "3")]
     pub path_template: ::prost::alloc::string::String,
     /// All must match. Names in lower case. At most 8.
@@ -114,13 +121,17 @@ pub struct HopBudget {
     pub without_context: bool,
     /// Longest a call may take after whose failure no fallback can follow: there is none for it (gRPC, or a POST that must not be said
     /// again), its body is known to be too long to be said again, or the budget of a degraded fallback is spent. Such a call need not leave
-    /// time to an alternate. 0: as timeout_ms. At most 120 000, and not below timeout_ms.
+    /// time to an alternate; each of its tries may take longer in the same proportion. 0: as timeout_ms. At most 120 000, and not below
+    /// timeout_ms.
     #[prost(uint32, tag = "13")]
     pub timeout_alone_ms: u32,
     /// Calls of this hop and operation are streams (server-sent events, gRPC streams, watches, long polls): no timeout, deadline, retry or
     /// fallback bounds them, and their outcome is OUTCOME_STREAM.
     #[prost(bool, tag = "14")]
     pub stream: bool,
+    /// Kept back from the remaining time for what follows such a call that stands alone. Read only beside timeout_alone_ms. At most reserve_ms.
+    #[prost(uint32, tag = "15")]
+    pub reserve_alone_ms: u32,
 }
 /// A token bucket: `ratio_ppm` of a token a request, a floor a second; one token pays one retry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -108,6 +108,7 @@ fn hop(name: &str, i: usize, timeout: Millis) -> HopBudget {
         per_try_timeout: Some(timeout),
         reserve: Millis(20),
         useful_min: Millis(5),
+        alone: None,
         retry: Ppm::new(200_000).ok().map(|ratio| RetryBudget {
             ratio,
             floor_milli_per_s: 1_000,
@@ -117,7 +118,6 @@ fn hop(name: &str, i: usize, timeout: Millis) -> HopBudget {
         fallback: None,
         success: SuccessPredicate::default(),
         without_context: false,
-        timeout_alone: None,
         stream: false,
     }
 }

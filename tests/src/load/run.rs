@@ -1,5 +1,6 @@
 //! The generator: one task that starts requests, one task a request, samples as they end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::testbed::headers;
 #[derive(Debug)]
 pub struct Run {
     samples: Arc<Mutex<Vec<Sample>>>,
+    stopping: Arc<AtomicBool>,
     generator: JoinHandle<()>,
 }
 
@@ -29,20 +31,23 @@ struct Shared {
     client: Client,
     began: Instant,
     samples: Arc<Mutex<Vec<Sample>>>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Run {
     pub(super) fn start(load: Load) -> Self {
         let samples = Arc::default();
+        let stopping = Arc::<AtomicBool>::default();
         let shared = Shared {
             uri: format!("http://{}{}", load.host, load.path).parse().unwrap_or_default(),
             client: client(load.target, load.grpc),
             began: Instant::now(),
             samples: Arc::clone(&samples),
+            stopping: Arc::clone(&stopping),
             load,
         };
         let generator = tokio::spawn(generate(Arc::new(shared)));
-        Self { samples, generator }
+        Self { samples, stopping, generator }
     }
 
     /// Samples of requests that have ended so far, in order of their end.
@@ -53,6 +58,12 @@ impl Run {
     /// Whether every request has ended.
     pub fn is_finished(&self) -> bool {
         self.generator.is_finished()
+    }
+
+    /// Starts no more requests; those in flight end as they would, so that every one sent still has its sample.
+    pub async fn stop(self) -> Vec<Sample> {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.finish().await
     }
 
     /// Waits until every request has ended. Samples in order of their end.
@@ -128,6 +139,9 @@ async fn one(shared: Arc<Shared>, index: u64, at: Duration) {
 
 impl Shared {
     fn more(&self, index: u64, at: Duration) -> bool {
+        if self.stopping.load(Ordering::Relaxed) {
+            return false;
+        }
         match self.load.until {
             Until::Elapsed(duration) => at < duration,
             Until::Sent(count) => index < count,

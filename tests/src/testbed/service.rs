@@ -103,8 +103,22 @@ impl Service {
         propagate: Propagate,
         seed: u64,
     ) -> std::io::Result<Self> {
-        let address = port.address();
-        let listener = listen::from_std(port.into_listener())?;
+        Self::on(port.into_listener(), spec, outbound, propagate, seed)
+    }
+
+    /// Serves on a bound socket, for scenarios that lay out their own addresses.
+    ///
+    /// # Errors
+    /// When the socket cannot be used.
+    pub fn on(
+        listener: std::net::TcpListener,
+        spec: ServiceSpec,
+        outbound: Option<SocketAddr>,
+        propagate: Propagate,
+        seed: u64,
+    ) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let listener = listen::from_std(listener)?;
         let inner = Arc::new(Inner {
             draws: Mutex::new(Draws::of(&spec.name, seed)),
             spec,

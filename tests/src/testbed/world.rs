@@ -14,7 +14,7 @@ use super::topology::Topology;
 use crate::envoy::{Bootstrap, HeaderRoute, HttpFilter, NotRun, RoutePolicy};
 use crate::load::Load;
 use crate::stats::Samples;
-use crate::supervise::{Reserved, reserve};
+use crate::supervise::{Process, Reserved, Spec, reserve};
 
 /// A port lost between choosing and binding is chosen again, this often.
 const ATTEMPTS: usize = 3;
@@ -47,6 +47,8 @@ pub struct Builder {
     seed: u64,
     propagate: Propagate,
     common: Common,
+    /// Programs that stand for services, by the services' names.
+    applications: BTreeMap<String, Spec>,
     control: Option<ControlSetup>,
     start_control: bool,
     dir: Option<PathBuf>,
@@ -59,10 +61,18 @@ pub struct World {
     envoys: BTreeMap<String, Envoy>,
     control: Option<ControlPlane>,
     services: BTreeMap<String, Service>,
+    /// Held only to end with the world.
+    _applications: Vec<Process>,
     entry: SocketAddr,
     topology: Topology,
     seed: u64,
     dir: Directory,
+}
+
+/// A program in place of a service, and where it has to listen.
+struct Application {
+    spec: Spec,
+    address: SocketAddr,
 }
 
 #[derive(Debug)]
@@ -90,6 +100,14 @@ impl Builder {
     #[must_use]
     pub fn propagate(mut self, propagate: Propagate) -> Self {
         self.propagate = propagate;
+        self
+    }
+
+    /// A program in place of a service. It is told by environment where to listen on loopback (`PORT`) and where its sidecar takes its
+    /// calls (`OUTBOUND_PORT`); it does what it wants, not what the topology says.
+    #[must_use]
+    pub fn application(mut self, service: &str, program: Spec) -> Self {
+        self.applications.insert(service.to_owned(), program);
         self
     }
 
@@ -196,7 +214,13 @@ impl Builder {
         if let Some(control) = control.as_mut().filter(|_| self.start_control) {
             start_control(control).await?;
         }
-        let (services, bootstraps, entry) = self.lay_out(&common)?;
+        let (services, applications, bootstraps, entry) = self.lay_out(&common)?;
+        let mut running = Vec::new();
+        for application in applications {
+            let mut process = Spec { log_dir: dir.path().to_owned(), ..application.spec }.start()?;
+            listens(&mut process, application.address).await?;
+            running.push(process);
+        }
         let mut envoys = BTreeMap::new();
         for bootstrap in bootstraps {
             envoys.insert(bootstrap.node.cluster.clone(), Envoy::start(binary, bootstrap, dir.path())?);
@@ -205,7 +229,7 @@ impl Builder {
             ready(envoy).await?;
         }
         let (topology, seed) = (self.topology.clone(), self.seed);
-        Ok(World { envoys, control, services, entry, topology, seed, dir })
+        Ok(World { envoys, control, services, _applications: running, entry, topology, seed, dir })
     }
 
     /// Starts the services and chooses every port; the reservations end with this call, just before Envoys bind.
@@ -213,20 +237,26 @@ impl Builder {
     fn lay_out(
         &self,
         common: &Common,
-    ) -> Result<(BTreeMap<String, Service>, Vec<Bootstrap>, SocketAddr), WorldError> {
+    ) -> Result<(BTreeMap<String, Service>, Vec<Application>, Vec<Bootstrap>, SocketAddr), WorldError> {
         let mut held: BTreeMap<&str, [Reserved; 3]> = BTreeMap::new();
         for spec in &self.topology.services {
             held.insert(&spec.name, [reserve()?, reserve()?, reserve()?]);
         }
         let inbound: BTreeMap<String, u16> =
             held.iter().map(|(name, [_, inbound, _])| ((*name).to_owned(), inbound.port())).collect();
-        let (mut services, mut bootstraps) = (BTreeMap::new(), Vec::new());
+        let (mut services, mut applications, mut bootstraps) = (BTreeMap::new(), Vec::new(), Vec::new());
         for spec in &self.topology.services {
             let [admin, into, out] = &held[spec.name.as_str()];
             let app = reserve()?;
             let (admin, inbound_port, outbound) = (admin.port(), into.port(), out.port());
             let ports = Ports { admin, inbound: inbound_port, outbound, app: app.port() };
             bootstraps.push(common.sidecar(spec, ports, &inbound));
+            if let Some(program) = self.applications.get(&spec.name) {
+                let program = program.clone().env("PORT", app.port().to_string());
+                let spec = program.env("OUTBOUND_PORT", outbound.to_string());
+                applications.push(Application { spec, address: app.address() });
+                continue;
+            }
             let to = (!spec.destinations().is_empty()).then(|| out.address());
             let service = Service::start(spec.clone(), app, to, self.propagate, self.seed)?;
             services.insert(spec.name.clone(), service);
@@ -235,7 +265,7 @@ impl Builder {
             &self.topology.services.first().ok_or(io::Error::other("a topology needs a service"))?.name;
         let (admin, entry) = (reserve()?, reserve()?);
         bootstraps.push(common.edge(first, admin.port(), entry.port(), inbound[first]));
-        Ok((services, bootstraps, entry.address()))
+        Ok((services, applications, bootstraps, entry.address()))
     }
 
     fn directory(&self) -> io::Result<Directory> {
@@ -276,6 +306,7 @@ impl World {
                 control_plane: None,
                 concurrency: 1,
             },
+            applications: BTreeMap::new(),
             control: None,
             start_control: true,
             dir: None,
@@ -297,7 +328,7 @@ impl World {
     /// A service by name.
     ///
     /// # Panics
-    /// When the topology has none of that name.
+    /// When the topology has none of that name, or a program stands for it.
     pub fn service(&self, name: &str) -> &Service {
         self.services.get(name).unwrap_or_else(|| panic!("no service {name}"))
     }
@@ -394,6 +425,18 @@ async fn ready(envoy: &mut Envoy) -> Result<(), WorldError> {
     Ok(())
 }
 
+/// Waits until a program takes connections; gives up at once when it has ended.
+async fn listens(process: &mut Process, address: SocketAddr) -> Result<(), WorldError> {
+    let until = std::time::Instant::now() + Envoy::PATIENCE;
+    while tokio::net::TcpStream::connect(address).await.is_err() {
+        if process.exited().is_some() || std::time::Instant::now() > until {
+            return Err(WorldError::NotReady { name: process.name().to_owned(), log: process.log_tail() });
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
 async fn start_control(control: &mut ControlPlane) -> Result<(), WorldError> {
     control.start()?;
     if control.ready_within(CONTROL_PATIENCE).await {
@@ -404,5 +447,5 @@ async fn start_control(control: &mut ControlPlane) -> Result<(), WorldError> {
 }
 
 fn lost_a_port(log: &str) -> bool {
-    ["Address already in use", "cannot bind", "address in use"].iter().any(|s| log.contains(s))
+    ["Address already in use", "EADDRINUSE", "cannot bind", "address in use"].iter().any(|s| log.contains(s))
 }

@@ -80,6 +80,10 @@ fn hop(destination: &str, fallback: Option<v1::Fallback>) -> v1::HopBudget {
             http: vec![v1::StatusRange { first: 200, last: 404 }],
             grpc: vec![5],
         }),
+        without_context: true,
+        timeout_alone_ms: 240,
+        reserve_alone_ms: 15,
+        stream: false,
     }
 }
 

@@ -39,8 +39,6 @@ fn the_members_of_others_keep_their_bytes_and_order() {
 #[test]
 fn a_context_that_cannot_be_read_lets_the_request_through_and_is_counted() {
     let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("cart", 500)]));
-    let long = format!("a={},emac=v1:checkout:800:0000", "x".repeat(9_000));
-    let many = (0..80).map(|i| format!("k{i}=v,")).collect::<String>() + "emac=v1:checkout:800:0000";
     let bad = [
         "emac=",
         "emac=v2:checkout:800:0000",
@@ -51,8 +49,6 @@ fn a_context_that_cannot_be_read_lets_the_request_through_and_is_counted() {
         "emac=v1:checkout:120001:0000",
         "emac=v1:checkout:800:zz",
         "emac=v1:checkout:800:0000,emac=v1:checkout:900:0000",
-        long.as_str(),
-        many.as_str(),
     ];
     for baggage in bad {
         let mut arrival = sidecar.arrival(baggage).send();

@@ -104,8 +104,9 @@ fn its_memory_stays_small_with_every_hop_it_may_tell_apart() {
 fn an_enforced_call_needs_few_host_calls() {
     let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("cart", 100)]));
     let one = || {
+        let inside = sidecar.inside(900);
         let (calls, fuel) = (sidecar.host.calls_total(), sidecar.host.vm(1).fuel_by_callback().clone());
-        let mut call = sidecar.call("cart", 900).send();
+        let mut call = sidecar.plain_call("cart").header("baggage", inside).send();
         call.respond(200, &[("content-type", "text/plain")], b"ok");
         call.finish();
         let vm = sidecar.host.vm(1);

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use emac_core::context::{Absolute, Remaining};
-use emac_core::enforce::{AfterFailure, Before, Body, Enforcer, Failure, Verdict};
+use emac_core::enforce::{AfterFailure, Asks, Before, Body, Enforcer, Verdict};
 use emac_core::outcome::Outcome;
 
 use super::*;
 
+const GET: Asks = Asks { grpc: false, idempotent: true, body: Body::Whole };
 const RATE: u64 = 200;
 const WINDOW_S: usize = 5;
 /// Way from the edge to the front and back, and through each sidecar.
@@ -181,7 +182,7 @@ impl World {
         evidence: &mut Evidence,
     ) -> (u64, Outcome) {
         let hop = self.front.resolve("checkout", to, "");
-        let decision = self.front.on_request(Micros(at), hop, Some(deadline), false);
+        let decision = self.front.on_request(Micros(at), hop, Some(deadline), GET);
         let record = evidence
             .entry(super::evidence(&[(to, HopEvidence::default())]).into_keys().next().unwrap())
             .or_default();
@@ -220,8 +221,7 @@ impl World {
         record: &mut HopEvidence,
         late: bool,
     ) -> (u64, Outcome) {
-        let failure = Failure { grpc: false, idempotent: true, body: Body::Whole };
-        let follow = self.front.on_failure(Micros(failed), hop, Some(deadline), failure);
+        let follow = self.front.on_failure(Micros(failed), hop, Some(deadline), GET);
         let badly = if late { Outcome::Timeout } else { Outcome::Error };
         match follow.what {
             _ if !follow.acts() => (failed, badly),

@@ -113,6 +113,10 @@ fn json_of_hop(hop: &HopBudget) -> Value {
         "per_try_timeout_ms": millis(hop.per_try_timeout),
         "reserve_ms": hop.reserve.0,
         "useful_min_ms": hop.useful_min.0,
+        "timeout_alone_ms": millis(hop.alone.map(|alone| alone.timeout)),
+        "reserve_alone_ms": millis(hop.alone.map(|alone| alone.reserve)),
+        "without_context": hop.without_context,
+        "stream": hop.stream,
         "retry_ppm": hop.retry.map(|retry| retry.ratio.get()),
         "fallback": hop.fallback.as_ref().map(json_of_fallback),
     })
