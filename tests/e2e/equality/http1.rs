@@ -73,15 +73,15 @@ impl<'a> Wire<'a> {
     async fn body(
         &mut self,
         framing: Framing,
-        reader: &Reader,
+        readers: &[&Reader],
         body: &mut Vec<u8>,
     ) -> Result<Vec<Vec<u8>>, Ended> {
         match framing {
             Framing::None => Ok(Vec::new()),
-            Framing::Length(length) => self.take(length, reader, body).await.map(|()| Vec::new()),
+            Framing::Length(length) => self.take(length, readers, body).await.map(|()| Vec::new()),
             Framing::UntilClose => loop {
                 let new = std::mem::take(&mut self.data);
-                reader.body(new.len());
+                readers.iter().for_each(|reader| reader.body(new.len()));
                 body.extend_from_slice(&new);
                 if self.more().await.is_err() {
                     return Ok(Vec::new());
@@ -96,7 +96,7 @@ impl<'a> Wire<'a> {
                 if size == 0 {
                     return self.trailers().await;
                 }
-                self.take(size, reader, body).await?;
+                self.take(size, readers, body).await?;
                 self.until(b"\r\n").await?;
             },
         }
@@ -112,13 +112,13 @@ impl<'a> Wire<'a> {
         }
     }
 
-    async fn take(&mut self, length: usize, reader: &Reader, body: &mut Vec<u8>) -> Result<(), Ended> {
+    async fn take(&mut self, length: usize, readers: &[&Reader], body: &mut Vec<u8>) -> Result<(), Ended> {
         let mut left = length;
         loop {
             let part = left.min(self.data.len());
             let rest = self.data.split_off(part);
             body.append(&mut std::mem::replace(&mut self.data, rest));
-            reader.body(part);
+            readers.iter().for_each(|reader| reader.body(part));
             left -= part;
             if left == 0 {
                 return Ok(());
@@ -195,7 +195,7 @@ impl Head {
 async fn tell_body(
     wire: &mut Wire<'_>,
     framing: Framing,
-    reader: &Reader,
+    readers: &[&Reader],
     seen: &mut Seen,
     gone: &Notify,
     torn: bool,
@@ -203,7 +203,7 @@ async fn tell_body(
     let mut body = Vec::new();
     let ended = tokio::select! {
         biased;
-        ended = wire.body(framing, reader, &mut body) => Some(ended),
+        ended = wire.body(framing, readers, &mut body) => Some(ended),
         () = gone.notified() => None,
     };
     match ended {
@@ -217,7 +217,7 @@ async fn tell_body(
             if framing == Framing::UntilClose {
                 seen.say("end: close");
             }
-            reader.whole();
+            readers.iter().for_each(|reader| reader.whole());
             true
         }
         Some(Err(Ended)) => {
@@ -228,12 +228,12 @@ async fn tell_body(
                 seen.body(&body);
                 seen.say(format!("torn after {} bytes of body", body.len()));
             }
-            reader.ended();
+            readers.iter().for_each(|reader| reader.ended());
             false
         }
         None => {
             seen.say("left");
-            reader.ended();
+            readers.iter().for_each(|reader| reader.ended());
             false
         }
     }
@@ -382,7 +382,7 @@ async fn read_answer(
         }
         case.client.head();
         let framing = head.response_framing(method);
-        return tell_body(wire, framing, &case.client, seen, gone, case.kind.torn).await;
+        return tell_body(wire, framing, &[&case.client], seen, gone, case.kind.torn).await;
     }
 }
 
@@ -408,8 +408,11 @@ async fn answer(mut stream: TcpStream, cases: &Cases) {
         let (number, mut seen, gone) = (case.begin(), Seen::default(), Notify::new());
         case.upstream.head();
         let steps = script(case.kind, &head, number);
+        // Requests of one run do not wait for each other.
+        let near = Reader::default();
+        near.head();
         let playing = async {
-            let left = play(steps, &case, &case.upstream, &case.client, &mut write).await;
+            let left = play(steps, &case, &near, &case.client, &mut write).await;
             if left != Left::Open {
                 gone.notify_one();
             }
@@ -417,8 +420,15 @@ async fn answer(mut stream: TcpStream, cases: &Cases) {
         };
         let reading = async {
             head.tell(&mut seen);
-            tell_body(&mut wire, head.request_framing(), &case.upstream, &mut seen, &gone, case.kind.torn)
-                .await
+            tell_body(
+                &mut wire,
+                head.request_framing(),
+                &[&near, &case.upstream],
+                &mut seen,
+                &gone,
+                case.kind.torn,
+            )
+            .await
         };
         let (left, whole) = tokio::join!(playing, reading);
         case.finish(seen);

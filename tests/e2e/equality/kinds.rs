@@ -92,7 +92,7 @@ fn methods() -> Vec<Kind> {
         Kind::http1(
             "patch",
             ask("PATCH /shop/7 HTTP/1.1", "content-length: 2\r\n").into_iter().chain([text("{}")]).collect(),
-            ok(),
+            after_request(ok()),
         ),
         Kind::http1("unknown-method", ask("BREW /pot HTTP/1.1", ""), vec![]).to(Upstream::None).uncounted(),
     ]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::kind::{Header, Kind, LONGER_MS, Mark, Step, Upstream};
-use super::kinds::{TEN_MB, ask, get, ok, text};
+use super::kinds::{TEN_MB, after_request, ask, get, ok, text};
 
 const PLAIN: &[Header] = &[("content-type", "text/plain"), ("x-shop", "One")];
 const GRPC: &[Header] = &[("content-type", "application/grpc"), ("te", "trailers"), ("x-meta-bin", "AAEC")];
@@ -154,7 +154,7 @@ fn between_versions() -> Vec<Kind> {
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 7\r\n\r\n";
     let http1 = |name, client, upstream| Kind::http1(name, client, vec![]).to(Upstream::Http2(upstream));
     vec![
-        to_http1("h2-to-h1", &[("x-a", "1")], vec![text("hello"), Step::End], ok()),
+        to_http1("h2-to-h1", &[("x-a", "1")], vec![text("hello"), Step::End], after_request(ok())),
         to_http1(
             "h2-to-h1-trailers",
             &[("te", "trailers")],
@@ -162,7 +162,7 @@ fn between_versions() -> Vec<Kind> {
             vec![Step::Near(Mark::Whole), text(chunked)],
         ),
         // Of which one connection to the upstream takes one at a time.
-        to_http1("h2-to-h1-streams", &[], vec![text("hello"), Step::End], ok()).requests(20),
+        to_http1("h2-to-h1-streams", &[], vec![text("hello"), Step::End], after_request(ok())).requests(20),
         http1("h1-to-h2", get("/shop"), reply()),
         http1(
             "h1-to-h2-trailers",
@@ -195,18 +195,18 @@ fn grpc() -> Vec<Kind> {
             "grpc-failed",
             "/shop.Cart/Get",
             one(),
-            vec![Step::Answer(200, GRPC_ANSWER, false), Step::Trailers(GRPC_FAILED)],
+            vec![Step::Near(Mark::Whole), Step::Answer(200, GRPC_ANSWER, false), Step::Trailers(GRPC_FAILED)],
         )
         .outcome("error"),
         call(
             "grpc-trailers-only",
             "/shop.Cart/Get",
             one(),
-            vec![Step::Answer(
+            after_request(vec![Step::Answer(
                 200,
                 &[("content-type", "application/grpc"), ("grpc-status", "14"), ("grpc-message", "busy")],
                 true,
-            )],
+            )]),
         )
         .outcome("error"),
         call("grpc-client-stream", "/shop.Cart/Put", [slowly(3), one()].concat(), unary()).tight(),
@@ -253,7 +253,12 @@ fn grpc() -> Vec<Kind> {
             "grpc-health-watch",
             "/grpc.health.v1.Health/Watch",
             vec![message(""), Step::End],
-            [vec![Step::Answer(200, GRPC_ANSWER, false)], slowly(3), vec![Step::Trailers(GRPC_OK)]].concat(),
+            [
+                vec![Step::Near(Mark::Whole), Step::Answer(200, GRPC_ANSWER, false)],
+                slowly(3),
+                vec![Step::Trailers(GRPC_OK)],
+            ]
+            .concat(),
         )
         .tight()
         .outcome("stream"),

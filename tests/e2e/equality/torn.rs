@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::kind::{Kind, Mark, Step, Upstream};
-use super::kinds::{ask, get, text};
+use super::kinds::{after_request, ask, get, text};
 
 const BEGUN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nbegun";
 const BEGUN_CHUNKS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nbegun\r\n";
@@ -66,7 +66,12 @@ fn by_upstream() -> Vec<Kind> {
             ("POST", "/shop.Cart/Get"),
             GRPC,
             vec![Step::End],
-            vec![Step::Answer(200, GRPC, false), text("begun"), received(), Step::Reset(INTERNAL_ERROR)],
+            after_request(vec![
+                Step::Answer(200, GRPC, false),
+                text("begun"),
+                received(),
+                Step::Reset(INTERNAL_ERROR),
+            ]),
         )
         .torn("error")
         .flag("UR"),
@@ -193,7 +198,11 @@ fn by_client() -> Vec<Kind> {
             ("POST", "/shop.Cart/Get"),
             GRPC,
             vec![Step::End],
-            vec![Step::Answer(200, &[("content-type", "application/grpc"), ("grpc-status", "13")], true)],
+            after_request(vec![Step::Answer(
+                200,
+                &[("content-type", "application/grpc"), ("grpc-status", "13")],
+                true,
+            )]),
         )
         .outcome("error"),
     ]
