@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use super::kind::{Bounds, Kind, Mark, TIGHT_MS};
+use super::kind::{Bounds, DEADLINE_MS, Kind, Mark, TIGHT_MS};
 use super::seen::Seen;
 
 /// Longest wait of one end for the other; only reached when something is wrong.
@@ -19,7 +19,17 @@ pub(super) enum Side {
     Plain,
     Inbound,
     Outbound,
+    /// A gateway.
     Edge,
+    /// In front of a workload at the edge.
+    Entry,
+}
+
+impl Side {
+    /// Whether journeys begin here.
+    pub(super) const fn is_edge(self) -> bool {
+        matches!(self, Self::Edge | Self::Entry)
+    }
 }
 
 /// What the client says of a journey.
@@ -29,7 +39,7 @@ pub(super) enum Talk {
     Silent,
     /// A context as this side's callers send it.
     Live,
-    /// At the edge: a context from outside, which must not be believed.
+    /// At an edge: a context from outside, which must not be believed.
     Foreign,
 }
 
@@ -130,7 +140,7 @@ impl Case {
     /// Milliseconds that a live context leaves.
     pub(super) fn deadline_ms(&self) -> u64 {
         match self.kind.bounds {
-            Bounds::Generous => 5_000,
+            Bounds::Generous => DEADLINE_MS,
             Bounds::Tight => TIGHT_MS,
         }
     }

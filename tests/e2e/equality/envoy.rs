@@ -1,4 +1,4 @@
-//! One Envoy with four listeners to the same upstreams: without the filter, inbound, outbound, edge.
+//! One Envoy with five listeners to the same upstreams: without the filter, inbound, outbound, and both sorts of edge.
 //!
 //! The chains differ in the filter and in nothing else. Inbound and outbound share one plugin configuration with `role: auto`, as in a mesh,
 //! so that they share one root context on each thread.
@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::case::{Cases, PATIENCE, Side};
-use super::kind::{Bounds, Kind, TIGHT_MS, Upstream};
+use super::kind::{Bounds, DEADLINE_MS, HOP_MS, Kind, TIGHT_MS, Upstream};
 use super::{Setting, http1, http2};
 
-const SIDES: [Side; 4] = [Side::Plain, Side::Inbound, Side::Outbound, Side::Edge];
+pub(super) const SIDES: [Side; 5] = [Side::Plain, Side::Inbound, Side::Outbound, Side::Edge, Side::Entry];
 /// Port 1 of loopback: nobody listens there.
 const NOBODY: u16 = 1;
 /// A key of RFC 7517, appendix A.1; nobody signs with it.
@@ -181,7 +181,7 @@ fn listener_json(side: Side, port: u16, wasm: &Path, setting: Setting, kinds: &[
     let mut listener = json!({
         "name": format!("{side:?}").to_lowercase(),
         "address": address(port),
-        "traffic_direction": if side == Side::Inbound { "INBOUND" } else { "OUTBOUND" },
+        "traffic_direction": if matches!(side, Side::Inbound | Side::Entry) { "INBOUND" } else { "OUTBOUND" },
         // Two Envoys that lost a race for a port must fail, not share it.
         "enable_reuse_port": false,
         "filter_chains": [{"filters": [{
@@ -280,11 +280,12 @@ fn again() -> Value {
 fn ours(side: Side, wasm: &Path, setting: Setting, kinds: &[Kind]) -> Option<Value> {
     let role = match side {
         Side::Plain => return None,
-        Side::Inbound | Side::Outbound => "auto",
+        Side::Inbound | Side::Outbound | Side::Entry => "auto",
         Side::Edge => "edge",
     };
     let configuration = json!({
         "role": role,
+        "edge": side == Side::Entry,
         "workload": "shop/shop",
         "tick_ms": 50,
         "report_ms": 100,
@@ -321,12 +322,12 @@ fn budgets(setting: Setting, kinds: &[Kind]) -> Value {
     let journeys = |kind: &Kind| if kind.journey { vec!["checkout", "tight"] } else { vec!["checkout"] };
     let of_journeys = |kind| journeys(kind).into_iter().map(move |journey| hop(journey, kind, TIGHT_MS));
     let tight = kinds.iter().filter(is_tight).flat_map(of_journeys);
-    let generous = kinds.iter().filter(|kind| !is_tight(kind)).map(|kind| hop("checkout", kind, 2_000));
+    let generous = kinds.iter().filter(|kind| !is_tight(kind)).map(|kind| hop("checkout", kind, HOP_MS));
     let hops: Vec<Value> = if setting.budgets { tight.chain(generous).collect() } else { Vec::new() };
     json!({
         "journeys": [
             {"journey": "tight", "deadline_ms": TIGHT_MS, "mode": setting.mode, "entry": entry("tight")},
-            {"journey": "checkout", "deadline_ms": 5_000, "mode": setting.mode, "entry": entry("shop")},
+            {"journey": "checkout", "deadline_ms": DEADLINE_MS, "mode": setting.mode, "entry": entry("shop")},
         ],
         "hops": hops,
     })

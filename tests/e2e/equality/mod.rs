@@ -90,17 +90,17 @@ impl Outcome {
             }
             let (before, after) = self.span;
             let most = self.case.deadline_ms();
-            let inside = *side == Side::Inbound;
+            let inside = matches!(side, Side::Inbound | Side::Entry);
             let fits = if inside { (before..=after + most).contains(&left) } else { left <= most };
             if inside != absolute || !fits {
                 problems.push(format!("context {context} after {side:?} {talk:?}"));
             }
-            if *talk == Talk::Silent && *side != Side::Edge {
+            if *talk == Talk::Silent && !side.is_edge() {
                 problems.push(format!("a context from nowhere: {context}"));
             }
         }
-        let expects = !(kind.tunnel && *side == Side::Inbound);
-        let expects = expects && (*talk == Talk::Live || (*side == Side::Edge && kind.journey));
+        let expects = !(kind.tunnel && matches!(side, Side::Inbound | Side::Entry));
+        let expects = expects && (*talk == Talk::Live || (side.is_edge() && kind.journey));
         let carried = self.requests.iter().filter(|request| !request.contexts.is_empty()).count();
         if kind.outcome.is_none() && self.requests.iter().any(|request| !request.contexts.is_empty()) {
             problems.push("a context where there is no journey".to_owned());
@@ -138,12 +138,12 @@ async fn drive(proxy: &Proxy, case: Arc<Case>) -> Outcome {
 /// Runs of one kind.
 fn runs_of(kind: &Kind) -> Vec<(Side, Talk)> {
     let wanted =
-        |&(side, talk): &(Side, Talk)| !kind.only_silent || (talk == Talk::Silent && side != Side::Edge);
+        |&(side, talk): &(Side, Talk)| !kind.only_silent || (talk == Talk::Silent && !side.is_edge());
     RUNS.into_iter().filter(wanted).collect()
 }
 
 /// Plain first.
-const RUNS: [(Side, Talk); 7] = [
+const RUNS: [(Side, Talk); 9] = [
     (Side::Plain, Talk::Silent),
     (Side::Inbound, Talk::Silent),
     (Side::Inbound, Talk::Live),
@@ -151,6 +151,8 @@ const RUNS: [(Side, Talk); 7] = [
     (Side::Outbound, Talk::Live),
     (Side::Edge, Talk::Silent),
     (Side::Edge, Talk::Foreign),
+    (Side::Entry, Talk::Silent),
+    (Side::Entry, Talk::Foreign),
 ];
 
 /// All runs of a kind, in the order of [`RUNS`]. Gives its turn away when it only waits.
@@ -161,7 +163,7 @@ async fn drive_all(
     turn: Option<OwnedSemaphorePermit>,
 ) -> Vec<Outcome> {
     if kind.primed {
-        for side in [Side::Plain, Side::Inbound, Side::Outbound, Side::Edge] {
+        for side in envoy::SIDES {
             http1::prime(proxy.address(side), kind).await;
         }
     }
@@ -314,8 +316,8 @@ async fn journey_miscounts(proxy: &Proxy, kinds: &[Kind], setting: Setting) -> V
     let mut problems = Vec::new();
     for (journey, bounds) in [("checkout", Bounds::Generous), ("tight", Bounds::Tight)] {
         let on_it = kinds.iter().filter(|kind| kind.journey && kind.bounds == bounds);
-        // Without a context, and with one from outside.
-        let expected = 2 * on_it.map(|kind| kind.requests).sum::<usize>();
+        // At both edges, without a context and with one from outside.
+        let expected = 4 * on_it.map(|kind| kind.requests).sum::<usize>();
         let counted = stats.sum("journey_requests_total", &[("journey", journey)]);
         if counted != expected as f64 {
             problems.push(format!("journey {journey} [{}]: counted {counted}, not {expected}", setting.mode));

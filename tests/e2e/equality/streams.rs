@@ -248,7 +248,8 @@ fn grpc() -> Vec<Kind> {
                 message("\u{8}\u{1}"),
                 Step::Trailers(GRPC_OK),
             ],
-        ),
+        )
+        .no_journey(),
         call(
             "grpc-health-watch",
             "/grpc.health.v1.Health/Watch",
@@ -261,7 +262,8 @@ fn grpc() -> Vec<Kind> {
             .concat(),
         )
         .tight()
-        .outcome("stream"),
+        .outcome("stream")
+        .no_journey(),
         Kind::http1(
             "grpc-web",
             [ask("POST /shop.Cart/Get HTTP/1.1", web), vec![message("ask")]].concat(),

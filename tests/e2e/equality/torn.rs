@@ -117,18 +117,18 @@ fn by_envoy() -> Vec<Kind> {
                 json!({"max_stream_duration": "0.2s"});
         }),
         Kind::http1("torn-idle", get("/shop"), hang()).torn("error").flag("SI").route(|route| {
-            route["route"]["idle_timeout"] = json!("0.2s");
+            route["route"]["idle_timeout"] = json!("1s");
         }),
         Kind::http1("torn-timeout", get("/shop"), hang()).torn("error").flag("UT").route(|route| {
-            route["route"]["timeout"] = json!("0.2s");
+            route["route"]["timeout"] = json!("1s");
         }),
         Kind::http1("torn-duration", get("/shop"), hang()).torn("error").flag("-").route(|route| {
-            route["route"]["max_stream_duration"] = json!({"max_stream_duration": "0.2s"});
+            route["route"]["max_stream_duration"] = json!({"max_stream_duration": "1s"});
         }),
         Kind::http1("torn-upstream-duration", get("/shop"), hang()).torn("error").flag("UMSDR").cluster(|cluster| {
             let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
             cluster["typed_extension_protocol_options"][options]["common_http_protocol_options"] =
-                json!({"max_stream_duration": "0.2s"});
+                json!({"max_stream_duration": "1s"});
         }),
         Kind::http1("drop-overload", get("/shop"), vec![]).to(Upstream::None).outcome("shed").flag("UDO").cluster(|cluster| {
             cluster["load_assignment"]["policy"] =
