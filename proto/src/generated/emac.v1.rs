@@ -34,7 +34,7 @@ pub struct JourneyBudget {
     /// 1 ..= 63 characters of \[a-z0-9-\].
     #[prost(string, tag = "1")]
     pub journey: ::prost::alloc::string::String,
-    /// Time from the edge's first byte to a useful answer. 1 ..= 120 000.
+    /// Time from the end of the request at the edge to the first byte of a useful answer. 1 ..= 120 000.
     #[prost(uint32, tag = "2")]
     pub deadline_ms: u32,
     #[prost(enumeration = "Mode", tag = "3")]
