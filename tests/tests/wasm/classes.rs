@@ -12,9 +12,9 @@ use crate::support::{
 fn a_call_without_context_is_nobodys_journey_unless_its_hop_says_so() {
     let taken = HopBudget { without_context: true, ..hop("cart", 200) };
     let sidecar = Sidecar::holding(module_or_return!(), &with_hops([taken, hop("paya", 100)]));
-    assert_eq!(sidecar.plain_call("paya").send().timeout_ms(), None);
-    assert_eq!(sidecar.plain_call("cart").send().timeout_ms(), Some(200));
-    assert_eq!(sidecar.call("paya", 900).send().timeout_ms(), Some(100));
+    assert_eq!(sidecar.plain_call("paya").send().cut_after_ms(), None);
+    assert_eq!(sidecar.plain_call("cart").send().cut_after_ms(), Some(200));
+    assert_eq!(sidecar.call("paya", 900).send().cut_after_ms(), Some(100));
 }
 
 #[test]
@@ -30,21 +30,20 @@ fn a_call_that_no_fallback_can_follow_has_its_own_bound() {
     let sidecar = Sidecar::holding(module.clone(), &with_hops([alone(equal(alternate()))]));
     let bound = |method: &str, length: &str| {
         let call = sidecar.call("paya", 900).method(method).header("content-length", length);
-        call.body(b"x").send().timeout_ms()
+        call.body(b"x").send().cut_after_ms()
     };
     assert_eq!(bound("PUT", "64"), Some(100));
     assert_eq!(bound("PUT", "65"), Some(700), "too long to be said again");
     assert_eq!(bound("POST", "1"), Some(700), "may not be said again");
-    assert_eq!(sidecar.call("paya", 900).grpc("shop.Pay/Now").send().timeout_ms(), Some(700));
-    assert_eq!(sidecar.call("paya", 300).method("POST").send().timeout_ms(), Some(290));
+    assert_eq!(sidecar.call("paya", 900).grpc("shop.Pay/Now").send().cut_after_ms(), Some(700));
+    assert_eq!(sidecar.call("paya", 300).method("POST").send().cut_after_ms(), Some(290));
 
     // A burst of three degraded answers, then the call has all the time there is.
     let sidecar = Sidecar::holding(module, &with_hops([alone(static_fallback())]));
     let bounds: Vec<_> = (0..5)
         .map(|_| {
             let mut call = sidecar.call("paya", 900).send();
-            let bound = call.timeout_ms();
-            call.respond(503, &[], b"");
+            let bound = call.cut_after_ms();
             call.finish();
             bound
         })
@@ -61,10 +60,10 @@ fn a_declared_stream_is_not_bounded() {
         ..hop("cart", 200)
     };
     let sidecar = Sidecar::holding(module_or_return!(), &with_hops([watch, hop("cart", 200)]));
-    let stream = sidecar.call("cart", 5).path("/watch/").send();
+    let mut stream = sidecar.call("cart", 5).path("/watch/").send();
     assert!(stream.forwarded());
-    assert_eq!(stream.timeout_ms(), None);
-    assert_eq!(sidecar.call("cart", 900).path("/add").send().timeout_ms(), Some(200));
+    assert_eq!(stream.cut_after_ms(), None);
+    assert_eq!(sidecar.call("cart", 900).path("/add").send().cut_after_ms(), Some(200));
 }
 
 /// The default of an intent: `RetryBudget::DEFAULT` of the core.
