@@ -72,7 +72,7 @@ impl Mode {
 pub struct JourneyBudget {
     /// Which journey.
     pub journey: JourneyName,
-    /// From the edge's first byte to a useful answer.
+    /// From the end of the request at the edge to the first byte of a useful answer.
     pub deadline: Millis,
     /// How far decisions go.
     pub mode: Mode,

@@ -82,6 +82,11 @@ impl Enforcer {
         Ok(Self { mode_cap, workers: 1, plan, lease: Some(Lease::forever(now)) })
     }
 
+    /// How far decisions may go from now on: listeners that share a machine may differ in it.
+    pub const fn cap_mode(&mut self, mode_cap: Mode) {
+        self.mode_cap = mode_cap;
+    }
+
     /// Takes budgets received at `received`. All or nothing; token buckets of hops that stay keep what they hold.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub struct Vm {
     pub(crate) timers: Timers,
     /// Alternates that were asked when a timer fired, which the proxy answers to the root context.
     pub(crate) asked: Vec<Asked>,
-    mode_cap: Option<Mode>,
+    configured: bool,
     /// Of the plugin configuration that had any.
     budgets: Option<WorkloadBudgets>,
     clock: Micros,
@@ -78,7 +78,7 @@ impl Default for Vm {
             passes: Passes::default(),
             timers: Timers::default(),
             asked: Vec::new(),
-            mode_cap: None,
+            configured: false,
             budgets: None,
             clock: Micros(0),
         }
@@ -92,7 +92,7 @@ impl Vm {
         self.name.draw(host);
         Passes::configure(host);
         let settings = Settings::new(host, config);
-        if self.mode_cap.is_none() {
+        if !self.configured {
             // Later caps wait for another VM: requests under way hold places in this recorder.
             self.recorder = Recorder::new(Limits { hops: settings.hops_max, ..Limits::default() });
             self.hops = Hops::new(settings.hops_max);
@@ -101,22 +101,23 @@ impl Vm {
         }
         self.settings = settings;
         let new_budgets = config.budgets.is_some() && config.budgets != self.budgets;
-        if new_budgets || self.mode_cap != Some(config.mode) {
+        if new_budgets || !self.configured {
             self.budgets = config.budgets.clone().or_else(|| self.budgets.take());
-            self.mode_cap = Some(config.mode);
-            self.enforcer = self.new_enforcer(host, config);
+            self.configured = true;
+            self.enforcer = self.new_enforcer(host);
             self.workers.tick(host, self.name.to_bytes(), host.now(), config.tick);
             self.enforcer.share_among(self.workers.count());
             self.clockwork.read_budgets_again();
         }
     }
 
-    fn new_enforcer(&mut self, host: &dyn Host, config: &Config) -> Enforcer {
-        let Some(budgets) = &self.budgets else { return Enforcer::new(config.mode) };
-        Enforcer::with_static(config.mode, budgets, host.now()).unwrap_or_else(|refused| {
+    /// How far its decisions go is each listener's to say, request by request.
+    fn new_enforcer(&mut self, host: &dyn Host) -> Enforcer {
+        let Some(budgets) = &self.budgets else { return Enforcer::new(Mode::Enforce) };
+        Enforcer::with_static(Mode::Enforce, budgets, host.now()).unwrap_or_else(|refused| {
             self.counters.add(Event::ConfigInvalid);
             host.log(Level::Warn, &format!("emac: budgets of the configuration are refused: {refused}"));
-            Enforcer::new(config.mode)
+            Enforcer::new(Mode::Enforce)
         })
     }
 

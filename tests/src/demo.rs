@@ -28,7 +28,7 @@ pub use options::Options;
 pub use phase::{Mode, PHASES, Phase};
 pub use summary::{Finding, Row, Summary};
 
-/// Time from the edge's first byte to a useful answer.
+/// Time from the end of the request at the edge to the first byte of a useful answer.
 pub const DEADLINE: Duration = Duration::from_millis(400);
 /// Share of journeys that must succeed within the deadline.
 pub const OBJECTIVE: f64 = 0.99;

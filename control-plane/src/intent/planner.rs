@@ -7,7 +7,7 @@ use super::Intent;
 use crate::plan;
 
 impl Intent {
-    /// From the edge's first byte to a useful answer: said explicitly, else the latency objective's threshold.
+    /// From the end of the request at the edge to the first byte of a useful answer: said explicitly, else the latency objective's threshold.
     pub fn deadline(&self) -> Option<Millis> {
         let threshold = self.objectives.latency.as_ref().map(|latency| latency.threshold);
         // Rounded up: a threshold below a millisecond is not a deadline of zero.

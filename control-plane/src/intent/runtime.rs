@@ -14,7 +14,7 @@ const BURST_MAX: u32 = 10_000;
 /// `runtime`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Runtime {
-    /// `deadline`: from the edge's first byte to a useful answer. `None`: the latency objective's threshold.
+    /// `deadline`: from the end of the request at the edge to the first byte of a useful answer. `None`: the latency objective's threshold.
     pub deadline: Option<Millis>,
     /// Everything else.
     pub policy: RuntimePolicy,

@@ -23,7 +23,7 @@ pub struct JourneyIntent {
     pub model_digest: String,
     /// `spec.operator`.
     pub structure: Journey,
-    /// `spec.objectives.latency.objective.threshold`: from the edge's first byte to a useful answer.
+    /// `spec.objectives.latency.objective.threshold`: from the end of the request at the edge to the first byte of a useful answer.
     pub deadline: Millis,
     /// `spec.objectives.availability.target`.
     pub objective: Ratio,

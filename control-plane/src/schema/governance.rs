@@ -102,7 +102,7 @@ static RUNTIME: Mapping = Mapping::of(&[
     optional(
         "deadline",
         MILLIS,
-        "from the edge's first byte to a useful answer, at most 2m; without it the latency objective's threshold",
+        "from the end of the request at the edge to the first byte of a useful answer, at most 2m; without it the latency objective's threshold",
     ),
     optional(
         "edge",

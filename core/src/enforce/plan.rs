@@ -21,7 +21,7 @@ use crate::units::{Micros, Millis, Ppm};
 pub struct Journey {
     /// Its name.
     pub name: JourneyName,
-    /// From the edge's first byte to a useful answer.
+    /// From the end of the request at the edge to the first byte of a useful answer.
     pub deadline: Millis,
     /// How far decisions go.
     pub mode: Mode,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use emac_core::budget::Mode;
 use emac_core::context::{Absolute, Context, TraceParent};
 use emac_core::decimal::Decimal;
 use emac_core::enforce::{self, Before, Decision, Verdict};
@@ -56,6 +57,8 @@ pub(super) struct Call {
     /// Where the first gRPC message of the answer ends, and how many bytes have come.
     message: Option<(u64, u64)>,
     pub(super) decision: Decision,
+    /// How far this listener lets decisions go.
+    pub(super) mode_cap: Mode,
     /// How it ended, when that is known before the end.
     pub(super) ending: Option<Outcome>,
     /// The answer, or one it rests on, is degraded.
@@ -91,6 +94,7 @@ impl Call {
         let hop = find_hop(vm, host, config, asked, context.map_or("", |context| context.journey));
         let grpc = asked.is_grpc();
         let deadline = context.map(|context| context.deadline);
+        vm.enforcer.cap_mode(config.mode);
         let asks = fallback::asks(vm.enforcer.fallback(hop.budget), asked, grpc, end);
         let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
         let endless = vm.enforcer.is_stream(hop.budget);
@@ -125,6 +129,7 @@ impl Call {
             grpc_status: None,
             message: None,
             decision,
+            mode_cap: config.mode,
             ending: None,
             degraded: false,
             watched: fallback.is_some() && !grpc,

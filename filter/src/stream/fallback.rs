@@ -139,6 +139,7 @@ fn replace(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Replaced {
         body: repeat.as_ref().map_or(Body::TooLong, |repeat| repeat.body_kept()),
     };
     let now = host.now();
+    vm.enforcer.cap_mode(call.mode_cap);
     let followup = vm.enforcer.on_failure(now, call.hop.budget, call.deadline, asks);
     match followup.what {
         AfterFailure::Pass(NoFallback::BudgetSpent) => {

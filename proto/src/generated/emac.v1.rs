@@ -34,7 +34,7 @@ pub struct JourneyBudget {
     /// 1 ..= 63 characters of \[a-z0-9-\].
     #[prost(string, tag = "1")]
     pub journey: ::prost::alloc::string::String,
-    /// Time from the edge's first byte to a useful answer. 1 ..= 120 000.
+    /// Time from the end of the request at the edge to the first byte of a useful answer. 1 ..= 120 000.
     #[prost(uint32, tag = "2")]
     pub deadline_ms: u32,
     #[prost(enumeration = "Mode", tag = "3")]
@@ -97,10 +97,10 @@ pub struct HopBudget {
     /// At most the journey's mode takes effect (the lower of the two).
     #[prost(enumeration = "Mode", tag = "4")]
     pub mode: i32,
-    /// Longest a call may take, before the deadline is looked at. At most 120 000.
+    /// Longest a call may wait for the first byte of its answer, from the end of its request, before the deadline is looked at. At most 120 000.
     #[prost(uint32, tag = "5")]
     pub timeout_ms: u32,
-    /// Longest one try may take. 0: as long as the call. At most timeout_ms.
+    /// Longest one try may take, where the route's own is known to be longer. 0: as long as the call. At most timeout_ms.
     #[prost(uint32, tag = "6")]
     pub per_try_timeout_ms: u32,
     /// Kept back from the remaining time for what follows this hop.

@@ -105,10 +105,15 @@ impl Mesh {
         Load::get(self.entry, "shop.example", "/checkout")
     }
 
-    /// Statistics of one proxy.
+    /// Statistics of one proxy. Its main thread answers nobody while it compiles a module, on a busy machine for longer than one try.
     pub(super) async fn stats_of(&self, name: &str) -> Samples {
-        let (_, text) = get(self.proxies[name].admin, "/stats/prometheus").await.unwrap();
-        Samples::parse(&text)
+        let proxy = &self.proxies[name];
+        for _ in 0..6 {
+            if let Ok((_, text)) = get(proxy.admin, "/stats/prometheus").await {
+                return Samples::parse(&text);
+            }
+        }
+        panic!("{name} is silent: {}", proxy.process.log_tail());
     }
 
     /// Waits until a counter, summed over all proxies, is what is expected.

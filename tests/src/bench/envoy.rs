@@ -212,7 +212,7 @@ impl Contender {
     /// CPU microseconds per request over one round, each answered 200.
     async fn round(&self) -> Result<f64, String> {
         let load = Load::get(self.address, "pricing", "/price?item=1")
-            .header("baggage", "emac=v1:checkout:99999999999999:0000,tenant=blue")
+            .header("baggage", "emac=v2.checkout.r119000.0000,tenant=blue")
             .header("accept", "application/json")
             .header("user-agent", "bench/1")
             .clients(CLIENTS)

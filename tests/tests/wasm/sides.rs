@@ -192,3 +192,25 @@ fn the_second_filter_of_a_chain_steps_aside() {
     host.run_for(1_000);
     assert_eq!(host.metric("emac_second_filter_total"), 1);
 }
+
+/// Plugins of one module share a VM, and so its budgets; how far each may go is its own to say, whichever was configured last.
+#[test]
+fn each_plugin_goes_as_far_as_its_own_mode() {
+    let module = module_or_return!();
+    let plugin = |mode: &str| configuration(json!({"role": "outbound", "mode": mode}));
+    for (first, second) in [("enforce", "observe"), ("observe", "enforce")] {
+        let setup = Setup::new(module.clone());
+        let setup =
+            setup.listener(Direction::Outbound, &plugin(first)).listener(Direction::Inbound, &plugin(second));
+        let host = setup.start();
+        host.control_plane().push(&with_hops([hop("cart", 200)]));
+        host.settle();
+        host.run_for(1_000);
+        for (direction, mode) in [(Direction::Outbound, first), (Direction::Inbound, second)] {
+            let call =
+                host.request(direction).cluster("cart").header("baggage", "emac=v2.checkout.r900.0000");
+            let cut = call.send().cut_after_ms();
+            assert_eq!(cut, (mode == "enforce").then_some(200), "{mode} beside another");
+        }
+    }
+}
