@@ -238,7 +238,11 @@ async fn problems_of(kinds: &'static [Kind], setting: Setting, envoy: PathBuf, w
     let mut problems: Vec<String> =
         results.iter().flat_map(|(kind, outcomes)| differences(kind, outcomes, setting)).collect();
     problems.extend(miscounts(&proxy, kinds, setting).await);
-    problems.extend(journey_miscounts(&proxy, kinds, setting).await);
+    // Workers report on their own; what has not come by then does not come.
+    let right = || async { journey_miscounts(&proxy, kinds, setting).await.is_empty() };
+    if !emac_tests::testbed::wait_until(PATIENCE / 2, right).await {
+        problems.extend(journey_miscounts(&proxy, kinds, setting).await);
+    }
     problems.extend(flag_problems(&proxy, kinds));
     problems.extend(proxy.complaints());
     problems
