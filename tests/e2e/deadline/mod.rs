@@ -62,11 +62,11 @@ async fn by_traceparent() {
     .await;
 }
 
-/// Nothing is handed on: per-hop budgets still hold, the gap is counted.
+/// Nothing is handed on: a hop has a budget where it takes calls without context, and the gap is counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_chain_each_hop_has_its_own_budget() {
     let test = "deadline::without_a_chain_each_hop_has_its_own_budget";
-    let plan = Plan::deadline(DEADLINE_MS).hop("d", json!({"timeout_ms": 100}));
+    let plan = Plan::deadline(DEADLINE_MS).hop("d", json!({"timeout_ms": 100, "without_context": true}));
     let Some(world) = three_hops(test, Propagate::Nothing, plan).await else { return };
     let healthy = tally(&world.load().rate(50.0).count(REQUESTS).run().await);
     assert_eq!(healthy.ok, REQUESTS, "{:?}", healthy.statuses);
