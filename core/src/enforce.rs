@@ -110,7 +110,8 @@ impl Enforcer {
         Ok(applied)
     }
 
-    /// Divides bursts and floors among `workers` machines that see parts of the same traffic, so that their sum is what was allowed.
+    /// Divides bursts and floors among `workers` machines that see parts of the same traffic. Their sum is what was allowed: of retries at
+    /// least that and less than one a worker more, of degraded answers at most that, or one a worker.
     pub fn share_among(&mut self, workers: u32) {
         if self.workers != workers {
             self.workers = workers;

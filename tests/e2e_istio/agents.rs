@@ -268,13 +268,15 @@ impl Agent {
 
     /// Names and text of the extension configurations it has.
     pub(crate) async fn extensions(&self) -> Told<Vec<(String, String)>> {
-        let (_, text) = get(self.admin(), "/config_dump?resource=ecds_filters").await.map_err(told)?;
+        let (_, text) = get(self.admin(), "/config_dump").await.map_err(told)?;
         let dump: Value = serde_json::from_str(&text).map_err(told)?;
         let of = |filter: &Value| {
             let name = filter["ecds_filter"]["name"].as_str().unwrap_or_default();
             (name.to_owned(), filter.to_string())
         };
-        Ok(dump["configs"].as_array().into_iter().flatten().map(of).collect())
+        let parts = dump["configs"].as_array().into_iter().flatten();
+        let filters = parts.flat_map(|part| part["ecds_filters"].as_array().into_iter().flatten());
+        Ok(filters.map(of).collect())
     }
 
     /// Its log: the agent's and Envoy's.

@@ -90,8 +90,10 @@ async fn all(tools: Tools, wanted: &[String]) -> ExitCode {
             }
         }
         if let Err(why) = mesh.restore().await {
-            println!("FAILED  to put things right after {name}: {why}");
-            failed.push("restore");
+            // What follows would fail for the same reason, slowly.
+            println!("FAILED  to put things right after {name}, so nothing more is played: {why}");
+            failed.push("putting things right");
+            break;
         }
     }
     println!(

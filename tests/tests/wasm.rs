@@ -7,6 +7,8 @@ mod support;
 
 #[path = "wasm/budgets.rs"]
 mod budgets;
+#[path = "wasm/classes.rs"]
+mod classes;
 #[path = "wasm/context.rs"]
 mod context;
 #[path = "wasm/control_loop.rs"]

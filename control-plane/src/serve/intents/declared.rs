@@ -148,8 +148,9 @@ mod tests {
         std::fs::write(folder.path().join("a.yaml"), INTENT).unwrap();
         let alone = load(folder.path()).unwrap();
         assert_eq!(alone.declared.files[0].candidate, folder.path().join("candidate.yaml"));
-        std::fs::write(folder.path().join("b.yaml"), INTENT.replace("name: checkout", "name: other"))
-            .unwrap();
+        let other =
+            INTENT.replace("name: checkout", "name: other").replace("path: /checkout", "path: /other");
+        std::fs::write(folder.path().join("b.yaml"), other).unwrap();
         let both = load(folder.path()).unwrap();
         let names = |files: &Files| (files.model.clone(), files.candidate.clone());
         let expected = ["checkout", "other"].map(|name| {
