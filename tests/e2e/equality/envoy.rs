@@ -1,4 +1,4 @@
-//! One Envoy with five listeners to the same upstreams: without the filter, inbound, outbound, and both sorts of edge.
+//! One Envoy with six listeners to the same upstreams: without the filter, inbound, outbound with it once and twice, and both sorts of edge.
 //!
 //! The chains differ in the filter and in nothing else. Inbound and outbound share one plugin configuration with `role: auto`, as in a mesh,
 //! so that they share one root context on each thread.
@@ -20,7 +20,8 @@ use super::case::{Cases, PATIENCE, Side};
 use super::kind::{Bounds, DEADLINE_MS, HOP_MS, Kind, TIGHT_MS, Upstream};
 use super::{Setting, http1, http2};
 
-pub(super) const SIDES: [Side; 5] = [Side::Plain, Side::Inbound, Side::Outbound, Side::Edge, Side::Entry];
+pub(super) const SIDES: [Side; 6] =
+    [Side::Plain, Side::Inbound, Side::Outbound, Side::Twice, Side::Edge, Side::Entry];
 /// Port 1 of loopback: nobody listens there.
 const NOBODY: u16 = 1;
 /// A key of RFC 7517, appendix A.1; nobody signs with it.
@@ -196,7 +197,8 @@ fn listener_json(side: Side, port: u16, wasm: &Path, setting: Setting, kinds: &[
 }
 
 fn manager(side: Side, wasm: &Path, setting: Setting, kinds: &[Kind], dir: &Path) -> Value {
-    let filters = ours(side, wasm, setting, kinds);
+    let filter = ours(side, wasm, setting, kinds);
+    let filters = filter.into_iter().flat_map(|filter| vec![filter; if side == Side::Twice { 2 } else { 1 }]);
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "shop",
@@ -280,7 +282,7 @@ fn again() -> Value {
 fn ours(side: Side, wasm: &Path, setting: Setting, kinds: &[Kind]) -> Option<Value> {
     let role = match side {
         Side::Plain => return None,
-        Side::Inbound | Side::Outbound | Side::Entry => "auto",
+        Side::Inbound | Side::Outbound | Side::Twice | Side::Entry => "auto",
         Side::Edge => "edge",
     };
     let configuration = json!({
