@@ -271,8 +271,8 @@ impl Stream {
             // The request goes through the chain once more, and is counted then.
             return;
         }
-        if let Some(arrival) = &mut self.arrival {
-            arrival.on_answer(host);
+        if let Some(arrival) = &self.arrival {
+            arrival.on_end(host);
         }
         if counted {
             self.count(vm, host);

@@ -116,7 +116,7 @@ fn each_broken_field_is_named() {
     );
     assert_eq!(refused(|r| r.records[0].trace_id.truncate(15)), "records[0].trace_id");
     assert_eq!(refused(|r| r.records[0].outcome = 0), "records[0].outcome");
-    assert_eq!(refused(|r| r.records[0].outcome = 8), "records[0].outcome");
+    assert_eq!(refused(|r| r.records[0].outcome = 9), "records[0].outcome");
     assert_eq!(refused(|r| r.records[0].status = 70_000), "records[0].status");
     assert_eq!(refused(|r| r.records = vec![r.records[0].clone(); 1_025]), "records");
 }

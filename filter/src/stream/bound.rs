@@ -51,7 +51,7 @@ pub(super) fn expire(
     (id, stream): (u32, &Weak<RefCell<Stream>>),
 ) {
     call.timer = None;
-    if call.request != 0 && live::is_over(host, call.request) {
+    if call.request != 0 && live::is_over(host, call.request, host.now()) {
         // Nobody waits for the journey any more; what goes on in its name has no deadline.
         return vm.counters.add(Event::Late);
     }

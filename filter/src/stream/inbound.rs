@@ -173,6 +173,13 @@ impl Arrival {
         }
     }
 
+    /// The request is over, perhaps without an answer.
+    pub(super) fn on_end(&self, host: &dyn Host) {
+        if !self.answered {
+            live::abandon(host, self.id);
+        }
+    }
+
     /// Whether a call made for this request was answered in a degraded way.
     pub(super) fn is_degraded(&self, vm: &mut Vm, host: &dyn Host, start: Micros) -> bool {
         vm.marks.any_since(host, start, || host.now()) && Marks::is_marked(host, self.key)

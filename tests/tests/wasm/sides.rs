@@ -87,6 +87,21 @@ fn a_journey_that_is_over_has_no_deadline() {
     assert_eq!(sidecar.host.metric("emac_context_late_total"), 4);
 }
 
+/// A client that left without an answer: what was begun for it is cut when it would have been due.
+#[test]
+fn a_journey_that_was_left_still_ends_its_calls() {
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("cart", 500)]));
+    let arrival = sidecar.arrival("emac=v2.checkout.r300.0000").send();
+    let inside = baggage(&arrival);
+    let mut pending = sidecar.plain_call("cart").header("baggage", &inside).send();
+    sidecar.host.advance(100);
+    arrival.cancel();
+    assert_eq!(pending.cut_after_ms(), Some(200));
+    assert!(!sidecar.plain_call("cart").header("baggage", &inside).send().forwarded(), "for nobody");
+    sidecar.host.advance(60_000);
+    assert!(sidecar.plain_call("cart").header("baggage", &inside).send().forwarded(), "but not for ever");
+}
+
 /// So it is for a context that is found under the trace id.
 #[test]
 fn a_trace_that_is_over_has_no_deadline() {
