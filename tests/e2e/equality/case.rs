@@ -19,6 +19,8 @@ pub(super) enum Side {
     Plain,
     Inbound,
     Outbound,
+    /// Outbound, with the filter twice in the chain, as two manifests may put it.
+    Twice,
     /// A gateway.
     Edge,
     /// In front of a workload at the edge.
@@ -149,7 +151,7 @@ impl Case {
         let (mark, deadline) = match (self.talk, self.side) {
             (Talk::Silent, _) | (_, Side::Plain) => return None,
             (Talk::Foreign, _) => ('r', 1),
-            (Talk::Live, Side::Outbound) => ('a', now_ms() + self.deadline_ms()),
+            (Talk::Live, Side::Outbound | Side::Twice) => ('a', now_ms() + self.deadline_ms()),
             (Talk::Live, _) => ('r', self.deadline_ms()),
         };
         Some(if self.old {

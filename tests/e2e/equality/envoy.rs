@@ -1,4 +1,4 @@
-//! One Envoy with five listeners to the same upstreams: without the filter, inbound, outbound, and both sorts of edge.
+//! One Envoy with six listeners to the same upstreams: without the filter, inbound, outbound with it once and twice, and both sorts of edge.
 //!
 //! The chains differ in the filter and in nothing else. Inbound and outbound share one plugin configuration with `role: auto`, as in a mesh,
 //! so that they share one root context on each thread.
@@ -20,7 +20,10 @@ use super::case::{Cases, PATIENCE, Side};
 use super::kind::{Bounds, DEADLINE_MS, HOP_MS, Kind, TIGHT_MS, Upstream};
 use super::{Setting, http1, http2};
 
-pub(super) const SIDES: [Side; 5] = [Side::Plain, Side::Inbound, Side::Outbound, Side::Edge, Side::Entry];
+pub(super) const SIDES: [Side; 6] =
+    [Side::Plain, Side::Inbound, Side::Outbound, Side::Twice, Side::Edge, Side::Entry];
+/// Starts of one Envoy before it is given up.
+const ATTEMPTS: usize = 5;
 /// Port 1 of loopback: nobody listens there.
 const NOBODY: u16 = 1;
 /// A key of RFC 7517, appendix A.1; nobody signs with it.
@@ -70,37 +73,37 @@ impl Proxy {
         tokio::spawn(http1::always(listener, denial));
         let upstreams =
             Upstreams { http1: http1_port, http2: http2_port, broken, echo, denies, silent: silent.port() };
-        let held: Vec<Reserved> = (0..=SIDES.len()).map(|_| reserve()).collect::<io::Result<_>>()?;
-        let ports: Vec<u16> = held.into_iter().map(Reserved::release).collect();
-        let (admin, ports) = (ports[0], &ports[1..]);
-        let listeners: Vec<Value> = SIDES
-            .iter()
-            .zip(ports)
-            .map(|(&side, &port)| listener_json(side, port, wasm, setting, kinds, dir.path()))
-            .collect();
         let clusters: Vec<Value> =
             kinds.iter().map(|kind| cluster(kind, &upstreams)).chain(others(&upstreams)).collect();
-        let tag = |label: &str| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")});
-        let bootstrap = json!({
-            "node": {"id": "shop-1", "cluster": "shop",
-                "metadata": {"NAMESPACE": "shop", "WORKLOAD_NAME": "shop"}},
-            "admin": {"address": address(admin)},
-            "static_resources": {"listeners": listeners, "clusters": clusters},
-            "stats_config": {"stats_tags": LABELS.iter().map(|label| tag(label)).collect::<Vec<_>>()},
-        });
         let file = dir.path().join("envoy.json");
-        std::fs::write(&file, serde_json::to_string_pretty(&bootstrap)?)?;
-        let arguments = ["-c", &file.display().to_string(), "--concurrency", &setting.workers.to_string()];
-        let more = ["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "50"];
-        let process = Spec::new("envoy", binary, dir.path()).args(arguments).args(more).start()?;
-        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
-        let ports = SIDES.iter().zip(ports).map(|(&s, &p)| (s, SocketAddr::from((Ipv4Addr::LOCALHOST, p))));
-        let proxy = Self { process, admin, ports: ports.collect(), dir, _silent: silent };
-        let ready = || async { matches!(client::get(admin, "/ready").await, Ok((200, _))) };
-        if !wait_until(3 * PATIENCE, ready).await {
-            return Err(io::Error::other(format!("envoy: {}", proxy.process.log_tail())));
+        let spec = Spec::new("envoy", binary, dir.path())
+            .args(["-c", &file.display().to_string(), "--concurrency", &setting.workers.to_string()])
+            .args(["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "50"]);
+        // Other tests look for ports too, and may find one between our letting go of it and Envoy's taking it.
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            let held: Vec<Reserved> = (0..=SIDES.len()).map(|_| reserve()).collect::<io::Result<_>>()?;
+            let listeners: Vec<Value> = SIDES
+                .iter()
+                .zip(&held)
+                .map(|(&side, held)| listener_json(side, held.port(), wasm, setting, kinds, dir.path()))
+                .collect();
+            let admin = held[SIDES.len()].address();
+            let ports = SIDES.iter().zip(&held).map(|(&side, held)| (side, held.address())).collect();
+            std::fs::write(&file, bootstrap(admin.port(), listeners, &clusters).to_string())?;
+            drop(held);
+            let process = spec.start()?;
+            let ready = || async {
+                matches!(client::get(admin, "/ready").await, Ok((200, _))) || lost(&process.log_tail())
+            };
+            let ended = wait_until(3 * PATIENCE, ready).await;
+            last = process.log_tail();
+            if ended && !lost(&last) {
+                return Ok(Self { process, admin, ports, dir, _silent: silent });
+            }
+            std::fs::remove_file(process.log())?;
         }
-        Ok(proxy)
+        Err(io::Error::other(format!("envoy: {last}")))
     }
 
     pub(super) fn address(&self, side: Side) -> SocketAddr {
@@ -126,6 +129,22 @@ impl Proxy {
             .map(|line| format!("envoy: {line}"))
             .collect()
     }
+}
+
+/// Whether somebody else has one of its ports.
+fn lost(log: &str) -> bool {
+    log.contains("Address already in use")
+}
+
+fn bootstrap(admin: u16, listeners: Vec<Value>, clusters: &[Value]) -> Value {
+    let tag = |label: &str| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")});
+    json!({
+        "node": {"id": "shop-1", "cluster": "shop",
+            "metadata": {"NAMESPACE": "shop", "WORKLOAD_NAME": "shop"}},
+        "admin": {"address": address(admin)},
+        "static_resources": {"listeners": listeners, "clusters": clusters},
+        "stats_config": {"stats_tags": LABELS.iter().map(|label| tag(label)).collect::<Vec<_>>()},
+    })
 }
 
 fn listen() -> io::Result<(u16, TcpListener)> {
@@ -196,7 +215,8 @@ fn listener_json(side: Side, port: u16, wasm: &Path, setting: Setting, kinds: &[
 }
 
 fn manager(side: Side, wasm: &Path, setting: Setting, kinds: &[Kind], dir: &Path) -> Value {
-    let filters = ours(side, wasm, setting, kinds);
+    let filter = ours(side, wasm, setting, kinds);
+    let filters = filter.into_iter().flat_map(|filter| vec![filter; if side == Side::Twice { 2 } else { 1 }]);
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "shop",
@@ -280,7 +300,7 @@ fn again() -> Value {
 fn ours(side: Side, wasm: &Path, setting: Setting, kinds: &[Kind]) -> Option<Value> {
     let role = match side {
         Side::Plain => return None,
-        Side::Inbound | Side::Outbound | Side::Entry => "auto",
+        Side::Inbound | Side::Outbound | Side::Twice | Side::Entry => "auto",
         Side::Edge => "edge",
     };
     let configuration = json!({

@@ -107,3 +107,28 @@ pub(super) fn diff(plain: &[String], filtered: &[String]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_difference_shows_what_only_one_has() {
+        assert_eq!(diff(&lines("a b c"), &lines("a b c")), "");
+        assert_eq!(diff(&lines("a b c"), &lines("a x c d")), "    - b\n    + x\n    + d\n");
+    }
+
+    #[test]
+    fn our_member_is_taken_out_and_nothing_else() {
+        let mut seen = Seen::default();
+        seen.header(b"baggage", b"emac=v2.checkout.r5.0000,tenant=7");
+        seen.header(b"date", b"today");
+        seen.header(b"x-a", b"\xff");
+        assert_eq!(seen.told(), ["date: <date>", "x-a: \\xff", "baggage: tenant=7"]);
+        assert_eq!(seen.contexts, ["v2.checkout.r5.0000"]);
+    }
+}
