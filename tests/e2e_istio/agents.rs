@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use emac_tests::stats::Samples;
@@ -174,7 +174,6 @@ impl Istiod {
 pub(crate) struct Agent {
     /// Whose.
     pub(crate) pod: Pod,
-    folder: PathBuf,
     spec: Spec,
     process: Process,
 }
@@ -232,7 +231,7 @@ impl Agent {
             .env("ENVOY_PROMETHEUS_PORT", (16300 + index).to_string())
             .env("WASM_INSECURE_REGISTRIES", crate::registry::HOST);
         let process = spec.start().map_err(told)?;
-        Ok(Self { pod, folder, spec, process })
+        Ok(Self { pod, spec, process })
     }
 
     /// Waits until its Envoy serves what istiod sent.
@@ -266,27 +265,29 @@ impl Agent {
         Ok(Samples::parse(&text))
     }
 
-    /// Names and text of the extension configurations it has.
+    /// Names and text of the extension configurations it has. Listeners that are draining keep theirs for a while.
     pub(crate) async fn extensions(&self) -> Told<Vec<(String, String)>> {
-        let (_, text) = get(self.admin(), "/config_dump").await.map_err(told)?;
-        let dump: Value = serde_json::from_str(&text).map_err(told)?;
         let of = |filter: &Value| {
             let name = filter["ecds_filter"]["name"].as_str().unwrap_or_default();
             (name.to_owned(), filter.to_string())
         };
+        Ok(self.dump("ecds_filters").await?.iter().map(of).collect())
+    }
+
+    /// Whether a listener that takes new connections has a plugin.
+    pub(crate) async fn is_extended(&self) -> Told<bool> {
+        let listeners = self.dump("dynamic_listeners").await?;
+        Ok(listeners
+            .iter()
+            .any(|listener| listener["active_state"].to_string().contains("/trafficextension/")))
+    }
+
+    /// One kind of what its Envoy was told.
+    async fn dump(&self, kind: &str) -> Told<Vec<Value>> {
+        let (_, text) = get(self.admin(), "/config_dump").await.map_err(told)?;
+        let dump: Value = serde_json::from_str(&text).map_err(told)?;
         let parts = dump["configs"].as_array().into_iter().flatten();
-        let filters = parts.flat_map(|part| part["ecds_filters"].as_array().into_iter().flatten());
-        Ok(filters.map(of).collect())
-    }
-
-    /// Its log: the agent's and Envoy's.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.process.log()).unwrap_or_default()
-    }
-
-    /// Where its files are.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+        Ok(parts.flat_map(|part| part[kind].as_array().into_iter().flatten()).cloned().collect())
     }
 }
 

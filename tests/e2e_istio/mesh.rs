@@ -183,12 +183,6 @@ impl Mesh {
             false => Err("emac serve is not ready".to_owned()),
         }
     }
-
-    /// `emac` with these arguments: its output.
-    pub(crate) fn emac(&self, arguments: &[&str]) -> Told {
-        let output = std::process::Command::new(&self.tools.emac).args(arguments).output().map_err(told)?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
-    }
 }
 
 /// Where the control plane's own port for people is, inside its pod.
@@ -252,8 +246,12 @@ impl Mesh {
         let holds = || async {
             for agent in self.agents() {
                 let Ok(extensions) = agent.extensions().await else { return false };
-                let expected = usize::from(agent.pod.namespace == "shop");
-                if extensions.len() != expected || !extensions.iter().all(|(_, text)| condition(text)) {
+                let expected = agent.pod.namespace == "shop";
+                let is_extended = matches!(agent.is_extended().await, Ok(extended) if extended == expected);
+                if !is_extended
+                    || extensions.len() != usize::from(expected)
+                    || !extensions.iter().all(|(_, text)| condition(text))
+                {
                     return false;
                 }
             }
@@ -270,11 +268,11 @@ impl Mesh {
         Err(format!("extensions are not as expected: {}", seen.join("; ")))
     }
 
-    /// Waits until no proxy has an extension.
+    /// Waits until no listener of any proxy that takes new connections has a plugin.
     pub(crate) async fn bare(&self) -> Told<()> {
         let none = || async {
             for agent in self.agents() {
-                if !matches!(agent.extensions().await, Ok(extensions) if extensions.is_empty()) {
+                if !matches!(agent.is_extended().await, Ok(false)) {
                     return false;
                 }
             }

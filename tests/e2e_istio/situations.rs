@@ -63,6 +63,15 @@ pub(crate) fn play(tools: Tools, wanted: &[String]) -> ExitCode {
 }
 
 async fn all(tools: Tools, wanted: &[String]) -> ExitCode {
+    let named: Vec<&String> = wanted.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |name: &str| named.is_empty() || named.iter().any(|part| name.contains(part.as_str()));
+    if !ALL.iter().any(|(name, _)| is_wanted(name)) {
+        eprintln!(
+            "istio: no situation is called {named:?}; there are {:?}",
+            ALL.iter().map(|(name, _)| name).collect::<Vec<_>>()
+        );
+        return ExitCode::FAILURE;
+    }
     let mut mesh = match Mesh::start(tools).await {
         Ok(mesh) => mesh,
         Err(why) => {
@@ -70,10 +79,9 @@ async fn all(tools: Tools, wanted: &[String]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let named: Vec<&String> = wanted.iter().filter(|argument| !argument.starts_with('-')).collect();
     let (mut shown, mut failed) = (0, Vec::new());
     for (name, situation) in ALL {
-        if !named.is_empty() && !named.iter().any(|part| name.contains(part.as_str())) {
+        if !is_wanted(name) {
             continue;
         }
         let began = Instant::now();

@@ -10,12 +10,12 @@ use crate::account::{all_answered, all_right, recognised};
 use crate::kube::told;
 use crate::mesh::{Gateway, Mesh, PAY};
 
-/// The fallback's share of 50 % and its burst of 50 pay for all of these.
+/// The fallback's budget pays for all of these.
 const REQUESTS: u64 = 90;
 
 /// Slower than the journey allows, beside Istio's own retries and a timeout of two seconds.
 pub(super) async fn slow(mesh: &mut Mesh) -> Told {
-    falls_back(mesh, Fault::Late { share: 1.0, by: Duration::from_millis(800) }).await
+    falls_back(mesh, SLOW).await
 }
 
 /// Refuses connections.
