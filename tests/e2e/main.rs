@@ -15,6 +15,7 @@ mod grpc;
 mod hostile_headers;
 mod istio_replay;
 mod lease;
+mod lifecycle;
 mod modes;
 mod nack;
 mod prometheus;
