@@ -154,10 +154,11 @@ impl Istiod {
         self.process.kill();
     }
 
-    /// Starts it again; ready when this returns.
-    pub(crate) async fn start_again(&mut self) -> Told<()> {
+    /// Starts it again with an environment variable set, or with none besides its own; ready when this returns.
+    pub(crate) async fn start_again_with(&mut self, variable: Option<(&str, &str)>) -> Told<()> {
         self.process.kill();
-        self.process = self.spec.start().map_err(told)?;
+        let spec = variable.iter().fold(self.spec.clone(), |spec, (name, value)| spec.env(*name, *value));
+        self.process = spec.start().map_err(told)?;
         self.ready().await
     }
 

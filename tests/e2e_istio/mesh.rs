@@ -164,6 +164,18 @@ impl Mesh {
         Ok(Samples::parse(&text))
     }
 
+    /// Leaves what the control plane thought, for who looks into a failure.
+    pub(crate) async fn describe(&self, situation: &str) -> Told<()> {
+        let address = CONTROL_HTTP.parse().map_err(told)?;
+        let mut text = String::new();
+        for path in ["/api/v1/journeys", "/api/v1/plan", "/api/v1/hops", "/api/v1/proxies", "/metrics"] {
+            let (_, answer) = get(address, path).await.map_err(told)?;
+            text += &format!("=== {path}\n{answer}\n");
+        }
+        let file = format!("{}.failed.txt", situation.replace("::", "."));
+        fs::write(crate::rooms::folder().join(file), text).map_err(told)
+    }
+
     /// SIGKILL.
     pub(crate) fn kill_control(&mut self) {
         self.control = None;
@@ -202,22 +214,25 @@ fn control_plane(tools: &Tools, folder: &std::path::Path) -> Told<Spec> {
 
 /// front calls pay through its sidecar; both versions of pay call nobody.
 fn services() -> Told<BTreeMap<&'static str, Service>> {
-    let front = ServiceSpec::leaf("front", Latency::ms(2.0, 5.0))
-        .then(vec![Call::http(&format!("{PAY}:8082"), "/pay")]);
-    let pay = ServiceSpec::leaf("pay", Latency::ms(10.0, 30.0));
-    let next = ServiceSpec::leaf("pay-next", Latency::ms(10.0, 30.0));
-    let outbound = SocketAddr::from(([127, 0, 1, 11], 8082));
+    let (front, front_port, outbound) = front();
+    let leaf = |name| ServiceSpec::leaf(name, Latency::ms(10.0, 30.0));
     let mut services = BTreeMap::new();
-    for (spec, port, to) in [(front, 7081, Some(outbound)), (pay, 7082, None), (next, 7083, None)] {
-        let name = match spec.name.as_str() {
-            "front" => "front",
-            "pay" => "pay",
-            _ => "pay-next",
-        };
+    for (name, spec, port, to) in [
+        ("front", front, front_port, Some(outbound)),
+        ("pay", leaf("pay"), 7082, None),
+        ("pay-next", leaf("pay-next"), 7083, None),
+    ] {
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).map_err(told)?;
         services.insert(name, Service::on(listener, spec, to, Propagate::Both, 1).map_err(told)?);
     }
     Ok(services)
+}
+
+/// What front is, its port, and its sidecar's listener for calls of pay.
+fn front() -> (ServiceSpec, u16, SocketAddr) {
+    let spec = ServiceSpec::leaf("front", Latency::ms(2.0, 5.0))
+        .then(vec![Call::http(&format!("{PAY}:8082"), "/pay")]);
+    (spec, 7081, SocketAddr::from(([127, 0, 1, 11], 8082)))
 }
 
 /// What situations change, and how it is put right.
@@ -336,6 +351,22 @@ impl Mesh {
         self.kube.delete(&shipped::plugins()?)
     }
 
+    /// The application in front starts anew: connections that it had opened are gone, and with them chains of filters of before.
+    pub(crate) async fn restart_front(&mut self) -> Told<()> {
+        let (spec, port, outbound) = front();
+        self.services.remove("front");
+        let mut listener = None;
+        let bound = wait_until(PATIENCE, || {
+            listener = std::net::TcpListener::bind(("127.0.0.1", port)).ok();
+            std::future::ready(listener.is_some())
+        });
+        bound.await;
+        let listener = listener.ok_or("front's port is taken")?;
+        self.services
+            .insert("front", Service::on(listener, spec, Some(outbound), Propagate::Both, 1).map_err(told)?);
+        Ok(())
+    }
+
     /// Everything as before a situation, the plugins applied as shipped.
     pub(crate) async fn restore(&mut self) -> Told<()> {
         for service in self.services.values() {
@@ -350,6 +381,7 @@ impl Mesh {
         }
         self.plug()?;
         self.pulled(&self.digest).await?;
+        self.restart_front().await?;
         for gateway in [Gateway::Api, Gateway::Classic] {
             crate::account::recognised(self, gateway).await?;
         }

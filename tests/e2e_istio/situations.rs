@@ -39,6 +39,7 @@ const ALL: &[(&str, for<'a> fn(&'a mut Mesh) -> Played<'a>)] = situations![
     restarted::control_plane,
     restarted::agent,
     callee::slow,
+    callee::slow_and_unbounded_by_its_route,
     callee::down,
     callee::slow_with_outlier_detection,
     routed::a_shorter_timeout_of_the_route,
@@ -94,6 +95,7 @@ async fn all(tools: Tools, wanted: &[String]) -> ExitCode {
             }
             Err(why) => {
                 failed.push(*name);
+                let _ = mesh.describe(name).await;
                 println!("FAILED  {name}: {why} ({took} s)");
             }
         }

@@ -18,6 +18,13 @@ pub(super) async fn slow(mesh: &mut Mesh) -> Told {
     falls_back(mesh, SLOW).await
 }
 
+/// The same where the route says neither timeout nor retries, so that nothing but the budget bounds the call.
+pub(super) async fn slow_and_unbounded_by_its_route(mesh: &mut Mesh) -> Told {
+    mesh.kube.apply(&route(UNBOUNDED))?;
+    mesh.configured("front", |dump| !dump.contains("per_try_timeout")).await?;
+    falls_back(mesh, SLOW).await
+}
+
 /// Refuses connections.
 pub(super) async fn down(mesh: &mut Mesh) -> Told {
     falls_back(mesh, Fault::Refuse).await
@@ -39,7 +46,7 @@ async fn falls_back(mesh: &mut Mesh, fault: Fault) -> Told {
 
 /// Istio would eject a host after five gateway errors in a row, for a minute. What we cut short is not the host's failure.
 pub(super) async fn slow_with_outlier_detection(mesh: &mut Mesh) -> Told {
-    mesh.kube.apply(&route("route: [{destination: {host: pay.shop.svc.cluster.local, port: {number: 8082}}}]\n    retries: {attempts: 0}"))?;
+    mesh.kube.apply(&route(UNBOUNDED))?;
     mesh.also(OUTLIERS)?;
     mesh.configured("front", |dump| dump.contains("outlier_detection")).await?;
     let bare = async {
@@ -51,10 +58,12 @@ pub(super) async fn slow_with_outlier_detection(mesh: &mut Mesh) -> Told {
         mesh.service("pay")?.set_fault(Fault::None).await;
         all_right(&mesh.load(Gateway::Api).rate(50.0).count(100).run().await)?;
         mesh.plug()?;
-        mesh.pulled(&mesh.digest).await?;
-        recognised(mesh, Gateway::Api).await
+        mesh.pulled(&mesh.digest).await
     };
     bare.await.map_err(|why| format!("without the filter: {why}"))?;
+    // Its connections of before have no filter in their chains.
+    mesh.restart_front().await?;
+    recognised(mesh, Gateway::Api).await?;
     mesh.service("pay")?.set_fault(SLOW).await;
     let degraded = all_answered(&mesh.load(Gateway::Api).rate(30.0).count(60).run().await)?;
     let ejected = ejected(mesh).await?;
@@ -68,6 +77,9 @@ pub(super) async fn slow_with_outlier_detection(mesh: &mut Mesh) -> Told {
         "60 requests while pay took 4 s, all answered, {degraded} by the fallback; no host ejected; {after} after it, all right"
     ))
 }
+
+/// No timeout, no retries.
+const UNBOUNDED: &str = "route: [{destination: {host: pay.shop.svc.cluster.local, port: {number: 8082}}}]\n    retries: {attempts: 0}";
 
 const SLOW: Fault = Fault::Late { share: 1.0, by: Duration::from_secs(4) };
 

@@ -21,7 +21,7 @@ pub(super) async fn istiod(mesh: &mut Mesh) -> Told {
         passes(&run, 60).await?;
         mesh.istiod.kill();
         passes(&run, 120).await?;
-        mesh.istiod.start_again().await?;
+        mesh.istiod.start_again_with(None).await?;
         mesh.synchronised().await?;
         passes(&run, 60).await
     };
