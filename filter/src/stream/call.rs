@@ -18,6 +18,7 @@ use super::headers::{Asked, integer};
 use crate::config::{Config, CountRetries, DecisionHeader, Role};
 use crate::host::{CalloutAnswer, GrpcStatus, Header, Host};
 use crate::vm::Vm;
+use crate::vm::counters::Event;
 use crate::vm::hops::{Hop, Sight};
 use crate::vm::marks;
 
@@ -261,7 +262,7 @@ impl Call {
             // Only a record tells the status of what was answered here.
             Some(outcome) => {
                 let status = if self.trace.is_some() { finish::final_status(host) } else { 0 };
-                Finished { outcome, status, degraded: false }
+                Finished { outcome, status, degraded: false, denied: false }
             }
             None => {
                 let predicate = vm.enforcer.success(self.hop.budget);
@@ -278,6 +279,11 @@ impl Call {
             }
         };
         finished.degraded = self.degraded;
+        if finished.denied
+            && !vm.enforcer.success(self.hop.budget).is_some_and(|named| !named.http.is_empty())
+        {
+            vm.counters.add(Event::Denied);
+        }
         let count = config.map_or(CountRetries::Budgeted, |config| config.count_retries);
         let retries = match count {
             CountRetries::All => attempts_after_first(host),

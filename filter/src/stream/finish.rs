@@ -43,6 +43,8 @@ pub(super) struct Finished {
     pub(super) status: u16,
     /// A hop answered in a degraded way.
     pub(super) degraded: bool,
+    /// A success, but for that it says no: to a login that is wrong, or to a caller that should be allowed.
+    pub(super) denied: bool,
 }
 
 /// Looks at the end of a request that was left to the upstream. Only in `on_log`; at most one host call when all is well.
@@ -60,7 +62,8 @@ pub(super) fn classify(host: &dyn Host, seen: Seen, predicate: Option<&SuccessPr
             outcome => outcome,
         }
     };
-    Finished { outcome, status, degraded: false }
+    let denied = outcome == Outcome::Success && matches!(status, 401 | 403 | 407 | 429);
+    Finished { outcome, status, degraded: false, denied }
 }
 
 /// Whether the proxy follows a redirect itself: the request comes through the chain again.

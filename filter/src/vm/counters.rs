@@ -25,10 +25,12 @@ pub(crate) enum Event {
     ContextOmitted,
     /// A mirrored request: no journey.
     Shadow,
+    /// An answer 401, 403, 407 or 429 of the callee was counted as a success, since nothing says otherwise.
+    Denied,
 }
 
 impl Event {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::ConfigInvalid,
         Self::Nack,
         Self::BudgetsOlder,
@@ -40,6 +42,7 @@ impl Event {
         Self::Late,
         Self::ContextOmitted,
         Self::Shadow,
+        Self::Denied,
     ];
 
     const fn metric(self) -> &'static str {
@@ -55,6 +58,7 @@ impl Event {
             Self::Late => "emac_context_late_total",
             Self::ContextOmitted => "emac_context_omitted_total",
             Self::Shadow => "emac_shadow_total",
+            Self::Denied => "emac_denied_total",
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use emac_proto::v1::{HopRecord, Outcome, OutcomeCounts, ReportRequest};
+use emac_proto::v1::{
+    HopBudget, HopRecord, Outcome, OutcomeCounts, ReportRequest, StatusRange, SuccessPredicate,
+};
 use emac_tests::wasm_host::{Direction, FilterModule};
 use serde_json::{Value, json};
 
@@ -212,4 +214,19 @@ fn reports_are_valid_for_the_control_plane() {
         assert_eq!((report.node.as_str(), report.workload.as_str()), ("front-1", "shop/front"));
         assert!(report.start_unix_ms <= report.end_unix_ms);
     }
+}
+
+/// Nothing tells the callee's proxy from the callee, or a wrong password from a wrong caller: a success, and not a silent one.
+#[test]
+fn a_callee_that_says_no_is_counted_beside() {
+    let named = SuccessPredicate { http: vec![StatusRange { first: 200, last: 403 }], ..Default::default() };
+    let settled = HopBudget { success: Some(named), ..hop("paya", 500) };
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("cart", 500), settled]));
+    for (cluster, status) in [("cart", 403), ("cart", 429), ("cart", 404), ("paya", 403)] {
+        let mut call = sidecar.call(cluster, 900).send();
+        call.respond(status, &[], b"no");
+        call.finish();
+    }
+    assert_eq!((sidecar.outcome("cart").success, sidecar.outcome("paya").success), (3, 1));
+    assert_eq!(sidecar.host.metric("emac_denied_total"), 2);
 }
