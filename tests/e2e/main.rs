@@ -19,3 +19,4 @@ mod modes;
 mod nack;
 mod prometheus;
 mod sdk_apps;
+mod status;
