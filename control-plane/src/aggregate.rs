@@ -39,6 +39,8 @@ pub struct Journey {
     pub totals: JourneyTotals,
     /// The last seconds.
     pub recent: Recent<JourneyDelta>,
+    /// When its requests were last reported to this process.
+    pub seen: Option<Micros>,
 }
 
 /// A hop: since ever, and lately.
@@ -83,7 +85,7 @@ pub struct Aggregate {
 impl Aggregate {
     /// From what is stored; `window` is how far back the last seconds reach.
     pub fn new(stored: Stored, window: Millis) -> Self {
-        let journey = |totals| Journey { totals, recent: Recent::new(window) };
+        let journey = |totals| Journey { totals, recent: Recent::new(window), seen: None };
         let hop = |totals| Hop { totals, recent: Recent::new(window) };
         Self {
             window,
@@ -128,6 +130,11 @@ impl Aggregate {
         self.window
     }
 
+    /// From when to when the last seconds reach at `now`.
+    pub fn span(&self, now: Micros) -> (Micros, Micros) {
+        (recent::begin(self.window, now), now)
+    }
+
     /// Time served over all lives of the store, for the age of marks.
     pub fn served(&self, now: Micros) -> Micros {
         self.served_before.after(now)
@@ -164,7 +171,9 @@ impl Aggregate {
         let Delta { journeys, hops, health, .. } = report.delta;
         for (name, journey) in &journeys {
             let name = self.place_of_journey(name);
-            self.journey(name).recent.record(now, journey);
+            let place = self.journey(name);
+            place.recent.record(now, journey);
+            place.seen = Some(now);
         }
         for (key, hop) in &hops {
             let key = self.place_of_hop(key);
@@ -179,7 +188,7 @@ impl Aggregate {
 
     fn journey(&mut self, name: JourneyName) -> &mut Journey {
         let window = self.window;
-        let empty = || Journey { totals: JourneyTotals::default(), recent: Recent::new(window) };
+        let empty = || Journey { totals: JourneyTotals::default(), recent: Recent::new(window), seen: None };
         self.journeys.entry(name).or_insert_with(empty)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`protocol`] is the xDS protocol as a pure state machine, for both variants and any kinds; [`snapshot`]
 //! turns a plan into versioned resources and renews their leases; [`proxies`] remembers who is connected and what they
-//! accepted; [`service`] is the gRPC service, which only carries bytes between a stream and its machine.
+//! accepted, and [`standing`] says in one word how each stands; [`service`] is the gRPC service, which only carries bytes between a stream and its machine.
 //!
 //! What push leaves out: it plans nothing, and it never touches a route, a cluster or a listener of anybody's mesh: it
 //! serves one kind of its own, `emac.v1.WorkloadBudgets`.
@@ -11,6 +11,7 @@ pub mod protocol;
 pub mod proxies;
 pub mod service;
 pub mod snapshot;
+pub mod standing;
 
 use emac_core::units::Micros;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`Server`] starts everything and ends it in order; `state` is what tasks share; `intents` and `reload` keep the
 //! intents in force, `plan_loop` turns them and the evidence into budgets, `discovery` single calls into candidates; `http` answers people and scrapers; `api` and `metrics`
-//! shape the answers; [`exposition`] writes metric formats.
+//! shape the answers, `standing` says who is there and who is missing; [`exposition`] writes metric formats.
 //!
 //! Ending: no new streams, those open end after the report they are at, the committer answers what is queued and stores it, and
 //! then the process may go. What is not acknowledged stays with the sidecars.
@@ -15,6 +15,7 @@ mod intents;
 mod metrics;
 mod plan_loop;
 mod reload;
+mod standing;
 mod state;
 mod traces;
 
@@ -39,6 +40,7 @@ use crate::push::service::PushService;
 use crate::store::{OpenError, Store, Stored};
 use intents::Fingerprint;
 pub use intents::{Declared, Files, Intents};
+pub(crate) use standing::age_of as age;
 use state::Shared;
 use traces::Traces;
 

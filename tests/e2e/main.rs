@@ -20,3 +20,4 @@ mod modes;
 mod nack;
 mod prometheus;
 mod sdk_apps;
+mod status;

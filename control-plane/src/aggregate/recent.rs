@@ -18,8 +18,7 @@ pub struct Recent<T> {
 impl<T: Merge> Recent<T> {
     /// A sum over at least `length`: the open slot comes on top of the full ones.
     pub fn new(length: Millis) -> Self {
-        let slots = length.to_micros().0.div_ceil(SLOT.0).max(1).saturating_add(1);
-        Self { slots, at: 0, window: None }
+        Self { slots: slots(length), at: 0, window: None }
     }
 
     /// Adds a value that arrived at `now`.
@@ -41,6 +40,17 @@ impl<T: Merge> Recent<T> {
     }
 }
 
+/// The full slots of a length, and the open one.
+fn slots(length: Millis) -> u64 {
+    length.to_micros().0.div_ceil(SLOT.0).max(1).saturating_add(1)
+}
+
+/// Where a sum over `length` begins at `now`: at the start of its oldest slot, or with the process.
+pub(super) fn begin(length: Millis, now: Micros) -> Micros {
+    let oldest = (now.0 / SLOT.0).saturating_add(1).saturating_sub(slots(length));
+    Micros(oldest.saturating_mul(SLOT.0))
+}
+
 #[cfg(test)]
 mod tests {
     use emac_core::outcome::{Outcome, OutcomeCounts};
@@ -51,6 +61,12 @@ mod tests {
         let mut counts = OutcomeCounts::default();
         counts.add(Outcome::Success);
         counts
+    }
+
+    #[test]
+    fn a_sum_begins_where_its_oldest_slot_does() {
+        let begin = |now| begin(Millis(2_000), Micros(now)).0;
+        assert_eq!([0, 2_400_000, 2_500_000, 9_900_000].map(begin), [0, 0, 500_000, 7_500_000]);
     }
 
     #[test]

@@ -94,12 +94,13 @@ async fn fetch_part(server: &Uri, part: &str) -> Result<Value, FetchError> {
 }
 
 fn render(status: &Value) -> String {
-    let mut text = format!("plan generation {}\n\n", status["plan"]["generation"]);
-    let list = |part: &str| status[part][part].as_array().cloned().unwrap_or_default();
-    let header = ["JOURNEY", "REQUESTS", "IN DEADLINE", "DEGRADED", "P50 MS", "P99 MS"];
+    let mut text = format!("plan generation {}\n", status["plan"]["generation"]);
+    text += &spans(&status["journeys"]);
+    let list = |part: &str, name: &str| status[part][name].as_array().cloned().unwrap_or_default();
+    let header = ["JOURNEY", "REQUESTS", "IN DEADLINE", "DEGRADED", "P50 MS", "P99 MS", "TOTAL"];
     text += &table(
         header,
-        list("journeys").iter().map(|journey| {
+        list("journeys", "journeys").iter().map(|journey| {
             let recent = &journey["recent"];
             [
                 word(&journey["journey"]),
@@ -108,27 +109,99 @@ fn render(status: &Value) -> String {
                 percent(&recent["degraded_share"]),
                 word(&recent["p50_ms"]),
                 word(&recent["p99_ms"]),
+                word(&journey["total"]["requests"]),
             ]
         }),
     );
+    for one in list("journeys", "edges").iter().chain(&list("hops", "bypassed")) {
+        if let Some(message) = one["message"].as_str() {
+            text += &format!("{message}\n");
+        }
+    }
     text.push('\n');
     text += &table(
-        ["PROXY", "WORKLOAD", "GENERATION", "STALE", "LAST REPORT"],
-        list("proxies").iter().map(|proxy| {
-            let age = format!("{} ms ago", proxy["last_report_age_ms"]);
+        ["PROXY", "WORKLOAD", "STATE", "STREAM", "GENERATION", "LAST REPORT"],
+        list("proxies", "proxies").iter().map(|proxy| {
             [
                 word(&proxy["node"]),
                 word(&proxy["workload"]),
-                word(&proxy["generation"]),
-                word(&proxy["stale"]),
-                age,
+                word(&proxy["state"]),
+                stream(proxy),
+                generation(proxy),
+                ago(&proxy["last_report_age_ms"]).unwrap_or_else(|| "never".to_owned()),
             ]
         }),
     );
+    text += &forgotten(&status["proxies"]["forgotten"]);
     if status["discovery"]["enabled"] == true {
         text += &discovery(&status["discovery"]);
     }
     text
+}
+
+/// From when the numbers are.
+fn spans(journeys: &Value) -> String {
+    let window = &journeys["window"];
+    let (start, end) = (clock(&window["start_unix_ms"]), clock(&window["end_unix_ms"]));
+    let length = window["length_ms"].as_u64().unwrap_or_default();
+    let totals = match journeys["totals_since"].as_str() {
+        Some("store") => "the store began".to_owned(),
+        _ => format!("the control plane began, {}", clock(&journeys["began_unix_ms"])),
+    };
+    let seconds = format!("{}.{}", length / 1_000, length % 1_000 / 100);
+    format!("numbers from {start} to {end} UTC ({seconds} s); totals since {totals}\n\n")
+}
+
+/// How its stream is, in words with ages.
+fn stream(proxy: &Value) -> String {
+    let refused = proxy["refused"].as_str().map(|error| format!(", refused: {}", brief(error)));
+    let unanswered = age(&proxy["unanswered_age_ms"]).map(|age| format!(", owes an answer for {age}"));
+    let notes = refused.or(unanswered).unwrap_or_default();
+    match (age(&proxy["connected_age_ms"]), ago(&proxy["ended_age_ms"])) {
+        (Some(open), _) => format!("open for {open}{notes}"),
+        (None, Some(ended)) => format!("{} {ended}", word(&proxy["ended"])),
+        (None, None) => "none".to_owned(),
+    }
+}
+
+/// What it holds, and what it should hold where that differs.
+fn generation(proxy: &Value) -> String {
+    let (acknowledged, offered) = (&proxy["generation_acknowledged"], &proxy["generation_offered"]);
+    let held = if acknowledged.is_null() { &proxy["generation"] } else { acknowledged };
+    if offered.is_null() || held == offered { word(held) } else { format!("{} of {offered}", word(held)) }
+}
+
+fn forgotten(forgotten: &Value) -> String {
+    let count = |name: &str| forgotten[name].as_u64().unwrap_or_default();
+    let (by_time, by_number) = (count("by_time"), count("by_number"));
+    if by_time + by_number == 0 {
+        return String::new();
+    }
+    let kept = age(&forgotten["after_ms"]).unwrap_or_default();
+    format!(
+        "not listed: {by_time} whose stream ended more than {kept} ago, {by_number} beyond the {} remembered\n",
+        forgotten["most"]
+    )
+}
+
+/// The first line of what a proxy said, at most so long that the table stays one.
+fn brief(error: &str) -> String {
+    error.lines().next().unwrap_or_default().chars().take(60).collect()
+}
+
+/// Time of day, UTC.
+fn clock(unix_ms: &Value) -> String {
+    let second = unix_ms.as_u64().unwrap_or_default() / 1_000 % 86_400;
+    format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+}
+
+fn ago(age_ms: &Value) -> Option<String> {
+    age(age_ms).map(|age| format!("{age} ago"))
+}
+
+fn age(age_ms: &Value) -> Option<String> {
+    let age_ms = age_ms.as_u64()?;
+    Some(crate::serve::age(emac_core::units::Millis(age_ms)))
 }
 
 /// What is proposed, change by change.
@@ -195,12 +268,29 @@ mod tests {
     fn a_status_is_a_page_of_tables() {
         let status = json!({
             "plan": {"generation": 7},
-            "journeys": {"journeys": [{"journey": "checkout", "recent": {
-                "requests": 1200, "success_within_deadline": 0.9958, "degraded_share": null, "p50_ms": 41.5, "p99_ms": null,
-            }}]},
-            "proxies": {"proxies": [{
-                "node": "sidecar~1", "workload": "shop/front", "generation": 7, "stale": false, "last_report_age_ms": 12,
-            }]},
+            "journeys": {
+                "began_unix_ms": 3_600_000, "totals_since": "process",
+                "window": {"start_unix_ms": 3_661_500, "end_unix_ms": 3_667_000, "length_ms": 5_500},
+                "journeys": [{"journey": "checkout", "total": {"requests": 90_000}, "recent": {
+                    "requests": 1200, "success_within_deadline": 0.9958, "degraded_share": null, "p50_ms": 41.5, "p99_ms": null,
+                }}],
+                "edges": [{"message": null}, {"message": "no edge has reported for search"}],
+            },
+            "hops": {"bypassed": [{"message": "calls reach pay"}]},
+            "proxies": {"proxies": [
+                {
+                    "node": "sidecar~1", "workload": "shop/front", "state": "live", "connected_age_ms": 130_000,
+                    "generation_acknowledged": 7, "generation_offered": 7, "last_report_age_ms": 412,
+                },
+                {
+                    "node": "sidecar~2", "workload": "shop/cart", "state": "silent", "connected_age_ms": 61_000,
+                    "unanswered_age_ms": 14_000, "generation_acknowledged": 6, "generation_offered": 7,
+                },
+                {
+                    "node": "sidecar~3", "workload": "shop/pay", "state": "cut off", "ended_age_ms": 4_000, "ended": "broken",
+                    "generation_acknowledged": 7, "generation_offered": 7, "last_report_age_ms": 4_700,
+                },
+            ], "forgotten": {"after_ms": 3_600_000, "by_time": 3, "most": 1000, "by_number": 0}},
             "discovery": {"enabled": true, "windows": 3, "traces": 900, "problems": [], "journeys": {"checkout": {
                 "said": "300 traces looked at, 1 changes proposed", "candidate": "0123456789abcdef", "deltas": [{
                     "id": "3d3fd0d60e", "status": "identified", "impact": {"class": "high"}, "change": "failure domains of payb: b -> a",
@@ -209,12 +299,18 @@ mod tests {
         });
         insta::assert_snapshot!(render(&status), @"
         plan generation 7
+        numbers from 01:01:01 to 01:01:07 UTC (5.5 s); totals since the control plane began, 01:00:00
 
-        JOURNEY   REQUESTS  IN DEADLINE  DEGRADED  P50 MS  P99 MS
-        checkout  1200      99.58 %      -         41.5    -
+        JOURNEY   REQUESTS  IN DEADLINE  DEGRADED  P50 MS  P99 MS  TOTAL
+        checkout  1200      99.58 %      -         41.5    -       90000
+        no edge has reported for search
+        calls reach pay
 
-        PROXY      WORKLOAD    GENERATION  STALE  LAST REPORT
-        sidecar~1  shop/front  7           false  12 ms ago
+        PROXY      WORKLOAD    STATE    STREAM                                  GENERATION  LAST REPORT
+        sidecar~1  shop/front  live     open for 2 min                          7           412 ms ago
+        sidecar~2  shop/cart   silent   open for 61 s, owes an answer for 14 s  6 of 7      never
+        sidecar~3  shop/pay    cut off  broken 4 s ago                          7           4 s ago
+        not listed: 3 whose stream ended more than 60 min ago, 0 beyond the 1000 remembered
 
         3 windows, 900 traces
 

@@ -1,16 +1,24 @@
 //! Who is connected, what they were sent, what they accepted and what they refused.
 //!
 //! One entry a stream, for as long as the stream lives, kept by a [`Connection`] that removes it when dropped; totals live on.
-//! Entries are bounded: in number by the cap on streams, in size by cutting what clients say about themselves.
+//! Of a stream that ended the last entry of its node is kept until the node opens another, for at most [`PAST_KEPT`].
+//! Entries are bounded: in number by the cap on streams and by [`PAST_MAX`], in size by cutting what clients say about themselves.
 
+use super::Moment;
 use super::protocol::{ErrorDetail, Receipt, Shipment};
 use super::snapshot::generation_of;
+use super::standing::End;
+use emac_core::units::Micros;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Longest node id, workload name or error message kept; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 512;
+/// Most nodes remembered whose stream ended; beyond it the one that ended first is forgotten and counted.
+pub const PAST_MAX: usize = 1_000;
+/// How long a node whose stream ended is remembered.
+pub const PAST_KEPT: Micros = Micros(3_600 * 1_000_000);
 
 /// Which variant of the protocol a stream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -46,6 +54,29 @@ pub struct Proxy {
     pub accepted: Option<Answered>,
     /// What it refused last; stays after a later acceptance, so compare the times.
     pub refused: Option<Answered>,
+    /// Whether its last answer was a refusal.
+    #[serde(skip)]
+    pub refused_last: bool,
+    /// When it connected.
+    #[serde(skip)]
+    pub connected: Micros,
+    /// When its last request came.
+    #[serde(skip)]
+    pub heard: Option<Micros>,
+    /// When the oldest response was sent that it has not answered, by itself or with a later one.
+    #[serde(skip)]
+    pub owed_since: Option<Micros>,
+}
+
+/// A stream that ended and that its node did not open again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// As it was at its end.
+    pub proxy: Proxy,
+    /// When that was.
+    pub at: Micros,
+    /// How it ended.
+    pub end: End,
 }
 
 /// A response and what the client said to it.
@@ -80,6 +111,10 @@ pub struct Totals {
     pub stale: u64,
     /// Requests for a kind that is not served.
     pub unknown_kind: u64,
+    /// Nodes forgotten because their stream ended [`PAST_KEPT`] ago.
+    pub forgotten_by_time: u64,
+    /// Nodes forgotten because more than [`PAST_MAX`] were remembered.
+    pub forgotten_by_number: u64,
 }
 
 /// The registry. Cheap to share; a lock is held for the length of a few assignments.
@@ -92,6 +127,7 @@ pub struct Proxies {
 struct Inner {
     totals: Totals,
     connected: BTreeMap<u64, Proxy>,
+    past: BTreeMap<String, Past>,
 }
 
 /// The entry of one stream; dropping it removes the entry.
@@ -105,7 +141,7 @@ pub struct Connection {
 
 impl Proxies {
     /// Enters a stream, unless `max` are there already.
-    pub fn connect(self: &Arc<Self>, variant: Variant, max: usize, unix_ms: u64) -> Option<Connection> {
+    pub fn connect(self: &Arc<Self>, variant: Variant, max: usize, now: Moment) -> Option<Connection> {
         let mut inner = self.lock();
         if inner.connected.len() >= max {
             inner.totals.turned_away += 1;
@@ -113,7 +149,7 @@ impl Proxies {
         }
         inner.totals.streams += 1;
         let stream = inner.totals.streams;
-        inner.connected.insert(stream, Proxy::new(stream, variant, unix_ms));
+        inner.connected.insert(stream, Proxy::new(stream, variant, now));
         Some(Connection { proxies: Arc::clone(self), stream })
     }
 
@@ -127,6 +163,14 @@ impl Proxies {
         self.lock().connected.values().cloned().collect()
     }
 
+    /// The last stream of each node that has none open, by node.
+    pub fn past(&self, now: Micros) -> Vec<Past> {
+        let mut inner = self.lock();
+        inner.forget(now);
+        let open: BTreeSet<&str> = inner.connected.values().map(|proxy| proxy.node.as_str()).collect();
+        inner.past.values().filter(|past| !open.contains(past.proxy.node.as_str())).cloned().collect()
+    }
+
     /// Sums since the start.
     pub fn totals(&self) -> Totals {
         self.lock().totals
@@ -138,14 +182,37 @@ impl Proxies {
     }
 }
 
+// === impl Inner ===
+
+impl Inner {
+    fn remember(&mut self, past: Past) {
+        self.forget(past.at);
+        self.past.insert(past.proxy.node.clone(), past);
+        if self.past.len() > PAST_MAX
+            && let Some(first) =
+                self.past.iter().min_by_key(|(_, past)| past.at).map(|(node, _)| node.clone())
+        {
+            self.past.remove(&first);
+            self.totals.forgotten_by_number += 1;
+        }
+    }
+
+    fn forget(&mut self, now: Micros) {
+        let before = self.past.len();
+        self.past.retain(|_, past| now.since(past.at) < PAST_KEPT);
+        self.totals.forgotten_by_time += (before - self.past.len()) as u64;
+    }
+}
+
 // === impl Connection ===
 
 impl Connection {
     /// Notes who the client is; the first of each that it says counts.
     pub fn introduce(&self, node: Option<&str>, workload: Option<&str>) {
-        self.update(|_, proxy| {
+        self.update(|inner, proxy| {
             if let (true, Some(node)) = (proxy.node.is_empty(), node) {
                 proxy.node = cut(node);
+                inner.past.remove(&proxy.node);
             }
             if let (true, Some(workload)) = (proxy.workload.is_empty(), workload) {
                 proxy.workload = cut(workload);
@@ -154,37 +221,60 @@ impl Connection {
     }
 
     /// Notes a response sent.
-    pub fn pushed(&self) {
-        self.update(|totals, proxy| {
-            totals.pushes += 1;
+    pub fn pushed(&self, at: Micros) {
+        self.update(|inner, proxy| {
+            inner.totals.pushes += 1;
             proxy.pushes += 1;
+            proxy.owed_since.get_or_insert(at);
         });
     }
 
     /// Notes what a request said about earlier responses.
-    pub fn received(&self, receipt: &Receipt, unix_ms: u64) {
-        self.update(|totals, proxy| match receipt {
-            Receipt::Subscribed => {}
-            Receipt::Stale { .. } => totals.stale += 1,
-            Receipt::UnknownKind => totals.unknown_kind += 1,
-            Receipt::Acked(shipment) => {
-                totals.acks += 1;
-                proxy.acks += 1;
-                proxy.accepted = Some(answered(shipment, None, unix_ms));
+    pub fn received(&self, receipt: &Receipt, now: Moment) {
+        self.update(|inner, proxy| {
+            proxy.heard = Some(now.at);
+            let totals = &mut inner.totals;
+            match receipt {
+                Receipt::Subscribed => {}
+                Receipt::Stale { .. } => totals.stale += 1,
+                Receipt::UnknownKind => totals.unknown_kind += 1,
+                Receipt::Acked(shipment) => {
+                    totals.acks += 1;
+                    proxy.acks += 1;
+                    proxy.owed_since = None;
+                    proxy.accepted = Some(answered(shipment, None, now.unix_ms));
+                }
+                Receipt::Nacked { shipment, error } => {
+                    totals.nacks += 1;
+                    proxy.nacks += 1;
+                    proxy.owed_since = None;
+                    proxy.refused = Some(answered(shipment, Some(error), now.unix_ms));
+                }
             }
-            Receipt::Nacked { shipment, error } => {
-                totals.nacks += 1;
-                proxy.nacks += 1;
-                proxy.refused = Some(answered(shipment, Some(error), unix_ms));
-            }
+            proxy.refused_last = match receipt {
+                Receipt::Acked(_) => false,
+                Receipt::Nacked { .. } => true,
+                _ => proxy.refused_last,
+            };
         });
     }
 
-    fn update(&self, change: impl FnOnce(&mut Totals, &mut Proxy)) {
+    /// Notes that the stream ended. A client that never said who it is is not remembered.
+    pub fn ended(&self, end: End, at: Micros) {
         let mut inner = self.proxies.lock();
-        let Inner { totals, connected } = &mut *inner;
-        if let Some(proxy) = connected.get_mut(&self.stream) {
-            change(totals, proxy);
+        if let Some(proxy) = inner.connected.remove(&self.stream)
+            && !proxy.node.is_empty()
+        {
+            inner.remember(Past { proxy, at, end });
+        }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Inner, &mut Proxy)) {
+        let mut inner = self.proxies.lock();
+        // Out and in again, so that the change may touch the rest too.
+        if let Some(mut proxy) = inner.connected.remove(&self.stream) {
+            change(&mut inner, &mut proxy);
+            inner.connected.insert(self.stream, proxy);
         }
     }
 }
@@ -196,7 +286,7 @@ impl Drop for Connection {
 }
 
 impl Proxy {
-    fn new(stream: u64, variant: Variant, connected_since_unix_ms: u64) -> Self {
+    fn new(stream: u64, variant: Variant, now: Moment) -> Self {
         let (node, workload) = (String::new(), String::new());
         let (pushes, acks, nacks, accepted, refused) = (0, 0, 0, None, None);
         Self {
@@ -204,12 +294,16 @@ impl Proxy {
             node,
             workload,
             variant,
-            connected_since_unix_ms,
+            connected_since_unix_ms: now.unix_ms,
             pushes,
             acks,
             nacks,
             accepted,
             refused,
+            refused_last: false,
+            connected: now.at,
+            heard: None,
+            owed_since: None,
         }
     }
 }
@@ -235,15 +329,71 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn at(seconds: u64) -> Moment {
+        Moment { at: Micros(seconds * 1_000_000), unix_ms: seconds }
+    }
+
+    #[test]
+    fn a_node_without_a_stream_is_remembered_until_it_comes_back_or_an_hour_has_passed() {
+        let proxies = Arc::<Proxies>::default();
+        let open = |node: &str, seconds| {
+            let connection = proxies.connect(Variant::Delta, 9, at(seconds)).unwrap();
+            connection.introduce(Some(node), Some("shop/cart"));
+            connection
+        };
+        let past = |seconds| -> Vec<_> {
+            let past = proxies.past(at(seconds).at);
+            past.into_iter().map(|past| (past.proxy.node, past.at, past.end)).collect()
+        };
+        let (first, second) = (open("a", 1), open("a", 2));
+        first.ended(End::Closed, at(3).at);
+        assert_eq!(past(4), [], "the other stream of the node is open");
+        second.ended(End::Broken, at(5).at);
+        drop((first, second));
+        assert_eq!(past(6), [("a".to_owned(), at(5).at, End::Broken)]);
+        let back = open("a", 7);
+        assert_eq!(past(8), []);
+        back.ended(End::Broken, at(9).at);
+        assert_eq!((past(3_608).len(), past(3_609).len()), (1, 0));
+        assert_eq!(proxies.totals().forgotten_by_time, 1);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_the_oldest_goes_first() {
+        let proxies = Arc::<Proxies>::default();
+        for n in 0..=PAST_MAX as u64 {
+            let connection = proxies.connect(Variant::Delta, 9, at(0)).unwrap();
+            connection.introduce(Some(&format!("n{}", PAST_MAX as u64 - n)), None);
+            connection.ended(End::Broken, Micros(n));
+        }
+        let past = proxies.past(Micros(2_000));
+        assert_eq!((past.len(), proxies.totals().forgotten_by_number), (PAST_MAX, 1));
+        assert!(past.iter().all(|past| past.at > Micros(0)));
+    }
+
+    #[test]
+    fn an_answer_is_owed_from_the_first_response_until_the_newest_is_answered() {
+        let proxies = Arc::<Proxies>::default();
+        let connection = proxies.connect(Variant::Delta, 1, at(1)).unwrap();
+        let owed = || proxies.list()[0].owed_since;
+        connection.pushed(at(2).at);
+        connection.pushed(at(3).at);
+        assert_eq!(owed(), Some(at(2).at));
+        connection.received(&Receipt::Stale { error: None }, at(4));
+        assert_eq!(owed(), Some(at(2).at));
+        connection.received(&Receipt::Acked(Shipment::default()), at(5));
+        assert_eq!((owed(), proxies.list()[0].heard), (None, Some(at(5).at)));
+    }
+
     #[test]
     fn what_a_client_says_about_itself_is_cut_and_its_entry_goes_with_it() {
         let proxies = Arc::<Proxies>::default();
-        let connection = proxies.connect(Variant::Delta, 1, 7).unwrap();
-        assert!(proxies.connect(Variant::Sotw, 1, 8).is_none());
+        let connection = proxies.connect(Variant::Delta, 1, at(7)).unwrap();
+        assert!(proxies.connect(Variant::Sotw, 1, at(8)).is_none());
         connection.introduce(Some(&"é".repeat(10_000)), Some("shop/cart"));
         connection.introduce(Some("another"), Some("shop/other"));
         let error = ErrorDetail { code: 3, message: "x".repeat(10_000) };
-        connection.received(&Receipt::Nacked { shipment: Shipment::default(), error }, 9);
+        connection.received(&Receipt::Nacked { shipment: Shipment::default(), error }, at(9));
         let proxy = &proxies.list()[0];
         assert_eq!((proxy.node.len(), proxy.workload.as_str()), (TEXT_BYTES_MAX, "shop/cart"));
         assert_eq!(proxy.refused.as_ref().map(|r| (r.at_unix_ms, r.error.len())), Some((9, TEXT_BYTES_MAX)));

@@ -149,8 +149,8 @@ impl PushService {
     }
 
     fn connect(&self, variant: Variant) -> Result<Connection, Status> {
-        let (max, unix_ms) = (self.shared.limits.streams_max, (self.shared.now)().unix_ms);
-        let connection = self.shared.proxies.connect(variant, max, unix_ms);
+        let (max, now) = (self.shared.limits.streams_max, (self.shared.now)());
+        let connection = self.shared.proxies.connect(variant, max, now);
         connection
             .ok_or_else(|| Status::resource_exhausted(format!("{max} streams are open, which is the most")))
     }

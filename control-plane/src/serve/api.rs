@@ -10,12 +10,16 @@ use emac_core::outcome::{Outcome, OutcomeCounts};
 use emac_core::sketch::Sketch;
 use serde_json::{Map, Value, json};
 
+use super::standing::{self, EdgeSeen, Row, Seen};
 use super::state::Shared;
-use crate::push::proxies::{Answered, Proxy};
+use crate::aggregate::Aggregate;
+use crate::push::proxies::{Answered, PAST_KEPT, PAST_MAX, Proxy};
+use crate::push::standing::{End, Standing};
 pub(super) use discovery::discovery;
+use emac_core::units::Micros;
 pub(super) use plan::plan;
 
-/// Journeys with totals and the last seconds.
+/// Journeys with totals and the last seconds, and what is known of their edges.
 pub(super) fn journeys(shared: &Shared) -> Value {
     let (now, evidence) = (shared.clock.now(), shared.evidence());
     let journeys = evidence.journeys().iter().map(|(name, journey)| {
@@ -31,10 +35,29 @@ pub(super) fn journeys(shared: &Shared) -> Value {
             "recent": recent_journey(&journey.recent.total(now)),
         })
     });
-    json!({"window_ms": evidence.window().0, "journeys": journeys.collect::<Vec<_>>()})
+    let rows = Seen::take(shared, &evidence, now).rows();
+    let edges = standing::edges(&shared.intents.load().journeys, &evidence, &rows, now);
+    let edges = edges.iter().map(|edge| {
+        let workloads = edge.workloads.iter();
+        json!({
+            "journey": edge.journey,
+            "state": match edge.seen {
+                EdgeSeen::Reporting => "reporting",
+                EdgeSeen::NoRequest => "no request",
+                EdgeSeen::NoEdge => "no edge",
+            },
+            "last_report_age_ms": age(now, edge.last),
+            "workloads": workloads.map(|(name, there)| json!({"workload": name, "proxies": there})).collect::<Vec<_>>(),
+            "message": edge.message,
+        })
+    });
+    let mut answer = spans(shared, &evidence, now);
+    answer["journeys"] = journeys.collect();
+    answer["edges"] = edges.collect();
+    answer
 }
 
-/// Hops with totals and the last seconds.
+/// Hops with totals and the last seconds, and callees whose filter is not there.
 pub(super) fn hops(shared: &Shared) -> Value {
     let (now, evidence) = (shared.clock.now(), shared.evidence());
     let hops = evidence.hops().iter().map(|(key, hop)| {
@@ -53,25 +76,95 @@ pub(super) fn hops(shared: &Shared) -> Value {
             "recent": recent_hop(&hop.recent.total(now)),
         })
     });
-    json!({"window_ms": evidence.window().0, "hops": hops.collect::<Vec<_>>()})
-}
-
-/// Sidecars that reported, and streams that ask for budgets; the same sidecar is in both, under its node id.
-pub(super) fn proxies(shared: &Shared) -> Value {
-    let (now, evidence) = (shared.clock.now(), shared.evidence());
-    let reporting = evidence.nodes().iter().map(|(node, seen)| {
+    let rows = Seen::take(shared, &evidence, now).rows();
+    let bypassed = standing::bypassed(&shared.intents.load().journeys, &evidence, &rows, now);
+    let bypassed = bypassed.iter().map(|one| {
         json!({
-            "node": node,
-            "workload": seen.workload.as_str(),
-            "epoch": seen.epoch.to_string(),
-            "sequence": seen.sequence,
-            "last_report_age_ms": now.since(seen.seen).to_millis_floor().0,
-            "generation": seen.generation.0,
-            "stale": seen.stale,
+            "journey": one.journey,
+            "destination": one.destination,
+            "workload": one.workload,
+            "calls": one.calls,
+            "message": one.message,
         })
     });
+    let mut answer = spans(shared, &evidence, now);
+    answer["hops"] = hops.collect();
+    answer["bypassed"] = bypassed.collect();
+    answer
+}
+
+/// From when the numbers are: `recent` from the window, `total` since the store began where there is one, else since the process did.
+fn spans(shared: &Shared, evidence: &Aggregate, now: Micros) -> Value {
+    let (start, end) = evidence.span(now);
+    let now_unix_ms = shared.clock.unix_ms();
+    let length_ms = end.since(start).to_millis_floor().0;
+    json!({
+        "now_unix_ms": now_unix_ms,
+        "began_unix_ms": shared.began_unix_ms,
+        "window_ms": evidence.window().0,
+        "window": {
+            "start_unix_ms": now_unix_ms.saturating_sub(length_ms),
+            "end_unix_ms": now_unix_ms,
+            "length_ms": length_ms,
+        },
+        "totals_since": if shared.durable { "store" } else { "process" },
+    })
+}
+
+/// Every proxy with how it stands, and streams that ask for budgets; the same sidecar is in both, under its node id.
+pub(super) fn proxies(shared: &Shared) -> Value {
+    let (now, evidence) = (shared.clock.now(), shared.evidence());
+    let rows = Seen::take(shared, &evidence, now).rows();
+    let count = |standing| rows.iter().filter(|row| row.standing == standing).count();
+    let counts = Standing::ALL.map(|standing| (standing.label().to_owned(), json!(count(standing))));
+    let totals = shared.proxies.totals();
     let streams: Vec<Value> = shared.proxies.list().iter().map(stream).collect();
-    json!({"proxies": reporting.collect::<Vec<_>>(), "streams": streams})
+    json!({
+        "now_unix_ms": shared.clock.unix_ms(),
+        "began_unix_ms": shared.began_unix_ms,
+        "live_within_ms": evidence.window().0,
+        "states": Value::Object(Map::from_iter(counts)),
+        "proxies": rows.iter().map(|row| row_of(row, now)).collect::<Vec<_>>(),
+        "forgotten": {
+            "after_ms": PAST_KEPT.to_millis_floor().0,
+            "by_time": totals.forgotten_by_time,
+            "most": PAST_MAX,
+            "by_number": totals.forgotten_by_number,
+        },
+        "streams": streams,
+    })
+}
+
+fn row_of(row: &Row, now: Micros) -> Value {
+    let (report, stream) = (row.report.as_ref(), row.stream.as_ref());
+    let open = stream.filter(|_| row.ended.is_none());
+    json!({
+        "node": row.node,
+        "workload": row.workload,
+        "state": row.standing.label(),
+        "stream": stream.map(|proxy| proxy.stream),
+        "connected_age_ms": age(now, open.map(|proxy| proxy.connected)),
+        "ended_age_ms": age(now, row.ended.map(|(at, _)| at)),
+        "ended": row.ended.map(|(_, end)| match end {
+            End::Closed => "closed",
+            End::Broken => "broken",
+            End::Dismissed => "ended by the control plane",
+        }),
+        "last_heard_age_ms": age(now, stream.and_then(|proxy| proxy.heard)),
+        "unanswered_age_ms": age(now, open.and_then(|proxy| proxy.owed_since)),
+        "generation_offered": row.offered,
+        "generation_acknowledged": stream.and_then(|proxy| proxy.accepted.as_ref()?.generation),
+        "refused": stream.filter(|proxy| proxy.refused_last).and_then(|proxy| Some(&proxy.refused.as_ref()?.error)),
+        "epoch": report.map(|report| report.epoch.to_string()),
+        "sequence": report.map(|report| report.sequence),
+        "last_report_age_ms": age(now, report.map(|report| report.seen)),
+        "generation": report.map(|report| report.generation.0),
+        "stale": report.map(|report| report.stale),
+    })
+}
+
+fn age(now: Micros, at: Option<Micros>) -> Option<u64> {
+    at.map(|at| now.since(at).to_millis_floor().0)
 }
 
 fn stream(proxy: &Proxy) -> Value {

@@ -18,10 +18,12 @@ use emac_core::units::Micros;
 
 use super::exposition::wire::Bucket;
 use super::exposition::{Histogram, MetricFamily, MetricType};
+use super::standing::{self, EdgeSeen, Seen};
 use super::state::Shared;
 use crate::aggregate::{Aggregate, LatencyTotals};
 use crate::ingest::StatsSnapshot;
 use crate::push::proxies::Proxies;
+use crate::push::standing::Standing;
 
 /// `round(32 * log2(1e6))`, less the one by which Prometheus numbers buckets higher than OpenTelemetry.
 const NATIVE_SHIFT: i32 = 638 - 1;
@@ -33,7 +35,8 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     let now = shared.clock.now();
     let mut families = {
         let evidence = shared.evidence();
-        [journeys(&evidence), hops(&evidence), sidecars(&evidence, now)].concat()
+        [journeys(&evidence), hops(&evidence), sidecars(&evidence, now), presence(shared, &evidence, now)]
+            .concat()
     };
     let stats = shared.stats.snapshot();
     families.extend(ingestion(&stats));
@@ -106,6 +109,40 @@ fn sidecars(evidence: &Aggregate, now: Micros) -> Vec<MetricFamily> {
     let mut epochs = gauge("emac_evidence_epochs", "Leaders' lives remembered to recognise duplicates.");
     epochs.gauge(&[], evidence.marks().len() as f64);
     vec![lag, reporting, stale, epochs, filter_events(evidence)]
+}
+
+/// Who is there and who is missing.
+fn presence(shared: &Shared, evidence: &Aggregate, now: Micros) -> Vec<MetricFamily> {
+    let rows = Seen::take(shared, evidence, now).rows();
+    let intents = shared.intents.load();
+    let mut proxies = gauge("emac_proxies", "Proxies by how they stand; gone ones for an hour.");
+    for standing in Standing::ALL {
+        let count = rows.iter().filter(|row| row.standing == standing).count();
+        proxies.gauge(&[("state", standing.label())], count as f64);
+    }
+    let totals = shared.proxies.totals();
+    let mut forgotten = counter("emac_proxies_forgotten_total", "Proxies that are no longer listed, by why.");
+    forgotten.counter(&[("reason", "time")], totals.forgotten_by_time);
+    forgotten.counter(&[("reason", "number")], totals.forgotten_by_number);
+    let help = "Whether nobody has reported a journey's requests since this process began and no proxy of its edge is there (1).";
+    let mut without_edge = gauge("emac_journey_without_edge", help);
+    let mut missing = gauge("emac_journey_edges_missing", "Edge workloads of a journey without any proxy.");
+    for edge in standing::edges(&intents.journeys, evidence, &rows, now) {
+        let labels = [("journey", edge.journey.as_str())];
+        without_edge.gauge(&labels, f64::from(u8::from(edge.seen == EdgeSeen::NoEdge)));
+        missing.gauge(&labels, edge.workloads.iter().filter(|(_, there)| *there == 0).count() as f64);
+    }
+    let help = "Calls in the window that reached a destination while no filter of its workload is there.";
+    let mut bypassed = gauge("emac_destination_bypassed_calls", help);
+    for one in standing::bypassed(&intents.journeys, evidence, &rows, now) {
+        let labels = [
+            ("journey", one.journey.as_str()),
+            ("destination", one.destination.as_str()),
+            ("workload", one.workload.as_str()),
+        ];
+        bypassed.gauge(&labels, one.calls as f64);
+    }
+    vec![proxies, forgotten, without_edge, missing, bypassed]
 }
 
 fn filter_events(evidence: &Aggregate) -> MetricFamily {

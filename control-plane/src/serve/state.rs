@@ -44,6 +44,8 @@ pub(super) struct Shared {
     pub(super) otlp: Arc<otlp::Stats>,
     /// Whether evidence survives a restart.
     pub(super) durable: bool,
+    /// When this process began, by the calendar.
+    pub(super) began_unix_ms: u64,
     stopping: AtomicBool,
 }
 
@@ -67,6 +69,7 @@ impl Shared {
             stats: Arc::default(),
             plan: ArcSwap::from_pointee(plan),
             durable,
+            began_unix_ms: clock.unix_ms(),
             stopping: AtomicBool::new(false),
         }
     }

@@ -3,6 +3,7 @@
 use super::Shared;
 use crate::push::protocol::{Receipt, Received, Request, Scope, Snapshot, Stream, StreamError, Watch};
 use crate::push::proxies::Connection;
+use crate::push::standing::End;
 use emac_core::units::Micros;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use tonic::{Status, Streaming};
 
 /// How long a status may wait for a client that does not read before the stream is dropped without one.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the request's half of a stream may take to say why the response's half is gone.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// One stream: its machine, its entry in the registry, and what all streams share.
 pub(super) struct Session<W: Watch> {
@@ -20,6 +23,8 @@ pub(super) struct Session<W: Watch> {
     connection: Connection,
     peer: Option<SocketAddr>,
     machine: Stream<W>,
+    /// How the stream ended, as far as the client has said.
+    end: End,
 }
 
 /// What ended a wait.
@@ -34,7 +39,7 @@ enum Event<R> {
 impl<W: Watch> Session<W> {
     pub(super) fn new(shared: Arc<Shared>, connection: Connection, peer: Option<SocketAddr>) -> Self {
         let machine = Stream::new(Arc::clone(&shared.kinds), Scope::Aggregated, shared.limits.stream);
-        Self { shared, connection, peer, machine }
+        Self { shared, connection, peer, machine, end: End::Dismissed }
     }
 
     /// Serves the stream to its end; whatever the end, the registry's entry goes with it.
@@ -48,6 +53,7 @@ impl<W: Watch> Session<W> {
             Some(ended) => ended,
             None => Err(Status::unavailable("the control plane is shutting down")),
         };
+        self.connection.ended(self.end, (self.shared.now)().at);
         drop(self);
         if let Err(status) = ended {
             tracing::debug!(code = ?status.code(), message = status.message(), "stream ended");
@@ -68,7 +74,13 @@ impl<W: Watch> Session<W> {
         let mut ready = true;
         loop {
             match self.next(requests, &mut snapshots, out, ready).await? {
-                Event::Gone | Event::Request(None) => return Ok(()),
+                Event::Request(None) => return Ok(()),
+                Event::Gone => {
+                    // Both halves go at once and either may be seen first; only this one knows why.
+                    self.end = End::Broken;
+                    let _ = tokio::time::timeout(LAST_WORD, self.hear(requests)).await;
+                    return Ok(());
+                }
                 Event::Request(Some(request)) => self.on_request(&request)?,
                 Event::Sent { more: false } => {
                     ready = false;
@@ -83,13 +95,29 @@ impl<W: Watch> Session<W> {
     /// The first request says who the client is. Returns whether there was one.
     async fn greet(&mut self, requests: &mut Streaming<W::Request>) -> Result<bool, Status> {
         let wait = self.shared.limits.first_request_within;
-        let first = tokio::time::timeout(wait, requests.message()).await;
+        let first = tokio::time::timeout(wait, self.hear(requests)).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no request came on this stream"))?;
         let Some(request) = first? else { return Ok(false) };
         let admitted = self.shared.admission.admit(request.node(), self.peer);
         admitted.map_err(Status::permission_denied)?;
         self.on_request(&request)?;
         Ok(true)
+    }
+
+    async fn hear(&mut self, requests: &mut Streaming<W::Request>) -> Result<Option<W::Request>, Status> {
+        let request = requests.message().await;
+        self.note_end(&request);
+        request
+    }
+
+    /// A filter that leaves resets its streams with CANCEL: nothing else sends that, least of all a host that fails.
+    fn note_end(&mut self, heard: &Result<Option<W::Request>, Status>) {
+        self.end = match heard {
+            Ok(Some(_)) => return,
+            Ok(None) => End::Closed,
+            Err(status) if status.code() == tonic::Code::Cancelled => End::Closed,
+            Err(_) => End::Broken,
+        };
     }
 
     async fn next(
@@ -102,7 +130,10 @@ impl<W: Watch> Session<W> {
         let due = sleep_until(self.machine.wake_at(), (self.shared.now)().at);
         tokio::select! {
             () = out.closed() => Ok(Event::Gone),
-            request = requests.message() => request.map(Event::Request),
+            request = requests.message() => {
+                self.note_end(&request);
+                request.map(Event::Request)
+            }
             changed = snapshots.changed() => {
                 changed.map_err(|_| StreamError::SourceClosed)?;
                 Ok(Event::Changed)
@@ -114,7 +145,7 @@ impl<W: Watch> Session<W> {
                 let response = self.machine.poll(&snapshot, (self.shared.now)().at);
                 let more = response.is_some();
                 if let Some(response) = response {
-                    self.connection.pushed();
+                    self.connection.pushed((self.shared.now)().at);
                     permit.send(Ok(response));
                 }
                 Ok(Event::Sent { more })
@@ -126,7 +157,7 @@ impl<W: Watch> Session<W> {
     fn on_request(&mut self, request: &W::Request) -> Result<(), StreamError> {
         let Received { type_url, receipt } = self.machine.on_request(request)?;
         self.connection.introduce(self.machine.node_id(), request.named());
-        self.connection.received(&receipt, (self.shared.now)().unix_ms);
+        self.connection.received(&receipt, (self.shared.now)());
         self.log(&type_url, &receipt);
         Ok(())
     }
