@@ -13,7 +13,11 @@ use app::App;
 use proxy::{Listener, Proxy, Told, cluster, control_plane, discovered, filter, route};
 
 mod app;
+mod client;
 mod endings;
+mod faults;
+mod loss;
+mod pod;
 mod proxy;
 mod updates;
 
@@ -89,6 +93,7 @@ impl Shop {
             clusters: vec![cluster("callee", app.port), control_plane(control.address().port())],
             extensions: vec![("emac", filter(wasm, &reporting()))],
             hot_restart,
+            drain_s: 1,
         };
         let proxy = Proxy::start(envoy, told).await.unwrap();
         Self { app, control, proxy }

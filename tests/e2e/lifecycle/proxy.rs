@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 
 use crate::common::PATIENCE;
 
-/// How long connections of a replaced listener are drained.
-const DRAIN_S: u32 = 1;
 const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// What an Envoy is told.
@@ -31,6 +29,8 @@ pub(super) struct Told {
     pub(super) extensions: Vec<(&'static str, Value)>,
     /// Shares memory with its successor.
     pub(super) hot_restart: bool,
+    /// How long connections of a replaced listener are drained; 0: a second.
+    pub(super) drain_s: u32,
 }
 
 /// One listener.
@@ -91,9 +91,9 @@ impl Proxy {
             "--log-level",
             "warning",
             "--drain-time-s",
-            &DRAIN_S.to_string(),
+            &told.drain_s.max(1).to_string(),
             "--parent-shutdown-time-s",
-            "3",
+            &(told.drain_s.max(1) + 2).to_string(),
         ]);
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, numbers[0]));
         for (name, config) in &told.extensions {
