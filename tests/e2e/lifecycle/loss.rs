@@ -1,12 +1,14 @@
 //! A worker loses its VM.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::Instant;
 
 use emac_tests::testbed::wait_until;
+use serde_json::json;
 
-use super::client::Connection;
-use super::{Shop, all_well, more_answered, parts, reports_of};
+use super::client::{Connection, get};
+use super::proxy::filter;
+use super::{Shop, all_well, more_answered, parts, reporting, reports_of};
 use crate::common::PATIENCE;
 
 const EXPORTS: u8 = 7;
@@ -91,35 +93,58 @@ fn number(bytes: &[u8], at: &mut usize) -> usize {
     }
 }
 
-/// Others do not notice; of what was counted, the lost VM takes its last interval with it and no more.
-async fn a_lost_vm_is_replaced(test: &str, workers: u32) {
-    let Some((envoy, wasm)) = parts(test) else { return };
+/// A shop whose traffic has been counted, and of which one worker has then lost its VM; and how many requests were sent.
+async fn with_a_lost_vm(envoy: &Path, wasm: &Path, workers: u32, policy: &str) -> (Shop, u64) {
     let dir = tempfile::tempdir().unwrap();
-    let shop = Shop::start(&envoy, &trapping(&wasm, dir.path()), workers, false).await;
+    let mut ours = filter(&trapping(wasm, dir.path()), &reporting());
+    ours["typed_config"]["config"]["failure_policy"] = json!(policy);
+    let shop = Shop::with(envoy, ours, workers, false).await;
     let run = shop.load("edge");
     more_answered(&run, 100).await;
     let sent = all_well("before", &run.stop().await);
     shop.reported(sent).await;
-    // Nobody else is answered meanwhile, so that nothing can be lost with the VM but the request that ends it.
+    // Nobody else is answered meanwhile: nothing goes with the VM but the request that ends it.
     let mut poison = Connection::open(shop.proxy.at("edge")).await.unwrap();
     let head = "POST /pay HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\n";
     poison.write(&format!("{head}1\r\na\r\n0\r\nx-poison: 1\r\n\r\n")).await.unwrap();
     let trapped = || async { shop.proxy.log().contains("unreachable") };
     assert!(wait_until(PATIENCE, trapped).await, "{}", shop.proxy.log());
-    // A VM is loaded again at most once a second: until then its worker fails requests, with this failure policy.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    (shop, sent)
+}
+
+/// With `FAIL_RELOAD` the proxy makes a new VM (at most once a second, and fails requests until then); it counts on exactly.
+async fn a_lost_vm_is_replaced(test: &str, workers: u32) {
+    let Some((envoy, wasm)) = parts(test) else { return };
+    let (shop, mut sent) = with_a_lost_vm(&envoy, &wasm, workers, "FAIL_RELOAD").await;
+    let mut in_a_row = 0;
+    let until = Instant::now() + PATIENCE;
+    while in_a_row < 20 {
+        assert!(Instant::now() < until, "no new VM: {}", shop.proxy.log());
+        let well = get(shop.proxy.at("edge"), "/pay", &[("connection", "close")]).await.unwrap_or(0) == 200;
+        in_a_row = if well { in_a_row + 1 } else { 0 };
+        sent += u64::from(well);
+    }
     let run = shop.load("edge");
     more_answered(&run, 200).await;
-    let samples = run.stop().await;
-    let after = all_well("with a new VM", &samples);
+    sent += all_well("with a new VM", &run.stop().await);
     let told = || async { reports_of(&shop.control.evidence()) };
-    let exact = || async {
-        let (journeys, calls) = told().await;
-        (sent + after..=sent + after + 1).contains(&journeys)
-            && (sent + after..=sent + after + 1).contains(&calls)
-    };
-    assert!(wait_until(PATIENCE / 2, exact).await, "{:?}, not {} or one more", told().await, sent + after);
+    assert!(
+        wait_until(PATIENCE / 2, || async { told().await == (sent, sent) }).await,
+        "{:?}, not {sent}",
+        told().await
+    );
     assert_eq!(shop.app.dead_contexts(), Vec::<String>::new());
+}
+
+/// With `FAIL_OPEN` its worker goes on without the filter: every request is answered, and the others' are counted.
+async fn without_a_vm_traffic_passes(test: &str, workers: u32) {
+    let Some((envoy, wasm)) = parts(test) else { return };
+    let (shop, sent) = with_a_lost_vm(&envoy, &wasm, workers, "FAIL_OPEN").await;
+    let run = shop.load("edge");
+    more_answered(&run, 200).await;
+    let after = all_well("without a VM", &run.stop().await);
+    let (journeys, _) = reports_of(&shop.control.evidence());
+    assert!((sent..=sent + after).contains(&journeys), "{sent} <= {journeys} <= {}", sent + after);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,4 +155,14 @@ async fn a_vm_lost_by_the_only_worker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vm_lost_by_one_of_four_workers() {
     a_lost_vm_is_replaced("lifecycle::a_vm_lost_by_one_of_four_workers", 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_vm_the_only_worker_passes_traffic() {
+    without_a_vm_traffic_passes("lifecycle::without_a_vm_the_only_worker_passes_traffic", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_vm_one_of_four_workers_passes_traffic() {
+    without_a_vm_traffic_passes("lifecycle::without_a_vm_one_of_four_workers_passes_traffic", 4).await;
 }

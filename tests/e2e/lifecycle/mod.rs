@@ -84,6 +84,10 @@ struct Shop {
 impl Shop {
     /// The configuration of the edge comes by ECDS.
     async fn start(envoy: &Path, wasm: &Path, workers: u32, hot_restart: bool) -> Self {
+        Self::with(envoy, filter(wasm, &reporting()), workers, hot_restart).await
+    }
+
+    async fn with(envoy: &Path, ours: Value, workers: u32, hot_restart: bool) -> Self {
         let app = App::start().unwrap();
         let control = Scripted::start().await.unwrap();
         let edge = |name, filters| Listener { name, inbound: false, filters, routes: vec![route("callee")] };
@@ -91,7 +95,7 @@ impl Shop {
             workers,
             listeners: vec![edge("edge", vec![discovered("emac")]), edge("plain", vec![])],
             clusters: vec![cluster("callee", app.port), control_plane(control.address().port())],
-            extensions: vec![("emac", filter(wasm, &reporting()))],
+            extensions: vec![("emac", ours)],
             hot_restart,
             drain_s: 1,
         };

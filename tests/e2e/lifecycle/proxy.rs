@@ -177,11 +177,10 @@ impl Proxy {
         let number = u32::try_from(self.before.len() + 1).unwrap_or_default();
         let successor = epoch(&self.spec, Some((self.base_id, number))).start().unwrap();
         self.before.push(std::mem::replace(&mut self.process, successor));
-        let epoch = number.to_string();
         let serves = || async {
             let text = client::get(self.admin, "/server_info").await.unwrap_or_default().1;
             let info: Value = serde_json::from_str(&text).unwrap_or_default();
-            info["state"] == "LIVE" && info["command_line_options"]["restart_epoch"].to_string() == epoch
+            info["state"] == "LIVE" && info["command_line_options"]["restart_epoch"] == number
         };
         assert!(wait_until(3 * PATIENCE, serves).await, "{}", self.process.log_tail());
     }
