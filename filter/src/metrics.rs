@@ -17,9 +17,52 @@ use crate::host::{Host, MetricKind};
 pub(crate) struct Metrics {
     ids: HashMap<Vec<u8>, u32>,
     latency: HashMap<Vec<u8>, u32>,
+    /// Defined since the names were last shared.
+    new: Vec<u8>,
 }
 
+/// Names of all metrics that any VM has defined, each as its kind and a line.
+const NAMES: &str = "emac.metrics";
+const TRIES_MAX: u32 = 4;
+
 impl Metrics {
+    /// Defines what VMs before this one have defined. The proxy forgets a metric with the last module that defines it: a counter would
+    /// begin again at zero with each upgrade.
+    pub(crate) fn inherit(host: &dyn Host) {
+        let names = host.shared(NAMES).unwrap_or_default().0;
+        for line in names.split(|&byte| byte == b'\n').filter_map(|line| core::str::from_utf8(line).ok()) {
+            let define = |kind, name| host.metric(kind, name);
+            let _ = match line.split_at_checked(1) {
+                Some(("c", name)) => define(MetricKind::Counter, name),
+                Some(("g", name)) => define(MetricKind::Gauge, name),
+                Some(("h", name)) => define(MetricKind::Histogram, name),
+                _ => None,
+            };
+        }
+    }
+
+    /// Tells VMs to come what this one has defined.
+    pub(crate) fn bequeath(&mut self, host: &dyn Host) {
+        for _ in 0..TRIES_MAX {
+            if self.new.is_empty() {
+                return;
+            }
+            let (mut names, version) = host.shared(NAMES).unwrap_or_default();
+            let mut changed = false;
+            for line in self.new.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                if !names.split(|&byte| byte == b'\n').any(|known| known == line) {
+                    names.extend_from_slice(line);
+                    names.push(b'\n');
+                    changed = true;
+                }
+            }
+            let version = Some(version).filter(|&version| version != 0);
+            if !changed || host.set_shared(NAMES, &names, version).is_ok() {
+                self.new.clear();
+            }
+        }
+    }
+
     /// Adds what happened.
     pub(crate) fn add(&mut self, host: &dyn Host, delta: &Delta) {
         delta.journeys.iter().for_each(|(name, journey)| self.add_journey(host, name.as_str(), journey));
@@ -50,6 +93,7 @@ impl Metrics {
             let name = name("journey_latency_milliseconds", &[("journey", journey)]);
             let id = host.metric(MetricKind::Histogram, &name)?;
             self.latency.insert(journey.as_bytes().to_vec(), id);
+            note(&mut self.new, b'h', &name);
             Some(id)
         });
         if let Some(id) = id {
@@ -113,6 +157,7 @@ impl Metrics {
         }
         let id = host.metric(kind, name)?;
         self.ids.insert(name.as_bytes().to_vec(), id);
+        note(&mut self.new, if matches!(kind, MetricKind::Gauge) { b'g' } else { b'c' }, name);
         Some(id)
     }
 }
@@ -129,6 +174,12 @@ const fn result_of(outcome: Outcome) -> &'static str {
         Outcome::Cancelled => "cancelled",
         Outcome::Stream => "stream",
     }
+}
+
+fn note(names: &mut Vec<u8>, kind: u8, name: &str) {
+    names.push(kind);
+    names.extend_from_slice(name.as_bytes());
+    names.push(b'\n');
 }
 
 fn name(metric: &str, labels: &[(&str, &str)]) -> String {

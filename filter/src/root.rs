@@ -17,6 +17,7 @@ use emac_core::units::{Micros, Millis};
 
 use crate::config::Config;
 use crate::host::{Host, Level};
+use crate::metrics::Metrics;
 use crate::stream::Listener;
 use crate::vm::Vm;
 use crate::vm::counters::Event;
@@ -28,12 +29,14 @@ const IDLE_TICK: Millis = Millis(1_000);
 pub struct Root {
     id: u32,
     listener: Rc<Listener>,
+    /// Among those that keep the VM alive.
+    counted: bool,
 }
 
 impl Root {
     /// Lets everything pass until it is configured.
     pub fn new(id: u32) -> Self {
-        Self { id, listener: Rc::new(Listener::pass_through()) }
+        Self { id, listener: Rc::new(Listener::pass_through()), counted: false }
     }
 
     /// What requests of this listener need to know.
@@ -43,6 +46,9 @@ impl Root {
 
     /// Reads the configuration; when it cannot be read, everything passes.
     pub fn on_configure(&mut self, vm: &mut Vm, host: &dyn Host) {
+        if !core::mem::replace(&mut self.counted, true) && vm.clockwork.enter() {
+            Metrics::inherit(host);
+        }
         vm.marks.configure(host);
         match Config::parse(&host.plugin_configuration()) {
             Ok(config) => {
@@ -116,13 +122,19 @@ impl Root {
         vm.on_close(host, token, status);
     }
 
-    /// The listener goes: what this root context owns goes with it.
+    /// The listener goes: what this root context owns goes with it, and what was counted goes on.
     pub fn on_done(&mut self, vm: &mut Vm, host: &dyn Host) {
         vm.clockwork.leave(self.id, Some(host));
+        if core::mem::take(&mut self.counted) {
+            vm.finish(host);
+        }
     }
 
     /// As [`Root::on_done`], when the host did not say so.
     pub fn on_delete(&mut self, vm: &mut Vm) {
         vm.clockwork.leave(self.id, None);
+        if core::mem::take(&mut self.counted) {
+            vm.clockwork.exit();
+        }
     }
 }

@@ -3,10 +3,14 @@
 //! Deltas gather in `pending`. When nothing is in flight, `pending` is sealed as the next report, which never changes again and
 //! is offered until it is acknowledged: at once, again after every reconnection, and again when no acknowledgement came for a
 //! while (a send into a stream that has just died is lost without an error). The control plane drops what it has counted, by
-//! (node, epoch, sequence). So losses, duplicates, reconnections and restarts of the control plane do not change a total; only
-//! the death of this VM loses what it had not sent.
+//! (node, epoch, sequence). So losses, duplicates, reconnections and restarts of the control plane do not change a total. A VM
+//! that ends hands on what it has not sent, and its sealed report as it is: whoever [adopts](Outbox::adopt) it offers it under
+//! its own epoch, so that it counts once whether or not it had arrived.
 //!
-//! Bound: one sealed and one pending delta, each within [`Limits`]; see [`Delta::merge_within`] for what happens above.
+//! Bound: one sealed and one pending delta, each within [`Limits`] (see [`Delta::merge_within`] for what happens above), and
+//! [`Outbox::ADOPTED_MAX`] adopted reports.
+
+use alloc::vec::Vec;
 
 use super::delta::{Delta, Limits};
 use crate::units::{Micros, Millis};
@@ -52,14 +56,27 @@ pub struct Outbox {
     start: Micros,
     in_flight: Option<InFlight>,
     pending: Delta,
+    /// Of others, waiting to be in flight.
+    adopted: Vec<Report>,
 }
 
 impl Outbox {
+    /// Most reports of others that wait here.
+    pub const ADOPTED_MAX: usize = 16;
+
     /// Starts a life. `now` is the time since 1970; `epoch` differs from that of every other life of the same node (the
     /// nanoseconds since 1970 will do); after `resend_after` without acknowledgement a report is offered again.
     pub fn new(epoch: u64, now: Micros, resend_after: Micros, limits: Limits) -> Self {
-        let pending = Delta::default();
-        Self { epoch, limits, resend_after, sequence: 0, start: now, in_flight: None, pending }
+        Self {
+            epoch,
+            limits,
+            resend_after,
+            sequence: 0,
+            start: now,
+            in_flight: None,
+            pending: Delta::default(),
+            adopted: Vec::new(),
+        }
     }
 
     /// Adds a delta to what will be reported.
@@ -67,8 +84,26 @@ impl Outbox {
         self.pending.merge_within(delta, &self.limits);
     }
 
+    /// Takes a sealed report of an outbox that has ended. `false`: there is no room.
+    pub fn adopt(&mut self, report: Report) -> bool {
+        let fits = self.adopted.len() < Self::ADOPTED_MAX;
+        if fits {
+            self.adopted.push(report);
+        }
+        fits
+    }
+
+    /// Ends this life: reports that may have been counted, and what was never sent.
+    pub fn end(self) -> (Vec<Report>, Delta) {
+        let sealed = self.in_flight.map(|in_flight| in_flight.report);
+        (sealed.into_iter().chain(self.adopted).collect(), self.pending)
+    }
+
     /// The report to send now, if any: seals what is pending when nothing is in flight.
     pub fn next_to_send(&mut self, now: Micros) -> Option<&Report> {
+        if self.in_flight.is_none() {
+            self.in_flight = self.adopted.pop().map(|report| InFlight { report, offered: None });
+        }
         if self.in_flight.is_none() && !self.pending.is_empty() {
             self.seal(now);
         }
@@ -90,14 +125,10 @@ impl Outbox {
 
     /// The control plane has counted everything up to `sequence` of `epoch`.
     pub fn on_ack(&mut self, epoch: u64, sequence: u64) -> Acknowledged {
-        if epoch != self.epoch {
-            return Acknowledged::Before;
-        }
-        if sequence > self.sequence {
-            return Acknowledged::Never;
-        }
-        match self.in_flight.take_if(|in_flight| in_flight.report.sequence == sequence) {
+        let is_this = |report: &Report| (report.epoch, report.sequence) == (epoch, sequence);
+        match self.in_flight.take_if(|in_flight| is_this(&in_flight.report)) {
             Some(_) => Acknowledged::Now,
+            None if epoch == self.epoch && sequence > self.sequence => Acknowledged::Never,
             None => Acknowledged::Before,
         }
     }
@@ -109,7 +140,7 @@ impl Outbox {
 
     /// Whether everything enqueued has been acknowledged.
     pub fn is_settled(&self) -> bool {
-        self.in_flight.is_none() && self.pending.is_empty()
+        self.in_flight.is_none() && self.pending.is_empty() && self.adopted.is_empty()
     }
 
     fn seal(&mut self, now: Micros) {

@@ -1,8 +1,9 @@
 //! What happens on a tick, and on the streams: the life of a VM outside requests.
 
 use emac_core::enforce::RefusedBudgets;
-use emac_core::evidence::{Delta, Limits};
+use emac_core::evidence::{Delta, Limits, Report};
 use emac_core::units::{Micros, Millis};
+use emac_proto::convert::NodeReport;
 use emac_proto::v1::ReportRequest;
 use prost::Message;
 
@@ -29,6 +30,8 @@ struct Driver {
 #[derive(Default)]
 pub(crate) struct Clockwork {
     driver: Option<Driver>,
+    /// Root contexts that have begun and not ended.
+    roots: u32,
     leader: Leader,
     evidence: Evidence,
     discovery: Discovery,
@@ -52,6 +55,18 @@ impl Clockwork {
         true
     }
 
+    /// A root context begins. Whether it is the first: then the VM begins.
+    pub(super) const fn enter(&mut self) -> bool {
+        self.roots = self.roots.saturating_add(1);
+        self.roots == 1
+    }
+
+    /// One has ended. Whether it was the last: then the VM ends.
+    pub(super) const fn exit(&mut self) -> bool {
+        self.roots = self.roots.saturating_sub(1);
+        self.roots == 0
+    }
+
     /// A root context goes.
     pub(super) fn leave(&mut self, root: u32, host: Option<&dyn Host>) {
         if self.driver.is_some_and(|driver| driver.root == root) {
@@ -63,6 +78,13 @@ impl Clockwork {
     /// Keeps a delta until somebody leads. Bounded.
     fn hold(&mut self, delta: Delta) {
         self.held.merge_within(delta, &Limits::default());
+    }
+
+    /// Queues what is held.
+    fn give_away(&mut self, host: &dyn Host, queue: u32) {
+        if !self.held.is_empty() && host.enqueue(queue, &ReportRequest::from(&self.held).encode_to_vec()) {
+            self.held = Delta::default();
+        }
     }
 
     /// Published budgets are applied again on the next tick.
@@ -99,6 +121,27 @@ impl Vm {
         let stale = self.enforcer.is_stale();
         self.clockwork.evidence.tick(host, &self.settings, leads, now);
         self.clockwork.discovery.tick(host, &self.settings, leads, stale, now);
+    }
+
+    /// A root context ends. What was counted since the last report is counted now; with the last root context the VM ends, and what it
+    /// has not brought to the control plane is left to the others, or to the next generation.
+    pub(super) fn finish(&mut self, host: &dyn Host) {
+        let last = self.clockwork.exit();
+        self.report(host);
+        let Some(workload) = self.settings.workload.as_ref().filter(|_| last) else { return };
+        if self.settings.control_plane.is_none() {
+            return;
+        }
+        let (sealed, pending) = self.clockwork.evidence.end();
+        self.clockwork.hold(pending);
+        if let Some(queue) = self.clockwork.queue.or_else(|| host.queue(QUEUE)) {
+            for report in &sealed {
+                let message = NodeReport::to_wire(&self.settings.node, workload, report).encode_to_vec();
+                host.enqueue(queue, &message);
+            }
+            self.clockwork.give_away(host, queue);
+        }
+        self.clockwork.leader.resign(host, self.name.to_bytes());
     }
 
     /// A message on a stream.
@@ -181,6 +224,7 @@ impl Vm {
         }
         self.metrics.gauge(host, "emac_budget_generation", delta.health.generation);
         self.metrics.gauge(host, "emac_budget_stale", u64::from(delta.health.stale));
+        self.metrics.bequeath(host);
         if self.settings.control_plane.is_some() && !delta.is_empty() {
             self.clockwork.hold(delta);
         }
@@ -193,31 +237,38 @@ impl Vm {
         clockwork.queue = Some(queue);
         if leads {
             clockwork.evidence.enqueue(core::mem::take(&mut clockwork.held), now);
-            let items = core::iter::from_fn(|| host.dequeue(queue)).take(DEQUEUE_MAX);
-            let (deltas, broken) = read_deltas(items);
-            deltas.into_iter().for_each(|delta| clockwork.evidence.enqueue(delta, now));
+            let mut broken = 0;
+            for item in core::iter::from_fn(|| host.dequeue(queue)).take(DEQUEUE_MAX) {
+                let taken = match read_item(&item) {
+                    Some(Item::Delta(delta)) => {
+                        clockwork.evidence.enqueue(delta, now);
+                        true
+                    }
+                    Some(Item::Sealed(report)) => clockwork.evidence.adopt(report, now),
+                    None => false,
+                };
+                broken += u64::from(!taken);
+            }
             let health = self.recorder.health_mut();
             health.internal_errors = health.internal_errors.saturating_add(broken);
-        } else if clockwork.leader.is_led() && !clockwork.held.is_empty() {
-            let message = ReportRequest::from(&clockwork.held).encode_to_vec();
-            if host.enqueue(queue, &message) {
-                clockwork.held = Delta::default();
-            }
+        } else if clockwork.leader.is_led() {
+            clockwork.give_away(host, queue);
         }
     }
 }
 
-/// Deltas of other threads, and how many could not be read.
-fn read_deltas(items: impl Iterator<Item = Vec<u8>>) -> (Vec<Delta>, u64) {
-    let mut broken = 0;
-    let mut deltas = Vec::new();
-    for item in items {
-        let delta =
-            ReportRequest::decode(item.as_slice()).ok().and_then(|report| Delta::try_from(report).ok());
-        match delta {
-            Some(delta) => deltas.push(delta),
-            None => broken += 1,
-        }
+/// What lies in the queue.
+enum Item {
+    /// Of another thread.
+    Delta(Delta),
+    /// Of a VM that has ended: it may have been counted.
+    Sealed(Report),
+}
+
+fn read_item(item: &[u8]) -> Option<Item> {
+    let message = ReportRequest::decode(item).ok()?;
+    if message.epoch == 0 {
+        return Delta::try_from(message).ok().map(Item::Delta);
     }
-    (deltas, broken)
+    NodeReport::try_from(message).ok().map(|sealed| Item::Sealed(sealed.report))
 }

@@ -4,7 +4,7 @@
 //! A VM that no longer leads keeps its stream until what it holds is acknowledged. A report that the server finds invalid three times
 //! over would block all others for ever: it is given up and counted as dropped.
 
-use emac_core::evidence::{Acknowledged, Delta, Limits, Outbox};
+use emac_core::evidence::{Acknowledged, Delta, Limits, Outbox, Report};
 use emac_core::units::{Micros, Millis};
 use emac_proto::convert::NodeReport;
 use emac_proto::v1::ReportResponse;
@@ -26,15 +26,15 @@ const INVALID_MAX: u32 = 3;
 pub(super) struct Evidence {
     link: Link,
     outbox: Option<Outbox>,
-    /// Sequence in flight, and how often it was found invalid.
-    in_flight: u64,
+    /// Epoch and sequence in flight, and how often it was found invalid.
+    in_flight: (u64, u64),
     invalid: u32,
 }
 
 impl Default for Evidence {
     fn default() -> Self {
         let link = Link::new("emac.v1.EvidenceService", "Report");
-        Self { link, outbox: None, in_flight: 0, invalid: 0 }
+        Self { link, outbox: None, in_flight: (0, 0), invalid: 0 }
     }
 }
 
@@ -42,6 +42,16 @@ impl Evidence {
     /// Adds to what will be reported.
     pub(super) fn enqueue(&mut self, delta: Delta, now: Micros) {
         self.outbox(now).enqueue(delta);
+    }
+
+    /// Takes a sealed report of a VM that has ended. `false`: there is no room.
+    pub(super) fn adopt(&mut self, report: Report, now: Micros) -> bool {
+        self.outbox(now).adopt(report)
+    }
+
+    /// This VM ends: what another has to go on with.
+    pub(super) fn end(&mut self) -> (Vec<Report>, Delta) {
+        self.outbox.take().map(Outbox::end).unwrap_or_default()
     }
 
     /// Keeps the stream open while it is needed and offers the report that is due.
@@ -63,9 +73,9 @@ impl Evidence {
         }
         if let Some(report) = outbox.next_to_send(now) {
             let message = NodeReport::to_wire(&settings.node, workload, report).encode_to_vec();
-            let sequence = report.sequence;
+            let sent = (report.epoch, report.sequence);
             self.link.send(host, &message);
-            self.in_flight = sequence;
+            self.in_flight = sent;
         }
     }
 
@@ -103,9 +113,8 @@ impl Evidence {
             return 0;
         }
         self.invalid = 0;
-        let sequence = self.in_flight;
-        let outbox = self.outbox(now);
-        let given_up = outbox.on_ack(outbox.epoch(), sequence) == Acknowledged::Now;
+        let (epoch, sequence) = self.in_flight;
+        let given_up = self.outbox(now).on_ack(epoch, sequence) == Acknowledged::Now;
         u64::from(given_up)
     }
 

@@ -44,6 +44,16 @@ impl Leader {
         self.leads
     }
 
+    /// Gives the lease up, so that nobody waits for it to run out.
+    pub(crate) fn resign(&mut self, host: &dyn Host, name: [u8; 16]) {
+        let held = host.shared(LEASE).and_then(|(value, version)| Some((Lease::parse(&value)?, version)));
+        if let Some((_, version)) = held.filter(|(lease, _)| lease.name == name) {
+            let nobody = Lease { name: [0; 16], renewed: Micros(0) };
+            let _ = host.set_shared(LEASE, &nobody.to_bytes(), Some(version));
+        }
+        self.leads = false;
+    }
+
     /// Whether this VM leads.
     pub(crate) const fn leads(&self) -> bool {
         self.leads

@@ -71,11 +71,6 @@ impl App {
         self.shared.released.send_replace(true);
     }
 
-    /// What comes waits again.
-    pub(super) fn hold(&self) {
-        self.shared.released.send_replace(false);
-    }
-
     /// Contexts with nothing left, which nobody must ever see.
     pub(super) fn dead_contexts(&self) -> Vec<String> {
         let members = self.seen().into_iter().filter_map(|seen| seen.context());
@@ -136,7 +131,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         }
         "redirect" => {
             *response.status_mut() = StatusCode::FOUND;
-            response.headers_mut().insert("location", HeaderValue::from_static("/moved"));
+            response.headers_mut().insert("location", HeaderValue::from_static("http://shop.example/moved"));
         }
         _ => {}
     }

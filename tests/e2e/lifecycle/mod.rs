@@ -13,7 +13,11 @@ use app::App;
 use proxy::{Listener, Proxy, Told, cluster, control_plane, discovered, filter, route};
 
 mod app;
+mod client;
 mod endings;
+mod faults;
+mod loss;
+mod pod;
 mod proxy;
 mod updates;
 
@@ -80,6 +84,10 @@ struct Shop {
 impl Shop {
     /// The configuration of the edge comes by ECDS.
     async fn start(envoy: &Path, wasm: &Path, workers: u32, hot_restart: bool) -> Self {
+        Self::with(envoy, filter(wasm, &reporting()), workers, hot_restart).await
+    }
+
+    async fn with(envoy: &Path, ours: Value, workers: u32, hot_restart: bool) -> Self {
         let app = App::start().unwrap();
         let control = Scripted::start().await.unwrap();
         let edge = |name, filters| Listener { name, inbound: false, filters, routes: vec![route("callee")] };
@@ -87,8 +95,9 @@ impl Shop {
             workers,
             listeners: vec![edge("edge", vec![discovered("emac")]), edge("plain", vec![])],
             clusters: vec![cluster("callee", app.port), control_plane(control.address().port())],
-            extensions: vec![("emac", filter(wasm, &reporting()))],
+            extensions: vec![("emac", ours)],
             hot_restart,
+            drain_s: 1,
         };
         let proxy = Proxy::start(envoy, told).await.unwrap();
         Self { app, control, proxy }

@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 
 use crate::common::PATIENCE;
 
-/// How long connections of a replaced listener are drained.
-const DRAIN_S: u32 = 1;
 const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// What an Envoy is told.
@@ -31,6 +29,8 @@ pub(super) struct Told {
     pub(super) extensions: Vec<(&'static str, Value)>,
     /// Shares memory with its successor.
     pub(super) hot_restart: bool,
+    /// How long connections of a replaced listener are drained; 0: a second.
+    pub(super) drain_s: u32,
 }
 
 /// One listener.
@@ -91,9 +91,9 @@ impl Proxy {
             "--log-level",
             "warning",
             "--drain-time-s",
-            &DRAIN_S.to_string(),
+            &told.drain_s.max(1).to_string(),
             "--parent-shutdown-time-s",
-            "3",
+            &(told.drain_s.max(1) + 2).to_string(),
         ]);
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, numbers[0]));
         for (name, config) in &told.extensions {
@@ -177,11 +177,10 @@ impl Proxy {
         let number = u32::try_from(self.before.len() + 1).unwrap_or_default();
         let successor = epoch(&self.spec, Some((self.base_id, number))).start().unwrap();
         self.before.push(std::mem::replace(&mut self.process, successor));
-        let epoch = number.to_string();
         let serves = || async {
             let text = client::get(self.admin, "/server_info").await.unwrap_or_default().1;
             let info: Value = serde_json::from_str(&text).unwrap_or_default();
-            info["state"] == "LIVE" && info["command_line_options"]["restart_epoch"].to_string() == epoch
+            info["state"] == "LIVE" && info["command_line_options"]["restart_epoch"] == number
         };
         assert!(wait_until(3 * PATIENCE, serves).await, "{}", self.process.log_tail());
     }

@@ -41,6 +41,22 @@ fn every_request_ends_in_exactly_one_outcome() {
 }
 
 #[test]
+fn what_was_counted_is_reported_when_its_root_context_ends() {
+    let sidecar = Sidecar::holding(module_or_return!(), &with_hops([hop("cart", 500)]));
+    let counted = || sidecar.host.metric_sum(&["emac_hop_requests_total", "cart"]);
+    let before = counted();
+    for _ in 0..5 {
+        let mut call = sidecar.call("cart", 900).send();
+        call.respond(200, &[], b"ok");
+        drop(call.finish());
+    }
+    assert_eq!(counted(), before, "reported before it was due");
+    let configuration = json!({"workload": "shop/front", "tick_ms": 60_000}).to_string();
+    sidecar.host.reconfigure(Direction::Outbound, &configuration);
+    assert_eq!(counted(), before + 5);
+}
+
+#[test]
 fn inbound_requests_are_no_hops_of_their_own() {
     let sidecar = Sidecar::holding(module_or_return!(), &budgets());
     let mut arrival = sidecar.arrival("emac=v1:checkout:800:0000").send();

@@ -215,3 +215,50 @@ fn a_clock_that_goes_back_neither_stops_nor_reverses_reports() {
     assert_eq!(report.start_unix, report.end_unix);
     assert_eq!(outbox.next_to_send(Micros(400_000)), Some(&report));
 }
+
+#[test]
+fn what_an_outbox_leaves_behind_is_counted_once() {
+    // The report may have arrived, or not: whoever adopts it cannot know.
+    for arrived in [true, false] {
+        let mut plane = Vec::new();
+        let mut first = Outbox::new(1, Micros(0), Micros(1_000), Limits::default());
+        first.enqueue(missing(3));
+        let sealed = first.next_to_send(Micros(1)).unwrap().clone();
+        if arrived {
+            plane.push(sealed);
+        }
+        first.enqueue(missing(4));
+        let (sealed, pending) = first.end();
+        let mut second = Outbox::new(2, Micros(2), Micros(1_000), Limits::default());
+        sealed.into_iter().for_each(|report| assert!(second.adopt(report)));
+        second.enqueue(pending);
+        while let Some(report) = second.next_to_send(Micros(3)).cloned() {
+            assert_eq!(second.on_ack(report.epoch, report.sequence), Acknowledged::Now);
+            plane.push(report);
+        }
+        assert!(second.is_settled());
+        plane.sort_by_key(|report| (report.epoch, report.sequence));
+        plane.dedup_by_key(|report| (report.epoch, report.sequence));
+        let counted = plane.into_iter().fold(Delta::default(), |mut all, report| {
+            all.merge(report.delta);
+            all
+        });
+        let mut expected = missing(3);
+        expected.merge(missing(4));
+        assert_eq!(counted, expected, "arrived: {arrived}");
+    }
+}
+
+#[test]
+fn what_can_be_adopted_is_bounded() {
+    let mut outbox = Outbox::new(2, Micros(0), Micros(1_000), Limits::default());
+    let report = |epoch| Report {
+        epoch,
+        sequence: 1,
+        start_unix: Micros(0).to_millis_floor(),
+        end_unix: Micros(0).to_millis_floor(),
+        delta: Delta::default(),
+    };
+    let adopted = (10..100).filter(|&epoch| outbox.adopt(report(epoch))).count();
+    assert_eq!(adopted, Outbox::ADOPTED_MAX);
+}
