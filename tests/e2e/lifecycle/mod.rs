@@ -41,7 +41,8 @@ fn rounds(short: usize) -> usize {
 
 /// The plugin configuration of the pod, with these hops.
 fn plugin(role: &str, hops: &[Value]) -> Value {
-    let hops: Vec<Value> = hops.iter().map(|hop| with(hop, &json!({"journey": JOURNEY, "mode": "enforce"}))).collect();
+    let hops: Vec<Value> =
+        hops.iter().map(|hop| with(hop, &json!({"journey": JOURNEY, "mode": "enforce"}))).collect();
     json!({
         "role": role,
         "workload": "shop/pod",

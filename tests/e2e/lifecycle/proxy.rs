@@ -65,8 +65,7 @@ impl Proxy {
             dir.disable_cleanup(true);
             eprintln!("kept: {}", dir.path().display());
         }
-        let held: Vec<Reserved> =
-            (0..=told.listeners.len()).map(|_| reserve()).collect::<io::Result<_>>()?;
+        let held: Vec<Reserved> = (0..=told.listeners.len()).map(|_| reserve()).collect::<io::Result<_>>()?;
         let numbers: Vec<u16> = held.into_iter().map(Reserved::release).collect();
         let names = told.listeners.iter().map(|listener| listener.name);
         let ports: Vec<_> = names.zip(numbers[1..].iter().copied()).collect();

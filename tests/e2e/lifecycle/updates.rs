@@ -37,7 +37,9 @@ async fn nothing_is_lost(test: &str, workers: u32, replaced: Replaced) {
         let configuration = with(&reporting(), &json!({"report_ms": 101 + round % 7}));
         match replaced {
             Replaced::Listeners => shop.proxy.push_listeners(|_| {}).await,
-            Replaced::Configuration => shop.proxy.push_extension("emac", &filter(&wasm, &configuration)).await,
+            Replaced::Configuration => {
+                shop.proxy.push_extension("emac", &filter(&wasm, &configuration)).await
+            }
             Replaced::Module => {
                 let module = another(&wasm, shop.proxy.dir(), round);
                 shop.proxy.push_extension("emac", &filter(&module, &reporting())).await;
