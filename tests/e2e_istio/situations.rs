@@ -80,6 +80,12 @@ async fn all(tools: Tools, wanted: &[String]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // The first situation is the mesh before any plugin; all others begin with them applied.
+    let bare = ALL.first().is_some_and(|(name, _)| is_wanted(name));
+    if !bare && let Err(why) = mesh.restore().await {
+        eprintln!("istio: FAILED to apply the plugins: {why}");
+        return ExitCode::FAILURE;
+    }
     let (mut shown, mut failed) = (0, Vec::new());
     for (name, situation) in ALL {
         if !is_wanted(name) {

@@ -74,14 +74,14 @@ pub(super) async fn slow_with_outlier_detection(mesh: &mut Mesh) -> Told {
     recognised(mesh, Gateway::Api).await?;
     let after = all_right(&mesh.load(Gateway::Api).rate(50.0).count(100).run().await)?;
     Ok(format!(
-        "60 requests while pay took 4 s, all answered, {degraded} by the fallback; no host ejected; {after} after it, all right"
+        "60 requests while pay took 7 s, all answered, {degraded} by the fallback; no host ejected; {after} after it, all right"
     ))
 }
 
 /// No timeout, no retries.
 const UNBOUNDED: &str = "route: [{destination: {host: pay.shop.svc.cluster.local, port: {number: 8082}}}]\n    retries: {attempts: 0}";
 
-const SLOW: Fault = Fault::Late { share: 1.0, by: Duration::from_secs(4) };
+const SLOW: Fault = Fault::Late { share: 1.0, by: Duration::from_secs(7) };
 
 const OUTLIERS: &str = "
 apiVersion: networking.istio.io/v1
