@@ -48,16 +48,19 @@ impl Metrics {
                 return;
             }
             let (mut names, version) = host.shared(NAMES).unwrap_or_default();
-            let mut changed = false;
-            for line in self.new.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-                if !names.split(|&byte| byte == b'\n').any(|known| known == line) {
-                    names.extend_from_slice(line);
-                    names.push(b'\n');
-                    changed = true;
+            let mut added = Vec::new();
+            let known: HashMap<&[u8], ()> =
+                names.split(|&byte| byte == b'\n').map(|line| (line, ())).collect();
+            for line in self.new.split(|&byte| byte == b'\n') {
+                if !line.is_empty() && !known.contains_key(line) {
+                    added.extend_from_slice(line);
+                    added.push(b'\n');
                 }
             }
+            drop(known);
+            names.extend_from_slice(&added);
             let version = Some(version).filter(|&version| version != 0);
-            if !changed || host.set_shared(NAMES, &names, version).is_ok() {
+            if added.is_empty() || host.set_shared(NAMES, &names, version).is_ok() {
                 self.new.clear();
             }
         }

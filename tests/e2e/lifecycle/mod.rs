@@ -24,8 +24,8 @@ mod updates;
 /// How often the filter ticks and reports here.
 const TICK_MS: u32 = 50;
 const REPORT_MS: u32 = 100;
-/// A load that keeps every worker busy and leaves the machine to others.
-const RATE: f64 = 150.0;
+/// A load that keeps every worker busy, leaves the machine to others, and waits where the machine does.
+const CLIENTS: usize = 4;
 const DEADLINE_MS: u32 = 20_000;
 
 /// Envoy and the module, or `None` after saying why they cannot be had.
@@ -104,9 +104,9 @@ impl Shop {
     }
 
     fn load(&self, listener: &str) -> Run {
-        let load = Load::get(self.proxy.at(listener), "shop.example", "/pay");
+        let load = Load::get(self.proxy.at(listener), "shop.example", "/slow/20");
         // A connection each: what a drain does to an idle one that is just being used again is nobody's doing here.
-        load.header("connection", "close").rate(RATE).duration(Duration::from_secs(600)).start()
+        load.header("connection", "close").clients(CLIENTS).duration(Duration::from_secs(600)).start()
     }
 
     /// Every request that the users sent stands in the evidence, once.

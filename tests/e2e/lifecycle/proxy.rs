@@ -140,7 +140,7 @@ impl Proxy {
     }
 
     async fn grows(&self, stat: &str, before: u64) {
-        let taken = wait_until(PATIENCE, || async { self.stat(stat).await > before }).await;
+        let taken = wait_until(3 * PATIENCE, || async { self.stat(stat).await > before }).await;
         assert!(taken, "{stat} does not grow: {}", self.process.log_tail());
     }
 
