@@ -102,7 +102,7 @@ impl Ticks {
 
     fn set(&self, host: &dyn Host, now: Micros, at: Micros) {
         // Rounded up: a tick that comes too early would have to be repeated.
-        let period = Millis(at.since(now).0.div_ceil(1_000).clamp(1, self.period.0));
+        let period = Millis(at.since(now).0.div_ceil(1_000).min(self.period.0).max(1));
         host.set_tick(period);
         self.next.set(now.after(period.to_micros()));
         self.hurried.set(period != self.period);
