@@ -7,7 +7,8 @@ use emac_core::units::Micros;
 pub enum Standing {
     /// Its stream is open and it reported lately.
     Live,
-    /// Its stream is open and it answered what it was sent; nothing to report, because a filter sends no empty report.
+    /// Its stream is open and it answered what it was sent; nothing to report, because a filter sends no empty report:
+    /// no calls of its own.
     Idle,
     /// Its stream is open, but budgets sent long ago are unanswered.
     Silent,
@@ -62,7 +63,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Longest wait for an answer to budgets: three wakes of a sidecar that backs off would be less.
+    /// Longest wait for an answer to budgets.
     const ANSWER_MAX: Micros = Micros(10_000_000);
     /// Shortest: a busy host answers later than its tick.
     const ANSWER_MIN: Micros = Micros(500_000);

@@ -7,7 +7,7 @@ use crate::common::{PATIENCE, runs, start};
 /// The checkout with short leases, in which cart and pricing have budgets too.
 fn intent() -> String {
     CHECKOUT_INTENT
-        .replace("damping: {period: 1s}", "damping: {period: 1s}\n      lease: {validFor: 4s}")
+        .replace("validFor: 60s", "validFor: 4s")
         .replace("destination: cart}", "destination: cart, workload: shop/cart}")
         .replace("destination: pricing}", "destination: pricing, workload: shop/pricing}")
 }
