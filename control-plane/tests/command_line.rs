@@ -3,10 +3,13 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use support::process::{Serving, run};
+use support::process::{PATIENCE, Serving, emac, run};
 use support::{Sidecar, api, report};
 
 const INTENT: &str = include_str!("../examples/checkout/intent.yaml");
@@ -133,6 +136,41 @@ async fn a_store_belongs_to_one_process_and_status_shows_it() {
     assert_eq!((code, &status["hops"]["hops"][0]["total"]["requests"]), (0, &serde_json::json!(10)));
     serving.signal("INT");
     assert_eq!(serving.wait(), Some(0));
+}
+
+/// The next line that holds some text; fails at the end of the stream.
+fn line_with(lines: &mut impl Iterator<Item = std::io::Result<String>>, text: &str) {
+    let found = lines.by_ref().map_while(Result::ok).any(|line| line.contains(text));
+    assert!(found, "no line with {text:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_outlives_the_control_plane_but_not_its_reader() {
+    let folder = folder(&[]);
+    let mut serving = Serving::start(folder.path(), &[]).await;
+    let server = format!("http://{}", serving.http);
+    let mut watch = emac(folder.path(), &["status", "--server", &server, "--watch"]);
+    let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut shown = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
+    line_with(&mut shown, "plan generation");
+    line_with(&mut shown, "plan generation");
+    serving.kill();
+    line_with(&mut said, "emac: http://");
+    line_with(&mut said, "emac: http://");
+    drop(shown);
+    let begun = Instant::now();
+    let ended = loop {
+        if let Some(ended) = watch.try_wait().unwrap() {
+            break ended;
+        }
+        if begun.elapsed() > PATIENCE {
+            watch.kill().unwrap();
+            panic!("the watch goes on although nobody reads it");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(ended.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,10 +11,12 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::output::{Format, complain, print_json};
+use super::output::{Format, complain, print_json, print_text};
 
 /// Bytes of an answer we are ready to read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// How often `--watch` shows it again.
+const PERIOD: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -53,21 +55,29 @@ pub(super) fn run(args: &Args) -> Exit {
 
 async fn show(args: &Args) -> Exit {
     loop {
-        match fetch(&args.server).await {
-            Ok(status) if args.format == Format::Json => print_json(&status),
+        let exit = match fetch(&args.server).await {
+            Ok(status) if args.format == Format::Json => {
+                print_json(&status);
+                Exit::Ok
+            }
             Ok(status) => {
-                let _ = write!(io::stdout(), "{}", render(&status));
+                print_text(&render(&status));
+                Exit::Ok
             }
             Err(problem) => {
                 complain(format!("{}: {problem}", args.server));
-                return Exit::Runtime;
+                Exit::Runtime
             }
-        }
+        };
         if !args.watch {
+            return exit;
+        }
+        tokio::time::sleep(PERIOD).await;
+        // Between two pages; and the place where a reader that has gone away (`| head`) ends the watch. A control plane that does not
+        // answer does not end it: its restart is what somebody may be waiting for.
+        if writeln!(io::stdout()).is_err() {
             return Exit::Ok;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let _ = writeln!(io::stdout());
     }
 }
 

@@ -85,6 +85,9 @@ pub struct Past {
 pub struct Answered {
     /// Milliseconds since 1970.
     pub at_unix_ms: u64,
+    /// The same on the clock that durations are measured by.
+    #[serde(skip)]
+    pub at: Micros,
     /// Version of the resource, or of the set when the response carried none or several.
     pub version: String,
     /// Generation of the plan in that version.
@@ -242,13 +245,13 @@ impl Connection {
                     totals.acks += 1;
                     proxy.acks += 1;
                     proxy.owed_since = None;
-                    proxy.accepted = Some(answered(shipment, None, now.unix_ms));
+                    proxy.accepted = Some(answered(shipment, None, now));
                 }
                 Receipt::Nacked { shipment, error } => {
                     totals.nacks += 1;
                     proxy.nacks += 1;
                     proxy.owed_since = None;
-                    proxy.refused = Some(answered(shipment, Some(error), now.unix_ms));
+                    proxy.refused = Some(answered(shipment, Some(error), now));
                 }
             }
             proxy.refused_last = match receipt {
@@ -308,13 +311,14 @@ impl Proxy {
     }
 }
 
-fn answered(shipment: &Shipment, error: Option<&ErrorDetail>, at_unix_ms: u64) -> Answered {
+fn answered(shipment: &Shipment, error: Option<&ErrorDetail>, now: Moment) -> Answered {
     let version = match shipment.resources.as_slice() {
         [(_, version)] => version,
         _ => &shipment.version,
     };
     Answered {
-        at_unix_ms,
+        at_unix_ms: now.unix_ms,
+        at: now.at,
         version: version.to_string(),
         generation: generation_of(version).map(|generation| generation.0),
         error: error.map(|error| cut(&error.message)).unwrap_or_default(),

@@ -132,7 +132,7 @@ fn presence(shared: &Shared, evidence: &Aggregate, now: Micros) -> Vec<MetricFam
         without_edge.gauge(&labels, f64::from(u8::from(edge.seen == EdgeSeen::NoEdge)));
         missing.gauge(&labels, edge.workloads.iter().filter(|(_, there)| *there == 0).count() as f64);
     }
-    let help = "Calls in the window that reached a destination while no filter of its workload is there.";
+    let help = "Calls in the window that a destination answered while no filter of its workload is there.";
     let mut bypassed = gauge("emac_destination_bypassed_calls", help);
     for one in standing::bypassed(&intents.journeys, evidence, &rows, now) {
         let labels = [

@@ -76,7 +76,7 @@ pub(super) struct Bypassed {
     pub(super) journey: String,
     pub(super) destination: String,
     pub(super) workload: String,
-    /// Calls that left for it within the window.
+    /// Calls that it answered well within the window.
     pub(super) calls: u64,
     pub(super) message: String,
 }
@@ -127,7 +127,7 @@ impl Seen {
         let offered = offered.map(|generation| generation.0);
         let open = stream.filter(|_| ended.is_none()).map(|proxy| Open {
             owed_since: proxy.owed_since,
-            behind: is_behind(proxy, offered) || report.is_some_and(|report| report.stale),
+            behind: is_behind(proxy, offered) || report.is_some_and(|report| is_expired(proxy, report)),
         });
         let heard = Heard { open, ended, reported: report.map(|report| report.seen) };
         let patience = Patience::of(self.window, lease.to_micros());
@@ -151,6 +151,11 @@ fn stream_of(row: &Row) -> Option<u64> {
 fn is_behind(proxy: &Proxy, offered: Option<u64>) -> bool {
     let accepted = proxy.accepted.as_ref().and_then(|accepted| accepted.generation);
     proxy.refused_last || (proxy.owed_since.is_none() && accepted.is_some() && accepted < offered)
+}
+
+/// Its lease had expired at its last report, and it took no budgets since: an idle filter does not report that it is well again.
+fn is_expired(proxy: &Proxy, report: &Node) -> bool {
+    report.stale && proxy.accepted.as_ref().is_none_or(|accepted| accepted.at < report.seen)
 }
 
 /// How many proxies of each workload are there: connected, or cut off no longer than a lease ago.
@@ -225,6 +230,8 @@ fn edge(
 }
 
 /// Callees that answer calls of a journey while no filter of theirs is there. Only those whose workload the intent states can be judged.
+///
+/// Only a good answer shows that somebody is there: the calls of a workload that is down fail too, and it has no filter either.
 pub(super) fn bypassed(
     journeys: &[JourneyIntent],
     evidence: &Aggregate,
@@ -249,7 +256,8 @@ pub(super) fn bypassed(
         let name = (key.journey.as_str(), key.destination.as_str());
         if suspects.contains_key(&name) && is_call(key) {
             let outcomes = hop.recent.total(now).outcomes;
-            *reached.entry(name).or_default() += outcomes.total() - outcomes.get(Outcome::Shed);
+            let answered = [Outcome::Success, Outcome::Stream].map(|outcome| outcomes.get(outcome));
+            *reached.entry(name).or_default() += answered.iter().sum::<u64>();
         }
     }
     let found = reached.into_iter().filter(|(_, calls)| *calls > 0);
@@ -258,7 +266,7 @@ pub(super) fn bypassed(
             let workload = suspects.get(&name)?.to_string();
             let (journey, destination) = (name.0.to_owned(), name.1.to_owned());
             let message = format!(
-                "calls reach {destination} ({calls} in the window), but no filter of {workload} is there: bypassed, or not in the mesh"
+                "calls reach {destination} ({calls} answered in the window), but no filter of {workload} is there: bypassed, or not in the mesh"
             );
             Some(Bypassed { journey, destination, workload, calls, message })
         })

@@ -60,10 +60,6 @@ async fn stopped_killed_and_missing_filters_are_told_apart() {
     world.envoy_mut("cart").process_mut().thaw();
     becomes(&world, "cart-1", "idle").await;
 
-    world.envoy_mut("pricing").process_mut().kill();
-    becomes(&world, "pricing-1", "cut off").await;
-    becomes(&world, "pricing-1", "gone").await;
-
     // The control plane speaks of callees once it has run for 15 s.
     let told = || async {
         world.load().count(5).run().await;
@@ -73,6 +69,17 @@ async fn stopped_killed_and_missing_filters_are_told_apart() {
     assert!(wait_until(PATIENCE * 2, told).await, "{:#}", api(&world, "hops").await["bypassed"]);
     becomes(&world, "edge-1", "live").await;
     assert_eq!(api(&world, "journeys").await["edges"][0]["state"], "reporting");
+
+    // A workload that is down is not one that was bypassed: nobody answers its callers.
+    world.envoy_mut("pricing").process_mut().kill();
+    becomes(&world, "pricing-1", "cut off").await;
+    becomes(&world, "pricing-1", "gone").await;
+    world.load().count(5).run().await;
+    let hops = api(&world, "hops").await;
+    let told = hops["bypassed"]
+        .as_array()
+        .map_or(0, |all| all.iter().filter(|one| one["workload"] == "shop/pricing").count());
+    assert_eq!(told, 0, "{:#}", hops["bypassed"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

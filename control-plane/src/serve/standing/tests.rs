@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use emac_core::budget::EntryRule;
-use emac_core::evidence::{Delta, HopDelta, JourneyDelta, Report};
+use emac_core::evidence::{Delta, FilterHealth, HopDelta, JourneyDelta, Report};
 use emac_core::id::JourneyName;
 use emac_core::journey::{ComponentName, Journey, parse};
 use emac_core::units::Ratio;
@@ -53,6 +53,10 @@ fn report(evidence: &mut Aggregate, node: &str, second: u64, requests: u64, call
         hops: (!calls.is_empty()).then_some((key, hop)).into_iter().collect(),
         ..Delta::default()
     };
+    count(evidence, node, second, delta);
+}
+
+fn count(evidence: &mut Aggregate, node: &str, second: u64, delta: Delta) {
     let report = Report { epoch: 1, sequence: second, start_unix: Millis(0), end_unix: Millis(0), delta };
     let report = NodeReport { node: node.into(), workload: workload("shop/front"), report };
     let mut batch = Batch::new(evidence, s(second), 0, Generation(0));
@@ -133,6 +137,22 @@ fn every_proxy_is_listed_once_with_how_it_stands() {
     );
 }
 
+/// An idle filter says nothing more: what it said last must not stand against it once it took budgets.
+#[test]
+fn an_expired_lease_is_over_when_new_budgets_are_taken() {
+    let (proxies, mut evidence) = (Arc::<Proxies>::default(), evidence());
+    let front = connect(&proxies, "front", "shop/front", 10);
+    let health = FilterHealth { stale: true, ..FilterHealth::default() };
+    count(&mut evidence, "front", 20, Delta { health, ..Delta::default() });
+    let stands = |evidence: &Aggregate, second| seen(&proxies, evidence, second).rows()[0].standing;
+    assert_eq!(stands(&evidence, 30), Standing::Stale);
+    front.received(&Receipt::Acked(shipment(7)), at(31));
+    assert_eq!(stands(&evidence, 32), Standing::Idle);
+    let health = FilterHealth { stale: true, ..FilterHealth::default() };
+    count(&mut evidence, "front", 33, Delta { health, ..Delta::default() });
+    assert_eq!(stands(&evidence, 34), Standing::Stale, "it expired again");
+}
+
 #[test]
 fn two_streams_of_one_node_are_two_rows() {
     let (proxies, evidence) = (Arc::<Proxies>::default(), evidence());
@@ -178,12 +198,18 @@ fn a_callee_without_a_filter_is_told_once_calls_reach_it() {
     report(&mut evidence, "front", 10, 0, &[Outcome::Success]);
     assert_eq!(said(&evidence, 11), [], "its filter may still be on its way back");
     assert_eq!(said(&evidence, 30), [], "nothing was called lately");
-    report(&mut evidence, "front", 31, 0, &[Outcome::Shed]);
-    assert_eq!(said(&evidence, 32), [], "what was shed did not leave");
+    report(
+        &mut evidence,
+        "front",
+        31,
+        0,
+        &[Outcome::Shed, Outcome::Error, Outcome::Timeout, Outcome::Fallback],
+    );
+    assert_eq!(said(&evidence, 32), [], "a workload that is down is called in vain");
     report(&mut evidence, "front", 33, 0, &[Outcome::Success, Outcome::Error]);
     let found = said(&evidence, 34).remove(0);
-    assert_eq!((found.destination.as_str(), found.calls), ("pay.shop", 2));
-    insta::assert_snapshot!(found.message, @"calls reach pay.shop (2 in the window), but no filter of shop/pay is there: bypassed, or not in the mesh");
+    assert_eq!((found.destination.as_str(), found.calls), ("pay.shop", 1));
+    insta::assert_snapshot!(found.message, @"calls reach pay.shop (1 answered in the window), but no filter of shop/pay is there: bypassed, or not in the mesh");
     let _pay = connect(&proxies, "pay", "shop/pay", 34);
     assert_eq!(said(&evidence, 35), []);
 }
