@@ -31,13 +31,13 @@ impl Metrics {
     pub(crate) fn inherit(host: &dyn Host) {
         let names = host.shared(NAMES).unwrap_or_default().0;
         for line in names.split(|&byte| byte == b'\n').filter_map(|line| core::str::from_utf8(line).ok()) {
-            let define = |kind, name| host.metric(kind, name);
-            let _ = match line.split_at_checked(1) {
-                Some(("c", name)) => define(MetricKind::Counter, name),
-                Some(("g", name)) => define(MetricKind::Gauge, name),
-                Some(("h", name)) => define(MetricKind::Histogram, name),
-                _ => None,
+            let Some((kind, name)) = line.split_at_checked(1) else { continue };
+            let kind = match kind {
+                "c" => MetricKind::Counter,
+                "g" => MetricKind::Gauge,
+                _ => MetricKind::Histogram,
             };
+            host.metric(kind, name);
         }
     }
 
