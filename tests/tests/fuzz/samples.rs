@@ -81,7 +81,7 @@ fn hop(destination: &str, fallback: Option<v1::Fallback>) -> v1::HopBudget {
             grpc: vec![5],
         }),
         without_context: true,
-        timeout_alone_ms: 240,
+        timeout_alone_ms: 450,
         reserve_alone_ms: 15,
         stream: false,
     }

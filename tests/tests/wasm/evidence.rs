@@ -53,6 +53,8 @@ fn what_was_counted_is_reported_when_its_root_context_ends() {
     assert_eq!(counted(), before, "reported before it was due");
     let configuration = json!({"workload": "shop/front", "tick_ms": 60_000}).to_string();
     sidecar.host.reconfigure(Direction::Outbound, &configuration);
+    assert_eq!(counted(), before, "the inbound listener still has the old one");
+    sidecar.host.reconfigure(Direction::Inbound, &configuration);
     assert_eq!(counted(), before + 5);
 }
 
