@@ -254,8 +254,8 @@ impl Call {
         config: Option<&Config>,
     ) -> Finished {
         self.follow_plan(vm);
-        if self.waiting.is_some() {
-            // The caller left before anybody answered.
+        if self.waiting.is_some() && finish::final_status(host) == 0 {
+            // The caller left before anybody answered. With a status, the proxy gave up on a failure that was held back.
             self.ending = Some(Outcome::Cancelled);
         }
         let mut finished = match self.ending {
