@@ -8,20 +8,20 @@
 
 mod batch;
 mod recent;
-mod totals;
 
 use std::collections::BTreeMap;
 
 use emac_core::evidence::{Delta, FilterHealth, HopDelta, JourneyDelta};
 use emac_core::id::{HopKey, JourneyName, WorkloadName};
 use emac_core::units::{Generation, Micros, Millis};
+use emac_proto::convert::NodeReport;
 
-use crate::ingest::{Marks, NodeReport};
+use crate::marks::Marks;
 use crate::store::Stored;
+use crate::totals::{HopTotals, JourneyTotals};
 
-pub use batch::{Batch, Judged};
+pub use batch::{Batch, Recorded};
 pub use recent::Recent;
-pub use totals::{HopTotals, JourneyTotals, LatencyTotals};
 
 /// Most hops kept apart: a thousand workloads with four calls each. A busy hop takes 75 KB of windows per five seconds.
 pub const HOPS_MAX: usize = 4_096;

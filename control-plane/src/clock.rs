@@ -5,7 +5,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use emac_core::units::Micros;
+use emac_core::units::{Micros, Moment};
 
 /// Time since this was made, and the calendar.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,11 @@ impl Clock {
     /// Time since the start; never goes back.
     pub fn now(&self) -> Micros {
         Micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Both clocks.
+    pub fn moment(&self) -> Moment {
+        Moment { at: self.now(), unix_ms: self.unix_ms() }
     }
 
     /// Milliseconds since 1970 by the host's calendar; zero before 1970.

@@ -16,6 +16,7 @@ mod reader;
 mod render;
 mod source;
 mod suggest;
+mod timestamp;
 mod units;
 
 pub use emit::to_yaml;
@@ -27,9 +28,13 @@ pub use reader::Reader;
 pub use render::{render_json, render_text};
 pub use source::{Source, Span};
 pub use suggest::did_you_mean;
+pub use timestamp::{InvalidTimestamp, format_timestamp, parse_timestamp};
 pub use units::{InvalidDuration, format_duration, parse_duration};
 
 use std::sync::Arc;
+
+/// Version of the documents that are this project's own.
+pub const API_VERSION: &str = "emac.dev/v1alpha1";
 
 /// A value and where it was written, for what is checked only after all files have been read. Equal when the values are: the place is no
 /// part of what is said.

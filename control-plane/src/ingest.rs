@@ -6,7 +6,6 @@
 //! of their own ([`otlp`]): they are samples, and what is shed of them is counted.
 
 mod committer;
-mod marks;
 pub mod otlp;
 mod records;
 mod service;
@@ -14,7 +13,6 @@ mod stats;
 
 pub use committer::{Answer, Committer, Queue, Settings, SubmitError};
 pub use emac_proto::convert::NodeReport;
-pub use marks::{IDLE_MAX, Life, MARKS_MAX, Mark, Marks, Verdict};
-pub use records::{Recorded, Records, RecordsReceiver, records};
+pub use records::{Records, RecordsReceiver, records};
 pub use service::Evidence;
 pub use stats::{Stats, StatsSnapshot};

@@ -3,7 +3,7 @@
 //! `apiVersion: emac.dev/v1alpha1, kind: JourneyIntent`. Each module reads one section and holds its types, so that a field, its type and its
 //! rules stand together; `check` then looks at what concerns several sections. An [`Intent`] exists only when there was no error.
 //!
-//! The structure is a checked [`Journey`]; the runtime part is handed to the planner by [`Intent::for_planner`]. What the intent does not
+//! The structure is a checked [`Journey`]; the planner takes the runtime part from it. What the intent does not
 //! hold: the atomic SLOs it refers to (`openslo:<name>`), and the accepted model.
 
 mod check;
@@ -14,7 +14,7 @@ mod evidence;
 mod governance;
 mod objectives;
 mod operator;
-mod planner;
+mod reach;
 mod runtime;
 mod share;
 
@@ -24,8 +24,9 @@ use std::path::PathBuf;
 use emac_core::budget::EntryRule;
 use emac_core::id::JourneyName;
 use emac_core::journey::{ComponentName, Journey};
+use emac_core::units::{Micros, Millis};
 
-use crate::document::{Document, Fields, Limits, Problem, Problems, Reader, read_all};
+use crate::document::{API_VERSION, Document, Fields, Limits, Problem, Problems, Reader, read_all};
 
 pub use component::{Component, ComponentKind, SloRef, Span, Telemetry, TelemetryMetrics};
 pub use digest::canonical_digest;
@@ -35,13 +36,12 @@ pub use governance::{
     ProgressiveDelivery, RateLimit, Rollback, RolloutProvider,
 };
 pub use objectives::{AvailabilityObjective, LatencyMetric, LatencyObjective, Objectives, RatioSli};
-pub use runtime::Runtime;
+pub use reach::{CalloutOptions, HopRef, LatencyDefault, Reach};
+pub use runtime::{Damping, Lease, Runtime, RuntimePolicy};
 
 pub(crate) use digest::canonical_json;
 pub(crate) use operator::free_structure;
 
-/// Version of the documents read here.
-pub const API_VERSION: &str = "emac.dev/v1alpha1";
 /// Kind of the documents read here.
 pub const KIND: &str = "JourneyIntent";
 
@@ -72,6 +72,15 @@ pub struct Intent {
     pub runtime: Runtime,
     /// SHA-256 (hex) of the document's canonical JSON: the same whatever its comments, order and layout.
     pub digest: String,
+}
+
+impl Intent {
+    /// From the end of the request at the edge to the first byte of a useful answer: said explicitly, else the latency objective's threshold.
+    pub fn deadline(&self) -> Option<Millis> {
+        let threshold = self.objectives.latency.as_ref().map(|latency| latency.threshold);
+        // Rounded up: a threshold below a millisecond is not a deadline of zero.
+        self.runtime.deadline.or_else(|| threshold.map(|Micros(micros)| Millis(micros.div_ceil(1_000))))
+    }
 }
 
 /// Whether a document says that it is an intent; others may stand in the same files.

@@ -17,10 +17,12 @@ pub mod aggregate;
 pub mod compile;
 pub mod discover;
 pub mod ingest;
+pub mod marks;
 pub mod plan;
 pub mod push;
 pub mod replay;
 pub mod simulate;
+pub mod totals;
 pub mod trace;
 pub mod watch;
 

@@ -17,7 +17,6 @@
 //! anywhere reaches `emac compile` and `gate`; a running control plane keeps its own.
 
 mod read;
-mod timestamp;
 
 use std::collections::BTreeMap;
 
@@ -26,7 +25,6 @@ use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 
 pub use read::{KIND, read};
-pub use timestamp::{InvalidTimestamp, format_timestamp, parse_timestamp};
 
 /// What was seen of a journey.
 #[derive(Clone, Debug, Default, PartialEq)]

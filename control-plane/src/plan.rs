@@ -25,10 +25,7 @@ use emac_core::budget::WorkloadBudgets;
 use emac_core::id::WorkloadName;
 use emac_core::units::Generation;
 
-pub use input::{
-    CalloutOptions, Component, Damping, Evidence, HopEvidence, HopRef, JourneyIntent, LatencyDefault, Lease,
-    Reach, RuntimePolicy,
-};
+pub use input::{ComponentInput, Evidence, HopEvidence, JourneyInput};
 pub use snapshot::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan, PlanSnapshot};
 
 /// Plans all journeys. `intents` in the order in which their entry rules are tried; names are unique. `evidence` covers the planning
@@ -40,7 +37,7 @@ pub use snapshot::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan, PlanSnapsh
 ///
 /// Cost: about 2 ms for a journey of six leaves and a deadline of 400 ms.
 pub fn plan(
-    intents: &[JourneyIntent],
+    intents: &[JourneyInput],
     evidence: &Evidence,
     previous: Option<&PlanSnapshot>,
     now_unix_ms: u64,

@@ -13,17 +13,9 @@ pub mod service;
 pub mod snapshot;
 pub mod standing;
 
-use emac_core::units::Micros;
 use std::sync::Arc;
 
-/// A reading of both clocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moment {
-    /// Time since an epoch of the host's choosing; never goes back. What durations are measured by.
-    pub at: Micros,
-    /// Milliseconds since 1970 by the calendar. What people are shown.
-    pub unix_ms: u64,
-}
+use emac_core::units::Moment;
 
 /// Reads the clocks. The shell hands it in; nothing below reads a clock of its own.
 pub type Now = Arc<dyn Fn() -> Moment + Send + Sync>;

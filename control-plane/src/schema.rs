@@ -28,6 +28,7 @@ pub use json::json_schema;
 pub use markdown::{field_table, operator_table};
 pub use shape::{Field, Form, Mapping, Named, Need, Rule, Scalar, Shape};
 
+use crate::document::API_VERSION;
 use crate::{compile, config as config_, intent as intent_, measured, model as model_, simulate};
 
 /// A kind of document.
@@ -59,49 +60,49 @@ pub const KINDS: [Kind; 7] = [
         file: "journey-intent",
         says: "What a journey promises, and what may be done to keep the promise.",
         root: &intent::ROOT,
-        versions: &[intent_::API_VERSION],
+        versions: &[API_VERSION],
     },
     Kind {
         name: model_::CANDIDATE_KIND,
         file: "discovered-journey-model",
         says: "What evidence suggests that a journey is; a candidate, which never acts.",
         root: &model::ROOT,
-        versions: &[intent_::API_VERSION, model_::REPLAY_VERSION],
+        versions: &[API_VERSION, model_::REPLAY_VERSION],
     },
     Kind {
         name: model_::ACCEPTED_KIND,
         file: "accepted-journey-model",
         says: "What somebody agreed that a journey is; the only model that acts.",
         root: &model::ROOT,
-        versions: &[intent_::API_VERSION, model_::REPLAY_VERSION],
+        versions: &[API_VERSION, model_::REPLAY_VERSION],
     },
     Kind {
         name: measured::KIND,
         file: "journey-evidence",
         says: "Counts and latencies of a journey and its components over a window.",
         root: &evidence::ROOT,
-        versions: &[intent_::API_VERSION],
+        versions: &[API_VERSION],
     },
     Kind {
         name: simulate::KIND,
         file: "simulation-profile",
         says: "What-if numbers for `emac simulate`: replicas, availabilities, domains, endpoints, fail-stop shares.",
         root: &profile::ROOT,
-        versions: &[intent_::API_VERSION],
+        versions: &[API_VERSION],
     },
     Kind {
         name: config_::KIND,
         file: "control-plane-config",
         says: "How a control plane runs (`emac serve --config emac.yaml`).",
         root: &config::ROOT,
-        versions: &[intent_::API_VERSION],
+        versions: &[API_VERSION],
     },
     Kind {
         name: compile::REPORT_KIND,
         file: "derivation-report",
         says: "Where every number of a compiled journey comes from; written by `emac compile`.",
         root: &report::ROOT,
-        versions: &[intent_::API_VERSION],
+        versions: &[API_VERSION],
     },
 ];
 

@@ -16,8 +16,8 @@ use emac_core::id::{HopKey, JourneyName};
 use emac_core::units::{Generation, Micros};
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError};
 
-use crate::aggregate::{HopTotals, JourneyTotals};
-use crate::ingest::{Life, Mark};
+use crate::marks::{Life, Mark};
+use crate::totals::{HopTotals, JourneyTotals};
 
 /// What the store was built for; another number is another layout.
 pub const SCHEMA: u64 = 1;

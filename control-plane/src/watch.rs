@@ -30,7 +30,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use emac_core::evidence::HopRecord;
-use emac_core::units::{Micros, Millis};
+use emac_core::units::{Micros, Millis, Moment};
 
 use crate::compile::{Given as Numbers, Promises};
 use crate::discover::domains::Profile;
@@ -56,15 +56,6 @@ pub struct Settings {
     pub traces_min: u64,
     /// When a difference is proposed and withdrawn.
     pub recurrence: Recurrence,
-}
-
-/// A moment by both clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// By the clock that never goes back.
-    pub at: Micros,
-    /// By the calendar.
-    pub unix_ms: u64,
 }
 
 /// What evidence is held against. The lists are as long as `intents`.

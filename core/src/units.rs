@@ -17,6 +17,15 @@ impl Millis {
     }
 }
 
+/// A reading of both clocks, taken by whoever has them: core reads none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Time since an epoch of the host's choosing; never goes back. What durations are measured by.
+    pub at: Micros,
+    /// Milliseconds since 1970 by the calendar. What people are shown.
+    pub unix_ms: u64,
+}
+
 impl Micros {
     /// Whole milliseconds, rounded down: a remaining time is never overstated.
     pub const fn to_millis_floor(self) -> Millis {

@@ -3,16 +3,24 @@
 //! Totals in it are whole new values, begun from the aggregate's when first touched, so a batch costs what it touches. Nothing
 //! of it is visible before [`super::Aggregate::apply`], which is called only after the store has it.
 
-use emac_core::evidence::{HopDelta, JourneyDelta};
+use emac_core::evidence::{HopDelta, HopRecord, JourneyDelta};
 use emac_core::id::{HopKey, JourneyName};
 use emac_core::units::{Generation, Micros};
+use emac_proto::convert::NodeReport;
 
-use super::{Aggregate, HOPS_MAX, HopTotals, JOURNEY_OVERFLOW, JOURNEYS_MAX, JourneyTotals, overflow_hop};
-use crate::ingest::{Mark, NodeReport, Recorded, Verdict};
+use super::{Aggregate, HOPS_MAX, JOURNEY_OVERFLOW, JOURNEYS_MAX, overflow_hop};
+use crate::marks::{Mark, ReportStatus};
 use crate::store::Changes;
+use crate::totals::{HopTotals, JourneyTotals};
 
-/// What became of a report in a batch.
-pub type Judged = Verdict;
+/// Hop records of one report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Envoy's node id of the sidecar.
+    pub node: String,
+    /// At least one.
+    pub records: Vec<HopRecord>,
+}
 
 /// Reports on their way into store and memory together.
 #[derive(Debug, Default)]
@@ -71,10 +79,10 @@ impl Batch {
     }
 
     /// Judges a report and, if it counts, adds it.
-    pub fn add(&mut self, aggregate: &Aggregate, report: NodeReport) -> Judged {
+    pub fn add(&mut self, aggregate: &Aggregate, report: NodeReport) -> ReportStatus {
         let life = (report.node.clone(), report.report.epoch);
         let verdict = aggregate.marks.judge(&self.changes.marks, &life, report.report.sequence);
-        if let Verdict::Count { .. } = verdict {
+        if let ReportStatus::Count { .. } = verdict {
             // A life forgotten by this very batch is alive after all.
             self.changes.forgotten.retain(|forgotten| *forgotten != life);
             let mark = Mark { sequence: report.report.sequence, seen: self.changes.served };

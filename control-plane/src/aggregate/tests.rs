@@ -6,7 +6,7 @@ use emac_core::sketch::Sketch;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ingest::Verdict;
+use crate::marks::ReportStatus;
 use crate::store::Changes;
 
 const WINDOW: Millis = Millis(5_000);
@@ -38,7 +38,7 @@ fn empty() -> Aggregate {
     Aggregate::new(Stored::default(), WINDOW)
 }
 
-fn commit(aggregate: &mut Aggregate, now: Micros, reports: Vec<NodeReport>) -> (Vec<Verdict>, Changes) {
+fn commit(aggregate: &mut Aggregate, now: Micros, reports: Vec<NodeReport>) -> (Vec<ReportStatus>, Changes) {
     let mut batch = Batch::new(aggregate, now, 0, Generation(0));
     let verdicts = reports.into_iter().map(|report| batch.add(aggregate, report)).collect();
     let changes = batch.changes().clone();
@@ -51,7 +51,7 @@ fn a_batch_counts_each_report_once_even_within_itself() {
     let mut aggregate = empty();
     let one = || report("a", 1, delta("checkout", "cart", 1_000, Outcome::Success));
     let (verdicts, changes) = commit(&mut aggregate, Micros(0), vec![one(), one()]);
-    assert_eq!(verdicts, [Verdict::Count { missing: 0 }, Verdict::Duplicate { sequence: 1 }]);
+    assert_eq!(verdicts, [ReportStatus::Count { missing: 0 }, ReportStatus::Duplicate { sequence: 1 }]);
     assert_eq!(changes.hops[&hop_key("cart")].retries, 2);
     assert_eq!(aggregate.hops()[&hop_key("cart")].totals.outcomes.total(), 1);
     assert_eq!(aggregate.lately(Micros(0))[&hop_key("cart")].retries, 2);
@@ -69,7 +69,7 @@ fn totals_go_on_from_what_is_stored_and_windows_do_not() {
     let again = report("a", 1, delta("checkout", "cart", 1_000, Outcome::Error));
     let next = report("a", 2, delta("checkout", "cart", 9_000, Outcome::Error));
     let (verdicts, _) = commit(&mut second, Micros(0), vec![again, next]);
-    assert_eq!(verdicts[0], Verdict::Duplicate { sequence: 1 });
+    assert_eq!(verdicts[0], ReportStatus::Duplicate { sequence: 1 });
     assert_eq!(second.hops()[&hop_key("cart")].totals.outcomes.get(Outcome::Error), 2);
     assert_eq!(second.journeys().values().next().unwrap().totals.latency.count(), 2);
 }

@@ -9,8 +9,8 @@ use crate::accept::{Consent, ModelFile, Proposal, Refusal, Selection, StoreError
 use crate::clock::Clock;
 use crate::compile::Given;
 use crate::document::Problems;
+use crate::document::{format_timestamp, parse_timestamp};
 use crate::intent::Intent;
-use crate::measured::{format_timestamp, parse_timestamp};
 use crate::model::AcceptedModel;
 
 /// Agree to a candidate, or to some of its deltas: the model is replaced, sealed, with its lineage

@@ -7,9 +7,10 @@ use super::output::{Format, show_problems};
 use crate::accept::Proposal;
 use crate::clock::Clock;
 use crate::compile::{Compiled, Given, Promises, compile, preview};
+use crate::document::parse_timestamp;
 use crate::document::{Document, Limits, Problem, Problems, read_all, read_file};
 use crate::intent::{self, Intent};
-use crate::measured::{self, Evidence, parse_timestamp};
+use crate::measured::{self, Evidence};
 use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use crate::slo::Slos;
 

@@ -7,9 +7,8 @@ use emac_core::bound::{Component, Domains, Facts, Interval};
 use emac_core::journey::{ComponentName, Journey};
 
 use super::{Given, LEAF_ERROR, Leaf};
-use crate::intent::{EvaluationMode, Intent};
+use crate::intent::{EvaluationMode, Intent, Reach};
 use crate::model::{Model, Status};
-use crate::plan::Reach;
 
 /// Every component of the structure.
 pub(super) fn leaves(

@@ -5,9 +5,9 @@ use emac_core::units::Micros;
 use serde_json::{Map, Value, json};
 
 use super::{AtObjective, Bounds, Compiled, LatencyBounds, Leaf, NodeBounds};
+use crate::document::API_VERSION;
 use crate::document::format_duration;
 use crate::guard::Evaluation;
-use crate::intent::API_VERSION;
 use crate::model::Origin;
 
 /// Kind of the document.

@@ -231,7 +231,7 @@ spec:
         parse(&Source::new("evidence.yaml", format!("{head}{evidence}\n")), &Limits::default(), &problems);
     let evidence =
         crate::measured::read(&documents[0], &problems).unwrap_or_else(|| panic!("{:?}", problems.list()));
-    let noon = crate::measured::parse_timestamp("2026-01-31T12:00:00Z").unwrap();
+    let noon = crate::document::parse_timestamp("2026-01-31T12:00:00Z").unwrap();
     let evidence = (!evidence.components.is_empty()).then_some(&evidence);
     let model = AcceptedModel::declared(&intent);
     check(&compile(&intent, &model, Given { promises: &promises, evidence, now_unix_ms: noon }));

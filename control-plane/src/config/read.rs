@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use emac_core::units::Millis;
 
 use super::{Config, Discovery, Evidence, Listen, Log, LogFormat};
-use crate::document::{Document, Fields, Limits, Problem, Problems, Reader, read_file};
+use crate::document::{API_VERSION, Document, Fields, Limits, Problem, Problems, Reader, read_file};
 
 /// The document kind of a configuration.
 pub const KIND: &str = "ControlPlaneConfig";
-const API_VERSION: &str = "emac.dev/v1alpha1";
 /// A configuration fits one page; a megabyte is a mistake.
 const BYTES_MAX: usize = 1 << 20;
 

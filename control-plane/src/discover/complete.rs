@@ -10,11 +10,10 @@ use super::domains::{Profile, Subject, TraceLabel, domains};
 use super::model::confidence;
 use super::observe::Observations;
 use super::{Discovered, Given, discover};
-use crate::intent::{DomainKind, DomainRule, Intent};
+use crate::intent::{DomainKind, DomainRule, Intent, Reach};
 use crate::mesh::{Call, runtime};
 use crate::mesh::{MeshFacts, Name};
 use crate::model::{Field, Model};
-use crate::plan::Reach;
 use crate::trace::{Labels, Symbol, Symbols};
 
 /// Everything discovery looks at.

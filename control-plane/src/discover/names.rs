@@ -7,9 +7,8 @@ use emac_core::journey::ComponentName;
 
 use super::journeys::Group;
 use super::observe::{Observations, Site, SiteId};
-use crate::intent::{Component, Intent};
+use crate::intent::{Component, Intent, Reach};
 use crate::mesh::Name;
-use crate::plan::Reach;
 use crate::trace::{Symbol, Symbols};
 
 /// Names of a journey's sites.

@@ -16,9 +16,10 @@ use emac_core::units::Generation;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::{NodeReport, Records, Stats, Verdict};
+use super::{NodeReport, Records, Stats};
 use crate::aggregate::{Aggregate, Batch};
 use crate::clock::Clock;
+use crate::marks::ReportStatus;
 use crate::store::{Changes, Store};
 
 /// Most reports in a transaction: bounds its memory and the wait of the first.
@@ -191,10 +192,10 @@ impl Committer {
         }
     }
 
-    fn answer(&self, verdict: Verdict, sequence: u64, stored: bool) -> Answer {
+    fn answer(&self, verdict: ReportStatus, sequence: u64, stored: bool) -> Answer {
         match verdict {
-            Verdict::Count { .. } if !stored => self.counting(&self.stats.not_stored, Answer::NotStored),
-            Verdict::Count { missing } => {
+            ReportStatus::Count { .. } if !stored => self.counting(&self.stats.not_stored, Answer::NotStored),
+            ReportStatus::Count { missing } => {
                 if missing > 0 {
                     warn!(missing, "reports of a sidecar never came: acknowledged by another store");
                 }
@@ -202,12 +203,14 @@ impl Committer {
                 self.counting(&self.stats.counted, Answer::Durable(sequence))
             }
             // The one it repeats may stand in this very batch.
-            Verdict::Duplicate { .. } if !stored => self.counting(&self.stats.not_stored, Answer::NotStored),
-            Verdict::Duplicate { sequence } => {
+            ReportStatus::Duplicate { .. } if !stored => {
+                self.counting(&self.stats.not_stored, Answer::NotStored)
+            }
+            ReportStatus::Duplicate { sequence } => {
                 self.counting(&self.stats.duplicates, Answer::Durable(sequence))
             }
-            Verdict::Expired => self.counting(&self.stats.expired, Answer::Expired),
-            Verdict::Full => self.counting(&self.stats.turned_away, Answer::Full),
+            ReportStatus::Expired => self.counting(&self.stats.expired, Answer::Expired),
+            ReportStatus::Full => self.counting(&self.stats.turned_away, Answer::Full),
         }
     }
 

@@ -8,18 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use emac_core::evidence::HopRecord;
-
 use super::Stats;
-
-/// Records of one report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
-    /// Envoy's node id of the sidecar.
-    pub node: String,
-    /// At least one.
-    pub records: Vec<HopRecord>,
-}
+use crate::aggregate::Recorded;
 
 /// The way in.
 #[derive(Clone, Debug)]
@@ -79,6 +69,8 @@ impl RecordsReceiver {
 
 #[cfg(test)]
 mod tests {
+    use emac_core::evidence::HopRecord;
+
     use emac_core::id::HopKey;
     use emac_core::outcome::Outcome;
     use emac_core::units::Micros;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 
-use crate::aggregate::LatencyTotals;
+use crate::totals::LatencyTotals;
 
 /// Since this process began. Each counter is exact; they are not read at one instant.
 #[derive(Debug, Default)]

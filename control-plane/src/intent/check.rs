@@ -8,9 +8,9 @@ use emac_core::journey::{Expr, Journey};
 use super::component::{Component, Declaration, Declared, Meaning};
 use super::evidence::DomainRule;
 use super::objectives::Objectives;
+use super::reach::Reach;
 use super::runtime::Runtime;
 use crate::document::{Reader, did_you_mean};
-use crate::plan::Reach;
 
 /// Rules of components: known failure domains, a caller for every hop, static answers only as alternates.
 pub(super) fn components(

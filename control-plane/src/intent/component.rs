@@ -11,10 +11,10 @@ use emac_core::units::{Millis, Ratio};
 
 use super::entry::headers;
 use super::objectives::target;
+use super::reach::{CalloutOptions, HopRef, LatencyDefault, Reach};
 use super::runtime::fallback_budget;
 use super::share::{named, owned, refuse_duplicates, small, wire_millis};
 use crate::document::{Fields, Located, Reader, Value};
-use crate::plan::{CalloutOptions, HopRef, LatencyDefault, Reach};
 
 mod success;
 

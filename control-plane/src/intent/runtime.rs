@@ -2,11 +2,10 @@
 
 use emac_core::budget::{FallbackBudget, Mode, OnExpiry, RetryBudget};
 use emac_core::id::WorkloadName;
-use emac_core::units::{Millis, Ratio};
+use emac_core::units::{Millis, Ppm, Ratio};
 
 use super::share::{millis_within, named, ppm, small, wire_millis};
 use crate::document::{Fields, Reader};
-use crate::plan::{Damping, Lease, RuntimePolicy};
 
 /// Most tokens a budget may hold (wire).
 const BURST_MAX: u32 = 10_000;
@@ -18,6 +17,92 @@ pub struct Runtime {
     pub deadline: Option<Millis>,
     /// Everything else.
     pub policy: RuntimePolicy,
+}
+
+/// `spec.governance.runtime`: how far and how fast budgets may act.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimePolicy {
+    /// `mode`: observe (default), dry-run or enforce.
+    pub mode: Mode,
+    /// `edge[]`: workloads at which the journey is recognised (`<namespace>/<workload>`). They are also the source of every hop
+    /// that states none.
+    pub edges: Vec<WorkloadName>,
+    /// `priority`: 0 is shed first. Default 100.
+    pub priority: u8,
+    /// `record`: share of traces recorded hop by hop. Default 1 %.
+    pub record: Ppm,
+    /// `margin`: kept back at the end of the deadline, so that the answer arrives at the edge in time. `None` (default): 5 % of
+    /// the deadline.
+    pub margin: Option<Millis>,
+    /// `timeout.min`: no hop is given less. Default 1 ms.
+    pub timeout_min: Millis,
+    /// `timeout.max`: no hop is given more. `None` (default): the deadline.
+    pub timeout_max: Option<Millis>,
+    /// `retry`: budget of every hop. `None`: the route's own retries, unbudgeted. Default:
+    /// [`RetryBudget::DEFAULT`], 20 % and 10 a second, burst 100, the route's own number.
+    pub retry: Option<RetryBudget>,
+    /// `fallback`: budget of degraded fallbacks that state none. Default: 20 %, burst 10.
+    pub fallback: FallbackBudget,
+    /// `minEvidence`: with fewer calls of a hop in the window its default curve rules. Default 50.
+    pub evidence_min: u64,
+    /// `damping`.
+    pub damping: Damping,
+    /// `lease`.
+    pub lease: Lease,
+}
+
+/// `damping`: when a changed plan takes effect, and how much of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Damping {
+    /// `hysteresis`: a journey's plan stays as it is unless some timeout moves by more than this share. Default 0.1.
+    pub hysteresis: Ratio,
+    /// `minGain`: ... and the predicted success grows by at least this much. Default 0.0005.
+    pub gain_min: Ratio,
+    /// `maxStep`: most by which a timeout moves at once, as a share of itself. Default 0.5.
+    pub step_max: Ratio,
+    /// `period`: at most one step in this time. Default 5 s.
+    pub period: Millis,
+}
+
+/// `lease`: how long budgets hold without the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// `validFor`, 1 s to 24 h. Default 60 s.
+    pub valid_for: Millis,
+    /// `onExpiry`: hold (default) or release.
+    pub on_expiry: OnExpiry,
+}
+
+impl Default for RuntimePolicy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Observe,
+            edges: Vec::new(),
+            priority: 100,
+            record: Ppm::new(10_000).unwrap_or_default(),
+            margin: None,
+            timeout_min: Millis(1),
+            timeout_max: None,
+            retry: Some(RetryBudget::DEFAULT),
+            fallback: FallbackBudget { share: Ppm::new(200_000).unwrap_or_default(), burst: 10 },
+            evidence_min: 50,
+            damping: Damping::default(),
+            lease: Lease::default(),
+        }
+    }
+}
+
+impl Default for Damping {
+    fn default() -> Self {
+        let share = |value| Ratio::new(value).unwrap_or_default();
+        Self { hysteresis: share(0.1), gain_min: share(0.0005), step_max: share(0.5), period: Millis(5_000) }
+    }
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self { valid_for: Millis(60_000), on_expiry: OnExpiry::Hold }
+    }
 }
 
 impl Runtime {

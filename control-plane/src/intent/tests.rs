@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use emac_core::budget::{FallbackBudget, Mode};
+use emac_core::budget::FallbackBudget;
 use emac_core::units::{Micros, Millis, Ppm};
 use proptest::prelude::*;
 
 use super::*;
 use crate::document::{Limits, Problems, Source, parse, render_text};
-use crate::plan::Reach;
+use crate::intent::Reach;
 
 const CHECKOUT: &str = include_str!("../../examples/checkout/intent.yaml");
 
@@ -60,17 +60,6 @@ fn the_example_is_understood() {
     assert_eq!(component(&intent, "cached-price").kind, ComponentKind::StaticResponse);
 }
 
-#[test]
-fn the_planner_gets_what_the_example_says() {
-    let plan = good(CHECKOUT).for_planner(|_| None).unwrap();
-    assert_eq!((plan.deadline, plan.runtime.mode), (Millis(400), Mode::Observe));
-    assert_eq!(plan.runtime.edges[0].as_str(), "shop/edge");
-    let payb = &plan.components[&ComponentName::new("payb").unwrap()];
-    assert_eq!(payb.availability.get(), 0.995);
-    let Reach::Hop(hop) = &payb.reach else { panic!("a hop") };
-    assert_eq!((hop.source.as_ref().unwrap().as_str(), hop.callout.path.as_str()), ("shop/front", "/pay"));
-}
-
 /// A file of the paper, or `None` when the data folder is absent.
 fn paper(path: &str) -> Option<String> {
     let root = std::env::var_os("EMAC_SHARED_DATA").map(PathBuf::from);
@@ -95,7 +84,7 @@ fn the_papers_files_are_understood_unchanged() {
         assert_eq!(intent.governance.alerts.page.len(), 2);
         assert_eq!(intent.governance.actions.len(), usize::from(version == "v2"));
         assert_eq!(intent.evidence.max_age.is_some(), version == "v2");
-        assert!(intent.for_planner(|_| None).is_none(), "it has no entry");
+        assert!(intent.entry.is_empty(), "so it is computed and not enforced");
     }
 }
 

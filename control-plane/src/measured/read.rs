@@ -8,9 +8,8 @@ use emac_core::journey::ComponentName;
 use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 
-use super::{Counts, Evidence, Latency, Seen, parse_timestamp};
-use crate::document::{Document, Fields, Problems, Reader};
-use crate::intent::API_VERSION;
+use super::{Counts, Evidence, Latency, Seen};
+use crate::document::{API_VERSION, Document, Fields, Problems, Reader, parse_timestamp};
 
 /// Kind of the document.
 pub const KIND: &str = "JourneyEvidence";

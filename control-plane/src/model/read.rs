@@ -13,8 +13,9 @@ use super::{
     Confidence, Disagreement, EvidenceRef, Field, Finding, Model, Origin, REPLAY_VERSION, Redundancy,
     RuntimeParameters, Status, seal,
 };
+use crate::document::API_VERSION;
 use crate::document::{Document, Fields, Problems, Reader};
-use crate::intent::{API_VERSION, free_structure};
+use crate::intent::free_structure;
 use domains::Domains;
 use topology::Topology;
 

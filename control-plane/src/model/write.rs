@@ -10,8 +10,8 @@ mod testimony;
 use serde_json::{Map, Value, json};
 
 use super::{Confidence, Edge, Model, Redundancy, RuntimeParameters};
+use crate::document::API_VERSION;
 use crate::document::to_yaml;
-use crate::intent::API_VERSION;
 
 use operator::operator;
 pub(crate) use testimony::provenance as provenance_json;

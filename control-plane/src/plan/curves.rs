@@ -10,9 +10,10 @@ use emac_core::outcome::Outcome;
 use emac_core::sketch::Sketch;
 use emac_core::units::Millis;
 
-use super::input::{Component, Evidence, HopEvidence, JourneyIntent, LatencyDefault, Reach};
+use super::input::{ComponentInput, Evidence, HopEvidence, JourneyInput};
 use super::roles::{Role, Roles, direct_leaf};
 use super::snapshot::{CurveSource, JourneyPlan};
+use crate::intent::{LatencyDefault, Reach};
 
 /// One-sided 95 %: normal quantile.
 const Z_95: f64 = 1.645;
@@ -28,7 +29,7 @@ pub(super) struct LeafCurve {
 
 /// The curves of all leaves, and the journey's budgets, as the algebra asks for them.
 pub(super) struct Curves<'a> {
-    intent: &'a JourneyIntent,
+    intent: &'a JourneyInput,
     pub(super) leaves: BTreeMap<ComponentName, LeafCurve>,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Reading<'a> {
 
 impl<'a> Curves<'a> {
     pub(super) fn new(
-        intent: &'a JourneyIntent,
+        intent: &'a JourneyInput,
         roles: &Roles,
         evidence: &Evidence,
         previous: Option<&JourneyPlan>,
@@ -93,7 +94,7 @@ impl Inputs for Reading<'_> {
 }
 
 struct Builder<'a> {
-    intent: &'a JourneyIntent,
+    intent: &'a JourneyInput,
     roles: &'a Roles,
     evidence: &'a Evidence,
     previous: Option<&'a JourneyPlan>,
@@ -109,7 +110,7 @@ struct Seen {
 
 impl Builder<'_> {
     fn leaf(&self, place: usize, name: &ComponentName) -> LeafCurve {
-        let fallback = Component::default();
+        let fallback = ComponentInput::default();
         let component = self.intent.components.get(name).unwrap_or(&fallback);
         if let Reach::Static(_) = component.reach {
             let always = at_once(self.grid, 1.0);
@@ -145,7 +146,7 @@ impl Builder<'_> {
         }
     }
 
-    fn default_curve(&self, component: &Component) -> Curve {
+    fn default_curve(&self, component: &ComponentInput) -> Curve {
         let deadline = self.intent.deadline.0;
         let built_in =
             LatencyDefault { p50: Millis((deadline / 20).max(1)), p99: Millis((deadline / 5).max(1)) };
@@ -154,12 +155,12 @@ impl Builder<'_> {
     }
 
     /// `None` when too few answer at all, or within the timeout in force: then the service is not as usual.
-    fn usual(&self, component: &Component, curve: &Curve) -> Option<Millis> {
+    fn usual(&self, component: &ComponentInput, curve: &Curve) -> Option<Millis> {
         curve.first_at_least(0.9 * component.availability.get()).map(|cell| self.grid.time(cell))
     }
 
     /// Bounds on a timeout are bounds on the curve: less than the minimum is never given, more than the maximum never used.
-    fn bounded(&self, component: &Component, curve: &Curve) -> Curve {
+    fn bounded(&self, component: &ComponentInput, curve: &Curve) -> Curve {
         if !matches!(component.reach, Reach::Hop(_)) {
             return curve.clone();
         }

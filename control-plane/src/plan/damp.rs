@@ -6,8 +6,8 @@
 use emac_core::budget::curve::Allocation;
 use emac_core::units::Millis;
 
-use super::input::RuntimePolicy;
 use super::snapshot::{Damped, JourneyPlan};
+use crate::intent::RuntimePolicy;
 
 /// What is about to change.
 pub(super) struct Move<'a> {

@@ -13,14 +13,15 @@ use emac_core::budget::{Alone, Alternate, Fallback, FallbackKind, HopBudget, Mod
 use emac_core::id::WorkloadName;
 use emac_core::units::{Millis, Ppm, Ratio};
 
-use super::input::{Component, JourneyIntent, Reach};
+use super::input::{ComponentInput, JourneyInput};
 use super::journey::margin;
 use super::roles::{Role, Roles, hop_ref};
 use super::snapshot::{Bound, CurveSource, JourneyPlan};
+use crate::intent::Reach;
 
 /// Fills in the hops, timeouts and bounds of `plan` and returns the budgets with their sources.
 pub(super) fn hop_budgets(
-    intent: &JourneyIntent,
+    intent: &JourneyInput,
     roles: &Roles,
     plan: &mut JourneyPlan,
 ) -> Vec<(WorkloadName, HopBudget)> {
@@ -47,7 +48,7 @@ struct Built {
 }
 
 struct Builder<'a> {
-    intent: &'a JourneyIntent,
+    intent: &'a JourneyInput,
     roles: &'a Roles,
     plan: &'a JourneyPlan,
 }
@@ -103,7 +104,7 @@ impl Builder<'_> {
     }
 
     /// Giving up on a primary early by nothing but a guess could turn good answers away: it is watched first.
-    fn mode(&self, place: usize, component: &Component) -> Mode {
+    fn mode(&self, place: usize, component: &ComponentInput) -> Mode {
         let leaf = self.plan.leaves.get(place);
         let guessed = component.latency.is_none()
             && leaf.is_some_and(|leaf| matches!(leaf.source, CurveSource::Default { .. }))
@@ -186,7 +187,7 @@ impl Builder<'_> {
         Some(Millis(whole.clamp(1, self.plan.planned.0.max(1))))
     }
 
-    fn fallback(&self, place: usize, component: &Component) -> (Option<Fallback>, Option<String>) {
+    fn fallback(&self, place: usize, component: &ComponentInput) -> (Option<Fallback>, Option<String>) {
         let Some(Role::Primary { alternate, weight }) = self.roles.get(place) else { return (None, None) };
         let weight = parts(*weight);
         let budget = component.fallback_budget.unwrap_or(self.intent.runtime.fallback);

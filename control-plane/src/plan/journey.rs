@@ -5,7 +5,7 @@ use emac_core::units::Millis;
 
 use super::curves::{Curves, Reading};
 use super::damp::{Move, comparable, damp};
-use super::input::{Evidence, JourneyIntent};
+use super::input::{Evidence, JourneyInput};
 use super::roles::Roles;
 use super::snapshot::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan};
 
@@ -13,7 +13,7 @@ use super::snapshot::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan};
 const DEADLINE_MAX: Millis = Millis(120_000);
 
 pub(super) fn plan_journey(
-    intent: &JourneyIntent,
+    intent: &JourneyInput,
     roles: &Roles,
     evidence: &Evidence,
     previous: Option<&JourneyPlan>,
@@ -45,7 +45,7 @@ pub(super) fn plan_journey(
 }
 
 /// Kept back at the end, so that the answer arrives in time.
-pub(super) fn margin(intent: &JourneyIntent) -> Millis {
+pub(super) fn margin(intent: &JourneyInput) -> Millis {
     intent.runtime.margin.unwrap_or(Millis(intent.deadline.0 / 20))
 }
 
@@ -58,7 +58,7 @@ struct Split {
 }
 
 fn split(
-    intent: &JourneyIntent,
+    intent: &JourneyInput,
     roles: &Roles,
     evidence: &Evidence,
     previous: Option<&JourneyPlan>,
@@ -94,7 +94,7 @@ fn split(
     })
 }
 
-fn success(intent: &JourneyIntent, grid: &Grid, inputs: &impl Inputs, allocations: &[Allocation]) -> f64 {
+fn success(intent: &JourneyInput, grid: &Grid, inputs: &impl Inputs, allocations: &[Allocation]) -> f64 {
     let times: Vec<Millis> = allocations.iter().map(|allocation| allocation.time).collect();
     achieved(&intent.structure, grid, inputs, &times).unwrap_or(0.0)
 }

@@ -6,7 +6,8 @@ use emac_core::id::{HopKey, WorkloadName};
 use emac_core::journey::{ComponentName, Expr};
 use emac_core::units::Ratio;
 
-use super::input::{HopRef, JourneyIntent, Reach};
+use super::input::JourneyInput;
+use crate::intent::{HopRef, Reach};
 
 /// What a leaf is, by its place among the leaves.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +31,7 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    pub(super) fn new(intent: &JourneyIntent) -> Self {
+    pub(super) fn new(intent: &JourneyInput) -> Self {
         let leaves = intent.structure.leaves();
         let mut found = Self {
             roles: vec![Role::Plain; leaves.len()],
@@ -102,7 +103,7 @@ pub(super) fn direct_leaf(expr: &Expr) -> Option<&ComponentName> {
     }
 }
 
-pub(super) fn hop_ref<'a>(intent: &'a JourneyIntent, name: &ComponentName) -> Option<&'a HopRef> {
+pub(super) fn hop_ref<'a>(intent: &'a JourneyInput, name: &ComponentName) -> Option<&'a HopRef> {
     match &intent.components.get(name)?.reach {
         Reach::Hop(hop) => Some(hop),
         Reach::Static(_) | Reach::Unseen => None,
@@ -110,11 +111,11 @@ pub(super) fn hop_ref<'a>(intent: &'a JourneyIntent, name: &ComponentName) -> Op
 }
 
 /// Workloads that call a hop: its source, or the edges.
-fn sources<'a>(intent: &'a JourneyIntent, hop: &'a HopRef) -> &'a [WorkloadName] {
+fn sources<'a>(intent: &'a JourneyInput, hop: &'a HopRef) -> &'a [WorkloadName] {
     hop.source.as_ref().map_or(intent.runtime.edges.as_slice(), std::slice::from_ref)
 }
 
-fn hops_of(intent: &JourneyIntent, name: &ComponentName) -> Vec<HopKey> {
+fn hops_of(intent: &JourneyInput, name: &ComponentName) -> Vec<HopKey> {
     let Some(hop) = hop_ref(intent, name) else { return Vec::new() };
     let key = |source: &WorkloadName| HopKey {
         journey: intent.name.as_str().to_owned(),
@@ -126,7 +127,7 @@ fn hops_of(intent: &JourneyIntent, name: &ComponentName) -> Vec<HopKey> {
 }
 
 /// For each leaf the leaves its workload calls, and those theirs call, and so on.
-fn enclosures(intent: &JourneyIntent, leaves: &[&ComponentName]) -> Vec<BTreeSet<usize>> {
+fn enclosures(intent: &JourneyInput, leaves: &[&ComponentName]) -> Vec<BTreeSet<usize>> {
     let hops: Vec<Option<&HopRef>> = leaves.iter().map(|name| hop_ref(intent, name)).collect();
     let called_by = |workload: &WorkloadName| {
         let calls = |hop: &Option<&HopRef>| hop.is_some_and(|hop| sources(intent, hop).contains(workload));

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
+use crate::intent::{self, HopRef, LatencyDefault, Reach, RuntimePolicy};
 
 const NOW: u64 = 1_700_000_000_000;
 const CHECKOUT: &str = "Series(front, Parallel(cart, Fallback(pricing, 0.8*cached)), Fallback(paya, payb))";
@@ -21,9 +22,9 @@ fn workload(name: &str) -> WorkloadName {
     WorkloadName::new(name).unwrap()
 }
 
-fn component(reach: Reach, p50: u64, p99: u64) -> Component {
+fn component(reach: Reach, p50: u64, p99: u64) -> ComponentInput {
     let latency = Some(LatencyDefault { p50: Millis(p50), p99: Millis(p99) });
-    Component { reach, latency, ..Component::default() }
+    ComponentInput { reach, latency, ..ComponentInput::default() }
 }
 
 fn hop(source: Option<&str>, destination: &str) -> Reach {
@@ -37,7 +38,7 @@ fn hop(source: Option<&str>, destination: &str) -> Reach {
 }
 
 /// The demo's intent: 400 ms, edge -> front -> (cart, pricing), payments.
-fn checkout() -> JourneyIntent {
+fn checkout() -> JourneyInput {
     let front = Some("shop/front");
     let cached = StaticResponse { status: 200, headers: vec![], body: b"{}".to_vec() };
     let components = [
@@ -48,7 +49,7 @@ fn checkout() -> JourneyIntent {
         ("paya", component(hop(front, "paya"), 30, 90)),
         ("payb", component(hop(front, "payb"), 30, 90)),
     ];
-    JourneyIntent {
+    JourneyInput {
         name: JourneyName::new("checkout").unwrap(),
         model_digest: "ab".repeat(32),
         structure: Journey::new(parse(CHECKOUT).unwrap()).unwrap(),
@@ -120,7 +121,7 @@ fn leaf<'a>(snapshot: &'a PlanSnapshot, name: &str) -> &'a LeafPlan {
     of_journey(snapshot).leaves.iter().find(|leaf| leaf.allocation.leaf.as_str() == name).unwrap()
 }
 
-fn first(intent: &JourneyIntent, evidence: &Evidence) -> PlanSnapshot {
+fn first(intent: &JourneyInput, evidence: &Evidence) -> PlanSnapshot {
     plan(std::slice::from_ref(intent), evidence, None, NOW)
 }
 
@@ -445,4 +446,27 @@ fn an_alternate_is_judged_by_what_it_answered() {
 #[test]
 fn equal_inputs_give_equal_plans() {
     assert_eq!(first(&checkout(), &slower_payment()), first(&checkout(), &slower_payment()));
+}
+
+#[test]
+fn the_planner_gets_what_the_example_says() {
+    let problems = crate::document::Problems::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/checkout/intent.yaml");
+    let intents = intent::load(&[example.into()], &problems);
+    let plan = JourneyInput::of(&intents[0], |_| None).unwrap();
+    assert_eq!((plan.deadline, plan.runtime.mode), (Millis(400), Mode::Observe));
+    assert_eq!(plan.runtime.edges[0].as_str(), "shop/edge");
+    let payb = &plan.components[&ComponentName::new("payb").unwrap()];
+    assert_eq!(payb.availability.get(), 0.995);
+    let Reach::Hop(hop) = &payb.reach else { panic!("a hop") };
+    assert_eq!((hop.source.as_ref().unwrap().as_str(), hop.callout.path.as_str()), ("shop/front", "/pay"));
+}
+
+#[test]
+fn a_journey_that_nobody_enters_is_not_planned() {
+    let problems = crate::document::Problems::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/checkout/intent.yaml");
+    let mut intents = intent::load(&[example.into()], &problems);
+    intents[0].entry.clear();
+    assert_eq!(JourneyInput::of(&intents[0], |_| None), None);
 }

@@ -7,8 +7,9 @@ use emac_core::id::WorkloadName;
 use emac_core::units::{Generation, Millis};
 use sha2::{Digest, Sha256};
 
-use super::input::{JourneyIntent, Lease};
+use super::input::JourneyInput;
 use super::roles::hop_ref;
+use crate::intent::Lease;
 
 /// Most journeys and hops of one resource (`emac/v1/budgets.proto`).
 const JOURNEYS_MAX: usize = 64;
@@ -26,7 +27,7 @@ impl Workloads {
     /// Adds a journey; returns what did not fit.
     pub(super) fn add(
         &mut self,
-        intent: &JourneyIntent,
+        intent: &JourneyInput,
         deadline: Millis,
         hops: Vec<(WorkloadName, HopBudget)>,
     ) -> Vec<String> {
@@ -42,7 +43,7 @@ impl Workloads {
 
     fn add_journey(
         &mut self,
-        intent: &JourneyIntent,
+        intent: &JourneyInput,
         deadline: Millis,
         workload: WorkloadName,
     ) -> Option<String> {
@@ -130,7 +131,7 @@ fn alone(hop: &HopBudget) -> Option<Alone> {
 }
 
 /// Every workload on the journey: edges, callers and those who answer.
-fn members(intent: &JourneyIntent) -> Vec<WorkloadName> {
+fn members(intent: &JourneyInput) -> Vec<WorkloadName> {
     let mut names = intent.runtime.edges.clone();
     for leaf in intent.structure.leaves() {
         let hop = hop_ref(intent, leaf);

@@ -4,11 +4,11 @@
 //! Of a stream that ended the last entry of its node is kept until the node opens another, for at most [`PAST_KEPT`].
 //! Entries are bounded: in number by the cap on streams and by [`PAST_MAX`], in size by cutting what clients say about themselves.
 
-use super::Moment;
 use super::protocol::{ErrorDetail, Receipt, Shipment};
 use super::snapshot::generation_of;
 use super::standing::End;
 use emac_core::units::Micros;
+use emac_core::units::Moment;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

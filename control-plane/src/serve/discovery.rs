@@ -22,7 +22,8 @@ use crate::config;
 use crate::ingest::RecordsReceiver;
 use crate::ingest::otlp::Batches;
 use crate::model::CandidateModel;
-use crate::watch::{Moment, Outcome, Settings, Status, Watch, World};
+use crate::watch::{Outcome, Settings, Status, Watch, World};
+use emac_core::units::Moment;
 
 /// How long a quiet queue is waited for before the time is told and spans are looked for.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -72,7 +73,7 @@ pub(super) fn run(
     let mut work = Work {
         config,
         shared,
-        watch: Watch::new(settings, moment(shared)),
+        watch: Watch::new(settings, shared.moment()),
         mesh: Mesh::new(&config.mesh),
         intents: shared.intents.load_full(),
         known: Discovery::default(),
@@ -84,22 +85,18 @@ pub(super) fn run(
     loop {
         match records.next(PATIENCE) {
             Ok(recorded) => {
-                let now = moment(shared);
+                let now = shared.moment();
                 recorded.records.iter().for_each(|record| work.watch.hop(&recorded.node, record, now));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
         while let Some(batch) = spans.as_mut().and_then(Batches::try_next) {
-            batch.replay(&mut work.watch.spans(moment(shared)));
+            batch.replay(&mut work.watch.spans(shared.moment()));
         }
         work.known.waiting = records.waiting();
         work.step();
     }
-}
-
-fn moment(shared: &Shared) -> Moment {
-    Moment { at: shared.clock.now(), unix_ms: shared.clock.unix_ms() }
 }
 
 impl Work<'_> {
@@ -109,7 +106,7 @@ impl Work<'_> {
             self.watch.expect(&intents.declared.intents);
             self.intents = intents;
         }
-        let now = moment(self.shared);
+        let now = self.shared.moment();
         self.watch.tick(now);
         if self.watch.is_due(now) {
             self.close(now);

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use crate::document::{Limits, Problem, Problems, list_files, read_all};
 use crate::intent::{self, Intent};
 use crate::model::AcceptedModel;
-use crate::plan::JourneyIntent;
+use crate::plan::JourneyInput;
 use crate::slo::Slos;
 pub use declared::{Declared, Files};
 
@@ -21,7 +21,7 @@ pub use declared::{Declared, Files};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Intents {
     /// Journeys as the planner sees them, by name; those without entry or deadline are left out.
-    pub journeys: Vec<JourneyIntent>,
+    pub journeys: Vec<JourneyInput>,
     /// All of them, with their accepted models.
     pub declared: Declared,
 }
@@ -69,7 +69,7 @@ impl Fingerprint {
 
 /// Plans by the structure that somebody agreed to. Of a component that the intent does not declare nobody knows how it is reached: then the intent's
 /// own structure stays.
-fn act_on(accepted: &AcceptedModel, planned: &mut JourneyIntent, problems: &Problems) {
+fn act_on(accepted: &AcceptedModel, planned: &mut JourneyInput, problems: &Problems) {
     let Some(structure) = &accepted.model().structure else { return };
     if let Some(unknown) = structure.leaves().into_iter().find(|leaf| !planned.components.contains_key(*leaf))
     {
@@ -100,13 +100,13 @@ impl Fingerprint {
     }
 }
 
-fn for_planner(intent: &Intent, slos: &Slos, problems: &Problems) -> Option<JourneyIntent> {
+fn for_planner(intent: &Intent, slos: &Slos, problems: &Problems) -> Option<JourneyInput> {
     // Without any SLO document references lead nowhere by design: the documents may live elsewhere.
     if slos.iter().next().is_none() {
-        return intent.for_planner(|_| None);
+        return JourneyInput::of(intent, |_| None);
     }
     let promises = slos.resolve(intent, problems);
-    intent.for_planner(|component| promises.get(component)?.availability)
+    JourneyInput::of(intent, |component| promises.get(component)?.availability)
 }
 
 /// Paths of patterns; one that is no pattern stands for itself, so that a missing file is a problem, and so is one without a match.

@@ -20,10 +20,11 @@ use super::exposition::wire::Bucket;
 use super::exposition::{Histogram, MetricFamily, MetricType};
 use super::standing::{self, EdgeSeen, Seen};
 use super::state::Shared;
-use crate::aggregate::{Aggregate, LatencyTotals};
+use crate::aggregate::Aggregate;
 use crate::ingest::StatsSnapshot;
 use crate::push::proxies::Proxies;
 use crate::push::standing::Standing;
+use crate::totals::LatencyTotals;
 
 /// `round(32 * log2(1e6))`, less the one by which Prometheus numbers buckets higher than OpenTelemetry.
 const NATIVE_SHIFT: i32 = 638 - 1;

@@ -9,7 +9,8 @@ use emac_core::units::{Generation, Micros, Millis};
 
 use super::state::Shared;
 use crate::aggregate::{Aggregate, Node};
-use crate::plan::{JourneyIntent, Reach};
+use crate::intent::Reach;
+use crate::plan::JourneyInput;
 use crate::push::proxies::{Past, Proxy};
 use crate::push::standing::{End, Heard, Open, Patience, Standing};
 
@@ -168,12 +169,7 @@ fn there(rows: &[Row]) -> BTreeMap<&str, usize> {
 }
 
 /// The edge of every journey with entry rules.
-pub(super) fn edges(
-    journeys: &[JourneyIntent],
-    evidence: &Aggregate,
-    rows: &[Row],
-    now: Micros,
-) -> Vec<Edge> {
+pub(super) fn edges(journeys: &[JourneyInput], evidence: &Aggregate, rows: &[Row], now: Micros) -> Vec<Edge> {
     let there = there(rows);
     let declared = journeys.iter().filter(|intent| !intent.entry.is_empty());
     declared
@@ -233,7 +229,7 @@ fn edge(
 ///
 /// Only a good answer shows that somebody is there: the calls of a workload that is down fail too, and it has no filter either.
 pub(super) fn bypassed(
-    journeys: &[JourneyIntent],
+    journeys: &[JourneyInput],
     evidence: &Aggregate,
     rows: &[Row],
     now: Micros,

@@ -13,10 +13,10 @@ use crate::aggregate::Aggregate;
 use crate::clock::Clock;
 use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
-use crate::push::Moment;
 use crate::push::proxies::Proxies;
 use crate::push::snapshot::Publisher;
 use crate::store::Stored;
+use emac_core::units::Moment;
 
 /// Shared state: one lock for evidence, the plan without any.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Shared {
 
     /// Both clocks.
     pub(super) fn moment(&self) -> Moment {
-        Moment { at: self.clock.now(), unix_ms: self.clock.unix_ms() }
+        self.clock.moment()
     }
 
     /// From now on not ready.

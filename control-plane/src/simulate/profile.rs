@@ -23,8 +23,8 @@ use emac_core::journey::ComponentName;
 
 use super::endpoint::{Endpoint, Goal, Predicate, Semantics};
 use super::world::{Edge, InvalidWorld, Node, Stated, World};
+use crate::document::API_VERSION;
 use crate::document::{Document, Fields, Problems, Reader, Value};
-use crate::intent::API_VERSION;
 use crate::model::Model;
 
 /// Kind of the document.

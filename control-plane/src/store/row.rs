@@ -4,7 +4,7 @@ use emac_core::evidence::DecisionCounts;
 use emac_core::outcome::{Outcome, OutcomeCounts};
 use prost::Message;
 
-use crate::aggregate::{HopTotals, JourneyTotals, LatencyTotals};
+use crate::totals::{HopTotals, JourneyTotals, LatencyTotals};
 
 /// Outcomes of the first version: all up to `Outcome::Cancelled`.
 const OUTCOMES_MIN: usize = 7;

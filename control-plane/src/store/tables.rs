@@ -9,8 +9,8 @@ use redb::{Database, ReadTransaction, ReadableTable, TableDefinition, TableError
 
 use super::row::{decode_hop, decode_journey, encode_hop, encode_journey};
 use super::{Changes, OpenError, SCHEMA, Stored, corrupted};
-use crate::aggregate::{HopTotals, JourneyTotals};
-use crate::ingest::{Life, Mark};
+use crate::marks::{Life, Mark};
+use crate::totals::{HopTotals, JourneyTotals};
 
 /// Numbers by name: schema, floor, generation, served (microseconds).
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");

@@ -5,7 +5,7 @@ use std::fs;
 use emac_core::outcome::{Outcome, OutcomeCounts};
 
 use super::*;
-use crate::aggregate::LatencyTotals;
+use crate::totals::LatencyTotals;
 
 fn changes() -> Changes {
     let mut outcomes = OutcomeCounts::default();

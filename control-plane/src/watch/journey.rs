@@ -10,8 +10,8 @@ use super::status::{DeltaStatus, JourneyStatus, Observed};
 use super::{Recurrence, Settings};
 use crate::accept::{Consent, Proposal, allowed};
 use crate::compile::Given;
+use crate::document::format_timestamp;
 use crate::intent::Intent;
-use crate::measured::format_timestamp;
 use crate::model::{AcceptedModel, CandidateModel, EvidenceSource, Field, Model};
 
 /// What a window saw of a journey.

@@ -4,10 +4,10 @@ use emac_core::evidence::HopRecord;
 use emac_core::units::Millis;
 use sha2::{Digest, Sha256};
 
-use super::Moment;
 use crate::discover::observe::Observations;
 use crate::model::{EvidenceRef, EvidenceSource};
 use crate::trace::{Assembler, Labels, Limits, Refused, Sink, Span, Symbol, Symbols};
+use emac_core::units::Moment;
 
 /// Records that wait for the rest of their request.
 const OPEN_MAX: usize = 500_000;

@@ -2,12 +2,12 @@
 
 #![allow(unreachable_pub)] // a test binary exports nothing
 
-use emac_control_plane::push::Moment;
 use emac_control_plane::push::proxies::Proxies;
 use emac_control_plane::push::service::PushService;
 use emac_control_plane::push::snapshot::Publisher;
 use emac_core::budget::{OnExpiry, WorkloadBudgets};
 use emac_core::id::WorkloadName;
+use emac_core::units::Moment;
 use emac_core::units::{Generation, Millis};
 use emac_proto::xds::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use emac_proto::xds::{

@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use emac_control_plane::push::Moment;
 use emac_control_plane::push::proxies::Proxies;
 use emac_control_plane::push::service::PushService;
 use emac_control_plane::push::snapshot::{Publisher, generation_of};
@@ -18,6 +17,7 @@ use emac_core::budget::{
     HopBudget, JourneyBudget, Mode, OnExpiry, RetryBudget, SuccessPredicate, WorkloadBudgets,
 };
 use emac_core::id::{JourneyName, WorkloadName};
+use emac_core::units::Moment;
 use emac_core::units::{Generation, Millis, Ppm};
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 use emac_proto::xds::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Head;
+use crate::document::{format_timestamp, parse_timestamp};
 use crate::guard::{Answer, Evaluation};
-use crate::measured::{format_timestamp, parse_timestamp};
 
 /// What the first line has before it.
 pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";

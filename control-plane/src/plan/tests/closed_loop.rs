@@ -64,7 +64,7 @@ struct World {
     random: Random,
     services: BTreeMap<&'static str, Service>,
     front: Enforcer,
-    intents: [JourneyIntent; 1],
+    intents: [JourneyInput; 1],
     plan: PlanSnapshot,
     seconds: VecDeque<Evidence>,
     now: u64,

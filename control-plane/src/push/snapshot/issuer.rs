@@ -1,9 +1,9 @@
 //! Which resource each workload has, since when, and when it must be issued anew.
 
-use crate::push::Moment;
 use crate::push::protocol::{Name, Resource, ResourceSet, Version};
 use emac_core::budget::WorkloadBudgets;
 use emac_core::id::WorkloadName;
+use emac_core::units::Moment;
 use emac_core::units::{Generation, Micros};
 use emac_proto::v1;
 use prost::Message;

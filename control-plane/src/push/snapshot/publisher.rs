@@ -1,10 +1,11 @@
 //! The issuer behind a lock, and the channel that tells streams of a new snapshot.
 
 use super::issuer::{Issuer, Published};
+use crate::push::Now;
 use crate::push::protocol::Snapshot;
-use crate::push::{Moment, Now};
 use emac_core::budget::WorkloadBudgets;
 use emac_core::id::WorkloadName;
+use emac_core::units::Moment;
 use emac_core::units::{Generation, Micros};
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 use std::collections::BTreeMap;

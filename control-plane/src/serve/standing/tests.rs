@@ -11,11 +11,12 @@ use emac_core::units::Ratio;
 use super::*;
 use crate::aggregate::Batch;
 use crate::ingest::NodeReport;
-use crate::plan::{Component, HopRef, RuntimePolicy};
-use crate::push::Moment;
+use crate::intent::{HopRef, RuntimePolicy};
+use crate::plan::ComponentInput;
 use crate::push::protocol::{ErrorDetail, Receipt, Shipment};
 use crate::push::proxies::{Connection, Proxies, Variant};
 use crate::store::Stored;
+use emac_core::units::Moment;
 
 const fn s(seconds: u64) -> Micros {
     Micros(seconds * 1_000_000)
@@ -64,11 +65,11 @@ fn count(evidence: &mut Aggregate, node: &str, second: u64, delta: Delta) {
     evidence.apply(s(second), batch);
 }
 
-fn checkout() -> JourneyIntent {
+fn checkout() -> JourneyInput {
     let hop =
         HopRef { destination: "pay.shop".into(), workload: Some(workload("shop/pay")), ..HopRef::default() };
-    let pay = Component { reach: Reach::Hop(hop), ..Component::default() };
-    JourneyIntent {
+    let pay = ComponentInput { reach: Reach::Hop(hop), ..ComponentInput::default() };
+    JourneyInput {
         name: JourneyName::new("checkout").unwrap(),
         model_digest: String::new(),
         structure: Journey::new(parse("pay").unwrap()).unwrap(),

@@ -10,9 +10,9 @@
 //! - A mark is forgotten only after [`IDLE_MAX`] without a report. Idle time is counted while this control plane serves (it is added
 //!   up in the store), so neither a long downtime nor a wrong calendar ages a mark.
 //! - An epoch is the calendar time at which its leader began. Forgetting raises the `floor` to the highest epoch forgotten, and an
-//!   unknown epoch at or below the floor is refused ([`Verdict::Expired`]): it may have been counted. An epoch is not forgotten while
+//!   unknown epoch at or below the floor is refused ([`ReportStatus::Expired`]): it may have been counted. An epoch is not forgotten while
 //!   it is younger than [`IDLE_MAX`] by the calendar, so one host with a clock far ahead cannot lift the floor above the others.
-//! - Beyond [`MARKS_MAX`] new epochs are refused for now ([`Verdict::Full`]); memory is bounded and nothing counts twice.
+//! - Beyond [`MARKS_MAX`] new epochs are refused for now ([`ReportStatus::Full`]); memory is bounded and nothing counts twice.
 //!
 //! The price: a leader that sends nothing for thirty days of service is refused afterwards, and counted, until it is replaced.
 
@@ -39,7 +39,7 @@ pub struct Mark {
 
 /// What to do with a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReportStatus {
     /// Count it. `missing` sequences before it will never come.
     Count {
         /// Usually zero.
@@ -90,14 +90,14 @@ impl Marks {
     }
 
     /// Judges a report against these marks with `staged` (a transaction under way) laid over them.
-    pub fn judge(&self, staged: &BTreeMap<Life, Mark>, life: &Life, sequence: u64) -> Verdict {
+    pub fn judge(&self, staged: &BTreeMap<Life, Mark>, life: &Life, sequence: u64) -> ReportStatus {
         match staged.get(life).or_else(|| self.lives.get(life)) {
-            Some(mark) if sequence <= mark.sequence => Verdict::Duplicate { sequence: mark.sequence },
-            Some(mark) => Verdict::Count { missing: sequence - mark.sequence - 1 },
-            None if life.1 <= self.floor => Verdict::Expired,
-            None if self.lives.len() + staged.len() >= MARKS_MAX => Verdict::Full,
+            Some(mark) if sequence <= mark.sequence => ReportStatus::Duplicate { sequence: mark.sequence },
+            Some(mark) => ReportStatus::Count { missing: sequence - mark.sequence - 1 },
+            None if life.1 <= self.floor => ReportStatus::Expired,
+            None if self.lives.len() + staged.len() >= MARKS_MAX => ReportStatus::Full,
             // The first of an unknown life is not a gap when it is not 1: what came before was counted in a store now gone.
-            None => Verdict::Count { missing: 0 },
+            None => ReportStatus::Count { missing: 0 },
         }
     }
 
@@ -140,9 +140,9 @@ mod tests {
         (node.to_string(), epoch)
     }
 
-    fn count(marks: &mut Marks, life: &Life, sequence: u64, at: Micros) -> Verdict {
+    fn count(marks: &mut Marks, life: &Life, sequence: u64, at: Micros) -> ReportStatus {
         let verdict = marks.judge(&BTreeMap::new(), life, sequence);
-        if let Verdict::Count { .. } = verdict {
+        if let ReportStatus::Count { .. } = verdict {
             marks.apply(BTreeMap::from([(life.clone(), Mark { sequence, seen: at })]));
         }
         verdict
@@ -151,20 +151,20 @@ mod tests {
     #[test]
     fn a_sequence_counts_once_and_gaps_are_seen() {
         let (mut marks, life) = (Marks::default(), life("a", EPOCH));
-        assert_eq!(count(&mut marks, &life, 7, Micros(0)), Verdict::Count { missing: 0 });
-        assert_eq!(count(&mut marks, &life, 7, Micros(0)), Verdict::Duplicate { sequence: 7 });
-        assert_eq!(count(&mut marks, &life, 10, Micros(0)), Verdict::Count { missing: 2 });
-        assert_eq!(count(&mut marks, &life, 8, Micros(0)), Verdict::Duplicate { sequence: 10 });
+        assert_eq!(count(&mut marks, &life, 7, Micros(0)), ReportStatus::Count { missing: 0 });
+        assert_eq!(count(&mut marks, &life, 7, Micros(0)), ReportStatus::Duplicate { sequence: 7 });
+        assert_eq!(count(&mut marks, &life, 10, Micros(0)), ReportStatus::Count { missing: 2 });
+        assert_eq!(count(&mut marks, &life, 8, Micros(0)), ReportStatus::Duplicate { sequence: 10 });
     }
 
     #[test]
     fn epochs_of_a_node_are_apart_and_a_transaction_sees_itself() {
         let (mut marks, old, new) = (Marks::default(), life("a", EPOCH), life("a", EPOCH + 1));
         count(&mut marks, &old, 3, Micros(0));
-        assert_eq!(count(&mut marks, &new, 1, Micros(0)), Verdict::Count { missing: 0 });
-        assert_eq!(count(&mut marks, &old, 4, Micros(0)), Verdict::Count { missing: 0 });
+        assert_eq!(count(&mut marks, &new, 1, Micros(0)), ReportStatus::Count { missing: 0 });
+        assert_eq!(count(&mut marks, &old, 4, Micros(0)), ReportStatus::Count { missing: 0 });
         let staged = BTreeMap::from([(new.clone(), Mark { sequence: 2, seen: Micros(0) })]);
-        assert_eq!(marks.judge(&staged, &new, 2), Verdict::Duplicate { sequence: 2 });
+        assert_eq!(marks.judge(&staged, &new, 2), ReportStatus::Duplicate { sequence: 2 });
     }
 
     #[test]
@@ -176,8 +176,8 @@ mod tests {
         assert_eq!(idle, std::slice::from_ref(&old));
         marks.forget(&idle);
         assert!(marks.is_empty());
-        assert_eq!(count(&mut marks, &old, 3, IDLE_MAX), Verdict::Expired);
-        assert_eq!(count(&mut marks, &life("b", EPOCH + 1), 1, IDLE_MAX), Verdict::Count { missing: 0 });
+        assert_eq!(count(&mut marks, &old, 3, IDLE_MAX), ReportStatus::Expired);
+        assert_eq!(count(&mut marks, &life("b", EPOCH + 1), 1, IDLE_MAX), ReportStatus::Count { missing: 0 });
     }
 
     #[test]
@@ -192,8 +192,8 @@ mod tests {
     fn room_is_bounded_and_known_lives_go_on() {
         let lives = (0..MARKS_MAX as u64).map(|n| (life("a", n + 1), Mark { sequence: 1, seen: Micros(0) }));
         let mut marks = Marks::from_parts(lives.collect(), 0);
-        assert_eq!(count(&mut marks, &life("b", 1), 1, Micros(0)), Verdict::Full);
-        assert_eq!(count(&mut marks, &life("a", 1), 2, Micros(0)), Verdict::Count { missing: 0 });
+        assert_eq!(count(&mut marks, &life("b", 1), 1, Micros(0)), ReportStatus::Full);
+        assert_eq!(count(&mut marks, &life("a", 1), 2, Micros(0)), ReportStatus::Count { missing: 0 });
     }
 
     proptest! {
@@ -210,7 +210,7 @@ mod tests {
                 let idle = marks.idle(served, NOW_MS);
                 marks.forget(&idle);
                 let life = life("a", epoch);
-                if let Verdict::Count { .. } = count(&mut marks, &life, sequence, served) {
+                if let ReportStatus::Count { .. } = count(&mut marks, &life, sequence, served) {
                     prop_assert!(counted.insert((life, sequence)));
                 }
             }
