@@ -23,16 +23,13 @@ use crate::guard::{Evaluation, Guard, Input, Known};
 use crate::intent::Intent;
 use crate::measured::Evidence;
 use crate::model::{AcceptedModel, CandidateModel, Model, Status};
-use crate::slo::Promise;
+pub use crate::slo::Promises;
 
 pub use decision::{Decision, Verdict};
 pub use latency::{AtObjective, LatencyBounds};
 pub use nodes::NodeBounds;
 pub(crate) use nodes::is_redundant;
 pub use report::{REPORT_KIND, derivation, exact8, guard as guard_report};
-
-/// What every component promises, by name.
-pub type Promises = BTreeMap<ComponentName, Promise>;
 
 /// Chance that one of the components' availabilities lies outside its measured interval, and the same again for latencies: 2.5 % each, shared
 /// out evenly among the components.

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use emac_core::units::Millis;
 
 pub use discovery::{Discovery, Otlp};
-pub use read::{KIND, is_config, load, read};
+pub use read::{KIND, load, read};
 
 /// How a control plane runs, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ use crate::trace::{Symbol, Symbols, TraceId};
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a> {
     /// Declared journeys; may be none.
-    pub intents: &'a [Intent],
+    pub intents: &'a [&'a Intent],
     /// Where the traces come from.
     pub source: EvidenceSource,
     /// Files and streams they were read from.
@@ -79,7 +79,7 @@ pub fn discover(observations: &Observations, symbols: &Symbols, given: &Given<'_
     let declared = declared(&groups, observations, symbols, given.intents);
     let mut found: Vec<Discovered> = Vec::new();
     for (group, declared) in groups.iter().zip(declared) {
-        let intent = declared.and_then(|place| given.intents.get(place));
+        let intent = declared.and_then(|place| given.intents.get(place).copied());
         let entry = entry(observations.sites().get(group.root), symbols);
         let taken: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
         let said = symbols.text(group.journey);
@@ -114,7 +114,7 @@ fn declared(
     groups: &[Group],
     observations: &Observations,
     symbols: &Symbols,
-    intents: &[Intent],
+    intents: &[&Intent],
 ) -> Vec<Option<usize>> {
     let mut fits = Vec::new();
     for (at, group) in groups.iter().enumerate() {

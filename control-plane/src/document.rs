@@ -21,7 +21,7 @@ mod units;
 
 pub use emit::to_yaml;
 pub use fields::Fields;
-pub use files::{list_files, read_all, read_file};
+pub use files::{expand, files_in, list_files, read_all, read_file};
 pub use parse::{Limits, parse};
 pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
 pub use reader::Reader;
@@ -74,6 +74,12 @@ pub struct Document {
 }
 
 impl Document {
+    /// Whether it says that it is of a kind.
+    pub fn is_kind(&self, kind: &str) -> bool {
+        let mut entries = self.root.entries().into_iter().flatten();
+        entries.any(|entry| entry.key == "kind" && entry.value.text() == Some(kind))
+    }
+
     /// A reader at the root, reporting into `problems`.
     pub fn reader<'a>(&'a self, problems: &'a Problems) -> Reader<'a> {
         Reader::new(&self.root, &self.source, problems)

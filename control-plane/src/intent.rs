@@ -85,8 +85,7 @@ impl Intent {
 
 /// Whether a document says that it is an intent; others may stand in the same files.
 pub fn is_intent(document: &Document) -> bool {
-    let Some(entries) = document.root.entries() else { return false };
-    entries.iter().any(|entry| entry.key == "kind" && entry.value.text() == Some(KIND))
+    document.is_kind(KIND)
 }
 
 /// Reads one document. `None` when reading it found at least one error; all of them are in `problems`, beside those of parsing.

@@ -1,6 +1,7 @@
 //! The control plane as a library: evidence in, accepted models, bounds and budgets out. One folder a stage, in pipeline order.
 
 // What people write.
+pub mod declared;
 pub mod document;
 pub mod emit;
 pub mod guard;

@@ -39,7 +39,7 @@ use crate::push::Now;
 use crate::push::service::PushService;
 use crate::store::{OpenError, Store, Stored};
 use intents::Fingerprint;
-pub use intents::{Declared, Files, Intents};
+pub use intents::Intents;
 pub(crate) use standing::age_of as age;
 use state::Shared;
 use traces::Traces;

@@ -13,7 +13,7 @@ use emac_core::units::{Micros, Ratio};
 
 use crate::document::{Document, Problems};
 
-pub use resolve::{LatencyPoint, Promise};
+pub use resolve::{LatencyPoint, Promise, Promises};
 
 /// Version of the documents read here.
 pub const API_VERSION: &str = "openslo/v1";

@@ -32,7 +32,8 @@ use std::collections::BTreeMap;
 use emac_core::evidence::HopRecord;
 use emac_core::units::{Micros, Millis, Moment};
 
-use crate::compile::{Given as Numbers, Promises};
+use crate::compile::Given as Numbers;
+use crate::declared::Declared;
 use crate::discover::domains::Profile;
 use crate::discover::{Discovered, Given, Known, complete};
 use crate::intent::Intent;
@@ -58,24 +59,11 @@ pub struct Settings {
     pub recurrence: Recurrence,
 }
 
-/// What evidence is held against. The lists are as long as `intents`.
-#[derive(Clone, Copy, Debug)]
-pub struct World<'a> {
-    /// Declared journeys.
-    pub intents: &'a [Intent],
-    /// Their accepted models, where there are any.
-    pub accepted: &'a [Option<AcceptedModel>],
-    /// What their components promise.
-    pub promises: &'a [Promises],
-    /// Mesh and cluster configuration.
-    pub mesh: &'a MeshFacts,
-}
-
 /// What the caller should do for a journey at a window's end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// Position of its intent.
-    pub intent: usize,
+pub struct Due<'a> {
+    /// The journey.
+    pub journey: &'a Declared,
     /// To be written: it differs from the one before.
     pub candidate: Option<CandidateModel>,
     /// What the intent lets a policy agree to: to replace the accepted model.
@@ -114,10 +102,11 @@ impl Watch {
     }
 
     /// Tells how old evidence of each journey may be.
-    pub fn expect(&mut self, intents: &[Intent]) {
-        let age = |intent: &Intent| Some((intent.name.to_string(), intent.evidence.max_age?));
-        self.ages = intents.iter().filter_map(age).collect();
-        let all = self.ages.len() == intents.len();
+    pub fn expect(&mut self, journeys: &[Declared]) {
+        let age =
+            |Declared { intent, .. }: &Declared| Some((intent.name.to_string(), intent.evidence.max_age?));
+        self.ages = journeys.iter().filter_map(age).collect();
+        let all = self.ages.len() == journeys.len();
         self.age_max = self.ages.values().max().copied().filter(|_| all);
     }
 
@@ -148,17 +137,17 @@ impl Watch {
         now.at.since(self.began.at) >= self.settings.window.to_micros()
     }
 
-    /// Ends the window and begins the next. What to do for each journey about which anything is new; the rest is in [`Self::status`].
+    /// Ends the window and begins the next, holding what was seen against the declared journeys and the configuration of mesh and cluster. What to do for each journey about which anything is new; the rest is in [`Self::status`].
     ///
     /// Costs a discovery a source and a compilation a delta: at a window's end only.
-    pub fn close(&mut self, now: Moment, world: &World<'_>) -> Vec<Outcome> {
+    pub fn close<'a>(&mut self, now: Moment, journeys: &'a [Declared], mesh: &MeshFacts) -> Vec<Due<'a>> {
         self.tick(now);
         self.windows += 1;
         let began = std::mem::replace(&mut self.began, now);
         let mut best: BTreeMap<usize, Found> = BTreeMap::new();
         self.undeclared.clear();
         for source in &mut self.sources {
-            for found in discovered(source, world, (began, now)) {
+            for found in discovered(source, journeys, mesh, (began, now)) {
                 let Some(place) = found.declared else {
                     self.undeclared.push(Undeclared::of(&found));
                     continue;
@@ -169,26 +158,19 @@ impl Watch {
                 }
             }
         }
-        let names: Vec<&str> = world.intents.iter().map(|intent| intent.name.as_str()).collect();
+        let names: Vec<&str> = journeys.iter().map(|one| one.intent.name.as_str()).collect();
         self.journeys.retain(|name, _| names.contains(&name.as_str()));
-        let each = world.intents.iter().enumerate();
-        each.filter_map(|(place, _)| self.judge(place, best.remove(&place), world, now)).collect()
+        let each = journeys.iter().enumerate();
+        each.filter_map(|(place, journey)| self.judge(journey, best.remove(&place), now)).collect()
     }
 
-    fn judge(
-        &mut self,
-        place: usize,
-        found: Option<Found>,
-        world: &World<'_>,
-        now: Moment,
-    ) -> Option<Outcome> {
-        let (intent, promises) = (world.intents.get(place)?, world.promises.get(place)?);
-        let accepted = world.accepted.get(place).and_then(Option::as_ref);
+    fn judge<'a>(&mut self, journey: &'a Declared, found: Option<Found>, now: Moment) -> Option<Due<'a>> {
+        let Declared { intent, promises, .. } = journey;
         let numbers = Numbers { promises, evidence: None, now_unix_ms: now.unix_ms };
         let watched = self.journeys.entry(intent.name.to_string()).or_insert_with(|| Watched::new(intent));
-        let judged = watched.judge(&self.settings, found, intent, accepted, numbers);
-        (judged.candidate.is_some() || judged.accepted.is_some()).then_some(Outcome {
-            intent: place,
+        let judged = watched.judge(&self.settings, found, journey, numbers);
+        (judged.candidate.is_some() || judged.accepted.is_some()).then_some(Due {
+            journey,
             candidate: judged.candidate,
             accepted: judged.accepted,
         })
@@ -210,7 +192,12 @@ impl Watch {
 }
 
 /// Every journey that a source saw in the window that ends.
-fn discovered(source: &mut Source, world: &World<'_>, window: (Moment, Moment)) -> Vec<Discovered> {
+fn discovered(
+    source: &mut Source,
+    journeys: &[Declared],
+    mesh: &MeshFacts,
+    window: (Moment, Moment),
+) -> Vec<Discovered> {
     let window = source.cut(window);
     if window.observations.traces().1 == 0 {
         return Vec::new();
@@ -219,9 +206,10 @@ fn discovered(source: &mut Source, world: &World<'_>, window: (Moment, Moment)) 
         observations: &window.observations,
         symbols: source.symbols(),
         labels: &window.labels,
-        mesh: world.mesh,
+        mesh,
         profile: Profile::default(),
     };
     let evidence = [window.evidence];
-    complete(&known, &Given { intents: world.intents, source: source.kind(), evidence: &evidence })
+    let intents: Vec<&Intent> = journeys.iter().map(|journey| &journey.intent).collect();
+    complete(&known, &Given { intents: &intents, source: source.kind(), evidence: &evidence })
 }

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use emac_control_plane::document::Problems;
+use emac_control_plane::serve::Intents;
 use support::process::{emac, run};
 
 const INTENT: &str = include_str!("../examples/checkout/intent.yaml");
@@ -305,4 +307,59 @@ fn the_papers_drift_is_accepted_onto_its_baseline() {
     assert!(stdout.starts_with("accepted 3 deltas"), "{stdout}");
     assert!(run(folder.path(), &["log", "model.yaml"]).1.contains("written by hand"));
     assert_eq!(run(folder.path(), &[&["gate"], &args[..]].concat()).0, 2);
+}
+
+/// What `emac serve` would enforce of a folder: the structure, and what names it.
+fn enforced(folder: &Path) -> (String, String) {
+    let problems = Problems::new();
+    let intents = Intents::load(&[folder.join("intent.yaml").display().to_string()], &problems).unwrap();
+    (intents.planned[0].structure.to_string(), intents.planned[0].model_digest.clone())
+}
+
+/// What `emac gate` judges of it. Where the structure is the intent's own there is no seal, and the intent's digest names it.
+fn judged(folder: &Path) -> (Option<String>, String) {
+    let answer = json(folder, &["gate", "--intent", "intent.yaml", "--format", "json"]);
+    let explained = json(folder, &["explain", "--intent", "intent.yaml", "--format", "json"]);
+    let seal = answer["model"]["seal"].as_str().map(str::to_owned);
+    (seal, explained["spec"]["expression"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn the_gate_judges_the_model_that_the_server_enforces() {
+    let folder = folder();
+    let structured = CANDIDATE.replace(
+        "  failureDomains:",
+        "  expression: Series(front, Parallel(cart, Fallback(pricing, 0.5*cached-price)), Race(paya, payb))\n  failureDomains:",
+    );
+    fs::write(folder.path().join("candidate.yaml"), structured).unwrap();
+    let (structure, digest) = enforced(folder.path());
+    assert_eq!(judged(folder.path()), (None, structure.clone()));
+
+    // Accepted beside the intent.
+    let (code, _, stderr) = accept(folder.path(), &["--by", "ann", "--unresolved"]);
+    assert_eq!(code, 0, "{stderr}");
+    let accepted = enforced(folder.path());
+    assert!(accepted.0 != structure && accepted.1 != digest);
+    assert_eq!(judged(folder.path()), (Some(accepted.1.clone()), accepted.0.clone()));
+    let (_, stdout, _) = run(folder.path(), &["gate", "--intent", "intent.yaml"]);
+    assert!(stdout.contains(&format!("model model.yaml, seal {}", &accepted.1[..12])), "{stdout}");
+
+    // In the file that the intent names.
+    fs::rename(folder.path().join("model.yaml"), folder.path().join("agreed.yaml")).unwrap();
+    let referred = INTENT.replace(
+        "\nspec:\n",
+        "\nspec:\n  evidence:\n    modelDiscovery:\n      discoveredModelRef: agreed.yaml\n",
+    );
+    assert_ne!(referred, INTENT);
+    fs::write(folder.path().join("intent.yaml"), referred).unwrap();
+    assert_eq!(enforced(folder.path()), accepted);
+    assert_eq!(judged(folder.path()), (Some(accepted.1.clone()), accepted.0.clone()));
+
+    // Of a component that the intent does not know: both fall back to the intent's structure.
+    fs::rename(folder.path().join("agreed.yaml"), folder.path().join("model.yaml")).unwrap();
+    let smaller = INTENT.replace("    payb:\n", "    payc:\n").replace("{ref: payb}", "{ref: payc}");
+    fs::write(folder.path().join("intent.yaml"), smaller).unwrap();
+    let (structure, _) = enforced(folder.path());
+    assert!(structure.contains("payc"), "{structure}");
+    assert_eq!(judged(folder.path()), (None, structure));
 }

@@ -137,7 +137,7 @@ fn profiles(documents: &[Document], problems: &Problems) -> Vec<String> {
 
 /// Files of valid configurations.
 fn configurations(documents: &[Document], problems: &Problems) -> Vec<String> {
-    let configurations = documents.iter().filter(|document| config::is_config(document));
+    let configurations = documents.iter().filter(|document| document.is_kind(config::KIND));
     let valid = configurations.filter_map(|document| {
         let file = document.source.name();
         let folder = Path::new(file).parent().unwrap_or(Path::new(""));

@@ -77,6 +77,7 @@ pub(super) fn run(args: &Args) -> Exit {
         Err(exit) => return exit,
     };
     let compiled = inputs.compiled();
+    complain(inputs.judged());
     if let Some(folder) = &args.out {
         match write(folder, &all(&compiled, args.dialect.into()), args.force) {
             Ok(written) => tell(&written, &folder.display().to_string()),

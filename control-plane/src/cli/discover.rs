@@ -98,7 +98,8 @@ fn discovered(args: &Args) -> Result<(), Exit> {
         mesh: &inputs.mesh,
         profile: args.profile.into(),
     };
-    let given = Given { intents: &inputs.intents, source: EvidenceSource::Traces, evidence: &evidence };
+    let intents: Vec<&Intent> = inputs.intents.iter().collect();
+    let given = Given { intents: &intents, source: EvidenceSource::Traces, evidence: &evidence };
     let found = complete(&known, &given);
     if found.is_empty() {
         complain("no journey was found: no trace is whole");

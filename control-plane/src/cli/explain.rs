@@ -4,7 +4,7 @@ use emac_core::journey::Expr;
 use emac_core::units::Micros;
 
 use super::exit::Exit;
-use super::inputs::InputArgs;
+use super::inputs::{InputArgs, JudgedModel};
 use super::output::{Format, print_json, print_line};
 use crate::compile::{Bounds, Compiled, NodeBounds, derivation, exact8};
 use crate::document::format_duration;
@@ -39,15 +39,18 @@ pub(super) fn run(args: &Args) -> Exit {
     }
     match args.format {
         Format::Json => print_json(&derivation(&compiled)),
-        Format::Text => explain(&compiled, args.hop.as_deref()).iter().for_each(print_line),
+        Format::Text => explain(&compiled, &inputs.judged(), args.hop.as_deref()).iter().for_each(print_line),
     }
     Exit::Ok
 }
 
-fn explain(compiled: &Compiled<'_>, hop: Option<&str>) -> Vec<String> {
+fn explain(compiled: &Compiled<'_>, judged: &JudgedModel, hop: Option<&str>) -> Vec<String> {
     let mark = if compiled.preview { "PREVIEW " } else { "" };
-    let mut lines =
-        vec![format!("{mark}journey {}: {}", compiled.intent.name, compiled.structure), String::new()];
+    let mut lines = vec![
+        format!("{mark}journey {}: {}", compiled.intent.name, compiled.structure),
+        judged.to_string(),
+        String::new(),
+    ];
     leaves(compiled, hop, &mut lines);
     if let Some(bounds) = &compiled.bounds {
         lines.push(String::new());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::Exit;
-use super::inputs::{InputArgs, read_candidate};
+use super::inputs::{InputArgs, JudgedModel, read_candidate};
 use super::output::{Format, complain, print_json, print_line};
 use crate::accept::{Delta, Proposal, Shift};
 use crate::compile::{Compiled, Verdict, exact8, guard_report};
@@ -14,10 +14,12 @@ use crate::guard::ledger::{Ledger, LedgerError, Record};
 /// Decide whether a journey's objectives hold: exit 0 PASS, 2 FAIL, 3 REVIEW
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  emac gate --intent journeys/checkout/intent.yaml --model journeys/checkout/model.yaml
+  emac gate --intent journeys/checkout/intent.yaml
+  emac gate --intent journeys/checkout/intent.yaml --model accepted-elsewhere.yaml
   emac gate --intent intent.yaml --slo slos --format json
   emac gate --intent intent.yaml --ledger actions.jsonl
 
+Without --model the gate judges what `emac serve` enforces, and says which model that is.
 With --ledger, what every guard was told and said is on the disk before anything is printed; a ledger whose chain is broken
 is refused (65), one that cannot be written ends the gate (1).")]
 pub(super) struct Args {
@@ -58,8 +60,8 @@ pub(super) fn run(args: &Args) -> Exit {
         };
     }
     match args.format {
-        Format::Text => show(&compiled),
-        Format::Json => print_json(&answer(&compiled)),
+        Format::Text => show(&compiled, &inputs.judged()),
+        Format::Json => print_json(&answer(&compiled, &inputs.judged())),
     }
     exit(&compiled)
 }
@@ -107,9 +109,10 @@ fn exit(compiled: &Compiled<'_>) -> Exit {
     }
 }
 
-fn show(compiled: &Compiled<'_>) {
+fn show(compiled: &Compiled<'_>, judged: &JudgedModel) {
     let mark = if compiled.preview { "PREVIEW " } else { "" };
     print_line(format!("{mark}{} {}", compiled.decision.verdict.label(), compiled.intent.name));
+    print_line(judged);
     if let Some(bounds) = &compiled.bounds {
         print_line(format!("A+ {}  A- {}", exact8(bounds.a_plus()), exact8(bounds.a_minus())));
     }
@@ -121,12 +124,13 @@ fn show(compiled: &Compiled<'_>) {
     }
 }
 
-fn answer(compiled: &Compiled<'_>) -> serde_json::Value {
+fn answer(compiled: &Compiled<'_>, judged: &JudgedModel) -> serde_json::Value {
     let ends = compiled.bounds.as_ref().map(|bounds| (bounds.a_plus(), bounds.a_minus()));
     let round = |value: f64| (value * 1e8).round() / 1e8;
     let guards = compiled.guards.iter().map(|(action, evaluation)| guard_report(action, evaluation));
     json!({
         "journey": compiled.intent.name.as_str(),
+        "model": judged.json(),
         "verdict": compiled.decision.verdict.label(),
         "preview": compiled.preview,
         "A_plus": ends.map(|(plus, _)| round(plus)),

@@ -1,17 +1,21 @@
 //! What `compile`, `gate` and `explain` read: an intent, a model, SLOs.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::output::{Format, show_problems};
 use crate::accept::Proposal;
 use crate::clock::Clock;
 use crate::compile::{Compiled, Given, Promises, compile, preview};
+use crate::declared::Declared;
 use crate::document::parse_timestamp;
 use crate::document::{Document, Limits, Problem, Problems, read_all, read_file};
 use crate::intent::{self, Intent};
 use crate::measured::{self, Evidence};
-use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
+use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel, Model, Origin};
 use crate::slo::Slos;
 
 /// Options that the commands share.
@@ -20,7 +24,8 @@ pub(super) struct InputArgs {
     /// The intent
     #[arg(long, value_name = "FILE")]
     intent: PathBuf,
-    /// The model; without it the structure declared in the intent is the model
+    /// The model. Without it: the one that `emac serve` enforces, which is the accepted model in the file that discoveredModelRef names,
+    /// or in model.yaml beside the intent; where there is none, the structure that the intent declares
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Take a candidate as the model. Every output says PREVIEW, and a gate never passes
@@ -37,17 +42,16 @@ pub(super) struct InputArgs {
     at: Option<u64>,
 }
 
-/// The model by who agreed to it.
-enum Basis {
+/// A model that was named instead of the one that acts.
+enum Named {
     Accepted(AcceptedModel),
     Candidate(CandidateModel),
 }
 
 /// Everything read.
 pub(super) struct Inputs {
-    intent: Intent,
-    basis: Basis,
-    promises: Promises,
+    declared: Declared,
+    named: Option<Named>,
     evidence: Option<Evidence>,
     now_unix_ms: u64,
 }
@@ -62,32 +66,31 @@ impl InputArgs {
     fn read_into(&self, problems: &Problems) -> Option<Inputs> {
         let documents = read_file(&self.intent, &Limits::default(), problems);
         let intent = only_intent(&self.intent, &documents, problems);
-        let basis = match (&self.model, &intent) {
-            (Some(file), _) => self.model(file, problems),
-            (None, Some(intent)) => Some(Basis::Accepted(AcceptedModel::declared(intent))),
-            (None, None) => None,
-        };
+        let named = self.model.as_ref().map(|file| self.model(file, problems));
         let slos = slos(&self.intent, &self.slo, documents, problems);
         let intent = intent?;
         let promises = slos.resolve(&intent, problems);
         let evidence = self.evidence(&intent, problems)?;
-        Some(Inputs {
-            intent,
-            basis: basis?,
-            promises,
-            evidence,
-            now_unix_ms: self.at.unwrap_or_else(|| Clock::start().unix_ms()),
-        })
+        // A model that is named replaces the one that acts, which then need not even be readable.
+        let unheard = Problems::new();
+        let told = if named.is_some() { &unheard } else { problems };
+        let declared = Declared::beside(intent, promises, &self.intent, told);
+        let named = match named {
+            Some(read) => Some(read?),
+            None => None,
+        };
+        let now_unix_ms = self.at.unwrap_or_else(|| Clock::start().unix_ms());
+        Some(Inputs { declared, named, evidence, now_unix_ms })
     }
 
-    fn model(&self, file: &Path, problems: &Problems) -> Option<Basis> {
+    fn model(&self, file: &Path, problems: &Problems) -> Option<Named> {
         let documents = read_file(file, &Limits::default(), problems);
-        if let Some(document) = documents.iter().find(|document| is_kind(document, ACCEPTED_KIND)) {
-            return AcceptedModel::read(document, problems).map(Basis::Accepted);
+        if let Some(document) = documents.iter().find(|document| document.is_kind(ACCEPTED_KIND)) {
+            return AcceptedModel::read(document, problems).map(Named::Accepted);
         }
         let name = file.display().to_string();
-        match documents.iter().find(|document| is_kind(document, CANDIDATE_KIND)) {
-            Some(document) if self.preview => CandidateModel::read(document, problems).map(Basis::Candidate),
+        match documents.iter().find(|document| document.is_kind(CANDIDATE_KIND)) {
+            Some(document) if self.preview => CandidateModel::read(document, problems).map(Named::Candidate),
             Some(document) => {
                 let problem = Problem::error("this model is a candidate that nobody has accepted");
                 problems.push(
@@ -108,7 +111,7 @@ impl InputArgs {
             return Some(None);
         }
         let documents = read_all(&self.evidence, &Limits::default(), problems);
-        let is_evidence = |document: &&Document| is_kind(document, measured::KIND);
+        let is_evidence = |document: &&Document| document.is_kind(measured::KIND);
         let found =
             documents.iter().filter(is_evidence).filter_map(|document| measured::read(document, problems));
         let mut of_journey = found.filter(|evidence| evidence.journey == intent.name.as_str());
@@ -196,9 +199,9 @@ pub(super) fn read_models(file: &Path, problems: &Problems) -> Vec<Result<Accept
     let before = problems.errors();
     let documents = read_file(file, &Limits::default(), problems);
     let read = |document: &Document| {
-        if is_kind(document, ACCEPTED_KIND) {
+        if document.is_kind(ACCEPTED_KIND) {
             AcceptedModel::read(document, problems).map(Ok)
-        } else if is_kind(document, CANDIDATE_KIND) {
+        } else if document.is_kind(CANDIDATE_KIND) {
             CandidateModel::read(document, problems).map(Err)
         } else {
             None
@@ -209,12 +212,6 @@ pub(super) fn read_models(file: &Path, problems: &Problems) -> Vec<Result<Accept
         refuse::<()>(problems, "there is no model in this file", &file.display().to_string());
     }
     models
-}
-
-/// Whether a document says that it is of a kind.
-fn is_kind(document: &Document, kind: &str) -> bool {
-    let mut entries = document.root.entries().into_iter().flatten();
-    entries.any(|entry| entry.key == "kind" && entry.value.text() == Some(kind))
 }
 
 /// Reads the candidate in a file; shows what is wrong.
@@ -236,28 +233,55 @@ fn refuse<T>(problems: &Problems, message: &str, file: &str) -> Option<T> {
 impl Inputs {
     /// Compiles, or looks at what a candidate would mean.
     pub(super) fn compiled(&self) -> Compiled<'_> {
-        match &self.basis {
-            Basis::Accepted(model) => compile(&self.intent, model, self.given()),
-            Basis::Candidate(model) => preview(&self.intent, model, self.given()),
+        match &self.named {
+            None => compile(self.intent(), self.declared.acting(), self.given()),
+            Some(Named::Accepted(model)) => compile(self.intent(), model, self.given()),
+            Some(Named::Candidate(model)) => preview(self.intent(), model, self.given()),
+        }
+    }
+
+    /// Which model is judged: its file and its version.
+    pub(super) fn judged(&self) -> JudgedModel {
+        let file = |model: &Model| match &model.origin {
+            Origin::File(name) => Some(name.clone()),
+            Origin::Declared => None,
+        };
+        let accepted = |model: &AcceptedModel| JudgedModel {
+            file: file(model.model()),
+            version: model.version().map(str::to_owned),
+            looked_for: self.declared.files.model.clone(),
+        };
+        match &self.named {
+            None => accepted(self.declared.acting()),
+            Some(Named::Accepted(model)) => accepted(model),
+            Some(Named::Candidate(model)) => JudgedModel {
+                file: file(model.model()),
+                version: Some(model.version().to_owned()),
+                looked_for: self.declared.files.model.clone(),
+            },
         }
     }
 
     /// The intent.
     pub(super) fn intent(&self) -> &Intent {
-        &self.intent
+        &self.declared.intent
     }
 
     /// What a candidate would change, with the impact of every delta; `None` when the model itself is a candidate.
     pub(super) fn proposal<'a>(&'a self, candidate: &'a CandidateModel) -> Option<Proposal<'a>> {
-        let Basis::Accepted(model) = &self.basis else { return None };
-        let mut proposal = Proposal::new(model, candidate, Some(&self.intent));
-        proposal.predict(&self.intent, self.given());
+        let model = match &self.named {
+            None => self.declared.agreed(),
+            Some(Named::Accepted(model)) => model,
+            Some(Named::Candidate(_)) => return None,
+        };
+        let mut proposal = Proposal::new(model, candidate, Some(self.intent()));
+        proposal.predict(self.intent(), self.given());
         Some(proposal)
     }
 
     /// What another candidate would mean.
     pub(super) fn preview_of<'a>(&'a self, candidate: &'a CandidateModel) -> Compiled<'a> {
-        preview(&self.intent, candidate, self.given())
+        preview(self.intent(), candidate, self.given())
     }
 
     /// As of when.
@@ -267,6 +291,43 @@ impl Inputs {
 
     /// What is known of the components.
     pub(super) fn given(&self) -> Given<'_> {
-        Given { promises: &self.promises, evidence: self.evidence.as_ref(), now_unix_ms: self.now_unix_ms }
+        let promises = &self.declared.promises;
+        Given { promises, evidence: self.evidence.as_ref(), now_unix_ms: self.now_unix_ms }
+    }
+}
+
+/// Which model a command judged.
+pub(super) struct JudgedModel {
+    /// The file of the model; `None`: the structure that the intent declares.
+    pub(super) file: Option<String>,
+    /// Its seal.
+    version: Option<String>,
+    /// Where an accepted model was looked for.
+    looked_for: PathBuf,
+}
+
+/// Digits of a seal that people are shown, as Git does.
+const SEAL_SHOWN: usize = 12;
+
+impl fmt::Display for JudgedModel {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => {
+                let seal = self.version.as_deref().unwrap_or_default();
+                write!(out, "model {file}, seal {}", seal.get(..SEAL_SHOWN).unwrap_or(seal))
+            }
+            None => write!(
+                out,
+                "model: the structure that the intent declares (no accepted model acts; looked for {})",
+                self.looked_for.display()
+            ),
+        }
+    }
+}
+
+impl JudgedModel {
+    /// `{file, seal}`; both null for what the intent declares.
+    pub(super) fn json(&self) -> Value {
+        json!({"file": self.file, "seal": self.version})
     }
 }

@@ -60,8 +60,7 @@ pub(super) fn run(args: &Args) -> Exit {
 /// A candidate will do: nothing is decided here.
 fn model(file: &Path, problems: &Problems) -> Option<Model> {
     let document = first(file, problems)?;
-    let entries = document.root.entries().unwrap_or_default();
-    if entries.iter().any(|entry| entry.key == "kind" && entry.value.text() == Some(CANDIDATE_KIND)) {
+    if document.is_kind(CANDIDATE_KIND) {
         return CandidateModel::read(&document, problems).map(|model| model.model().clone());
     }
     AcceptedModel::read(&document, problems).map(|model| model.model().clone())

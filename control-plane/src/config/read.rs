@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use emac_core::units::Millis;
 
 use super::{Config, Discovery, Evidence, Listen, Log, LogFormat};
-use crate::document::{API_VERSION, Document, Fields, Limits, Problem, Problems, Reader, read_file};
+use crate::document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, read_file};
 
 /// The document kind of a configuration.
 pub const KIND: &str = "ControlPlaneConfig";
@@ -26,12 +26,6 @@ pub fn load(path: &Path, problems: &Problems) -> Option<Config> {
         return None;
     };
     read(document.reader(problems), path.parent().unwrap_or(Path::new("")))
-}
-
-/// Whether a document says that it is a configuration.
-pub fn is_config(document: &Document) -> bool {
-    let Some(entries) = document.root.entries() else { return false };
-    entries.iter().any(|entry| entry.key == "kind" && entry.value.text() == Some(KIND))
 }
 
 /// Reads a document; paths in it are relative to `folder`.

@@ -39,7 +39,7 @@ pub fn complete(known: &Known<'_>, given: &Given<'_>) -> Vec<Discovered> {
     let labels = trace_labels(known);
     let mut found = discover(known.observations, known.symbols, given);
     for one in &mut found {
-        let intent = one.declared.and_then(|place| given.intents.get(place));
+        let intent = one.declared.and_then(|place| given.intents.get(place).copied());
         add_domains(one, intent, &labels, known);
         add_runtime(one, known);
         one.model.confidence = confidence(&one.model);

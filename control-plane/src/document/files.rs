@@ -31,6 +31,41 @@ pub fn list_files(paths: &[PathBuf], problems: &Problems) -> Vec<PathBuf> {
     files
 }
 
+/// The `.yaml`, `.yml` and `.json` files that a directory holds itself, in the order of names; of one that cannot be listed, none.
+pub fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let files = entries.map(|entry| entry.path()).filter(|path| is_document(path) && path.is_file());
+    let mut files: Vec<_> = files.take(FILES_MAX).collect();
+    files.sort();
+    files
+}
+
+/// Paths of patterns: files, directories, and globs as a shell reads them. One that is no glob stands for itself, so that a missing file is a
+/// problem when it is read; a glob without a match is a problem here.
+pub fn expand(patterns: &[String], problems: &Problems) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for pattern in patterns {
+        if !pattern.contains(['*', '?', '[']) {
+            paths.push(PathBuf::from(pattern));
+            continue;
+        }
+        match glob::glob(pattern) {
+            Ok(found) => {
+                let before = paths.len();
+                paths.extend(found.filter_map(Result::ok));
+                if paths.len() == before {
+                    problems.push(Problem::error("no file matches this pattern").in_file(pattern));
+                }
+            }
+            Err(error) => {
+                problems.push(Problem::error(format!("not a path pattern: {}", error.msg)).in_file(pattern))
+            }
+        }
+    }
+    paths
+}
+
 /// Reads every document of a file.
 pub fn read_file(file: &Path, limits: &Limits, problems: &Problems) -> Vec<Document> {
     let source = Source::read(file, limits.bytes_max, problems);

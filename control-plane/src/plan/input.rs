@@ -11,7 +11,8 @@ use emac_core::outcome::OutcomeCounts;
 use emac_core::sketch::Sketch;
 use emac_core::units::{Millis, Ratio};
 
-use crate::intent::{Intent, LatencyDefault, Reach, RuntimePolicy};
+use crate::declared::Declared;
+use crate::intent::{self, LatencyDefault, Reach, RuntimePolicy};
 
 /// One journey as the planner sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,33 +80,35 @@ impl Default for ComponentInput {
 }
 
 impl JourneyInput {
-    /// From an intent and the structure that acts; `None` for a journey that nobody enters or that has no deadline, which is computed but not
-    /// enforced. `availability` gives the promised share of good answers of a component that refers to an SLO, where it is known.
-    pub fn of(intent: &Intent, availability: impl Fn(&ComponentName) -> Option<Ratio>) -> Option<Self> {
+    /// Of a journey as it is declared, with the structure that acts; `None` for one that nobody enters or that has no deadline, which is
+    /// computed but not enforced.
+    pub fn of(declared: &Declared) -> Option<Self> {
+        let intent = &declared.intent;
         if intent.entry.is_empty() {
             return None;
         }
-        let components = intent.components.iter().map(|(name, component)| {
-            let promised = component.availability.or_else(|| availability(name));
+        let component = |(name, component): (&ComponentName, &intent::Component)| {
+            let promise = || declared.promises.get(name)?.availability;
+            let promised = component.availability.or_else(promise);
             let default = ComponentInput::default();
-            let component = ComponentInput {
+            let input = ComponentInput {
                 reach: component.reach.clone(),
                 availability: promised.unwrap_or(default.availability),
                 latency: component.latency,
                 success: component.success.clone(),
                 fallback_budget: component.fallback_budget,
             };
-            (name.clone(), component)
-        });
+            (name.clone(), input)
+        };
         Some(Self {
             name: intent.name.clone(),
-            model_digest: intent.digest.clone(),
-            structure: intent.structure.clone(),
+            model_digest: declared.structure_version().to_owned(),
+            structure: declared.structure().clone(),
             deadline: intent.deadline()?,
             objective: intent.objectives.availability.target,
             entry: intent.entry.clone(),
             runtime: intent.runtime.policy.clone(),
-            components: components.collect(),
+            components: intent.components.iter().map(component).collect(),
         })
     }
 }

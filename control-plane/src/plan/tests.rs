@@ -13,7 +13,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
+use crate::declared::Declared;
 use crate::intent::{self, HopRef, LatencyDefault, Reach, RuntimePolicy};
+use crate::slo::Promises;
 
 const NOW: u64 = 1_700_000_000_000;
 const CHECKOUT: &str = "Series(front, Parallel(cart, Fallback(pricing, 0.8*cached)), Fallback(paya, payb))";
@@ -448,12 +450,16 @@ fn equal_inputs_give_equal_plans() {
     assert_eq!(first(&checkout(), &slower_payment()), first(&checkout(), &slower_payment()));
 }
 
+fn example() -> Declared {
+    let problems = crate::document::Problems::new();
+    let file = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/checkout/intent.yaml"));
+    let intent = intent::load(&[file.into()], &problems).remove(0);
+    Declared::beside(intent, Promises::default(), file, &problems)
+}
+
 #[test]
 fn the_planner_gets_what_the_example_says() {
-    let problems = crate::document::Problems::new();
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/checkout/intent.yaml");
-    let intents = intent::load(&[example.into()], &problems);
-    let plan = JourneyInput::of(&intents[0], |_| None).unwrap();
+    let plan = JourneyInput::of(&example()).unwrap();
     assert_eq!((plan.deadline, plan.runtime.mode), (Millis(400), Mode::Observe));
     assert_eq!(plan.runtime.edges[0].as_str(), "shop/edge");
     let payb = &plan.components[&ComponentName::new("payb").unwrap()];
@@ -464,9 +470,7 @@ fn the_planner_gets_what_the_example_says() {
 
 #[test]
 fn a_journey_that_nobody_enters_is_not_planned() {
-    let problems = crate::document::Problems::new();
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/checkout/intent.yaml");
-    let mut intents = intent::load(&[example.into()], &problems);
-    intents[0].entry.clear();
-    assert_eq!(JourneyInput::of(&intents[0], |_| None), None);
+    let mut declared = example();
+    declared.intent.entry.clear();
+    assert_eq!(JourneyInput::of(&declared), None);
 }

@@ -36,7 +36,7 @@ pub(super) fn journeys(shared: &Shared) -> Value {
         })
     });
     let rows = Seen::take(shared, &evidence, now).rows();
-    let edges = standing::edges(&shared.intents.load().journeys, &evidence, &rows, now);
+    let edges = standing::edges(&shared.intents.load().planned, &evidence, &rows, now);
     let edges = edges.iter().map(|edge| {
         let workloads = edge.workloads.iter();
         json!({
@@ -77,7 +77,7 @@ pub(super) fn hops(shared: &Shared) -> Value {
         })
     });
     let rows = Seen::take(shared, &evidence, now).rows();
-    let bypassed = standing::bypassed(&shared.intents.load().journeys, &evidence, &rows, now);
+    let bypassed = standing::bypassed(&shared.intents.load().planned, &evidence, &rows, now);
     let bypassed = bypassed.iter().map(|one| {
         json!({
             "journey": one.journey,

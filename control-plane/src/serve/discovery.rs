@@ -16,13 +16,14 @@ use emac_core::units::Micros;
 use tracing::{info, warn};
 
 use self::files::Mesh;
-use super::intents::{Files, Intents};
+use super::intents::Intents;
 use super::state::Shared;
 use crate::config;
+use crate::declared::Declared;
 use crate::ingest::RecordsReceiver;
 use crate::ingest::otlp::Batches;
 use crate::model::CandidateModel;
-use crate::watch::{Outcome, Settings, Status, Watch, World};
+use crate::watch::{Due, Settings, Status, Watch};
 use emac_core::units::Moment;
 
 /// How long a quiet queue is waited for before the time is told and spans are looked for.
@@ -80,7 +81,7 @@ pub(super) fn run(
         shown: Micros(0),
         unwritten: BTreeMap::new(),
     };
-    work.watch.expect(&work.intents.declared.intents);
+    work.watch.expect(&work.intents.declared);
     work.show();
     loop {
         match records.next(PATIENCE) {
@@ -103,7 +104,7 @@ impl Work<'_> {
     fn step(&mut self) {
         let intents = self.shared.intents.load_full();
         if !Arc::ptr_eq(&intents, &self.intents) {
-            self.watch.expect(&intents.declared.intents);
+            self.watch.expect(&intents.declared);
             self.intents = intents;
         }
         let now = self.shared.moment();
@@ -125,28 +126,20 @@ impl Work<'_> {
     fn close(&mut self, now: Moment) {
         self.known.problems = self.mesh.refresh();
         let intents = Arc::clone(&self.intents);
-        let declared = &intents.declared;
-        let world = World {
-            intents: &declared.intents,
-            accepted: &declared.accepted,
-            promises: &declared.promises,
-            mesh: self.mesh.facts(),
-        };
-        for outcome in self.watch.close(now, &world) {
-            let place = outcome.intent;
-            if let (Some(files), Some(intent)) = (declared.files.get(place), declared.intents.get(place)) {
-                self.act(outcome, intent.name.as_str(), files);
-            }
+        for due in self.watch.close(now, &intents.declared, self.mesh.facts()) {
+            self.act(due);
         }
         self.write();
     }
 
-    fn act(&mut self, outcome: Outcome, journey: &str, files: &Files) {
-        let base = outcome.candidate.as_ref().and_then(|candidate| candidate.base()).map(str::to_owned);
-        if let Some(candidate) = outcome.candidate {
+    fn act(&mut self, due: Due<'_>) {
+        let Declared { intent, files, .. } = due.journey;
+        let journey = intent.name.as_str();
+        let base = due.candidate.as_ref().and_then(|candidate| candidate.base()).map(str::to_owned);
+        if let Some(candidate) = due.candidate {
             self.unwritten.insert(journey.to_owned(), (self.candidate_file(journey, files), candidate));
         }
-        if let Some(model) = &outcome.accepted {
+        if let Some(model) = &due.accepted {
             match files::replace_model(&files.model, base.as_deref(), model) {
                 Ok(()) => {
                     self.known.by_policy += 1;
@@ -174,7 +167,7 @@ impl Work<'_> {
         }
     }
 
-    fn candidate_file(&self, journey: &str, files: &Files) -> PathBuf {
+    fn candidate_file(&self, journey: &str, files: &crate::declared::Files) -> PathBuf {
         let folder = self.config.candidates.as_ref();
         folder.map_or_else(|| files.candidate.clone(), |folder| folder.join(format!("{journey}.yaml")))
     }

@@ -128,14 +128,14 @@ fn presence(shared: &Shared, evidence: &Aggregate, now: Micros) -> Vec<MetricFam
     let help = "Whether nobody has reported a journey's requests since this process began and no proxy of its edge is there (1).";
     let mut without_edge = gauge("emac_journey_without_edge", help);
     let mut missing = gauge("emac_journey_edges_missing", "Edge workloads of a journey without any proxy.");
-    for edge in standing::edges(&intents.journeys, evidence, &rows, now) {
+    for edge in standing::edges(&intents.planned, evidence, &rows, now) {
         let labels = [("journey", edge.journey.as_str())];
         without_edge.gauge(&labels, f64::from(u8::from(edge.seen == EdgeSeen::NoEdge)));
         missing.gauge(&labels, edge.workloads.iter().filter(|(_, there)| *there == 0).count() as f64);
     }
     let help = "Calls in the window that a destination answered while no filter of its workload is there.";
     let mut bypassed = gauge("emac_destination_bypassed_calls", help);
-    for one in standing::bypassed(&intents.journeys, evidence, &rows, now) {
+    for one in standing::bypassed(&intents.planned, evidence, &rows, now) {
         let labels = [
             ("journey", one.journey.as_str()),
             ("destination", one.destination.as_str()),
@@ -201,7 +201,7 @@ fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let mut plans = MetricFamily::new("emac_plan_seconds", MetricType::Histogram, help);
     plans.histogram(&[], histogram(&stats.plans));
     let mut intents = gauge("emac_intents", "Journeys that are planned.");
-    intents.gauge(&[], shared.intents.load().journeys.len() as f64);
+    intents.gauge(&[], shared.intents.load().planned.len() as f64);
     let mut reloads = counter("emac_intent_reloads_total", "Times the intents' files were read again.");
     reloads.counter(&[("result", "taken")], stats.reloads);
     reloads.counter(&[("result", "refused")], stats.reloads_refused);

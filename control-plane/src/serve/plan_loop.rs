@@ -47,7 +47,7 @@ fn step(shared: &Shared) {
     let intents = shared.intents.load_full();
     let evidence = evidence(shared, begun, &intents);
     let previous = shared.plan.load_full();
-    let next = plan::plan(&intents.journeys, &evidence, Some(&previous), shared.clock.unix_ms());
+    let next = plan::plan(&intents.planned, &evidence, Some(&previous), shared.clock.unix_ms());
     let next = Arc::new(next);
     // In force first: whoever gets budgets can look up why.
     shared.plan.store(Arc::clone(&next));
@@ -61,7 +61,7 @@ fn step(shared: &Shared) {
 
 fn evidence(shared: &Shared, now: Micros, intents: &Intents) -> Evidence {
     let enforced = |journey: &str| {
-        let mut found = intents.journeys.iter().filter(|intent| intent.name.as_str() == journey);
+        let mut found = intents.planned.iter().filter(|intent| intent.name.as_str() == journey);
         found.any(|intent| intent.runtime.mode == Mode::Enforce)
     };
     let lately = shared.evidence().lately(now);

@@ -44,7 +44,7 @@ fn reload(shared: &Shared, patterns: &[String]) {
     let problems = Problems::new();
     match Intents::load(patterns, &problems) {
         Some(intents) => {
-            info!(journeys = intents.journeys.len(), "intents read again");
+            info!(journeys = intents.planned.len(), "intents read again");
             shared.intents.store(Arc::new(intents));
             shared.stats.reloads.fetch_add(1, Relaxed);
             shared.replan.notify_one();

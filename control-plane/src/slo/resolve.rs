@@ -20,6 +20,9 @@ pub struct Promise {
     pub latency: Vec<LatencyPoint>,
 }
 
+/// What the components of a journey promise, by name.
+pub type Promises = BTreeMap<ComponentName, Promise>;
+
 /// At least this share of answers comes within this time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LatencyPoint {
@@ -34,7 +37,7 @@ impl Slos {
     ///
     /// Of a ratio SLO with several targets all are promised, so the highest counts. A threshold SLO with `lte` or `lt` promises shares of
     /// answers within times, and nothing about the rest. A promise in the intent itself (`availability`) stands beside.
-    pub fn resolve(&self, intent: &Intent, problems: &Problems) -> BTreeMap<ComponentName, Promise> {
+    pub fn resolve(&self, intent: &Intent, problems: &Problems) -> Promises {
         let promise = |(name, component): (&ComponentName, &Component)| {
             (name.clone(), self.promise(component, problems))
         };

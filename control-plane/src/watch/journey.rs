@@ -10,6 +10,7 @@ use super::status::{DeltaStatus, JourneyStatus, Observed};
 use super::{Recurrence, Settings};
 use crate::accept::{Consent, Proposal, allowed};
 use crate::compile::Given;
+use crate::declared::Declared;
 use crate::document::format_timestamp;
 use crate::intent::Intent;
 use crate::model::{AcceptedModel, CandidateModel, EvidenceSource, Field, Model};
@@ -94,15 +95,13 @@ impl Watched {
         &mut self,
         settings: &Settings,
         found: Option<Found>,
-        intent: &Intent,
-        accepted: Option<&AcceptedModel>,
+        journey: &Declared,
         given: Given<'_>,
     ) -> Judged {
+        let (intent, before) = (&journey.intent, journey.agreed());
         if self.intent != intent.digest {
             *self = Self::new(intent);
         }
-        let declared = AcceptedModel::declared(intent);
-        let before = accepted.unwrap_or(&declared);
         self.follow(&settings.recurrence, before, intent);
         let traces = found.as_ref().map_or(0, |found| found.traces);
         match found.filter(|found| found.traces >= settings.traces_min) {

@@ -5,6 +5,7 @@ use emac_core::outcome::Outcome as Ended;
 use proptest::prelude::*;
 
 use super::*;
+use crate::declared::Files;
 use crate::document::Problems;
 use crate::document::{Limits, Source, parse};
 use crate::mesh;
@@ -95,6 +96,19 @@ fn checkout(trace: u64, at_ms: u64, swapped: bool) -> Vec<(String, HopRecord)> {
     calls.into_iter().flatten().collect()
 }
 
+fn declared(intent: &Intent, accepted: Option<&AcceptedModel>) -> Declared {
+    let promises = Slos::default().resolve(intent, &Problems::new());
+    let files = Files { model: "model.yaml".into(), candidate: "candidate.yaml".into(), is_referred: false };
+    Declared::new(intent.clone(), accepted.cloned(), promises, files)
+}
+
+/// What the watch asks for.
+#[derive(Debug, PartialEq)]
+struct Told {
+    candidate: Option<CandidateModel>,
+    accepted: Option<AcceptedModel>,
+}
+
 /// A watch with its clock.
 struct Bench {
     watch: Watch,
@@ -105,7 +119,7 @@ struct Bench {
 impl Bench {
     fn new(intent: &Intent) -> Self {
         let mut watch = Watch::new(settings(), Moment { at: Micros(0), unix_ms: BEGIN_MS });
-        watch.expect(std::slice::from_ref(intent));
+        watch.expect(&[declared(intent, None)]);
         Self { watch, at: 0, traces: 0 }
     }
 
@@ -121,7 +135,7 @@ impl Bench {
         intent: &Intent,
         accepted: Option<&AcceptedModel>,
         mesh: &MeshFacts,
-    ) -> Option<Outcome> {
+    ) -> Option<Told> {
         for _ in 0..traces {
             self.at += 100;
             let now = self.now();
@@ -133,10 +147,11 @@ impl Bench {
         self.at = (self.at / WINDOW_MS + 1) * WINDOW_MS;
         let now = self.now();
         assert!(self.watch.is_due(now));
-        let (accepted, promises) = ([accepted.cloned()], [Slos::default().resolve(intent, &Problems::new())]);
-        let world =
-            World { intents: std::slice::from_ref(intent), accepted: &accepted, promises: &promises, mesh };
-        self.watch.close(now, &world).pop()
+        let journeys = [declared(intent, accepted)];
+        self.watch
+            .close(now, &journeys, mesh)
+            .pop()
+            .map(|due| Told { candidate: due.candidate, accepted: due.accepted })
     }
 
     fn said(&self) -> JourneyStatus {
@@ -146,7 +161,7 @@ impl Bench {
 
 const GOOD: (u64, bool) = (200, false);
 
-fn payb(outcome: Option<Outcome>) -> Option<String> {
+fn payb(outcome: Option<Told>) -> Option<String> {
     let candidate = outcome?.candidate?;
     let (name, finding) = candidate.model().domains.iter().find(|(name, _)| name.as_str() == "payb")?;
     Some(format!("{name} {:?} {:?}", finding.status, finding.domains))

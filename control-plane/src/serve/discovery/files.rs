@@ -86,10 +86,7 @@ fn is_candidate(bytes: &[u8]) -> bool {
     let unheard = Problems::new();
     let source = Source::from_bytes("candidate", bytes.to_vec(), &unheard);
     let documents = source.map_or_else(Vec::new, |source| parse(&source, &Limits::default(), &unheard));
-    documents.iter().any(|document| {
-        let mut entries = document.root.entries().into_iter().flatten();
-        entries.any(|entry| entry.key == "kind" && entry.value.text() == Some(CANDIDATE_KIND))
-    })
+    documents.iter().any(|document| document.is_kind(CANDIDATE_KIND))
 }
 
 /// Replaces the accepted model, if it is still the one of version `base`.
