@@ -357,7 +357,7 @@ fn the_gate_judges_the_model_that_the_server_enforces() {
 
     // Of a component that the intent does not know: both fall back to the intent's structure.
     fs::rename(folder.path().join("agreed.yaml"), folder.path().join("model.yaml")).unwrap();
-    let smaller = INTENT.replace("    payb:\n", "    payc:\n").replace("{ref: payb}", "{ref: payc}");
+    let smaller = INTENT.replace("    payb:\n", "    payc:\n").replace("ref: payb,", "ref: payc,");
     fs::write(folder.path().join("intent.yaml"), smaller).unwrap();
     let (structure, _) = enforced(folder.path());
     assert!(structure.contains("payc"), "{structure}");

@@ -13,7 +13,7 @@ use crate::accept::{Comparison, markdown, text, to_json};
   emac diff --intent journeys/checkout/intent.yaml --model journeys/checkout/model.yaml --candidate journeys/checkout/candidate.yaml
   emac diff --intent intent.yaml --candidate candidate.yaml --format markdown > comment.md
 
-Without --model the candidate is compared with what the intent declares. Differences are no failure: the exit code is 0.
+Without --model the candidate is compared with the accepted model beside the intent, else with what the intent declares. Differences are no failure: the exit code is 0.
 To agree to some of them: emac accept --only ID.")]
 pub(super) struct Args {
     #[command(flatten)]
