@@ -6,7 +6,7 @@ use emac_core::journey::{ComponentName, Expr, Join, Journey};
 use emac_core::units::Ratio;
 
 use super::Given;
-use super::candidate::{IDENTIFIED_MIN, Writer, finding, findings, key, ratio};
+use super::candidate::{IDENTIFIED_MIN, Writer, Written, finding, findings, key, ratio};
 use super::journeys::Group;
 use super::names::{Names, share_seen};
 use super::observe::{Observations, SiteId};
@@ -28,23 +28,11 @@ pub(super) fn model(
     intent: Option<&Intent>,
     given: &Given<'_>,
 ) -> Option<Model> {
-    let tree = Tree::new(observations, group);
-    let entry = Support::of_entry(group.traces).shown_by(group.examples.iter().copied());
-    let mut written = Writer::new(names, observations).write(&tree.call(group.root, entry))?;
-    let declared = intent.map(|intent| intent.structure.root());
-    let (expr, taken) = match declared {
-        Some(declared) => {
-            written.rename(&names_of_kept(&written.expr, declared));
-            reconcile(written.expr.clone(), declared, &calls(group, observations, names))
-        }
-        None => (written.expr.clone(), Taken::default()),
-    };
-    // What came from traces keeps the rules; were that not so, the structure would be unknown rather than wrong.
-    let journey = Journey::new(expr).ok()?;
+    let Inferred { journey, written, taken } = inferred(group, names, observations, intent)?;
     let topology = topology(group, observations, names, given.source);
     let mut found = findings(&journey, &written, given.source);
     found.extend(topology.findings);
-    mark_taken(&journey, declared, &taken, &mut found);
+    mark_taken(&journey, intent.map(|intent| intent.structure.root()), &taken, &mut found);
     let disagreements = disagreements(&journey, intent, &taken, &mut found);
     let mut model = Model {
         journey: name.to_owned(),
@@ -58,13 +46,45 @@ pub(super) fn model(
         disagreements,
         evidence: given.evidence.to_vec(),
         confidence: Confidence::default(),
-        edge_coverage: intent
-            .map(|intent| ratio(share_seen(intent, |name| names.bound().contains(name)).unwrap_or(1.0))),
+        edge_coverage: intent.map(|intent| coverage(intent, names)),
         origin: Origin::Declared,
         digest: String::new(),
     };
     model.confidence = confidence(&model);
     Some(model)
+}
+
+/// The structure of a journey with its reasons, and what of it is the intent's word.
+struct Inferred {
+    journey: Journey,
+    written: Written,
+    taken: Taken,
+}
+
+/// What the calls of a group show, held against the intent; `None` when there is no component among them.
+fn inferred(
+    group: &Group,
+    names: &Names,
+    observations: &Observations,
+    intent: Option<&Intent>,
+) -> Option<Inferred> {
+    let tree = Tree::new(observations, group);
+    let entry = Support::of_entry(group.traces).shown_by(group.examples.iter().copied());
+    let mut written = Writer::new(names, observations).write(&tree.call(group.root, entry))?;
+    let (expr, taken) = match intent.map(|intent| intent.structure.root()) {
+        Some(declared) => {
+            written.rename(&names_of_kept(&written.expr, declared));
+            reconcile(written.expr.clone(), declared, &calls(group, observations, names))
+        }
+        None => (written.expr.clone(), Taken::default()),
+    };
+    // What came from traces keeps the rules; were that not so, the structure would be unknown rather than wrong.
+    Some(Inferred { journey: Journey::new(expr).ok()?, written, taken })
+}
+
+/// Share of the declared calls that were seen; all of none.
+fn coverage(intent: &Intent, names: &Names) -> Ratio {
+    ratio(share_seen(intent, |name| names.bound().contains(name)).unwrap_or(1.0))
 }
 
 /// How sure a model is as a whole: as sure as the least sure of what bears on its bounds. Edges count by their mean, since a journey has many and
@@ -254,28 +274,8 @@ fn disagreements(
     found: &mut BTreeMap<Field, Finding>,
 ) -> Vec<Disagreement> {
     let Some(intent) = intent else { return Vec::new() };
-    let mut disagreements: Vec<_> = taken
-        .refuted
-        .iter()
-        .map(|(declared, observed)| Disagreement {
-            field: Field::Operator(declared.to_string()),
-            declared: declared.to_string(),
-            observed: observed.clone(),
-        })
-        .collect();
-    let (mine, theirs) = (nodes(journey.root()), nodes(intent.structure.root()));
-    for (expr, text) in &mine {
-        let same = theirs.iter().find(|(other, _)| leaf_set(other) == leaf_set(expr));
-        if let Some((_, declared)) = same.filter(|_| !theirs.iter().any(|(_, other)| other == text)) {
-            let field = Field::Operator(text.clone());
-            if let Some(finding) =
-                found.get_mut(&field).filter(|finding| finding.status == Status::Identified)
-            {
-                finding.status = Status::Contradictory;
-            }
-            disagreements.push(Disagreement { field, declared: declared.clone(), observed: text.clone() });
-        }
-    }
+    let mut disagreements: Vec<_> = taken.refuted.iter().map(refuted).collect();
+    disagreements.extend(other_operators(journey, intent, found));
     let seen: BTreeSet<_> = journey.leaves().into_iter().collect();
     let declared: BTreeSet<_> = intent.structure.leaves().into_iter().collect();
     disagreements
@@ -283,6 +283,38 @@ fn disagreements(
     disagreements
 }
 
+/// Declared redundancy that was needed and did not come.
+fn refuted((declared, observed): &(Expr, String)) -> Disagreement {
+    Disagreement {
+        field: Field::Operator(declared.to_string()),
+        declared: declared.to_string(),
+        observed: observed.clone(),
+    }
+}
+
+/// Operators over the components of a declared one that nobody declared so. What was identified among them is contradictory from now on.
+fn other_operators(
+    journey: &Journey,
+    intent: &Intent,
+    found: &mut BTreeMap<Field, Finding>,
+) -> Vec<Disagreement> {
+    let (mine, theirs) = (nodes(journey.root()), nodes(intent.structure.root()));
+    let mut disagreements = Vec::new();
+    for (expr, text) in mine {
+        let same = theirs.iter().find(|(other, _)| leaf_set(other) == leaf_set(expr));
+        let is_declared = theirs.iter().any(|(_, other)| *other == text);
+        let Some((_, declared)) = same.filter(|_| !is_declared) else { continue };
+        let field = Field::Operator(text.clone());
+        let finding = found.get_mut(&field).filter(|finding| finding.status == Status::Identified);
+        if let Some(finding) = finding {
+            finding.status = Status::Contradictory;
+        }
+        disagreements.push(Disagreement { field, declared: declared.clone(), observed: text });
+    }
+    disagreements
+}
+
+/// A component that evidence or intent alone knows.
 fn unmatched(name: &ComponentName, seen: bool) -> Disagreement {
     let (declared, observed) = if seen { ("not declared", "called") } else { ("declared", "never called") };
     Disagreement {

@@ -111,31 +111,7 @@ impl Found {
     }
 
     fn agreed(statements: &[Statement]) -> Self {
-        let mut status = Status::Identified;
-        let mut parameters = RuntimeParameters::default();
-        let mut take = |said: Status| {
-            let worse = rank(said) > rank(status);
-            if worse {
-                status = said;
-            }
-        };
-        macro_rules! merge {
-            ($($field:ident),*) => {$({
-                let (value, said) = merged(statements, |parameters| parameters.$field.clone());
-                parameters.$field = value;
-                take(said);
-            })*};
-        }
-        merge!(
-            timeout_ms,
-            per_try_timeout_ms,
-            attempts,
-            retry_on,
-            max_connections,
-            max_pending,
-            consecutive_errors,
-            mirror
-        );
+        let (parameters, status) = agreed_parameters(statements);
         let provenance: BTreeSet<_> =
             statements.iter().map(|statement| statement.provenance.clone()).collect();
         // A dump speaks for one sidecar, Istio's objects for all.
@@ -244,6 +220,35 @@ fn about(facts: &MeshFacts, call: &Call) -> (Vec<Statement>, bool) {
         Matched::Several(_) => (all, true),
         Matched::Nobody => (Vec::new(), false),
     }
+}
+
+/// The values that the statements agree on, parameter by parameter, and the worst status of one of them.
+fn agreed_parameters(statements: &[Statement]) -> (RuntimeParameters, Status) {
+    let mut status = Status::Identified;
+    let parameters = RuntimeParameters {
+        timeout_ms: agreed(statements, &mut status, |said| said.timeout_ms),
+        per_try_timeout_ms: agreed(statements, &mut status, |said| said.per_try_timeout_ms),
+        attempts: agreed(statements, &mut status, |said| said.attempts),
+        retry_on: agreed(statements, &mut status, |said| said.retry_on.clone()),
+        max_connections: agreed(statements, &mut status, |said| said.max_connections),
+        max_pending: agreed(statements, &mut status, |said| said.max_pending),
+        consecutive_errors: agreed(statements, &mut status, |said| said.consecutive_errors),
+        mirror: agreed(statements, &mut status, |said| said.mirror.clone()),
+    };
+    (parameters, status)
+}
+
+/// The value of one parameter that the statements agree on; `worst` becomes its status where that is worse.
+fn agreed<T: Clone + PartialEq + std::fmt::Debug>(
+    statements: &[Statement],
+    worst: &mut Status,
+    get: impl Fn(&RuntimeParameters) -> Option<T>,
+) -> Option<T> {
+    let (value, status) = merged(statements, get);
+    if rank(status) > rank(*worst) {
+        *worst = status;
+    }
+    value
 }
 
 /// The value that all statements agree on, and how sure that is. A parameter nobody sets is identified as not set.

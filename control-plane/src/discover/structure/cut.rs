@@ -43,36 +43,34 @@ fn traces(log: &Log) -> impl Iterator<Item = crate::trace::TraceId> {
 /// Divides several calls: into choices, into steps, into rounds, into branches. Steps come before rounds so that what is repeated is the smallest
 /// part; a retry shows only in requests whose failures were mended, the true order of branches only in those without.
 fn several(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
-    let parts = |groups: Vec<BTreeSet<usize>>| -> Vec<Part> {
-        let of = |group: BTreeSet<usize>| {
-            group.iter().filter_map(|&place| activities.get(place)).copied().collect()
-        };
-        groups.into_iter().map(of).collect()
-    };
     let mended = Relations::of(activities, &log.mended());
-    let choices = parts(mended.groups(|relation| relation != Relation::Apart));
+    let choices = parts(activities, mended.groups(|relation| relation != Relation::Apart));
     if choices.len() > 1 {
         return Some(branch(log, &choices, race));
     }
-    let in_order = parts(steps(&mended));
+    let in_order = parts(activities, steps(&mended));
     if in_order.len() > 1 {
         let support = series_support(&mended, 0);
         return Some(perhaps(log, series(log, &in_order, race, support)));
     }
     if let Some(mut rounds) = repetition::rounds(log, activities) {
         let body = in_rounds(std::mem::take(&mut rounds.log), race)?;
-        let node = rounds.node(body);
-        return Some(perhaps(log, node));
+        return Some(perhaps(log, rounds.node(body)));
     }
+    at_once(activities, log, race)
+}
+
+/// Divides calls that are neither choices, steps nor rounds: into branches, else into the steps of requests in which nothing failed.
+fn at_once(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
     let mut relations = Relations::of(activities, &log.clean());
     let mut relaxed = 0_u64;
     loop {
-        let branches = parts(relations.groups(|relation| relation != Relation::Together));
+        let branches = parts(activities, relations.groups(|relation| relation != Relation::Together));
         if branches.len() > 1 {
             let support = parallel_support(&relations, relaxed);
             return Some(perhaps(log, parallel(log, &branches, race, support)));
         }
-        let in_order = parts(steps(&relations));
+        let in_order = parts(activities, steps(&relations));
         if in_order.len() > 1 {
             let support = series_support(&relations, relaxed);
             return Some(perhaps(log, series(log, &in_order, race, support)));
@@ -81,6 +79,12 @@ fn several(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
         relations.relax()?;
         relaxed += 1;
     }
+}
+
+/// Groups of places as the calls that stand there.
+fn parts(activities: &[Activity], groups: Vec<BTreeSet<usize>>) -> Vec<Part> {
+    let part = |group: BTreeSet<usize>| group.iter().filter_map(|&at| activities.get(at)).copied().collect();
+    groups.into_iter().map(part).collect()
 }
 
 /// The structure of single rounds: who won is told round by round.

@@ -185,54 +185,67 @@ pub(super) fn put_back(node: Node, alternates: Vec<Alternates>) -> Node {
     })
 }
 
+/// Puts alternates around a node, or around what is within it that holds all they stand in for.
 fn around(node: Node, needed: &BTreeSet<Activity>, alternates: Alternates) -> Node {
-    let holds = |node: &Node| needed.is_subset(&node.activities().into_iter().collect());
     let Node { block, support } = node;
-    let block = match block {
-        Block::Series(mut steps) => match smallest_range(&steps, needed) {
-            Some((from, to)) if from == to => {
-                return inside(steps, from, needed, alternates, support, Block::Series);
-            }
-            Some((from, to)) if (from, to) != (0, steps.len() - 1) => {
-                let part: Vec<_> = steps.splice(from..=to, std::iter::empty()).collect();
-                let part = wrap(Node::new(Block::Series(part), support.clone()), alternates);
-                steps.insert(from, part);
-                return Node::new(Block::Series(steps), support);
-            }
-            _ => Block::Series(steps),
-        },
-        Block::Parallel(join, branches) => match branches.iter().position(holds) {
-            Some(place) => {
-                return inside(branches, place, needed, alternates, support, |all| {
-                    Block::Parallel(join, all)
-                });
-            }
-            None => Block::Parallel(join, branches),
-        },
-        Block::Race(delay, branches) => match branches.iter().position(holds) {
-            Some(place) => {
-                return inside(branches, place, needed, alternates, support, |all| Block::Race(delay, all));
-            }
-            None => Block::Race(delay, branches),
-        },
-        Block::Branch(mut choices) => match choices.iter().position(|(_, choice)| holds(choice)) {
-            Some(place) => {
-                let (share, choice) = choices.remove(place);
-                choices.insert(place, (share, around(choice, needed, alternates)));
-                return Node::new(Block::Branch(choices), support);
-            }
-            None => Block::Branch(choices),
-        },
+    match block {
+        Block::Series(steps) => around_steps(steps, support, needed, alternates),
+        Block::Parallel(join, branches) => {
+            around_branch(branches, support, needed, alternates, |branches| Block::Parallel(join, branches))
+        }
+        Block::Race(delay, branches) => {
+            around_branch(branches, support, needed, alternates, |branches| Block::Race(delay, branches))
+        }
+        Block::Branch(choices) => {
+            let (shares, choices): (Vec<_>, Vec<_>) = choices.into_iter().unzip();
+            around_branch(choices, support, needed, alternates, |choices| {
+                Block::Branch(shares.into_iter().zip(choices).collect())
+            })
+        }
         // What is tried again is tried before somebody else is asked, unless only a part of it has an alternate.
         Block::Retry(attempts, body) if part_of(needed, &body) => {
-            return Node::new(Block::Retry(attempts, Box::new(around(*body, needed, alternates))), support);
+            Node::new(Block::Retry(attempts, Box::new(around(*body, needed, alternates))), support)
         }
+        // Each round has its own failures.
         Block::Repeat(count, body) => {
-            return Node::new(Block::Repeat(count, Box::new(around(*body, needed, alternates))), support);
+            Node::new(Block::Repeat(count, Box::new(around(*body, needed, alternates))), support)
         }
-        block => block,
-    };
-    wrap(Node::new(block, support), alternates)
+        block => wrap(Node::new(block, support), alternates),
+    }
+}
+
+/// Around the one step, or the fewest neighbouring steps, that hold what is needed.
+fn around_steps(
+    mut steps: Vec<Node>,
+    support: Support,
+    needed: &BTreeSet<Activity>,
+    alternates: Alternates,
+) -> Node {
+    match smallest_range(&steps, needed) {
+        Some((from, to)) if from == to => inside(steps, from, needed, alternates, support, Block::Series),
+        Some((from, to)) if (from, to) != (0, steps.len() - 1) => {
+            let part: Vec<_> = steps.splice(from..=to, std::iter::empty()).collect();
+            let part = wrap(Node::new(Block::Series(part), support.clone()), alternates);
+            steps.insert(from, part);
+            Node::new(Block::Series(steps), support)
+        }
+        _ => wrap(Node::new(Block::Series(steps), support), alternates),
+    }
+}
+
+/// Around the one branch that holds all that is needed, else around all of them.
+fn around_branch(
+    branches: Vec<Node>,
+    support: Support,
+    needed: &BTreeSet<Activity>,
+    alternates: Alternates,
+    block: impl FnOnce(Vec<Node>) -> Block,
+) -> Node {
+    let holds = |node: &Node| needed.is_subset(&node.activities().into_iter().collect());
+    match branches.iter().position(holds) {
+        Some(place) => inside(branches, place, needed, alternates, support, block),
+        None => wrap(Node::new(block(branches), support), alternates),
+    }
 }
 
 /// Whether something is needed of a body, but not all of it.
@@ -241,6 +254,7 @@ fn part_of(needed: &BTreeSet<Activity>, body: &Node) -> bool {
     needed.is_subset(&all) && needed.len() < all.len()
 }
 
+/// Puts alternates around, or into, one of several parts.
 fn inside(
     mut parts: Vec<Node>,
     place: usize,
@@ -260,6 +274,7 @@ fn smallest_range(steps: &[Node], needed: &BTreeSet<Activity>) -> Option<(usize,
     Some((steps.iter().position(touches)?, steps.iter().rposition(touches)?))
 }
 
+/// A fallback of a node to alternates. Those that the node, or the alternates, have already are joined: one list, in the order they are asked in.
 fn wrap(primary: Node, alternates: Alternates) -> Node {
     let Alternates { node, support, .. } = alternates;
     let mut others = match node.block {
