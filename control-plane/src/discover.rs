@@ -66,7 +66,8 @@ pub struct Discovered {
 
 /// Flag of a model that no whole trace shows: it makes a decision REVIEW.
 const INCOMPLETE: &str = "incomplete_trace_coverage";
-/// An intent must find this share of its components among the calls of a journey to be taken for its declaration.
+/// An intent must find this share of its components among the calls of a journey to be taken for its declaration: with fewer than half it fits
+/// another journey as well.
 const FIT_MIN: f64 = 0.5;
 
 /// Finds every journey, most frequent first.

@@ -14,9 +14,9 @@ use crate::trace::TraceId;
 
 /// Probability from which a field is taken for identified: the default of `governance.autoAcceptConfidence`.
 pub const IDENTIFIED_MIN: f64 = 0.8;
-/// Error of a branch's interval: it holds the true probability with 95 %.
+/// Error of a branch's interval: it holds the true probability with 95 %, as is usual where a person reads intervals.
 const SHARE_ERROR: f64 = 0.05;
-/// Worth of a degraded answer of which nothing is known but that it is not the real one.
+/// Worth of a degraded answer of which nothing is known but that it is not the real one: the middle, until the intent says better.
 const DEGRADED: f64 = 0.5;
 
 /// An expression with its reasons.

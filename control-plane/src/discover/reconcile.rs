@@ -187,9 +187,12 @@ fn adopt(found: Expr, declared: &BTreeMap<Key, &Expr>, taken: &mut Taken) -> Exp
     found
 }
 
-/// Times that a person would call the same.
+/// Times are the same that differ by one in so many: a person writes round numbers, and a sample of requests meets its timer a little late.
+const NEAR_PART: u64 = 10;
+
+/// Times that a person would call the same. Below a few milliseconds one millisecond is the least difference there is.
 fn near(seen: u64, stated: u64) -> bool {
-    seen.abs_diff(stated) * 10 <= stated.max(10)
+    seen.abs_diff(stated) * NEAR_PART <= stated.max(NEAR_PART)
 }
 
 /// Probabilities as stated, where every one lies in the interval seen.

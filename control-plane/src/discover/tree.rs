@@ -8,7 +8,7 @@ use super::journeys::Group;
 use super::observe::{Count, Observations, Occurrence, SiteId};
 use super::structure::{Activity, Block, Event, Log, Node, Run, Support, infer};
 
-/// Most confidence in redundancy that callers' own records do not show.
+/// Most confidence in redundancy that callers' own records do not show: an even chance, which is below what acts ([`super::IDENTIFIED_MIN`]).
 const UNSEEN_MAX: f64 = 0.5;
 
 /// Works on one group of traces.

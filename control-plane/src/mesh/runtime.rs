@@ -158,9 +158,9 @@ impl Found {
 
     fn finding(&self) -> Finding {
         let confidence = match self.status {
-            Status::Identified => 1.0 - 0.05_f64.powi(self.kinds.max(1)),
-            Status::Contradictory => 0.35,
-            Status::Unresolved => 0.20,
+            Status::Identified => 1.0 - ONE_KIND_ERRS.powi(self.kinds.max(1)),
+            Status::Contradictory => CONTRADICTORY,
+            Status::Unresolved => UNRESOLVED,
         };
         Finding {
             status: self.status,
@@ -179,6 +179,13 @@ impl Found {
         self.contradicted.iter().map(one).collect()
     }
 }
+
+/// How often one kind of source is taken to be wrong, as in the paper; several that agree are wrong together only when each is.
+const ONE_KIND_ERRS: f64 = 0.05;
+/// The paper's confidence in what is contradicted.
+const CONTRADICTORY: f64 = 0.35;
+/// The paper's confidence in what nothing is known of.
+const UNRESOLVED: f64 = 0.20;
 
 /// A call may outlast its timeout by a quarter and this much: the caller's own work, and clocks.
 const SLACK_MS: u64 = 50;

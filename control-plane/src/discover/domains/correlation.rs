@@ -106,6 +106,9 @@ pub struct Correlation {
 }
 
 impl Default for Options {
+    /// The usual level of a test; as many outages as must show anything else (two may meet by chance of a bad day); three times what chance gives and
+    /// three in ten of the rarer component's, because what is merely significant costs a review and is no domain; and slots enough that chance can
+    /// place an outage elsewhere.
     fn default() -> Self {
         Self { alpha: 0.05, support_min: 3, lift_min: 3.0, share_min: 0.3, slots_min: 60 }
     }

@@ -8,7 +8,7 @@ use super::log::{Activity, Log, Run};
 use super::race::{self, Found, Group};
 use super::relation::{Relation, Relations, Union};
 use super::support::{Share, Support};
-use super::{Block, Node, SUPPORT_MIN, repetition};
+use super::{Block, NOISE_PART, Node, SUPPORT_MIN, repetition};
 
 type Part = BTreeSet<Activity>;
 
@@ -25,8 +25,7 @@ pub(super) fn divide(log: &Log, race: &Found) -> Option<Node> {
 /// A part that is left out in some requests: a choice between it and nothing.
 fn perhaps(log: &Log, node: Node) -> Node {
     let share = Share { of: log.whole(), all: log.total() };
-    // Left out in fewer than one of 200 requests: a lost span rather than a choice.
-    if log.empty == 0 || log.empty * 200 < log.total() {
+    if !is_left_out(log) {
         return node;
     }
     let says = format!("called in {} of {} requests", share.of, share.all);
@@ -34,6 +33,11 @@ fn perhaps(log: &Log, node: Node) -> Node {
     let nothing = Node::new(Block::Nothing, support.clone());
     let rest = Share { of: log.empty, all: share.all };
     Node::new(Block::Branch(vec![(share, node), (rest, nothing)]), support)
+}
+
+/// Whether a part is left out in more requests than lose a span.
+fn is_left_out(log: &Log) -> bool {
+    log.empty > 0 && log.empty * NOISE_PART >= log.total()
 }
 
 fn traces(log: &Log) -> impl Iterator<Item = crate::trace::TraceId> {
@@ -116,7 +120,7 @@ fn branch(log: &Log, choices: &[Part], race: &Found) -> Node {
     let support = Support::of_rule(log.runs.len() as u64, 0, says).shown_by(traces(log));
     let mut found: Vec<_> =
         logs.iter().filter_map(|part| Some((Share { of: part.whole(), all }, divide(part, race)?))).collect();
-    if log.empty * 200 >= log.total() && log.empty > 0 {
+    if is_left_out(log) {
         found.push((Share { of: log.empty, all }, Node::new(Block::Nothing, support.clone())));
     }
     Node::new(Block::Branch(found), support)
@@ -204,12 +208,17 @@ fn left_out_together(log: &Log, steps: &[Part]) -> Vec<Part> {
     joined.into_iter().map(|(part, _)| part).collect()
 }
 
-/// Whether two steps are both left out at times, and in the same requests but for one in two hundred.
+/// Of the requests that leave out one of two steps, one in so many may leave out that one alone: where a step is left out seldom, noise over all
+/// requests would be most of them.
+const ALIKE_PART: usize = 10;
+
+/// Whether two steps are both left out at times, and in the same requests but for noise.
 fn alike(a: &[bool], b: &[bool]) -> bool {
     let absent = |all: &[bool]| all.iter().filter(|present| !**present).count();
     let differ = a.iter().zip(b).filter(|(a, b)| a != b).count();
     let rarer = absent(a).min(absent(b));
-    rarer * 200 > a.len() && differ * 200 <= a.len() && differ * 10 <= rarer
+    let within_noise = |requests: usize| requests * NOISE_PART as usize <= a.len();
+    !within_noise(rarer) && within_noise(differ) && differ * ALIKE_PART <= rarer
 }
 
 /// A series of one step is that step; a series within a series is one.
@@ -242,10 +251,13 @@ fn pairs(relations: &Relations) -> impl Iterator<Item = super::relation::Pair> {
     (0..n).flat_map(move |a| (a + 1..n).map(move |b| relations.pair(a, b)))
 }
 
-/// Each order that had to be taken for an accident halves what is left of the confidence.
+/// What is left of the confidence after each order that had to be taken for an accident: it is as likely that it was one as that it was not.
+const RELAXED: f64 = 0.5;
+
+/// A support that orders were given up for.
 fn doubted(mut support: Support, relaxed: u64) -> Support {
     if relaxed > 0 {
-        support.confidence *= 0.5_f64.powi(i32::try_from(relaxed).unwrap_or(i32::MAX));
+        support.confidence *= RELAXED.powi(i32::try_from(relaxed).unwrap_or(i32::MAX));
         support.says = format!("{}; {relaxed} other orders look accidental", support.says);
     }
     support
@@ -319,14 +331,22 @@ fn contest(log: &Log, parts: &[&Part], race: &Found, group: &Group) -> Node {
     Node::new(block, group.support.clone())
 }
 
+/// A branch's failures are borne when the caller went on after them so many times as often as not: nine in ten, as elsewhere, since what failed
+/// besides is not always recorded.
+const BORNE_TIMES: u64 = 9;
+/// Branches whose failures are borne make a quorum from two on: one alone is a branch that nobody waits for.
+const QUORUM_BRANCHES_MIN: usize = 2;
+/// And when they are so many percent of those that ever failed alone: in a quorum every branch's failure is borne, but of some too few are seen.
+const QUORUM_PERCENT: usize = 80;
+
 /// Branches whose failures the caller bears: some of any of them (a quorum), or all of one of them (nobody waits for its answer).
 fn tolerant(log: &Log, branches: &[Part], node: Node) -> Node {
     let Block::Parallel(_, parts) = node.block else { return node };
     let alone: Vec<Alone> = branches.iter().map(|part| alone(log, branches, part)).collect();
-    let bears = |one: &Alone| one.borne >= SUPPORT_MIN && one.borne >= one.broken * 9;
+    let bears = |one: &Alone| one.borne >= SUPPORT_MIN && one.borne >= one.broken * BORNE_TIMES;
     let failing = alone.iter().filter(|one| one.borne + one.broken > 0).count();
     let borne = alone.iter().filter(|one| bears(one)).count();
-    if borne >= 2 && borne * 5 >= failing * 4 {
+    if borne >= QUORUM_BRANCHES_MIN && borne * 100 >= failing * QUORUM_PERCENT {
         return quorum(log, branches, parts, node.support);
     }
     let each = parts.into_iter().zip(branches.iter().zip(&alone)).map(|(part, (_, one))| {

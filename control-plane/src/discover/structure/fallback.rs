@@ -38,6 +38,15 @@ pub(super) fn set_aside(log: Log) -> (Log, Vec<Alternates>) {
 /// One occurrence in so many may not follow a failure, and one trigger in so many may be an accident: clocks tick, and spans get lost.
 const ACCIDENTS: u64 = 20;
 
+/// One answer in so many at least must save the request: half of them. A call that helps less often is made for another reason, such as to undo what
+/// was done before the failure.
+const HELPED_PART: u64 = 2;
+/// What is skipped after an alternate's answer is called by more than this share of clean requests: it is no choice, and a span is lost now and then.
+const SKIPPED_CLEAN_MIN: f64 = 0.95;
+/// And by less than this share of the requests that an alternate saved: below what lost spans leave of a step that is not skipped, and above
+/// what is left where several alternates of different reach are counted together.
+const SKIPPED_SAVED_MAX: f64 = 0.7;
+
 /// For each call made only after failures: what had failed last before it.
 fn triggers(log: &Log) -> BTreeMap<Activity, BTreeSet<Activity>> {
     let mut seen: BTreeMap<Activity, (u64, BTreeMap<Activity, u64>)> = BTreeMap::new();
@@ -121,8 +130,7 @@ fn alternates(
     let mut part = log.project(group, &BTreeSet::new());
     part.empty = 0;
     let (helped, asked) = (helped(log, group), part.runs.len() as u64);
-    // Half of the answers at least must save the request; otherwise it is made for another reason.
-    if helped * 2 < asked || helped < SUPPORT_MIN {
+    if helped * HELPED_PART < asked || helped < SUPPORT_MIN {
         return None;
     }
     let of: BTreeSet<_> = group
@@ -161,7 +169,10 @@ fn skipped(log: &Log, group: &BTreeSet<Activity>, aside: &BTreeSet<Activity>) ->
         runs.iter().filter(|run| run.of(activity).next().is_some()).count() as f64 / runs.len().max(1) as f64
     };
     let activities = log.activities().into_iter().filter(|activity| !aside.contains(activity));
-    activities.filter(|activity| share(&clean, *activity) > 0.95 && share(&saved, *activity) < 0.7).collect()
+    let is_skipped = |activity: &Activity| {
+        share(&clean, *activity) > SKIPPED_CLEAN_MIN && share(&saved, *activity) < SKIPPED_SAVED_MAX
+    };
+    activities.filter(is_skipped).collect()
 }
 
 /// The log without the alternates: what an alternate mended counts as mended.

@@ -185,13 +185,16 @@ impl<'a> Rivalry<'a> {
     }
 }
 
+/// So many answers were enough if the caller went on with no more in one telling request of so many. A call that was lost makes it one less, which is
+/// far rarer; a loser that happens to be over as well makes it one more, which may be the usual case.
+const ENOUGH_PART: u64 = 5;
+
 /// How many answers the caller waited for, and in how many requests it went on after no more, by how many it had each time that it went on.
 fn needed(answers: impl Iterator<Item = u32>) -> Option<(u32, u64)> {
     let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
     answers.for_each(|answers| *counts.entry(answers).or_default() += 1);
     let seen: u64 = counts.values().sum();
-    // A loser that happens to be over as well makes it one more, never one less; a call is lost sometimes.
-    let (&needed, _) = counts.iter().find(|(_, times)| **times * 5 >= seen)?;
+    let (&needed, _) = counts.iter().find(|(_, times)| **times * ENOUGH_PART >= seen)?;
     Some((needed, counts.range(..=needed).map(|(_, times)| times).sum()))
 }
 
@@ -247,7 +250,7 @@ impl Group {
         }
         let ends = self.answered(run);
         let at = self.went_on_at(run, *ends.first()?);
-        let answered = ends.iter().filter(|end| **end <= at + SLACK_NS / 20).count();
+        let answered = ends.iter().filter(|end| **end <= at + GOING_ON_NS).count();
         let is_needless = |event: &Event| event.running_at(at) || event.start > at || self.lost(event, run);
         self.events(run).any(is_needless).then_some(u32::try_from(answered).unwrap_or(u32::MAX))
     }
@@ -261,7 +264,7 @@ impl Group {
     /// When the caller went on after the first answer: at the first later call outside, else at its own end.
     fn went_on_at(&self, run: &Run, first: i64) -> i64 {
         let outside = run.events.iter().filter(|event| !self.members.contains(&event.activity));
-        let next = outside.map(|event| event.start).filter(|start| start + SLACK_NS / 20 >= first).min();
+        let next = outside.map(|event| event.start).filter(|start| start + GOING_ON_NS >= first).min();
         next.unwrap_or(run.until)
     }
 
@@ -331,5 +334,7 @@ fn broken_off(loser: &Event, winner: &Event, went_on: bool) -> bool {
 
 /// How far from the winner's end a call cancelled for it may end: the two spans are closed by different threads.
 const SLACK_NS: i64 = 2_000_000;
+/// How long before the span of the answer ends the caller may have gone on by it: it closes the span beside its next step, as two calls touch.
+const GOING_ON_NS: i64 = SLACK_NS / 20;
 /// How long after the winner's answer a call that is broken off ends; an error of its own would have to fall into this moment.
 const BREAK_NS: i64 = 200_000;

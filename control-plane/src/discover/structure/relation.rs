@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::NOISE_PART;
 use super::log::{Activity, Event, Run};
 
 /// Counts of one pair (a, b), each request once.
@@ -34,9 +35,9 @@ impl Pair {
         self.before + self.after + self.overlap
     }
 
-    /// "Series if and only if never overlapping and always in the same order", but for one request in 200: clocks and instrumentation err.
+    /// "Series if and only if never overlapping and always in the same order", but for noise.
     pub(super) const fn relation(self) -> Relation {
-        let noise = self.both() / 200;
+        let noise = self.both() / NOISE_PART;
         if self.both() == 0 {
             Relation::Apart
         } else if self.overlap + self.after <= noise {

@@ -8,6 +8,8 @@ use super::support::Support;
 use super::{Block, Node, SUPPORT_MIN};
 use crate::trace::CallOutcome;
 
+const NS_PER_MS: i64 = 1_000_000;
+
 /// The structure around one call.
 pub(super) fn single(activity: Activity, log: &Log, race: &Found) -> Node {
     let says = format!("called in {} requests", log.runs.len());
@@ -47,6 +49,8 @@ fn kept(activity: Activity, log: &Log, node: Node) -> Node {
 
 /// Widest spread of the durations of calls given up, relative to their median: a timer is exact, an overloaded server is not.
 const TIMER_SPREAD: f64 = 0.1;
+/// Shortest time after which a call is taken to be given up, nanoseconds: the unit in which timeouts are configured.
+const TIMER_MIN_NS: i64 = 1_000_000;
 
 /// Calls that ended without an answer after always the same time, which no other call outlasted.
 fn given_up(log: &Log, node: Node) -> Node {
@@ -60,10 +64,10 @@ fn given_up(log: &Log, node: Node) -> Node {
     let exact = (longest - shortest) as f64 <= TIMER_SPREAD * median as f64;
     let outlasted =
         events().filter(|event| event.outcome == CallOutcome::Good && length(event) > longest).count();
-    if (lengths.len() as u64) < SUPPORT_MIN || !exact || outlasted > 0 || median < 1_000_000 {
+    if (lengths.len() as u64) < SUPPORT_MIN || !exact || outlasted > 0 || median < TIMER_MIN_NS {
         return node;
     }
-    let after_ms = ((median + 500_000) / 1_000_000).cast_unsigned();
+    let after_ms = ((median + NS_PER_MS / 2) / NS_PER_MS).cast_unsigned();
     let says = format!("given up after {after_ms} ms in {} calls", lengths.len());
     Node::new(Block::Timeout(after_ms, Box::new(node)), Support::of_sightings(lengths.len() as u64, says))
 }
@@ -159,6 +163,11 @@ pub(super) fn rounds(log: &Log, activities: &[Activity]) -> Option<Rounds> {
     (often && early.are_alike()).then(|| Rounds::of(&divided, false, log.empty))
 }
 
+/// Percent of the rounds before the last that must have failed for a retry: the failure may be in a span that was lost.
+const RETRY_PERCENT: u64 = 90;
+/// Percent of the rounds before the last that must hold every call for a repetition: each may lose some to choices, and all of them seldom.
+const ALIKE_PERCENT: u64 = 80;
+
 /// Rounds that were not the last of their request, counted.
 #[derive(Clone, Copy, Debug, Default)]
 struct Early {
@@ -183,12 +192,12 @@ impl Early {
 
     /// Whether the rounds before the last had failed, nearly always: then what comes again is a retry.
     fn have_failed(self) -> bool {
-        self.failed * 10 >= self.all * 9
+        self.failed * 100 >= self.all * RETRY_PERCENT
     }
 
     /// Whether they make the same calls, most of the time: rounds that end well are alike, or the recurrence is another structure's.
     fn are_alike(self) -> bool {
-        self.full * 10 >= self.all * 8
+        self.full * 100 >= self.all * ALIKE_PERCENT
     }
 }
 
@@ -196,6 +205,12 @@ impl Early {
 fn has_failed(events: &[Event]) -> bool {
     events.iter().any(|event| !event.cut && event.outcome.failed())
 }
+
+/// A call in more than this share of requests of one round is of every round, but for lost spans.
+const USUAL_MIN: f64 = 0.95;
+/// And then of at least this share of last rounds, or it is not tried again: lost spans leave more, and where a part alone is tried again the
+/// last rounds lack the rest.
+const WHOLE_MIN: f64 = 0.75;
 
 /// Whether the last round of a request that went on is as whole as a request of one round: everything was tried again, not a part.
 fn whole_at_last(divided: &[Divided<'_>]) -> bool {
@@ -216,7 +231,7 @@ fn whole_at_last(divided: &[Divided<'_>]) -> bool {
         went_on().filter_map(|(_, rounds)| rounds.last()).flat_map(calls).collect();
     known.into_iter().all(|activity| {
         let ((single, usual), (again, last)) = (share(false, activity), share(true, activity));
-        single == 0 || again == 0 || usual < 0.95 || last >= 0.75
+        single == 0 || again == 0 || usual < USUAL_MIN || last >= WHOLE_MIN
     })
 }
 
