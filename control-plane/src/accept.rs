@@ -30,7 +30,7 @@ use crate::model::{
 };
 
 pub use chosen::{Refusal, Selection};
-pub use delta::{Change, Delta, DeltaId, Relation};
+pub use delta::{Change, ChangeKind, Delta, DeltaId, Relation};
 pub use impact::{Class, Impact, Shift};
 pub use policy::{NotAllowed, allowed};
 pub use render::{Comparison, markdown, text, to_json};

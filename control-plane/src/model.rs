@@ -13,6 +13,7 @@ mod finding;
 mod read;
 mod record;
 mod seal;
+mod words;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::intent::Intent;
 pub use finding::{Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeParameters};
 pub use record::{Acceptance, Ancestor, Record, Taken};
 pub use seal::{digest, seal};
+pub use words::{CallType, RedundancyPattern};
 pub(crate) use write::provenance_json;
 pub use write::to_text;
 
@@ -86,7 +88,7 @@ pub struct Edge {
     /// Who is called.
     pub to: String,
     /// `callType`, such as `sync`.
-    pub call_type: Option<String>,
+    pub call_type: Option<CallType>,
     /// `probability`: how often a request of the journey makes the call.
     pub probability: Option<Ratio>,
     /// `attempts`: most tries seen, at least 1.
@@ -97,7 +99,7 @@ pub struct Edge {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redundancy {
     /// `pattern`, such as `race`.
-    pub pattern: String,
+    pub pattern: RedundancyPattern,
     /// `group`.
     pub group: BTreeSet<ComponentName>,
 }

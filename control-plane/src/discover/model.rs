@@ -15,8 +15,8 @@ use super::structure::Support;
 use super::tree::Tree;
 use crate::intent::Intent;
 use crate::model::{
-    Confidence, Disagreement, Edge, EvidenceSource, Field, Finding, Model, Origin, Provenance, Redundancy,
-    Status,
+    CallType, Confidence, Disagreement, Edge, EvidenceSource, Field, Finding, Model, Origin, Provenance,
+    Redundancy, RedundancyPattern, Status,
 };
 
 /// The model of a group; `None` when it has no component.
@@ -180,7 +180,7 @@ fn topology(group: &Group, observations: &Observations, names: &Names, source: E
         edges.push(Edge {
             from,
             to,
-            call_type: Some(if edge.message { "async" } else { "sync" }.to_owned()),
+            call_type: Some(if edge.message { CallType::Async } else { CallType::Sync }),
             probability: Some(rounded(edge.traces as f64 / group.traces.max(1) as f64)),
             attempts: None,
         });
@@ -219,13 +219,13 @@ fn redundancy(root: &Expr) -> Vec<Redundancy> {
     let mut open = vec![root];
     while let Some(expr) = open.pop() {
         let pattern = match expr {
-            Expr::Race { .. } => Some("race"),
-            Expr::Fallback { .. } => Some("fallback"),
-            Expr::Parallel { join: Join::AtLeast(_), .. } => Some("quorum"),
+            Expr::Race { .. } => Some(RedundancyPattern::Race),
+            Expr::Fallback { .. } => Some(RedundancyPattern::Fallback),
+            Expr::Parallel { join: Join::AtLeast(_), .. } => Some(RedundancyPattern::Quorum),
             _ => None,
         };
         let group = expr.leaves().into_iter().cloned().collect();
-        found.extend(pattern.map(|pattern| Redundancy { pattern: pattern.to_owned(), group }));
+        found.extend(pattern.map(|pattern| Redundancy { pattern, group }));
         open.extend(expr.children());
     }
     found.sort_by(|a, b| a.group.cmp(&b.group));

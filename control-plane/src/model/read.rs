@@ -172,7 +172,7 @@ fn redundancy_(fields: &mut Fields<'_>) -> Option<Redundancy> {
     fields.accept_rest();
     let pattern = fields.required("pattern", Reader::word);
     let group = fields.required("group", |group| group.list(component));
-    Some(Redundancy { pattern: pattern?.to_owned(), group: group?.into_iter().collect() })
+    Some(Redundancy { pattern: pattern?.into(), group: group?.into_iter().collect() })
 }
 
 fn component(reader: Reader<'_>) -> Option<ComponentName> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::confidence::Confidence;
 use super::read::{Observation, Replay, Scenario, Span};
+use crate::model::CallType;
 
 /// Everything found in one scenario.
 pub(super) struct Found<'a> {
@@ -57,8 +58,9 @@ impl<'a> Found<'a> {
 
     /// Calls that the accepted model expects and the traces show, per call expected.
     pub(super) fn coverage(&self) -> f64 {
-        let seen =
-            |(from, to, _): &&(String, String, String)| self.calls.contains_key(&(from.clone(), to.clone()));
+        let seen = |(from, to, _): &&(String, String, CallType)| {
+            self.calls.contains_key(&(from.clone(), to.clone()))
+        };
         let expected = self.replay.edges.len();
         if expected == 0 {
             1.0
@@ -126,11 +128,11 @@ impl<'a> Found<'a> {
     }
 
     fn edges(&self) -> Vec<Value> {
-        let edge = |(from, to, call_type): &(String, String, String)| {
+        let edge = |(from, to, call_type): &(String, String, CallType)| {
             let shown = self.shown(from, to);
             let (status, confidence) = if shown.is_empty() { ("missing", 0.20) } else { ("observed", 0.95) };
             json!({
-                "from": from, "to": to, "callType": call_type,
+                "from": from, "to": to, "callType": call_type.label(),
                 "status": status, "confidence": confidence, "provenance": shown,
             })
         };
