@@ -25,7 +25,7 @@ use emac_core::journey::{ComponentName, Journey};
 
 pub use candidate::IDENTIFIED_MIN;
 pub use complete::{Known, complete};
-use journeys::Group;
+use journeys::TraceGroup;
 pub(crate) use model::confidence;
 use names::Names;
 use observe::{Observations, Site};
@@ -112,7 +112,7 @@ pub fn discover(observations: &Observations, symbols: &Symbols, given: &Given<'_
 
 /// For each group the intent that declares it: the best fit of both, each intent once.
 fn declared(
-    groups: &[Group],
+    groups: &[TraceGroup],
     observations: &Observations,
     symbols: &Symbols,
     intents: &[Intent],

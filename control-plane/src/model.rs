@@ -25,7 +25,7 @@ use crate::document::{Document, Problems};
 use crate::intent::Intent;
 
 pub use finding::{Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeParameters};
-pub use record::{Acceptance, Ancestor, Record, Taken};
+pub use record::{Acceptance, Ancestor, Record, TakenDelta};
 pub use seal::{digest, seal};
 pub use words::{CallType, RedundancyPattern};
 pub(crate) use write::provenance_json;
@@ -170,7 +170,7 @@ impl AcceptedModel {
 
     /// Reads an accepted model. A broken seal is a problem that names the changed field.
     pub fn read(document: &Document, problems: &Problems) -> Option<Self> {
-        let read::Found { model, version, record, .. } = read::model(document, ACCEPTED_KIND, problems)?;
+        let read::ReadModel { model, version, record, .. } = read::model(document, ACCEPTED_KIND, problems)?;
         Some(Self { model, version, record })
     }
 
@@ -243,7 +243,7 @@ impl CandidateModel {
 
     /// Reads a candidate. A broken seal is a problem that names the changed field.
     pub fn read(document: &Document, problems: &Problems) -> Option<Self> {
-        let read::Found { model, version, base, .. } = read::model(document, CANDIDATE_KIND, problems)?;
+        let read::ReadModel { model, version, base, .. } = read::model(document, CANDIDATE_KIND, problems)?;
         Some(Self { model, base, version })
     }
 

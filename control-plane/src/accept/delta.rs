@@ -31,7 +31,7 @@ impl fmt::Display for DeltaId {
 
 /// Whether the members of a redundant group can fail together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relation {
+pub enum DomainRelation {
     /// They share no failure domain.
     Separate,
     /// Two of them share one.
@@ -40,7 +40,7 @@ pub enum Relation {
     Unknown,
 }
 
-impl Relation {
+impl DomainRelation {
     /// Stable label.
     pub const fn label(self) -> &'static str {
         match self {
@@ -153,9 +153,9 @@ pub enum Change {
         /// The group.
         group: BTreeSet<ComponentName>,
         /// As accepted.
-        before: Relation,
+        before: DomainRelation,
         /// As seen.
-        after: Relation,
+        after: DomainRelation,
     },
 }
 

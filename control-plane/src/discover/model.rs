@@ -6,11 +6,11 @@ use emac_core::journey::{ComponentName, Expr, Join, Journey};
 use emac_core::units::Ratio;
 
 use super::Given;
-use super::candidate::{IDENTIFIED_MIN, Writer, Written, finding, findings, key, ratio};
-use super::journeys::Group;
+use super::candidate::{IDENTIFIED_MIN, ReasonedExpr, Writer, finding, findings, key, ratio};
+use super::journeys::TraceGroup;
 use super::names::{Names, share_seen};
 use super::observe::{Observations, SiteId};
-use super::reconcile::{Calls, Taken, names_of_kept, reconcile};
+use super::reconcile::{Calls, FromIntent, names_of_kept, reconcile};
 use super::structure::Support;
 use super::tree::Tree;
 use crate::intent::Intent;
@@ -22,7 +22,7 @@ use crate::model::{
 /// The model of a group; `None` when it has no component.
 pub(super) fn model(
     name: &str,
-    group: &Group,
+    group: &TraceGroup,
     names: &Names,
     observations: &Observations,
     intent: Option<&Intent>,
@@ -57,13 +57,13 @@ pub(super) fn model(
 /// The structure of a journey with its reasons, and what of it is the intent's word.
 struct Inferred {
     journey: Journey,
-    written: Written,
-    taken: Taken,
+    written: ReasonedExpr,
+    taken: FromIntent,
 }
 
 /// What the calls of a group show, held against the intent; `None` when there is no component among them.
 fn inferred(
-    group: &Group,
+    group: &TraceGroup,
     names: &Names,
     observations: &Observations,
     intent: Option<&Intent>,
@@ -76,7 +76,7 @@ fn inferred(
             written.rename(&names_of_kept(&written.expr, declared));
             reconcile(written.expr.clone(), declared, &calls(group, observations, names))
         }
-        None => (written.expr.clone(), Taken::default()),
+        None => (written.expr.clone(), FromIntent::default()),
     };
     // What came from traces keeps the rules; were that not so, the structure would be unknown rather than wrong.
     Some(Inferred { journey: Journey::new(expr).ok()?, written, taken })
@@ -119,7 +119,7 @@ fn rounded(value: f64) -> Ratio {
 }
 
 /// Calls and failures by component, of the sampled requests.
-fn calls(group: &Group, observations: &Observations, names: &Names) -> Calls {
+fn calls(group: &TraceGroup, observations: &Observations, names: &Names) -> Calls {
     let mut calls = Calls::new();
     let shapes: BTreeSet<_> = group.shapes.iter().collect();
     for occurrence in group
@@ -143,7 +143,7 @@ fn calls(group: &Group, observations: &Observations, names: &Names) -> Calls {
 
 // === topology ===
 
-struct Topology {
+struct TracedTopology {
     nodes: BTreeSet<String>,
     edges: Vec<Edge>,
     findings: BTreeMap<Field, Finding>,
@@ -157,7 +157,12 @@ struct Called {
     sites: Vec<SiteId>,
 }
 
-fn topology(group: &Group, observations: &Observations, names: &Names, source: EvidenceSource) -> Topology {
+fn topology(
+    group: &TraceGroup,
+    observations: &Observations,
+    names: &Names,
+    source: EvidenceSource,
+) -> TracedTopology {
     let mut called: BTreeMap<(String, String), Called> = BTreeMap::new();
     let mut nodes = BTreeSet::new();
     for &id in &group.sites {
@@ -185,11 +190,11 @@ fn topology(group: &Group, observations: &Observations, names: &Names, source: E
             attempts: None,
         });
     }
-    Topology { nodes, edges, findings }
+    TracedTopology { nodes, edges, findings }
 }
 
 /// Traces that make a call, and how often they do.
-fn count(edge: &mut Called, group: &Group, observations: &Observations) {
+fn count(edge: &mut Called, group: &TraceGroup, observations: &Observations) {
     for shape in group.shapes.iter().filter_map(|&number| observations.shapes().get(number as usize)) {
         let times: u64 = edge
             .sites
@@ -203,7 +208,7 @@ fn count(edge: &mut Called, group: &Group, observations: &Observations) {
 
 fn examples<'a>(
     edge: &'a Called,
-    group: &'a Group,
+    group: &'a TraceGroup,
     observations: &'a Observations,
 ) -> impl Iterator<Item = crate::trace::TraceId> + 'a {
     let shapes = group.shapes.iter().filter_map(|&number| observations.shapes().get(number as usize));
@@ -238,7 +243,7 @@ fn redundancy(root: &Expr) -> Vec<Redundancy> {
 fn mark_taken(
     journey: &Journey,
     declared: Option<&Expr>,
-    taken: &Taken,
+    taken: &FromIntent,
     found: &mut BTreeMap<Field, Finding>,
 ) {
     let stated: BTreeSet<String> =
@@ -270,7 +275,7 @@ fn mark_taken(
 fn disagreements(
     journey: &Journey,
     intent: Option<&Intent>,
-    taken: &Taken,
+    taken: &FromIntent,
     found: &mut BTreeMap<Field, Finding>,
 ) -> Vec<Disagreement> {
     let Some(intent) = intent else { return Vec::new() };

@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 
 use crate::trace::{Call, CallKind, Symbol, Trace, TraceId};
 
-pub use sample::{Occurrence, Sample, Seen};
+pub use sample::{Occurrence, Sample, SampledCall};
 pub use series::{Series, SlotCount};
 pub use site::{Site, SiteId, Sites};
 
@@ -310,7 +310,7 @@ impl Observations {
             self.left.fan_out += calls.len().saturating_sub(self.limits.fan_out) as u64;
             let seen = calls.iter().take(self.limits.fan_out).filter_map(|&(.., child)| {
                 let site = scratch.site.get(child as usize).copied().flatten()?;
-                Some(Seen::of(site, trace.calls.get(child as usize)?, call.start_ns))
+                Some(SampledCall::of(site, trace.calls.get(child as usize)?, call.start_ns))
             });
             let occurrence = Occurrence {
                 hash,
@@ -380,7 +380,7 @@ impl Scratch {
     }
 }
 
-impl Seen {
+impl SampledCall {
     fn of(site: SiteId, call: &Call, from_ns: i64) -> Self {
         Self {
             site,

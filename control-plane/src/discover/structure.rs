@@ -73,14 +73,14 @@ const NOISE_PART: u64 = 200;
 
 /// Infers the structure of one caller; `None` when it calls nobody. O(requests · calls² + calls³).
 pub fn infer(mut log: Log) -> Option<Node> {
-    let race = race::cut_losers(&mut log);
-    whole(log, &race)
+    let races = race::cut_losers(&mut log);
+    whole(log, &races)
 }
 
 /// The structure once it is known which answers are not needed.
-fn whole(log: Log, race: &race::Found) -> Option<Node> {
+fn whole(log: Log, races: &race::Races) -> Option<Node> {
     let (log, alternates) = fallback::set_aside(log);
-    let node = cut::divide(&log, race)?;
+    let node = cut::divide(&log, races)?;
     Some(fallback::put_back(node, alternates))
 }
 

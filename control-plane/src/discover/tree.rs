@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use emac_core::journey::Join;
 
-use super::journeys::Group;
+use super::journeys::TraceGroup;
 use super::observe::{Count, Observations, Occurrence, SiteId};
 use super::structure::{Activity, Block, Event, Log, Node, Run, Support, infer};
 
@@ -21,7 +21,7 @@ pub(super) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn new(observations: &'a Observations, group: &Group) -> Self {
+    pub(super) fn new(observations: &'a Observations, group: &TraceGroup) -> Self {
         let by_sidecars = !group.journey.is_none();
         Self { observations, shapes: group.shapes.iter().copied().collect(), by_sidecars }
     }

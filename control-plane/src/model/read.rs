@@ -19,7 +19,7 @@ use domains::Domains;
 use topology::Topology;
 
 /// A model and what a sealed document says besides.
-pub(super) struct Found {
+pub(super) struct ReadModel {
     pub(super) model: Model,
     /// The seal holds; `None` where there is none.
     pub(super) version: Option<String>,
@@ -30,7 +30,7 @@ pub(super) struct Found {
 }
 
 /// Reads a model of a kind. A broken seal is a problem, placed where the document was changed.
-pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems) -> Option<Found> {
+pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems) -> Option<ReadModel> {
     let before = problems.errors();
     let found = document.reader(problems).fields(|fields| {
         fields.accept_rest();
@@ -43,7 +43,7 @@ pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems
         let (journey, spec) = (journey?, spec?);
         version.and(is_kind)?;
         let sealed = seal::check(document, problems)?;
-        Some(spec.into_found(journey, document, sealed))
+        Some(spec.into_read(journey, document, sealed))
     });
     found.filter(|_| problems.errors() == before)
 }
@@ -107,7 +107,7 @@ impl Spec {
         })
     }
 
-    fn into_found(mut self, journey: String, document: &Document, sealed: seal::Sealed) -> Found {
+    fn into_read(mut self, journey: String, document: &Document, sealed: seal::Sealed) -> ReadModel {
         self.findings.extend(self.topology.findings);
         self.findings.extend(self.domains.findings);
         let model = Model {
@@ -126,7 +126,7 @@ impl Spec {
             origin: Origin::File(document.source.name().to_owned()),
             digest: sealed.digest,
         };
-        Found { model, version: sealed.version, base: self.base, record: self.record }
+        ReadModel { model, version: sealed.version, base: self.base, record: self.record }
     }
 }
 

@@ -11,7 +11,7 @@ use super::read::{Observation, Replay, Scenario, Span};
 use crate::model::CallType;
 
 /// Everything found in one scenario.
-pub(super) struct Found<'a> {
+pub(super) struct ScenarioFindings<'a> {
     pub(super) replay: &'a Replay,
     pub(super) scenario: &'a Scenario,
     pub(super) race: &'a [ComponentName],
@@ -43,7 +43,7 @@ pub(super) struct DomainsFound {
     pub(super) single: bool,
 }
 
-impl<'a> Found<'a> {
+impl<'a> ScenarioFindings<'a> {
     pub(super) fn new(replay: &'a Replay, scenario: &'a Scenario, race: &'a [ComponentName]) -> Self {
         let domains = replay.atomic_order.iter().map(|name| (name.clone(), domains(scenario, name, race)));
         Self {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use emac_core::journey::Join;
 
 use super::log::{Activity, Log, Run};
-use super::race::{self, Found, Group};
+use super::race::{self, Race, Races};
 use super::relation::{Relation, Relations, Union};
 use super::support::{Share, Support};
 use super::{Block, NOISE_PART, Node, SUPPORT_MIN, repetition};
@@ -13,12 +13,12 @@ use super::{Block, NOISE_PART, Node, SUPPORT_MIN, repetition};
 type Part = BTreeSet<Activity>;
 
 /// The structure of a log; `None` when nothing is called.
-pub(super) fn divide(log: &Log, race: &Found) -> Option<Node> {
+pub(super) fn divide(log: &Log, races: &Races) -> Option<Node> {
     let activities = log.activities();
     match activities.as_slice() {
         [] => None,
-        [only] => Some(perhaps(log, repetition::single(*only, log, race))),
-        all => several(all, log, race),
+        [only] => Some(perhaps(log, repetition::single(*only, log, races))),
+        all => several(all, log, races),
     }
 }
 
@@ -46,38 +46,38 @@ fn traces(log: &Log) -> impl Iterator<Item = crate::trace::TraceId> {
 
 /// Divides several calls: into choices, into steps, into rounds, into branches. Steps come before rounds so that what is repeated is the smallest
 /// part; a retry shows only in requests whose failures were mended, the true order of branches only in those without.
-fn several(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
+fn several(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
     let mended = Relations::of(activities, &log.mended());
     let choices = parts(activities, mended.groups(|relation| relation != Relation::Apart));
     if choices.len() > 1 {
-        return Some(branch(log, &choices, race));
+        return Some(branch(log, &choices, races));
     }
     let in_order = parts(activities, steps(&mended));
     if in_order.len() > 1 {
         let support = series_support(&mended, 0);
-        return Some(perhaps(log, series(log, &in_order, race, support)));
+        return Some(perhaps(log, series(log, &in_order, races, support)));
     }
     if let Some(mut rounds) = repetition::rounds(log, activities) {
-        let body = in_rounds(std::mem::take(&mut rounds.log), race)?;
+        let body = in_rounds(std::mem::take(&mut rounds.log), races)?;
         return Some(perhaps(log, rounds.node(body)));
     }
-    at_once(activities, log, race)
+    at_once(activities, log, races)
 }
 
 /// Divides calls that are neither choices, steps nor rounds: into branches, else into the steps of requests in which nothing failed.
-fn at_once(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
+fn at_once(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
     let mut relations = Relations::of(activities, &log.clean());
     let mut relaxed = 0_u64;
     loop {
         let branches = parts(activities, relations.groups(|relation| relation != Relation::Together));
         if branches.len() > 1 {
             let support = parallel_support(&relations, relaxed);
-            return Some(perhaps(log, parallel(log, &branches, race, support)));
+            return Some(perhaps(log, parallel(log, &branches, races, support)));
         }
         let in_order = parts(activities, steps(&relations));
         if in_order.len() > 1 {
             let support = series_support(&relations, relaxed);
-            return Some(perhaps(log, series(log, &in_order, race, support)));
+            return Some(perhaps(log, series(log, &in_order, races, support)));
         }
         // Neither: two calls at the same time look ordered by accident, or the code is no block. The weakest order goes.
         relations.relax()?;
@@ -92,10 +92,10 @@ fn parts(activities: &[Activity], groups: Vec<BTreeSet<usize>>) -> Vec<Part> {
 }
 
 /// The structure of single rounds: who won is told round by round.
-fn in_rounds(mut log: Log, race: &Found) -> Option<Node> {
+fn in_rounds(mut log: Log, races: &Races) -> Option<Node> {
     let mut found = race::cut_losers(&mut log);
-    found.groups.extend(race.groups.iter().cloned());
-    race.unawaited.iter().for_each(|(activity, one)| {
+    found.groups.extend(races.groups.iter().cloned());
+    races.unawaited.iter().for_each(|(activity, one)| {
         found.unawaited.entry(*activity).or_insert_with(|| one.clone());
     });
     divide(&log, &found)
@@ -103,7 +103,7 @@ fn in_rounds(mut log: Log, race: &Found) -> Option<Node> {
 
 // === choices ===
 
-fn branch(log: &Log, choices: &[Part], race: &Found) -> Node {
+fn branch(log: &Log, choices: &[Part], races: &Races) -> Node {
     let mut logs = vec![Log::default(); choices.len()];
     for run in &log.runs {
         let within = |part: &Part| run.events.iter().filter(|event| part.contains(&event.activity)).count();
@@ -118,8 +118,10 @@ fn branch(log: &Log, choices: &[Part], race: &Found) -> Node {
     let all = log.total();
     let says = format!("never together in {} requests", log.runs.len());
     let support = Support::of_rule(log.runs.len() as u64, 0, says).shown_by(traces(log));
-    let mut found: Vec<_> =
-        logs.iter().filter_map(|part| Some((Share { of: part.whole(), all }, divide(part, race)?))).collect();
+    let mut found: Vec<_> = logs
+        .iter()
+        .filter_map(|part| Some((Share { of: part.whole(), all }, divide(part, races)?)))
+        .collect();
     if is_left_out(log) {
         found.push((Share { of: log.empty, all }, Node::new(Block::Nothing, support.clone())));
     }
@@ -181,12 +183,12 @@ fn reachable(relations: &Relations, groups: &[BTreeSet<usize>]) -> impl Fn(usize
     move |i, j| reach.get(i).and_then(|row| row.get(j)).copied().unwrap_or(false)
 }
 
-fn series(log: &Log, steps: &[Part], race: &Found, support: Support) -> Node {
+fn series(log: &Log, steps: &[Part], races: &Races, support: Support) -> Node {
     let mut found = Vec::new();
     let steps = left_out_together(log, steps);
     for (place, step) in steps.iter().enumerate() {
         let after: Part = steps.iter().skip(place + 1).flatten().copied().collect();
-        found.extend(divide(&log.project(step, &after), race));
+        found.extend(divide(&log.project(step, &after), races));
     }
     flat(Node::new(Block::Series(found), support.shown_by(traces(log))))
 }
@@ -246,7 +248,7 @@ fn series_support(relations: &Relations, relaxed: u64) -> Support {
     doubted(Support::of_rule(kept, weakest.both() - kept, says), relaxed)
 }
 
-fn pairs(relations: &Relations) -> impl Iterator<Item = super::relation::Pair> {
+fn pairs(relations: &Relations) -> impl Iterator<Item = super::relation::PairCounts> {
     let n = relations.len();
     (0..n).flat_map(move |a| (a + 1..n).map(move |b| relations.pair(a, b)))
 }
@@ -281,21 +283,21 @@ fn parallel_support(relations: &Relations, relaxed: u64) -> Support {
 }
 
 /// Branches of which some may be a race.
-fn parallel(log: &Log, branches: &[Part], race: &Found, support: Support) -> Node {
+fn parallel(log: &Log, branches: &[Part], races: &Races, support: Support) -> Node {
     let mut left: Vec<&Part> = branches.iter().collect();
     let mut found = Vec::new();
-    for group in &race.groups {
+    for group in &races.groups {
         let (racing, others): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|part| !part.is_disjoint(&group.members));
         left = others;
         match racing.as_slice() {
             [] => {}
             [only] => left.push(only),
-            racing => found.push(contest(log, racing, race, group)),
+            racing => found.push(contest(log, racing, races, group)),
         }
     }
     left.sort();
-    found.extend(left.into_iter().filter_map(|part| divide(&log.project(part, &Part::new()), race)));
+    found.extend(left.into_iter().filter_map(|part| divide(&log.project(part, &Part::new()), races)));
     let support = support.shown_by(traces(log));
     match found.len() {
         1 => found.remove(0),
@@ -306,7 +308,7 @@ fn parallel(log: &Log, branches: &[Part], race: &Found, support: Support) -> Nod
 }
 
 /// Branches of which the first k answers count.
-fn contest(log: &Log, parts: &[&Part], race: &Found, group: &Group) -> Node {
+fn contest(log: &Log, parts: &[&Part], races: &Races, group: &Race) -> Node {
     let won = |part: &Part| {
         let mut log = log.project(part, &Part::new());
         // What was cut off, or not even started, does not show the whole branch.
@@ -318,7 +320,7 @@ fn contest(log: &Log, parts: &[&Part], race: &Found, group: &Group) -> Node {
         let won = won(part);
         if won.runs.is_empty() { Log { empty: 0, ..log.project(part, &Part::new()) } } else { won }
     };
-    let mut nodes: Vec<_> = parts.iter().filter_map(|part| divide(&shown(part), race)).collect();
+    let mut nodes: Vec<_> = parts.iter().filter_map(|part| divide(&shown(part), races)).collect();
     if group.delay_ms > 0 {
         nodes.sort_by_key(|node| {
             std::cmp::Reverse(group.first.is_some_and(|first| node.activities().contains(&first)))

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::log::{Activity, Event, Log, Run};
-use super::race::Found;
+use super::race::Races;
 use super::support::Support;
 use super::{Block, Node, SUPPORT_MIN, whole};
 use crate::trace::CallOutcome;
@@ -144,7 +144,7 @@ fn alternates(
     let traces: Vec<_> = part.runs.iter().map(|run| run.trace).collect();
     let says = format!("asked {asked} times, only after a failure; the request went on {helped} times");
     let support = Support::of_sightings(helped, says).shown_by(traces.into_iter());
-    let node = whole(part, &Found::default())?;
+    let node = whole(part, &Races::default())?;
     Some(Alternates { triggers: of, skipped, node, support })
 }
 

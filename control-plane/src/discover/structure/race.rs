@@ -22,18 +22,18 @@ use crate::trace::CallOutcome;
 use moments::Moments;
 pub(super) use unawaited::Unawaited;
 
-/// What was found, by caller.
+/// Races among the calls of one caller, and those of its calls that nobody waits for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Found {
+pub(super) struct Races {
     /// Races and quorums; no activity is in two.
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<Race>,
     /// Calls that nobody waits for, each with what follows it unawaited.
     pub(super) unawaited: BTreeMap<Activity, Unawaited>,
 }
 
-/// Calls of which the first few answers count.
+/// Calls of which the first few answers count: a race, or a quorum where more than one is needed.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Group {
+pub(super) struct Race {
     /// Every call of every branch.
     pub(super) members: BTreeSet<Activity>,
     branches: Vec<Branch>,
@@ -58,10 +58,10 @@ struct Branch {
 const ACTIVITIES_MAX: usize = 64;
 
 /// Finds races and calls not waited for, and ends their calls in the log at the moment they were not needed any more.
-pub(super) fn cut_losers(log: &mut Log) -> Found {
+pub(super) fn cut_losers(log: &mut Log) -> Races {
     let activities = log.activities();
     if activities.len() > ACTIVITIES_MAX {
-        return Found::default();
+        return Races::default();
     }
     let unawaited = unawaited::detach(log);
     let activities = log.activities();
@@ -69,17 +69,17 @@ pub(super) fn cut_losers(log: &mut Log) -> Found {
     for group in &groups {
         log.runs.iter_mut().for_each(|run| group.cut(run));
     }
-    let mut found = Found { groups, unawaited };
+    let mut found = Races { groups, unawaited };
     unawaited::outliving(&activities, log, &mut found);
     found
 }
 
-fn groups(activities: &[Activity], log: &Log) -> Vec<Group> {
+fn groups(activities: &[Activity], log: &Log) -> Vec<Race> {
     if activities.len() < 2 {
         return Vec::new();
     }
     let rivalry = Rivalry::of(activities, log);
-    rivalry.rivals().iter().filter_map(|rivals| Group::of(rivalry.branches(rivals), log)).collect()
+    rivalry.rivals().iter().filter_map(|rivals| Race::of(rivalry.branches(rivals), log)).collect()
 }
 
 /// What tells rivals among the calls of one caller. A call is named by its place in the list of activities.
@@ -198,7 +198,7 @@ fn needed(answers: impl Iterator<Item = u32>) -> Option<(u32, u64)> {
     Some((needed, counts.range(..=needed).map(|(_, times)| times).sum()))
 }
 
-impl Group {
+impl Race {
     /// A race between branches; `None` where the caller waited for all of them, or too few requests tell.
     fn of(branches: Vec<Branch>, log: &Log) -> Option<Self> {
         if branches.len() < 2 {

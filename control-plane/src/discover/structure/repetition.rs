@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::log::{Activity, Event, Log, Run};
-use super::race::Found;
+use super::race::Races;
 use super::support::Support;
 use super::{Block, Node, SUPPORT_MIN};
 use crate::trace::CallOutcome;
@@ -11,7 +11,7 @@ use crate::trace::CallOutcome;
 const NS_PER_MS: i64 = 1_000_000;
 
 /// The structure around one call.
-pub(super) fn single(activity: Activity, log: &Log, race: &Found) -> Node {
+pub(super) fn single(activity: Activity, log: &Log, races: &Races) -> Node {
     let says = format!("called in {} requests", log.runs.len());
     let traces = || log.runs.iter().map(|run| run.trace);
     let call = Node::new(
@@ -20,7 +20,7 @@ pub(super) fn single(activity: Activity, log: &Log, race: &Found) -> Node {
     );
     let node = kept(activity, log, given_up(log, call));
     let node = repeated(log, retried(log, node));
-    match race.unawaited.get(&activity) {
+    match races.unawaited.get(&activity) {
         Some(unawaited) => {
             let body = unawaited.node.clone().unwrap_or(node);
             Node::new(Block::Async(Box::new(body)), unawaited.support.clone())

@@ -9,7 +9,7 @@ use super::super::log::{Activity, Log, Run};
 use super::super::relation::{Relation, Relations, Union};
 use super::super::support::Support;
 use super::super::{Node, SUPPORT_MIN, infer};
-use super::Found;
+use super::Races;
 use super::moments::{CHANCE_PART, Moments};
 
 /// A call not waited for.
@@ -94,7 +94,7 @@ fn take_out(members: &BTreeSet<Activity>, log: &mut Log) -> Option<(Activity, Un
 const AGAIN_HALVES: usize = 3;
 
 /// Finds calls that outlive their caller, and ends everything not waited for at its own start.
-pub(super) fn outliving(activities: &[Activity], log: &mut Log, found: &mut Found) {
+pub(super) fn outliving(activities: &[Activity], log: &mut Log, found: &mut Races) {
     let racing: BTreeSet<_> = found.groups.iter().flat_map(|group| &group.members).copied().collect();
     for activity in activities.iter().filter(|activity| !racing.contains(activity)) {
         let outlived = |run: &&Run| {
