@@ -26,11 +26,11 @@ use std::collections::BTreeSet;
 use crate::intent::Intent;
 use crate::model::{
     Acceptance, AcceptedModel, Ancestor, CandidateModel, Confidence, Disagreement, Model, Origin, Record,
-    Taken,
+    TakenDelta,
 };
 
 pub use chosen::{Refusal, Selection};
-pub use delta::{Change, Delta, DeltaId, Relation};
+pub use delta::{Change, ChangeKind, Delta, DeltaId, DomainRelation};
 pub use impact::{Class, Impact, Shift};
 pub use policy::{NotAllowed, allowed};
 pub use render::{Comparison, markdown, text, to_json};
@@ -155,7 +155,8 @@ impl<'a> Proposal<'a> {
         let mut model = self.apply(&ids)?;
         model.origin = Origin::File("the accepted model".to_owned());
         let taken = self.deltas.iter().filter(|delta| ids.contains(&delta.id));
-        let taken = taken.map(|delta| Taken { id: delta.id.to_string(), change: delta.change.to_string() });
+        let taken =
+            taken.map(|delta| TakenDelta { id: delta.id.to_string(), change: delta.change.to_string() });
         let acceptance = Acceptance {
             parent: self.accepted.version().map(str::to_owned),
             candidate: self.candidate.version().to_owned(),

@@ -25,7 +25,7 @@ use emac_core::journey::{ComponentName, Journey};
 
 pub use candidate::IDENTIFIED_MIN;
 pub use complete::{Known, complete};
-use journeys::Group;
+use journeys::TraceGroup;
 pub(crate) use model::confidence;
 use names::Names;
 use observe::{Observations, Site};
@@ -66,7 +66,8 @@ pub struct Discovered {
 
 /// Flag of a model that no whole trace shows: it makes a decision REVIEW.
 const INCOMPLETE: &str = "incomplete_trace_coverage";
-/// An intent must find this share of its components among the calls of a journey to be taken for its declaration.
+/// An intent must find this share of its components among the calls of a journey to be taken for its declaration: with fewer than half it fits
+/// another journey as well.
 const FIT_MIN: f64 = 0.5;
 
 /// Finds every journey, most frequent first.
@@ -111,7 +112,7 @@ pub fn discover(observations: &Observations, symbols: &Symbols, given: &Given<'_
 
 /// For each group the intent that declares it: the best fit of both, each intent once.
 fn declared(
-    groups: &[Group],
+    groups: &[TraceGroup],
     observations: &Observations,
     symbols: &Symbols,
     intents: &[&Intent],

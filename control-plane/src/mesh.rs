@@ -31,7 +31,7 @@ pub use conflict::Conflict;
 pub use label::{LabelKind, Observation, canonical_key, label_kind};
 pub use name::{Address, Matched, Name, best};
 pub use read::{read, read_text};
-pub use runtime::{Call, Observed, Runtime, runtime};
+pub use runtime::{ModelCall, ObservedCall, Runtime, runtime};
 
 /// Everything that was read, statement by statement, in the order of the files.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -13,6 +13,7 @@ mod finding;
 mod read;
 mod record;
 mod seal;
+mod words;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +25,9 @@ use crate::document::{Document, Problems};
 use crate::intent::Intent;
 
 pub use finding::{Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeParameters};
-pub use record::{Acceptance, Ancestor, Record, Taken};
+pub use record::{Acceptance, Ancestor, Record, TakenDelta};
 pub use seal::{digest, seal};
+pub use words::{CallType, RedundancyPattern};
 pub(crate) use write::provenance_json;
 pub use write::to_text;
 
@@ -86,7 +88,7 @@ pub struct Edge {
     /// Who is called.
     pub to: String,
     /// `callType`, such as `sync`.
-    pub call_type: Option<String>,
+    pub call_type: Option<CallType>,
     /// `probability`: how often a request of the journey makes the call.
     pub probability: Option<Ratio>,
     /// `attempts`: most tries seen, at least 1.
@@ -97,7 +99,7 @@ pub struct Edge {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redundancy {
     /// `pattern`, such as `race`.
-    pub pattern: String,
+    pub pattern: RedundancyPattern,
     /// `group`.
     pub group: BTreeSet<ComponentName>,
 }
@@ -168,7 +170,7 @@ impl AcceptedModel {
 
     /// Reads an accepted model. A broken seal is a problem that names the changed field.
     pub fn read(document: &Document, problems: &Problems) -> Option<Self> {
-        let read::Found { model, version, record, .. } = read::model(document, ACCEPTED_KIND, problems)?;
+        let read::ReadModel { model, version, record, .. } = read::model(document, ACCEPTED_KIND, problems)?;
         Some(Self { model, version, record })
     }
 
@@ -241,7 +243,7 @@ impl CandidateModel {
 
     /// Reads a candidate. A broken seal is a problem that names the changed field.
     pub fn read(document: &Document, problems: &Problems) -> Option<Self> {
-        let read::Found { model, version, base, .. } = read::model(document, CANDIDATE_KIND, problems)?;
+        let read::ReadModel { model, version, base, .. } = read::model(document, CANDIDATE_KIND, problems)?;
         Some(Self { model, base, version })
     }
 

@@ -71,7 +71,7 @@ pub enum ReplayError {
 /// [`ReplayError`].
 pub fn replay(replay: &Replay, scenario: &Scenario, intent: Option<&Intent>) -> Result<Outcome, ReplayError> {
     let race = race(replay.structure.root()).ok_or(ReplayError::NoRace)?;
-    let found = discover::Found::new(replay, scenario, &race);
+    let found = discover::ScenarioFindings::new(replay, scenario, &race);
     let (now, race_now) = ends(replay, &race, &found.domains())?;
     let (before, _) = ends(replay, &race, &replay.accepted_domains())?;
     let confidence = confidence::Confidence::new(&found);

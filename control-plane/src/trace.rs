@@ -24,6 +24,6 @@ mod testing;
 
 pub use assemble::{Assembled, Assembler, Consumer, Labels, Limits};
 pub use call::{Call, CallKind, CallOutcome, Trace};
-pub use quality::{Seen, SignalQuality, Skew};
+pub use quality::{ServiceRecorders, SignalQuality, Skew};
 pub use span::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, TraceId};
 pub use symbol::{Symbol, Symbols};

@@ -7,7 +7,7 @@ use emac_core::journey::ComponentName;
 use sha2::{Digest, Sha256};
 
 use super::Impact;
-use crate::model::{DomainFinding, Edge, Finding, Redundancy, RuntimeParameters};
+use crate::model::{CallType, DomainFinding, Edge, Finding, Redundancy, RuntimeParameters};
 
 /// Names a delta: the first 40 bits of the SHA-256 of what it changes, so that it is the same wherever it is computed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +31,7 @@ impl fmt::Display for DeltaId {
 
 /// Whether the members of a redundant group can fail together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relation {
+pub enum DomainRelation {
     /// They share no failure domain.
     Separate,
     /// Two of them share one.
@@ -40,7 +40,7 @@ pub enum Relation {
     Unknown,
 }
 
-impl Relation {
+impl DomainRelation {
     /// Stable label.
     pub const fn label(self) -> &'static str {
         match self {
@@ -153,37 +153,101 @@ pub enum Change {
         /// The group.
         group: BTreeSet<ComponentName>,
         /// As accepted.
-        before: Relation,
+        before: DomainRelation,
         /// As seen.
-        after: Relation,
+        after: DomainRelation,
     },
 }
 
-impl Change {
-    /// Stable label of the type.
-    pub const fn kind(&self) -> &'static str {
+/// Types of change: a [`Change`] without its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeKind {
+    /// [`Change::NodeAdded`].
+    NodeAdded,
+    /// [`Change::NodeRemoved`].
+    NodeRemoved,
+    /// [`Change::EdgeAdded`].
+    EdgeAdded,
+    /// [`Change::EdgeRemoved`].
+    EdgeRemoved,
+    /// [`Change::EdgeChanged`].
+    EdgeChanged,
+    /// [`Change::ComponentAdded`].
+    ComponentAdded,
+    /// [`Change::ComponentRemoved`].
+    ComponentRemoved,
+    /// [`Change::OperatorKind`].
+    OperatorKind,
+    /// [`Change::OperatorParameter`].
+    OperatorParameter,
+    /// [`Change::BranchProbability`].
+    BranchProbability,
+    /// [`Change::Order`].
+    Order,
+    /// [`Change::Redundancy`].
+    Redundancy,
+    /// [`Change::FailureDomain`].
+    FailureDomain,
+    /// [`Change::Runtime`].
+    Runtime,
+    /// [`Change::SharedFate`].
+    SharedFate,
+}
+
+impl ChangeKind {
+    /// Stable label.
+    pub const fn label(self) -> &'static str {
         match self {
-            Self::NodeAdded(_) => "node_added",
-            Self::NodeRemoved(_) => "node_removed",
-            Self::EdgeAdded(_) => "edge_added",
-            Self::EdgeRemoved(_) => "edge_removed",
-            Self::EdgeChanged { .. } => "edge_changed",
-            Self::ComponentAdded { .. } => "component_added",
-            Self::ComponentRemoved { .. } => "component_removed",
-            Self::OperatorKind { .. } => "operator_kind",
-            Self::OperatorParameter { .. } => "operator_parameter",
-            Self::BranchProbability { .. } => "branch_probability",
-            Self::Order { .. } => "order",
-            Self::Redundancy { .. } => "redundancy_group",
-            Self::FailureDomain { .. } => "failure_domain_assignment",
-            Self::Runtime { .. } => "runtime_parameter",
-            Self::SharedFate { .. } => "redundancy_domain_relation",
+            Self::NodeAdded => "node_added",
+            Self::NodeRemoved => "node_removed",
+            Self::EdgeAdded => "edge_added",
+            Self::EdgeRemoved => "edge_removed",
+            Self::EdgeChanged => "edge_changed",
+            Self::ComponentAdded => "component_added",
+            Self::ComponentRemoved => "component_removed",
+            Self::OperatorKind => "operator_kind",
+            Self::OperatorParameter => "operator_parameter",
+            Self::BranchProbability => "branch_probability",
+            Self::Order => "order",
+            Self::Redundancy => "redundancy_group",
+            Self::FailureDomain => "failure_domain_assignment",
+            Self::Runtime => "runtime_parameter",
+            Self::SharedFate => "redundancy_domain_relation",
+        }
+    }
+}
+
+impl serde::Serialize for ChangeKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.label())
+    }
+}
+
+impl Change {
+    /// Its type.
+    pub const fn kind(&self) -> ChangeKind {
+        match self {
+            Self::NodeAdded(_) => ChangeKind::NodeAdded,
+            Self::NodeRemoved(_) => ChangeKind::NodeRemoved,
+            Self::EdgeAdded(_) => ChangeKind::EdgeAdded,
+            Self::EdgeRemoved(_) => ChangeKind::EdgeRemoved,
+            Self::EdgeChanged { .. } => ChangeKind::EdgeChanged,
+            Self::ComponentAdded { .. } => ChangeKind::ComponentAdded,
+            Self::ComponentRemoved { .. } => ChangeKind::ComponentRemoved,
+            Self::OperatorKind { .. } => ChangeKind::OperatorKind,
+            Self::OperatorParameter { .. } => ChangeKind::OperatorParameter,
+            Self::BranchProbability { .. } => ChangeKind::BranchProbability,
+            Self::Order { .. } => ChangeKind::Order,
+            Self::Redundancy { .. } => ChangeKind::Redundancy,
+            Self::FailureDomain { .. } => ChangeKind::FailureDomain,
+            Self::Runtime { .. } => ChangeKind::Runtime,
+            Self::SharedFate { .. } => ChangeKind::SharedFate,
         }
     }
 
     /// Its id.
     pub fn id(&self) -> DeltaId {
-        let text = format!("{}\0{self}\0{}", self.kind(), self.place().unwrap_or_default());
+        let text = format!("{}\0{self}\0{}", self.kind().label(), self.place().unwrap_or_default());
         let hash = Sha256::digest(text);
         DeltaId(hash.iter().take(DeltaId::DIGITS / 2).map(|byte| format!("{byte:02x}")).collect())
     }
@@ -262,14 +326,15 @@ fn call(edge: &Edge) -> String {
 }
 
 fn calls(edge: &Edge) -> String {
-    let mut parts = vec![edge.call_type.clone().unwrap_or_else(|| "call".to_owned())];
+    let call_type = edge.call_type.as_ref().map_or("call", CallType::label);
+    let mut parts = vec![call_type.to_owned()];
     parts.extend(edge.probability.map(|probability| format!("probability {}", probability.get())));
     parts.extend(edge.attempts.map(|attempts| format!("attempts {attempts}")));
     parts.join(", ")
 }
 
 fn redundancy(redundancy: &Redundancy) -> String {
-    format!("{} of {}", redundancy.pattern, names(&redundancy.group))
+    format!("{} of {}", redundancy.pattern.label(), names(&redundancy.group))
 }
 
 fn domains(finding: &DomainFinding) -> String {

@@ -232,7 +232,7 @@ fn delta(delta: &Delta) -> Value {
     let mut json = Map::new();
     let mut put = |key: &str, value: Value| json.insert(key.to_owned(), value);
     put("id", json!(delta.id.as_str()));
-    put("type", json!(delta.change.kind()));
+    put("type", json!(delta.change.kind().label()));
     put("what", json!(what));
     put("before", json!(before));
     put("after", json!(after));

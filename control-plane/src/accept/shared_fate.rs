@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emac_core::journey::{ComponentName, Expr};
 
-use super::{Change, Delta, Relation};
+use super::{Change, Delta, DomainRelation};
 use crate::compile::is_redundant;
 use crate::model::{Finding, Model, Status};
 
@@ -24,7 +24,7 @@ pub(super) fn deltas(before: &Model, after: &Model, deltas: &[Delta]) -> Vec<Del
     changed.filter_map(|(group, before, after)| delta(group, before, after, deltas)).collect()
 }
 
-fn delta(group: Group, before: Relation, after: Relation, deltas: &[Delta]) -> Option<Delta> {
+fn delta(group: Group, before: DomainRelation, after: DomainRelation, deltas: &[Delta]) -> Option<Delta> {
     let of_member = |delta: &&Delta| match &delta.change {
         Change::FailureDomain { component, .. } => group.contains(component),
         _ => false,
@@ -52,7 +52,7 @@ fn together(causes: &[&Delta]) -> Option<Finding> {
 }
 
 /// Every redundant operator of a structure by the components below it, and how they stand by a model's domains.
-fn relations(model: &Model, structure: &Model) -> BTreeMap<Group, Relation> {
+fn relations(model: &Model, structure: &Model) -> BTreeMap<Group, DomainRelation> {
     let mut found = BTreeMap::new();
     let mut open: Vec<&Expr> = structure.structure.iter().map(|journey| journey.root()).collect();
     while let Some(expr) = open.pop() {
@@ -64,7 +64,7 @@ fn relations(model: &Model, structure: &Model) -> BTreeMap<Group, Relation> {
     found
 }
 
-fn relation(model: &Model, redundant: &Expr) -> Relation {
+fn relation(model: &Model, redundant: &Expr) -> DomainRelation {
     let mut seen: BTreeSet<&String> = BTreeSet::new();
     let (mut shared, mut unknown) = (false, false);
     for operand in redundant.children() {
@@ -78,8 +78,8 @@ fn relation(model: &Model, redundant: &Expr) -> Relation {
         seen.extend(own);
     }
     match (unknown, shared) {
-        (true, _) => Relation::Unknown,
-        (false, true) => Relation::Shared,
-        (false, false) => Relation::Separate,
+        (true, _) => DomainRelation::Unknown,
+        (false, true) => DomainRelation::Shared,
+        (false, false) => DomainRelation::Separate,
     }
 }

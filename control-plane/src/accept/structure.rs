@@ -17,7 +17,7 @@ use emac_core::journey::{ComponentName, Expr, Journey};
 
 use super::Change;
 use super::merge::Choose;
-use shape::{Operand, Shape, join, split};
+use shape::{Operand, OperatorShape, join, split};
 use sides::Sides;
 
 /// Merges. A side without a structure says nothing about it: `after` without one changes nothing, `before` without one is replaced as a whole.
@@ -68,12 +68,13 @@ fn walk(a: &Expr, b: &Expr, place: &Expr, choose: &mut Choose<'_>) -> Result<Exp
     }
 }
 
-type Parts = (Shape, Vec<Operand>);
+type Parts = (OperatorShape, Vec<Operand>);
 
 /// Whether a unary operator stands around what the other side has: its operand is of the other's kind, or the other is not unary and has no
 /// such operator among its own operands.
-fn wraps(shape: &Shape, other: Option<&Parts>, operands: &[Operand]) -> bool {
-    let is_like = |shape: &Shape, expr: &Expr| split(expr).is_some_and(|(inner, _)| shape.is_like(&inner));
+fn wraps(shape: &OperatorShape, other: Option<&Parts>, operands: &[Operand]) -> bool {
+    let is_like =
+        |shape: &OperatorShape, expr: &Expr| split(expr).is_some_and(|(inner, _)| shape.is_like(&inner));
     let Some((outer, others)) = other else { return true };
     let around = operands.iter().any(|operand| is_like(outer, &operand.expr));
     around || !outer.is_unary() && !others.iter().any(|operand| is_like(shape, &operand.expr))

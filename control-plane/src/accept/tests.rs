@@ -57,7 +57,7 @@ fn of(structure: &str) -> Model {
 fn changes(before: &str, after: &str) -> Vec<String> {
     let (accepted, candidate) = (accepted(of(before)), CandidateModel::new(of(after), None));
     let proposal = Proposal::new(&accepted, &candidate, None);
-    proposal.deltas.iter().map(|delta| format!("{}: {}", delta.change.kind(), delta.change)).collect()
+    proposal.deltas.iter().map(|delta| format!("{}: {}", delta.change.kind().label(), delta.change)).collect()
 }
 
 #[test]

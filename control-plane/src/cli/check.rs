@@ -27,7 +27,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Exit {
     let problems = Problems::new();
-    let found = Found::read(&args.paths, &problems);
+    let found = ValidNames::read(&args.paths, &problems);
     if problems.is_empty() && found.is_empty() {
         problems.push(Problem::error(
             "no intent, SLO, model, evidence, profile or configuration in what was given",
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 /// Names of what is valid.
-struct Found {
+struct ValidNames {
     journeys: Vec<String>,
     slos: Vec<String>,
     models: Vec<String>,
@@ -51,7 +51,7 @@ struct Found {
     configurations: Vec<String>,
 }
 
-impl Found {
+impl ValidNames {
     fn read(paths: &[PathBuf], problems: &Problems) -> Self {
         let documents = read_all(paths, &Limits::default(), problems);
         let intents = intent::of(&documents, problems);

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::inputs::read_models;
 use super::output::{Format, print_json, print_line, show_problems};
 use crate::document::{Problem, Problems, render_json};
-use crate::model::AcceptedModel;
+use crate::model::{AcceptedModel, CandidateModel};
 
 /// Check seals and lineage of models: a model edited by hand is refused, and the field is named
 #[derive(Debug, clap::Args)]
@@ -30,43 +30,59 @@ pub(super) struct Args {
     format: Format,
 }
 
+/// A model that was read: its file, its version, and whether that is sealed.
+type Verified<'a> = (&'a Path, String, bool);
+
 pub(super) fn run(args: &Args) -> Exit {
     let problems = Problems::new();
     let mut accepted = Vec::new();
     let mut verified = Vec::new();
     for file in &args.models {
         for model in read_models(file, &problems) {
-            let (version, is_sealed) = match &model {
-                Ok(model) => (model.version().unwrap_or_default().to_owned(), model.is_sealed()),
-                Err(candidate) => (candidate.version().to_owned(), candidate.is_sealed()),
-            };
+            let (version, is_sealed) = seal_of(&model);
             if args.sealed && !is_sealed {
-                let problem =
-                    Problem::error("this model has no seal").help("accept it anew with `emac accept`");
-                problems.push(problem.in_file(file.display().to_string()));
+                problems.push(unsealed(file));
             }
-            verified.push((file, version, is_sealed));
+            verified.push((file.as_path(), version, is_sealed));
             accepted.extend(model.ok().map(|model| (file.as_path(), model)));
         }
     }
     accepted.iter().for_each(|(file, model)| check_chain(file, model, &problems));
     check_lines(&accepted, &problems);
-    let valid = problems.errors() == 0;
-    match args.format {
-        Format::Json => {
-            let file = |(file, version, sealed): &(&PathBuf, String, bool)| json!({"file": file.display().to_string(), "version": version, "sealed": sealed});
-            let models: Vec<_> = verified.iter().map(file).collect();
-            print_json(&json!({"valid": valid, "models": models, "problems": render_json(&problems)}));
-        }
-        Format::Text if valid => {
-            for (file, version, is_sealed) in &verified {
-                let seal = if *is_sealed { "sealed" } else { "without a seal" };
-                print_line(format!("ok: {} {seal}, version {version}", file.display()));
-            }
-        }
-        Format::Text => show_problems(&problems, Format::Text),
+    tell(&verified, &problems, args.format);
+    if problems.errors() == 0 { Exit::Ok } else { Exit::InvalidInput }
+}
+
+/// A model's version, and whether its file says it, and truly.
+fn seal_of(model: &Result<AcceptedModel, CandidateModel>) -> (String, bool) {
+    match model {
+        Ok(model) => (model.version().unwrap_or_default().to_owned(), model.is_sealed()),
+        Err(candidate) => (candidate.version().to_owned(), candidate.is_sealed()),
     }
-    if valid { Exit::Ok } else { Exit::InvalidInput }
+}
+
+fn unsealed(file: &Path) -> Problem {
+    let problem = Problem::error("this model has no seal").help("accept it anew with `emac accept`");
+    problem.in_file(file.display().to_string())
+}
+
+fn tell(verified: &[Verified<'_>], problems: &Problems, format: Format) {
+    let valid = problems.errors() == 0;
+    match format {
+        Format::Json => {
+            let models: Vec<_> = verified.iter().map(verified_json).collect();
+            print_json(&json!({"valid": valid, "models": models, "problems": render_json(problems)}));
+        }
+        Format::Text if valid => verified.iter().for_each(|(file, version, is_sealed)| {
+            let seal = if *is_sealed { "sealed" } else { "without a seal" };
+            print_line(format!("ok: {} {seal}, version {version}", file.display()));
+        }),
+        Format::Text => show_problems(problems, Format::Text),
+    }
+}
+
+fn verified_json((file, version, is_sealed): &Verified<'_>) -> serde_json::Value {
+    json!({"file": file.display().to_string(), "version": version, "sealed": is_sealed})
 }
 
 fn check_chain(file: &Path, model: &AcceptedModel, problems: &Problems) {

@@ -230,7 +230,7 @@ fn disagreements(intent: &Intent, model: &Model, structure: &Journey) -> Vec<Str
             let names: Vec<_> = redundancy.group.iter().map(ComponentName::as_str).collect();
             found.push(format!(
                 "the model has a {} of {}, the structure has none",
-                redundancy.pattern,
+                redundancy.pattern.label(),
                 names.join(", ")
             ));
         }

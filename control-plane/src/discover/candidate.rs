@@ -14,22 +14,22 @@ use crate::trace::TraceId;
 
 /// Probability from which a field is taken for identified: the default of `governance.autoAcceptConfidence`.
 pub const IDENTIFIED_MIN: f64 = 0.8;
-/// Error of a branch's interval: it holds the true probability with 95 %.
+/// Error of a branch's interval: it holds the true probability with 95 %, as is usual where a person reads intervals.
 const SHARE_ERROR: f64 = 0.05;
-/// Worth of a degraded answer of which nothing is known but that it is not the real one.
+/// Worth of a degraded answer of which nothing is known but that it is not the real one: the middle, until the intent says better.
 const DEGRADED: f64 = 0.5;
 
 /// An expression with its reasons.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct ReasonedExpr {
     pub(super) expr: Expr,
     /// Reasons by operator and leaves.
-    pub(super) supports: BTreeMap<Key, Support>,
+    pub(super) supports: BTreeMap<NodeKey, Support>,
     /// Intervals of choices seen, by leaves of the branch.
     pub(super) shares: BTreeMap<BTreeSet<ComponentName>, Support>,
 }
 
-impl Written {
+impl ReasonedExpr {
     /// Reasons under other names of components.
     pub(super) fn rename(&mut self, names: &BTreeMap<ComponentName, BTreeSet<ComponentName>>) {
         let renamed = |leaves: BTreeSet<ComponentName>| -> BTreeSet<ComponentName> {
@@ -46,21 +46,21 @@ impl Written {
 }
 
 /// Which node: what normal form does not change.
-pub(super) type Key = (&'static str, BTreeSet<ComponentName>);
+pub(super) type NodeKey = (&'static str, BTreeSet<ComponentName>);
 
 /// Writes a tree as an expression.
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
     names: &'a Names,
     observations: &'a Observations,
-    supports: BTreeMap<Key, Support>,
+    supports: BTreeMap<NodeKey, Support>,
     shares: BTreeMap<BTreeSet<ComponentName>, Support>,
     /// Inside a race, which has nothing to do with answers that nobody waits for.
     in_race: bool,
 }
 
 /// Operator and leaves of an expression.
-pub(super) fn key(expr: &Expr) -> Key {
+pub(super) fn key(expr: &Expr) -> NodeKey {
     (expr.operator(), expr.leaves().into_iter().cloned().collect())
 }
 
@@ -70,9 +70,9 @@ impl<'a> Writer<'a> {
     }
 
     /// `None` when nothing of the tree is a component (the mesh's edge alone).
-    pub(super) fn write(mut self, node: &Node) -> Option<Written> {
+    pub(super) fn write(mut self, node: &Node) -> Option<ReasonedExpr> {
         let expr = self.expr(node)?;
-        Some(Written { expr, supports: self.supports, shares: self.shares })
+        Some(ReasonedExpr { expr, supports: self.supports, shares: self.shares })
     }
 
     fn expr(&mut self, node: &Node) -> Option<Expr> {
@@ -112,7 +112,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The weaker reason of two for one node.
-    fn keep(&mut self, key: Key, support: Support) {
+    fn keep(&mut self, key: NodeKey, support: Support) {
         let kept = self.supports.entry(key).or_insert_with(|| support.clone());
         if support.confidence < kept.confidence {
             *kept = support;
@@ -213,7 +213,7 @@ fn interval(share: Share) -> Probability {
 /// A finding for every operator and branch of a journey that something is known of.
 pub(super) fn findings(
     journey: &Journey,
-    written: &Written,
+    written: &ReasonedExpr,
     source: EvidenceSource,
 ) -> BTreeMap<Field, Finding> {
     let mut found = BTreeMap::new();
@@ -234,7 +234,7 @@ pub(super) fn findings(
 }
 
 /// The reason of a node; of one that normal form made of several, the weakest of theirs.
-fn support_of(expr: &Expr, written: &Written) -> Option<Support> {
+fn support_of(expr: &Expr, written: &ReasonedExpr) -> Option<Support> {
     let (operator, leaves) = key(expr);
     if let Some(support) = written.supports.get(&(operator, leaves.clone())) {
         return Some(support.clone());

@@ -11,8 +11,8 @@ use super::model::confidence;
 use super::observe::Observations;
 use super::{Discovered, Given, discover};
 use crate::intent::{DomainKind, DomainRule, Intent, Reach};
-use crate::mesh::{Call, runtime};
 use crate::mesh::{MeshFacts, Name};
+use crate::mesh::{ModelCall, runtime};
 use crate::model::{Field, Model};
 use crate::trace::{Labels, Symbol, Symbols};
 
@@ -124,8 +124,8 @@ fn names_of(one: &Discovered, component: &ComponentName, symbols: &Symbols) -> V
 }
 
 /// Own failures of each component in time.
-fn series(one: &Discovered, known: &Known<'_>) -> correlation::Series {
-    let mut series = correlation::Series::new();
+fn series(one: &Discovered, known: &Known<'_>) -> correlation::SlotSeries {
+    let mut series = correlation::SlotSeries::new();
     for (component, services) in &one.services {
         let mut slots: BTreeMap<u64, Slot> = BTreeMap::new();
         for service in services {
@@ -154,10 +154,10 @@ fn add_runtime(one: &mut Discovered, known: &Known<'_>) {
         let names = component.map(|component| names_of(one, &component, known.symbols)).unwrap_or_default();
         names.into_iter().next().unwrap_or_else(|| Name::new(text))
     };
-    let call = |edge: &crate::model::Edge| Call {
+    let call = |edge: &crate::model::Edge| ModelCall {
         from_name: name(&edge.from),
         to_name: name(&edge.to),
-        ..Call::new(&edge.from, &edge.to)
+        ..ModelCall::new(&edge.from, &edge.to)
     };
     let calls: Vec<_> = one.model.edges.iter().map(call).collect();
     let found = runtime(known.mesh, &calls);

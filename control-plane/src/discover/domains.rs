@@ -55,9 +55,9 @@ pub struct TraceLabel {
     pub count: u64,
 }
 
-/// What was found.
+/// What is known of the domains of all components.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
+pub struct DomainFindings {
     /// Effective domains by component.
     pub domains: BTreeMap<ComponentName, DomainFinding>,
     /// `domains/...` fields: how sure, and why.

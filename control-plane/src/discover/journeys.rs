@@ -14,7 +14,7 @@ use crate::trace::{Symbol, TraceId};
 
 /// Traces taken to be of one journey.
 #[derive(Clone, Debug)]
-pub struct Group {
+pub struct TraceGroup {
     /// The entry.
     pub root: SiteId,
     /// Name of the journey; none where traces do not say.
@@ -34,7 +34,7 @@ pub struct Group {
 const SIMILAR_MIN: f64 = 0.1;
 
 /// Groups of shapes, most frequent first.
-pub fn group(observations: &Observations) -> Vec<Group> {
+pub fn group(observations: &Observations) -> Vec<TraceGroup> {
     let mut by_root: BTreeMap<(SiteId, Symbol), Vec<u32>> = BTreeMap::new();
     for (shape, number) in observations.shapes().iter().zip(0_u32..) {
         if let Some(&root) = shape.sites.iter().find(|site| is_root(observations, **site)) {
@@ -61,23 +61,23 @@ fn is_root(observations: &Observations, site: SiteId) -> bool {
 }
 
 /// Groups of shapes with one entry.
-fn alike(observations: &Observations, root: SiteId, mut shapes: Vec<u32>) -> Vec<Group> {
+fn alike(observations: &Observations, root: SiteId, mut shapes: Vec<u32>) -> Vec<TraceGroup> {
     let shape = |number: u32| observations.shapes().get(number as usize);
     // Large ones first: the smaller are parts of them.
     shapes.sort_by_key(|&number| {
         shape(number)
             .map(|shape| (std::cmp::Reverse(shape.sites.len()), std::cmp::Reverse(shape.traces), number))
     });
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups: Vec<TraceGroup> = Vec::new();
     for number in shapes {
         let Some(found) = shape(number) else { continue };
-        let likeness = |group: &Group| likeness(observations, group, found, root);
+        let likeness = |group: &TraceGroup| likeness(observations, group, found, root);
         let best = groups
             .iter_mut()
             .max_by(|a, b| likeness(a).total_cmp(&likeness(b)).then(a.traces.cmp(&b.traces)));
         match best.filter(|group| likeness(group) >= SIMILAR_MIN) {
             Some(group) => group.take(number, found),
-            None => groups.push(Group::of(root, number, found)),
+            None => groups.push(TraceGroup::of(root, number, found)),
         }
     }
     groups.iter_mut().for_each(|group| {
@@ -92,7 +92,7 @@ fn alike(observations: &Observations, root: SiteId, mut shapes: Vec<u32>) -> Vec
 const COMPARED_MAX: usize = 16;
 
 /// 1 for a shape contained in the group, else its likeness to the most alike of the group's shapes.
-fn likeness(observations: &Observations, group: &Group, shape: &Shape, root: SiteId) -> f64 {
+fn likeness(observations: &Observations, group: &TraceGroup, shape: &Shape, root: SiteId) -> f64 {
     let own = || shape.sites.iter().filter(|site| **site != root);
     if own().all(|site| group.sites.contains(site)) {
         return 1.0;
@@ -112,8 +112,8 @@ fn jaccard(a: &[SiteId], b: &[SiteId]) -> f64 {
     if either == 0 { 1.0 } else { common as f64 / either as f64 }
 }
 
-fn named(observations: &Observations, root: SiteId, journey: Symbol, shapes: Vec<u32>) -> Group {
-    let mut group = Group::empty(root, journey);
+fn named(observations: &Observations, root: SiteId, journey: Symbol, shapes: Vec<u32>) -> TraceGroup {
+    let mut group = TraceGroup::empty(root, journey);
     for number in shapes {
         if let Some(shape) = observations.shapes().get(number as usize) {
             group.take(number, shape);
@@ -122,7 +122,7 @@ fn named(observations: &Observations, root: SiteId, journey: Symbol, shapes: Vec
     group
 }
 
-impl Group {
+impl TraceGroup {
     fn empty(root: SiteId, journey: Symbol) -> Self {
         Self { root, journey, shapes: Vec::new(), sites: BTreeSet::new(), traces: 0, examples: Vec::new() }
     }

@@ -6,45 +6,33 @@ use emac_core::journey::{ComponentName, Expr, Join, Journey};
 use emac_core::units::Ratio;
 
 use super::Given;
-use super::candidate::{IDENTIFIED_MIN, Writer, finding, findings, key, ratio};
-use super::journeys::Group;
+use super::candidate::{IDENTIFIED_MIN, ReasonedExpr, Writer, finding, findings, key, ratio};
+use super::journeys::TraceGroup;
 use super::names::{Names, share_seen};
 use super::observe::{Observations, SiteId};
-use super::reconcile::{Calls, Taken, names_of_kept, reconcile};
+use super::reconcile::{Calls, FromIntent, names_of_kept, reconcile};
 use super::structure::Support;
 use super::tree::Tree;
 use crate::intent::Intent;
 use crate::model::{
-    Confidence, Disagreement, Edge, EvidenceSource, Field, Finding, Model, Origin, Provenance, Redundancy,
-    Status,
+    CallType, Confidence, Disagreement, Edge, EvidenceSource, Field, Finding, Model, Origin, Provenance,
+    Redundancy, RedundancyPattern, Status,
 };
 
 /// The model of a group; `None` when it has no component.
 pub(super) fn model(
     name: &str,
-    group: &Group,
+    group: &TraceGroup,
     names: &Names,
     observations: &Observations,
     intent: Option<&Intent>,
     given: &Given<'_>,
 ) -> Option<Model> {
-    let tree = Tree::new(observations, group);
-    let entry = Support::of_entry(group.traces).shown_by(group.examples.iter().copied());
-    let mut written = Writer::new(names, observations).write(&tree.call(group.root, entry))?;
-    let declared = intent.map(|intent| intent.structure.root());
-    let (expr, taken) = match declared {
-        Some(declared) => {
-            written.rename(&names_of_kept(&written.expr, declared));
-            reconcile(written.expr.clone(), declared, &calls(group, observations, names))
-        }
-        None => (written.expr.clone(), Taken::default()),
-    };
-    // What came from traces keeps the rules; were that not so, the structure would be unknown rather than wrong.
-    let journey = Journey::new(expr).ok()?;
+    let Inferred { journey, written, taken } = inferred(group, names, observations, intent)?;
     let topology = topology(group, observations, names, given.source);
     let mut found = findings(&journey, &written, given.source);
     found.extend(topology.findings);
-    mark_taken(&journey, declared, &taken, &mut found);
+    mark_taken(&journey, intent.map(|intent| intent.structure.root()), &taken, &mut found);
     let disagreements = disagreements(&journey, intent, &taken, &mut found);
     let mut model = Model {
         journey: name.to_owned(),
@@ -58,13 +46,45 @@ pub(super) fn model(
         disagreements,
         evidence: given.evidence.to_vec(),
         confidence: Confidence::default(),
-        edge_coverage: intent
-            .map(|intent| ratio(share_seen(intent, |name| names.bound().contains(name)).unwrap_or(1.0))),
+        edge_coverage: intent.map(|intent| coverage(intent, names)),
         origin: Origin::Declared,
         digest: String::new(),
     };
     model.confidence = confidence(&model);
     Some(model)
+}
+
+/// The structure of a journey with its reasons, and what of it is the intent's word.
+struct Inferred {
+    journey: Journey,
+    written: ReasonedExpr,
+    taken: FromIntent,
+}
+
+/// What the calls of a group show, held against the intent; `None` when there is no component among them.
+fn inferred(
+    group: &TraceGroup,
+    names: &Names,
+    observations: &Observations,
+    intent: Option<&Intent>,
+) -> Option<Inferred> {
+    let tree = Tree::new(observations, group);
+    let entry = Support::of_entry(group.traces).shown_by(group.examples.iter().copied());
+    let mut written = Writer::new(names, observations).write(&tree.call(group.root, entry))?;
+    let (expr, taken) = match intent.map(|intent| intent.structure.root()) {
+        Some(declared) => {
+            written.rename(&names_of_kept(&written.expr, declared));
+            reconcile(written.expr.clone(), declared, &calls(group, observations, names))
+        }
+        None => (written.expr.clone(), FromIntent::default()),
+    };
+    // What came from traces keeps the rules; were that not so, the structure would be unknown rather than wrong.
+    Some(Inferred { journey: Journey::new(expr).ok()?, written, taken })
+}
+
+/// Share of the declared calls that were seen; all of none.
+fn coverage(intent: &Intent, names: &Names) -> Ratio {
+    ratio(share_seen(intent, |name| names.bound().contains(name)).unwrap_or(1.0))
 }
 
 /// How sure a model is as a whole: as sure as the least sure of what bears on its bounds. Edges count by their mean, since a journey has many and
@@ -99,7 +119,7 @@ fn rounded(value: f64) -> Ratio {
 }
 
 /// Calls and failures by component, of the sampled requests.
-fn calls(group: &Group, observations: &Observations, names: &Names) -> Calls {
+fn calls(group: &TraceGroup, observations: &Observations, names: &Names) -> Calls {
     let mut calls = Calls::new();
     let shapes: BTreeSet<_> = group.shapes.iter().collect();
     for occurrence in group
@@ -123,7 +143,7 @@ fn calls(group: &Group, observations: &Observations, names: &Names) -> Calls {
 
 // === topology ===
 
-struct Topology {
+struct TracedTopology {
     nodes: BTreeSet<String>,
     edges: Vec<Edge>,
     findings: BTreeMap<Field, Finding>,
@@ -137,7 +157,12 @@ struct Called {
     sites: Vec<SiteId>,
 }
 
-fn topology(group: &Group, observations: &Observations, names: &Names, source: EvidenceSource) -> Topology {
+fn topology(
+    group: &TraceGroup,
+    observations: &Observations,
+    names: &Names,
+    source: EvidenceSource,
+) -> TracedTopology {
     let mut called: BTreeMap<(String, String), Called> = BTreeMap::new();
     let mut nodes = BTreeSet::new();
     for &id in &group.sites {
@@ -160,16 +185,16 @@ fn topology(group: &Group, observations: &Observations, names: &Names, source: E
         edges.push(Edge {
             from,
             to,
-            call_type: Some(if edge.message { "async" } else { "sync" }.to_owned()),
+            call_type: Some(if edge.message { CallType::Async } else { CallType::Sync }),
             probability: Some(rounded(edge.traces as f64 / group.traces.max(1) as f64)),
             attempts: None,
         });
     }
-    Topology { nodes, edges, findings }
+    TracedTopology { nodes, edges, findings }
 }
 
 /// Traces that make a call, and how often they do.
-fn count(edge: &mut Called, group: &Group, observations: &Observations) {
+fn count(edge: &mut Called, group: &TraceGroup, observations: &Observations) {
     for shape in group.shapes.iter().filter_map(|&number| observations.shapes().get(number as usize)) {
         let times: u64 = edge
             .sites
@@ -183,7 +208,7 @@ fn count(edge: &mut Called, group: &Group, observations: &Observations) {
 
 fn examples<'a>(
     edge: &'a Called,
-    group: &'a Group,
+    group: &'a TraceGroup,
     observations: &'a Observations,
 ) -> impl Iterator<Item = crate::trace::TraceId> + 'a {
     let shapes = group.shapes.iter().filter_map(|&number| observations.shapes().get(number as usize));
@@ -199,13 +224,13 @@ fn redundancy(root: &Expr) -> Vec<Redundancy> {
     let mut open = vec![root];
     while let Some(expr) = open.pop() {
         let pattern = match expr {
-            Expr::Race { .. } => Some("race"),
-            Expr::Fallback { .. } => Some("fallback"),
-            Expr::Parallel { join: Join::AtLeast(_), .. } => Some("quorum"),
+            Expr::Race { .. } => Some(RedundancyPattern::Race),
+            Expr::Fallback { .. } => Some(RedundancyPattern::Fallback),
+            Expr::Parallel { join: Join::AtLeast(_), .. } => Some(RedundancyPattern::Quorum),
             _ => None,
         };
         let group = expr.leaves().into_iter().cloned().collect();
-        found.extend(pattern.map(|pattern| Redundancy { pattern: pattern.to_owned(), group }));
+        found.extend(pattern.map(|pattern| Redundancy { pattern, group }));
         open.extend(expr.children());
     }
     found.sort_by(|a, b| a.group.cmp(&b.group));
@@ -218,7 +243,7 @@ fn redundancy(root: &Expr) -> Vec<Redundancy> {
 fn mark_taken(
     journey: &Journey,
     declared: Option<&Expr>,
-    taken: &Taken,
+    taken: &FromIntent,
     found: &mut BTreeMap<Field, Finding>,
 ) {
     let stated: BTreeSet<String> =
@@ -250,32 +275,12 @@ fn mark_taken(
 fn disagreements(
     journey: &Journey,
     intent: Option<&Intent>,
-    taken: &Taken,
+    taken: &FromIntent,
     found: &mut BTreeMap<Field, Finding>,
 ) -> Vec<Disagreement> {
     let Some(intent) = intent else { return Vec::new() };
-    let mut disagreements: Vec<_> = taken
-        .refuted
-        .iter()
-        .map(|(declared, observed)| Disagreement {
-            field: Field::Operator(declared.to_string()),
-            declared: declared.to_string(),
-            observed: observed.clone(),
-        })
-        .collect();
-    let (mine, theirs) = (nodes(journey.root()), nodes(intent.structure.root()));
-    for (expr, text) in &mine {
-        let same = theirs.iter().find(|(other, _)| leaf_set(other) == leaf_set(expr));
-        if let Some((_, declared)) = same.filter(|_| !theirs.iter().any(|(_, other)| other == text)) {
-            let field = Field::Operator(text.clone());
-            if let Some(finding) =
-                found.get_mut(&field).filter(|finding| finding.status == Status::Identified)
-            {
-                finding.status = Status::Contradictory;
-            }
-            disagreements.push(Disagreement { field, declared: declared.clone(), observed: text.clone() });
-        }
-    }
+    let mut disagreements: Vec<_> = taken.refuted.iter().map(refuted).collect();
+    disagreements.extend(other_operators(journey, intent, found));
     let seen: BTreeSet<_> = journey.leaves().into_iter().collect();
     let declared: BTreeSet<_> = intent.structure.leaves().into_iter().collect();
     disagreements
@@ -283,6 +288,38 @@ fn disagreements(
     disagreements
 }
 
+/// Declared redundancy that was needed and did not come.
+fn refuted((declared, observed): &(Expr, String)) -> Disagreement {
+    Disagreement {
+        field: Field::Operator(declared.to_string()),
+        declared: declared.to_string(),
+        observed: observed.clone(),
+    }
+}
+
+/// Operators over the components of a declared one that nobody declared so. What was identified among them is contradictory from now on.
+fn other_operators(
+    journey: &Journey,
+    intent: &Intent,
+    found: &mut BTreeMap<Field, Finding>,
+) -> Vec<Disagreement> {
+    let (mine, theirs) = (nodes(journey.root()), nodes(intent.structure.root()));
+    let mut disagreements = Vec::new();
+    for (expr, text) in mine {
+        let same = theirs.iter().find(|(other, _)| leaf_set(other) == leaf_set(expr));
+        let is_declared = theirs.iter().any(|(_, other)| *other == text);
+        let Some((_, declared)) = same.filter(|_| !is_declared) else { continue };
+        let field = Field::Operator(text.clone());
+        let finding = found.get_mut(&field).filter(|finding| finding.status == Status::Identified);
+        if let Some(finding) = finding {
+            finding.status = Status::Contradictory;
+        }
+        disagreements.push(Disagreement { field, declared: declared.clone(), observed: text });
+    }
+    disagreements
+}
+
+/// A component that evidence or intent alone knows.
 fn unmatched(name: &ComponentName, seen: bool) -> Disagreement {
     let (declared, observed) = if seen { ("not declared", "called") } else { ("declared", "never called") };
     Disagreement {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emac_core::journey::ComponentName;
 
-use super::journeys::Group;
+use super::journeys::TraceGroup;
 use super::observe::{Observations, Site, SiteId};
 use crate::intent::{Component, Intent, Reach};
 use crate::mesh::Name;
@@ -24,7 +24,7 @@ pub(super) struct Names {
 impl Names {
     /// Names every site of a group. O(sites · components).
     pub(super) fn of(
-        group: &Group,
+        group: &TraceGroup,
         observations: &Observations,
         symbols: &Symbols,
         intent: Option<&Intent>,
@@ -80,7 +80,12 @@ impl Names {
 }
 
 /// How many of an intent's callable components occur among the sites of a group, from 0 to 1; 0 when it has none.
-pub(super) fn fit(group: &Group, observations: &Observations, symbols: &Symbols, intent: &Intent) -> f64 {
+pub(super) fn fit(
+    group: &TraceGroup,
+    observations: &Observations,
+    symbols: &Symbols,
+    intent: &Intent,
+) -> f64 {
     let sites = group.sites.iter().filter_map(|&id| observations.sites().get(id));
     let found: BTreeSet<_> = sites.filter_map(|site| bound(intent, site, symbols)).collect();
     share_seen(intent, |name| found.contains(name)).unwrap_or(0.0)
@@ -98,7 +103,7 @@ pub(super) fn share_seen(intent: &Intent, seen: impl Fn(&ComponentName) -> bool)
 
 /// The component of an intent that a site is.
 fn bound<'a>(intent: &'a Intent, site: &Site, symbols: &Symbols) -> Option<&'a ComponentName> {
-    let seen = Seen {
+    let seen = SiteNames {
         service: symbols.text(site.service),
         operations: [symbols.text(site.operation), symbols.text(site.via)],
     };
@@ -107,12 +112,12 @@ fn bound<'a>(intent: &'a Intent, site: &Site, symbols: &Symbols) -> Option<&'a C
     found.max_by_key(|(how, name)| (*how, std::cmp::Reverse(*name))).map(|(_, name)| name)
 }
 
-struct Seen<'a> {
+struct SiteNames<'a> {
     service: &'a str,
     operations: [&'a str; 2],
 }
 
-impl Seen<'_> {
+impl SiteNames<'_> {
     /// How surely it is the component: by service and operation, by service, by name alone.
     fn is(&self, name: &ComponentName, component: &Component) -> Option<u8> {
         let of = |service: &str, operation: &str| {

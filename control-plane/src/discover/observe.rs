@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 
 use crate::trace::{Call, CallKind, Symbol, Trace, TraceId};
 
-pub use sample::{Occurrence, Sample, Seen};
+pub use sample::{Occurrence, Sample, SampledCall};
 pub use series::{Series, SlotCount};
 pub use site::{Site, SiteId, Sites};
 
@@ -310,7 +310,7 @@ impl Observations {
             self.left.fan_out += calls.len().saturating_sub(self.limits.fan_out) as u64;
             let seen = calls.iter().take(self.limits.fan_out).filter_map(|&(.., child)| {
                 let site = scratch.site.get(child as usize).copied().flatten()?;
-                Some(Seen::of(site, trace.calls.get(child as usize)?, call.start_ns))
+                Some(SampledCall::of(site, trace.calls.get(child as usize)?, call.start_ns))
             });
             let occurrence = Occurrence {
                 hash,
@@ -325,14 +325,18 @@ impl Observations {
         self.keep_within();
     }
 
+    /// Smallest sample that is still halved: with fewer, choices and races of a caller are too few to be told.
+    const SAMPLE_MIN: usize = 64;
+    /// Traces between two looks at all samples: each look costs, and a trace adds few calls.
+    const LOOK_EVERY: u64 = 1_024;
+
     /// Halves every sample when all together are too many.
     fn keep_within(&mut self) {
-        // Looking at every sample costs; a trace adds few, so now and then is enough.
-        if !self.traces.1.is_multiple_of(1_024) {
+        if !self.traces.1.is_multiple_of(Self::LOOK_EVERY) {
             return;
         }
         let calls: usize = self.samples.values().map(Sample::calls).sum();
-        if calls > self.limits.sampled_calls && self.limits.sample > 64 {
+        if calls > self.limits.sampled_calls && self.limits.sample > Self::SAMPLE_MIN {
             self.limits.sample /= 2;
             let most = self.limits.sample;
             self.samples.values_mut().for_each(|sample| sample.shrink(most));
@@ -376,7 +380,7 @@ impl Scratch {
     }
 }
 
-impl Seen {
+impl SampledCall {
     fn of(site: SiteId, call: &Call, from_ns: i64) -> Self {
         Self {
             site,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emac_core::journey::{Alternative, Choice, ComponentName, Expr};
 
-use super::candidate::{Key, key};
+use super::candidate::{NodeKey, key};
 use super::structure::SUPPORT_MIN;
 
 /// How often a component was called and failed.
@@ -16,18 +16,18 @@ pub(super) type Calls = BTreeMap<ComponentName, (u64, u64)>;
 
 /// What was taken from the intent.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct FromIntent {
     /// Operators that evidence neither shows nor contradicts.
-    pub(super) unexercised: BTreeMap<Key, String>,
+    pub(super) unexercised: BTreeMap<NodeKey, String>,
     /// Operators whose parameters are as declared.
-    pub(super) confirmed: BTreeSet<Key>,
+    pub(super) confirmed: BTreeSet<NodeKey>,
     /// Declared redundancy that was needed and did not come, as (declared, what was seen).
     pub(super) refuted: Vec<(Expr, String)>,
 }
 
 /// Holds an expression against what is declared.
-pub(super) fn reconcile(found: Expr, declared: &Expr, calls: &Calls) -> (Expr, Taken) {
-    let mut taken = Taken::default();
+pub(super) fn reconcile(found: Expr, declared: &Expr, calls: &Calls) -> (Expr, FromIntent) {
+    let mut taken = FromIntent::default();
     let mut all = Vec::new();
     postorder(declared, &mut all);
     // Inner operators first: the outer ones stand around them.
@@ -35,7 +35,7 @@ pub(super) fn reconcile(found: Expr, declared: &Expr, calls: &Calls) -> (Expr, T
     for operator in &all {
         expr = supply(expr, operator, calls, &mut taken);
     }
-    let declared: BTreeMap<Key, &Expr> = all.iter().map(|expr| (key(expr), *expr)).collect();
+    let declared: BTreeMap<NodeKey, &Expr> = all.iter().map(|expr| (key(expr), *expr)).collect();
     (adopt(expr, &declared, &mut taken), taken)
 }
 
@@ -97,7 +97,7 @@ pub(super) fn names_of_kept(
 }
 
 /// Puts a declared operator around what it protects, where evidence could not have shown it.
-fn supply(found: Expr, declared: &Expr, calls: &Calls, taken: &mut Taken) -> Expr {
+fn supply(found: Expr, declared: &Expr, calls: &Calls, taken: &mut FromIntent) -> Expr {
     let protected: BTreeSet<_> = match declared {
         Expr::Fallback { primary, .. } => leaves(primary),
         Expr::Race { branches, .. } => branches.first().map(leaves).unwrap_or_default(),
@@ -148,7 +148,7 @@ fn wrap(found: Expr, protected: &BTreeSet<ComponentName>, declared: &Expr) -> Ex
 }
 
 /// Takes declared parameters where what was seen agrees with them.
-fn adopt(found: Expr, declared: &BTreeMap<Key, &Expr>, taken: &mut Taken) -> Expr {
+fn adopt(found: Expr, declared: &BTreeMap<NodeKey, &Expr>, taken: &mut FromIntent) -> Expr {
     let key = key(&found);
     let own = declared.get(&key).copied();
     let found = match (found, own) {
@@ -178,7 +178,7 @@ fn adopt(found: Expr, declared: &BTreeMap<Key, &Expr>, taken: &mut Taken) -> Exp
     }
     let mut inner = Vec::new();
     let found = map_children(found, &mut |child| {
-        let mut part = Taken::default();
+        let mut part = FromIntent::default();
         let child = adopt(child, declared, &mut part);
         inner.extend(part.confirmed);
         child
@@ -187,9 +187,12 @@ fn adopt(found: Expr, declared: &BTreeMap<Key, &Expr>, taken: &mut Taken) -> Exp
     found
 }
 
-/// Times that a person would call the same.
+/// Times are the same that differ by one in so many: a person writes round numbers, and a sample of requests meets its timer a little late.
+const NEAR_PART: u64 = 10;
+
+/// Times that a person would call the same. Below a few milliseconds one millisecond is the least difference there is.
 fn near(seen: u64, stated: u64) -> bool {
-    seen.abs_diff(stated) * 10 <= stated.max(10)
+    seen.abs_diff(stated) * NEAR_PART <= stated.max(NEAR_PART)
 }
 
 /// Probabilities as stated, where every one lies in the interval seen.

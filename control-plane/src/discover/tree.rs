@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use emac_core::journey::Join;
 
-use super::journeys::Group;
+use super::journeys::TraceGroup;
 use super::observe::{Count, Observations, Occurrence, SiteId};
 use super::structure::{Activity, Block, Event, Log, Node, Run, Support, infer};
 
-/// Most confidence in redundancy that callers' own records do not show.
+/// Most confidence in redundancy that callers' own records do not show: an even chance, which is below what acts ([`super::IDENTIFIED_MIN`]).
 const UNSEEN_MAX: f64 = 0.5;
 
 /// Works on one group of traces.
@@ -21,7 +21,7 @@ pub(super) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn new(observations: &'a Observations, group: &Group) -> Self {
+    pub(super) fn new(observations: &'a Observations, group: &TraceGroup) -> Self {
         let by_sidecars = !group.journey.is_none();
         Self { observations, shapes: group.shapes.iter().copied().collect(), by_sidecars }
     }

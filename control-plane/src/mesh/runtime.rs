@@ -18,7 +18,7 @@ use crate::model::{Disagreement, EvidenceSource, Field, Finding, Provenance, Run
 
 /// A call of the model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Call {
+pub struct ModelCall {
     /// Who calls, as the model names it.
     pub from: String,
     /// Who is called, as the model names it.
@@ -28,12 +28,12 @@ pub struct Call {
     /// Names of the callee in traces and mesh.
     pub to_name: Name,
     /// What traces show, if any.
-    pub observed: Option<Observed>,
+    pub observed: Option<ObservedCall>,
 }
 
 /// What traces show of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
+pub struct ObservedCall {
     /// Calls seen.
     pub calls: u64,
     /// Most tries of one of them, at least 1.
@@ -55,7 +55,7 @@ pub struct Runtime {
     pub disagreements: Vec<Disagreement>,
 }
 
-impl Call {
+impl ModelCall {
     /// A call whose two names are those of the model.
     pub fn new(from: &str, to: &str) -> Self {
         let (from_name, to_name) = (Name::new(from), Name::new(to));
@@ -64,10 +64,10 @@ impl Call {
 }
 
 /// Parameters of every call. O(calls · statements).
-pub fn runtime(facts: &MeshFacts, calls: &[Call]) -> Runtime {
+pub fn runtime(facts: &MeshFacts, calls: &[ModelCall]) -> Runtime {
     let mut all = Runtime::default();
     for call in calls {
-        let Some(found) = Found::of(facts, call) else { continue };
+        let Some(found) = RuntimeFinding::of(facts, call) else { continue };
         let field = Field::Runtime { from: call.from.clone(), to: call.to.clone() };
         all.disagreements.extend(found.disagreements(&field));
         all.findings.insert(field, found.finding());
@@ -81,8 +81,8 @@ pub fn runtime(facts: &MeshFacts, calls: &[Call]) -> Runtime {
 /// What is said about one parameter: its values, each with the scopes it is said for.
 type Said = BTreeMap<String, BTreeSet<Scope>>;
 
-/// What was found for one call.
-struct Found {
+/// What was found of the parameters of one call.
+struct RuntimeFinding {
     parameters: RuntimeParameters,
     status: Status,
     provenance: Vec<Provenance>,
@@ -92,9 +92,9 @@ struct Found {
     contradicted: Vec<(String, String)>,
 }
 
-impl Found {
+impl RuntimeFinding {
     /// `None` when nothing is said and nothing was seen that bears on a parameter.
-    fn of(facts: &MeshFacts, call: &Call) -> Option<Self> {
+    fn of(facts: &MeshFacts, call: &ModelCall) -> Option<Self> {
         let (statements, ambiguous) = about(facts, call);
         let retried = call.observed.as_ref().filter(|observed| observed.attempts_max > 1);
         if statements.is_empty() && retried.is_none() {
@@ -111,31 +111,7 @@ impl Found {
     }
 
     fn agreed(statements: &[Statement]) -> Self {
-        let mut status = Status::Identified;
-        let mut parameters = RuntimeParameters::default();
-        let mut take = |said: Status| {
-            let worse = rank(said) > rank(status);
-            if worse {
-                status = said;
-            }
-        };
-        macro_rules! merge {
-            ($($field:ident),*) => {$({
-                let (value, said) = merged(statements, |parameters| parameters.$field.clone());
-                parameters.$field = value;
-                take(said);
-            })*};
-        }
-        merge!(
-            timeout_ms,
-            per_try_timeout_ms,
-            attempts,
-            retry_on,
-            max_connections,
-            max_pending,
-            consecutive_errors,
-            mirror
-        );
+        let (parameters, status) = agreed_parameters(statements);
         let provenance: BTreeSet<_> =
             statements.iter().map(|statement| statement.provenance.clone()).collect();
         // A dump speaks for one sidecar, Istio's objects for all.
@@ -152,7 +128,7 @@ impl Found {
     }
 
     /// Sets what traces show beside what is configured.
-    fn compare(&mut self, observed: &Observed) {
+    fn compare(&mut self, observed: &ObservedCall) {
         let tries = observed.attempts_max.max(1);
         match self.parameters.attempts {
             Some(configured) if tries > configured => self
@@ -182,9 +158,9 @@ impl Found {
 
     fn finding(&self) -> Finding {
         let confidence = match self.status {
-            Status::Identified => 1.0 - 0.05_f64.powi(self.kinds.max(1)),
-            Status::Contradictory => 0.35,
-            Status::Unresolved => 0.20,
+            Status::Identified => 1.0 - ONE_KIND_ERRS.powi(self.kinds.max(1)),
+            Status::Contradictory => CONTRADICTORY,
+            Status::Unresolved => UNRESOLVED,
         };
         Finding {
             status: self.status,
@@ -204,18 +180,25 @@ impl Found {
     }
 }
 
+/// How often one kind of source is taken to be wrong, as in the paper; several that agree are wrong together only when each is.
+const ONE_KIND_ERRS: f64 = 0.05;
+/// The paper's confidence in what is contradicted.
+const CONTRADICTORY: f64 = 0.35;
+/// The paper's confidence in what nothing is known of.
+const UNRESOLVED: f64 = 0.20;
+
 /// A call may outlast its timeout by a quarter and this much: the caller's own work, and clocks.
 const SLACK_MS: u64 = 50;
 const SLACK_SHARE: u64 = 4;
 
-fn seen(observed: &Observed, tries: u32) -> String {
+fn seen(observed: &ObservedCall, tries: u32) -> String {
     let slowest =
         observed.slowest_ms.map(|slowest| format!(", the longest {slowest} ms")).unwrap_or_default();
     format!("{} calls, at most {tries} tries{slowest}", observed.calls)
 }
 
 /// Statements about the callee that hold for the caller, mirrors among them, and whether the callee's name means several.
-fn about(facts: &MeshFacts, call: &Call) -> (Vec<Statement>, bool) {
+fn about(facts: &MeshFacts, call: &ModelCall) -> (Vec<Statement>, bool) {
     let mirrors = facts.mirrors.iter().map(|mirror| Statement {
         to: mirror.host.clone(),
         // Two copies of one call are no contradiction.
@@ -244,6 +227,35 @@ fn about(facts: &MeshFacts, call: &Call) -> (Vec<Statement>, bool) {
         Matched::Several(_) => (all, true),
         Matched::Nobody => (Vec::new(), false),
     }
+}
+
+/// The values that the statements agree on, parameter by parameter, and the worst status of one of them.
+fn agreed_parameters(statements: &[Statement]) -> (RuntimeParameters, Status) {
+    let mut status = Status::Identified;
+    let parameters = RuntimeParameters {
+        timeout_ms: agreed(statements, &mut status, |said| said.timeout_ms),
+        per_try_timeout_ms: agreed(statements, &mut status, |said| said.per_try_timeout_ms),
+        attempts: agreed(statements, &mut status, |said| said.attempts),
+        retry_on: agreed(statements, &mut status, |said| said.retry_on.clone()),
+        max_connections: agreed(statements, &mut status, |said| said.max_connections),
+        max_pending: agreed(statements, &mut status, |said| said.max_pending),
+        consecutive_errors: agreed(statements, &mut status, |said| said.consecutive_errors),
+        mirror: agreed(statements, &mut status, |said| said.mirror.clone()),
+    };
+    (parameters, status)
+}
+
+/// The value of one parameter that the statements agree on; `worst` becomes its status where that is worse.
+fn agreed<T: Clone + PartialEq + std::fmt::Debug>(
+    statements: &[Statement],
+    worst: &mut Status,
+    get: impl Fn(&RuntimeParameters) -> Option<T>,
+) -> Option<T> {
+    let (value, status) = merged(statements, get);
+    if rank(status) > rank(*worst) {
+        *worst = status;
+    }
+    value
 }
 
 /// The value that all statements agree on, and how sure that is. A parameter nobody sets is identified as not set.

@@ -92,7 +92,7 @@ fn two_virtual_services_of_one_host_are_both_kept_and_told() {
     assert_eq!(conflicts.len(), 1);
     assert_eq!((conflicts[0].about.as_str(), conflicts[0].parameter.as_str()), ("cart.shop", "timeout"));
     assert_eq!(conflicts[0].values.keys().collect::<Vec<_>>(), ["1000 ms", "2000 ms"]);
-    let found = runtime(&facts, &[Call::new("front", "cart")]);
+    let found = runtime(&facts, &[ModelCall::new("front", "cart")]);
     let field = Field::Runtime { from: "front".into(), to: "cart".into() };
     assert_eq!(found.findings[&field].status, Status::Contradictory);
     assert_eq!(found.findings[&field].provenance.len(), 2);
@@ -101,8 +101,8 @@ fn two_virtual_services_of_one_host_are_both_kept_and_told() {
     assert!(super::tests::facts(&gateway).conflicts().is_empty(), "a gateway's route is for other calls");
 }
 
-fn observed(attempts_max: u32, slowest_ms: u64) -> Option<Observed> {
-    Some(Observed { calls: 1_000, attempts_max, slowest_ms: Some(slowest_ms), traces: vec!["ab".into()] })
+fn observed(attempts_max: u32, slowest_ms: u64) -> Option<ObservedCall> {
+    Some(ObservedCall { calls: 1_000, attempts_max, slowest_ms: Some(slowest_ms), traces: vec!["ab".into()] })
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn runtime_parameters_come_with_a_finding_and_disagree_with_traces_aloud() {
     let text = "  hosts: [cart]\n  http: [{route: [{destination: {host: cart}}], timeout: 1s, retries: {attempts: 1}}]";
     let facts = facts(&shop("VirtualService", "v1", text));
     let field = Field::Runtime { from: "front".into(), to: "cart".into() };
-    let of = |observed| runtime(&facts, &[Call { observed, ..Call::new("front", "cart") }]);
+    let of = |observed| runtime(&facts, &[ModelCall { observed, ..ModelCall::new("front", "cart") }]);
     let calm = of(observed(2, 900));
     assert_eq!(calm.findings[&field].status, Status::Identified);
     assert!((calm.findings[&field].confidence.get() - 0.9975).abs() < 1e-12);
@@ -120,19 +120,20 @@ fn runtime_parameters_come_with_a_finding_and_disagree_with_traces_aloud() {
     assert_eq!(more.disagreements[0].declared, "configured: 2 attempts at most");
     assert_eq!(more.disagreements[0].observed, "5 attempts in one call");
     assert_eq!(of(observed(1, 1_400)).disagreements[0].observed, "a call of 1400 ms");
-    let unsaid = runtime(&facts, &[Call { observed: observed(3, 10), ..Call::new("front", "pricing") }]);
+    let unsaid =
+        runtime(&facts, &[ModelCall { observed: observed(3, 10), ..ModelCall::new("front", "pricing") }]);
     assert_eq!(
         unsaid.parameters[&("front".into(), "pricing".into())].attempts,
         Some(3),
         "the application's own"
     );
-    assert_eq!(runtime(&facts, &[Call::new("front", "pricing")]), Runtime::default());
+    assert_eq!(runtime(&facts, &[ModelCall::new("front", "pricing")]), Runtime::default());
 }
 
 #[test]
 fn what_depends_on_the_route_is_unresolved() {
     let facts = facts(&shop("VirtualService", "v1", ROUTES));
-    let found = runtime(&facts, &[Call::new("front", "cart.shop")]);
+    let found = runtime(&facts, &[ModelCall::new("front", "cart.shop")]);
     let finding = found.findings.values().next().unwrap();
     assert_eq!(finding.status, Status::Unresolved);
     let parameters = found.parameters.values().next().unwrap();
@@ -145,7 +146,8 @@ fn a_name_of_two_services_is_nobodys() {
     let one = "  hosts: [cart]\n  http: [{route: [{destination: {host: cart}}], timeout: 1s}]";
     let text =
         shop("VirtualService", "v1", one) + &shop("VirtualService", "v1", one).replace("shop", "other");
-    let found = runtime(&facts(&text), &[Call::new("front", "cart"), Call::new("front", "cart.other")]);
+    let found =
+        runtime(&facts(&text), &[ModelCall::new("front", "cart"), ModelCall::new("front", "cart.other")]);
     let status: Vec<_> = found.findings.values().map(|finding| finding.status).collect();
     assert_eq!(status, [Status::Unresolved, Status::Identified]);
 }

@@ -20,7 +20,7 @@ use domains::Domains;
 use topology::Topology;
 
 /// A model and what a sealed document says besides.
-pub(super) struct Found {
+pub(super) struct ReadModel {
     pub(super) model: Model,
     /// The seal holds; `None` where there is none.
     pub(super) version: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Found {
 }
 
 /// Reads a model of a kind. A broken seal is a problem, placed where the document was changed.
-pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems) -> Option<Found> {
+pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems) -> Option<ReadModel> {
     let before = problems.errors();
     let found = document.reader(problems).fields(|fields| {
         fields.accept_rest();
@@ -44,7 +44,7 @@ pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems
         let (journey, spec) = (journey?, spec?);
         version.and(is_kind)?;
         let sealed = seal::check(document, problems)?;
-        Some(spec.into_found(journey, document, sealed))
+        Some(spec.into_read(journey, document, sealed))
     });
     found.filter(|_| problems.errors() == before)
 }
@@ -108,7 +108,7 @@ impl Spec {
         })
     }
 
-    fn into_found(mut self, journey: String, document: &Document, sealed: seal::Sealed) -> Found {
+    fn into_read(mut self, journey: String, document: &Document, sealed: seal::Sealed) -> ReadModel {
         self.findings.extend(self.topology.findings);
         self.findings.extend(self.domains.findings);
         let model = Model {
@@ -127,7 +127,7 @@ impl Spec {
             origin: Origin::File(document.source.name().to_owned()),
             digest: sealed.digest,
         };
-        Found { model, version: sealed.version, base: self.base, record: self.record }
+        ReadModel { model, version: sealed.version, base: self.base, record: self.record }
     }
 }
 
@@ -173,7 +173,7 @@ fn redundancy_(fields: &mut Fields<'_>) -> Option<Redundancy> {
     fields.accept_rest();
     let pattern = fields.required("pattern", Reader::word);
     let group = fields.required("group", |group| group.list(component));
-    Some(Redundancy { pattern: pattern?.to_owned(), group: group?.into_iter().collect() })
+    Some(Redundancy { pattern: pattern?.into(), group: group?.into_iter().collect() })
 }
 
 fn component(reader: Reader<'_>) -> Option<ComponentName> {

@@ -10,7 +10,7 @@ use crate::document::{Fields, Reader};
 
 /// A change that was agreed to, as remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct TakenDelta {
     /// Its id.
     pub id: String,
     /// What it was, for people.
@@ -31,7 +31,7 @@ pub struct Acceptance {
     /// When, in UTC as in RFC 3339.
     pub at: String,
     /// To which changes; none when the evidence alone was renewed.
-    pub deltas: Vec<Taken>,
+    pub deltas: Vec<TakenDelta>,
 }
 
 /// A version before.
@@ -141,8 +141,8 @@ fn ancestor_(fields: &mut Fields<'_>) -> Option<Ancestor> {
     Some(Ancestor { version: version?, acceptance })
 }
 
-fn taken(fields: &mut Fields<'_>) -> Option<Taken> {
+fn taken(fields: &mut Fields<'_>) -> Option<TakenDelta> {
     let id = fields.required("id", owned);
     let change = fields.required("change", Reader::text).map(str::to_owned);
-    Some(Taken { id: id?, change: change? })
+    Some(TakenDelta { id: id?, change: change? })
 }

@@ -62,10 +62,10 @@ fn broken(document: &Document, content: &Value, is_versioned: bool) -> Problem {
         .help("take the file back from Git; a model is changed by accepting a candidate (`emac accept`)")
 }
 
-fn find<'a>(root: &'a Node, path: &[tags::Step]) -> Option<&'a Node> {
+fn find<'a>(root: &'a Node, path: &[tags::PathStep]) -> Option<&'a Node> {
     path.iter().try_fold(root, |node, step| match (&node.value, step) {
-        (crate::document::Value::Sequence(items), tags::Step::Item(place)) => items.get(*place),
-        (crate::document::Value::Mapping(entries), tags::Step::Key(key)) => {
+        (crate::document::Value::Sequence(items), tags::PathStep::Item(place)) => items.get(*place),
+        (crate::document::Value::Mapping(entries), tags::PathStep::Key(key)) => {
             entries.iter().find(|entry| entry.key == *key).map(|entry| &entry.value)
         }
         _ => None,

@@ -154,7 +154,7 @@ fn a_newcomer_can_read_it() {
     let edge = Edge {
         from: "front".to_owned(),
         to: "paya".to_owned(),
-        call_type: Some("sync".to_owned()),
+        call_type: Some(CallType::Sync),
         probability: Some(Ratio::ONE),
         attempts: None,
     };

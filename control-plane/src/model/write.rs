@@ -60,7 +60,7 @@ fn topology(model: &Model) -> Value {
 
 fn edge(edge: &Edge) -> Value {
     let mut json = pair(&edge.from, &edge.to);
-    put(&mut json, "callType", edge.call_type.as_ref().map(|call_type| json!(call_type)));
+    put(&mut json, "callType", edge.call_type.as_ref().map(|call_type| json!(call_type.label())));
     put(&mut json, "probability", edge.probability.map(|probability| json!(probability.get())));
     put(&mut json, "attempts", edge.attempts.map(|attempts| json!(attempts)));
     Value::Object(json)
@@ -73,7 +73,7 @@ fn pair(from: &str, to: &str) -> Map<String, Value> {
 
 fn redundancy(redundancy: &Redundancy) -> Value {
     let group: Vec<_> = redundancy.group.iter().map(|name| name.as_str()).collect();
-    json!({"pattern": redundancy.pattern, "group": group})
+    json!({"pattern": redundancy.pattern.label(), "group": group})
 }
 
 fn domains(model: &Model) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::discover::{DomainsFound, Found};
+use super::discover::{DomainsFound, ScenarioFindings};
 use super::round8;
 
 /// Confidence of each field and overall.
@@ -16,7 +16,7 @@ pub(super) struct Confidence {
 }
 
 impl Confidence {
-    pub(super) fn new(found: &Found<'_>) -> Self {
+    pub(super) fn new(found: &ScenarioFindings<'_>) -> Self {
         let coverage = found.coverage();
         let edges = if coverage >= 1.0 { 0.95 } else { (0.85 * coverage).max(0.20) };
         let race = match (found.overlap.all_seen(), found.overlap.ratio() >= 0.80) {
@@ -52,7 +52,7 @@ impl Confidence {
     }
 }
 
-fn flags(found: &Found<'_>, coverage: f64) -> Vec<String> {
+fn flags(found: &ScenarioFindings<'_>, coverage: f64) -> Vec<String> {
     let mut flags = Vec::new();
     if coverage < 1.0 {
         flags.push("incomplete_trace_coverage".to_owned());

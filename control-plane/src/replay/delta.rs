@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::discover::{Found, labels};
+use super::discover::{ScenarioFindings, labels};
 use super::read::{Replay, Scenario};
 use super::{Ends, round8};
 
 /// Domain assignments and the race's relation; empty when nothing changed. Domain lists are compared as sets.
-pub(super) fn changes(replay: &Replay, found: &Found<'_>, before: Ends, now: Ends) -> Vec<Value> {
+pub(super) fn changes(replay: &Replay, found: &ScenarioFindings<'_>, before: Ends, now: Ends) -> Vec<Value> {
     let mut changes = Vec::new();
     for (name, domains) in &found.domains {
         let accepted: BTreeSet<&str> = replay
@@ -46,7 +46,7 @@ pub(super) fn changes(replay: &Replay, found: &Found<'_>, before: Ends, now: End
     changes
 }
 
-fn accepted_relation(replay: &Replay, found: &Found<'_>) -> &'static str {
+fn accepted_relation(replay: &Replay, found: &ScenarioFindings<'_>) -> &'static str {
     let mut seen = BTreeSet::new();
     let domains = found
         .race

@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::confidence::Confidence;
 use super::read::{Observation, Replay, Scenario, Span};
+use crate::model::CallType;
 
 /// Everything found in one scenario.
-pub(super) struct Found<'a> {
+pub(super) struct ScenarioFindings<'a> {
     pub(super) replay: &'a Replay,
     pub(super) scenario: &'a Scenario,
     pub(super) race: &'a [ComponentName],
@@ -42,7 +43,7 @@ pub(super) struct DomainsFound {
     pub(super) single: bool,
 }
 
-impl<'a> Found<'a> {
+impl<'a> ScenarioFindings<'a> {
     pub(super) fn new(replay: &'a Replay, scenario: &'a Scenario, race: &'a [ComponentName]) -> Self {
         let domains = replay.atomic_order.iter().map(|name| (name.clone(), domains(scenario, name, race)));
         Self {
@@ -57,8 +58,9 @@ impl<'a> Found<'a> {
 
     /// Calls that the accepted model expects and the traces show, per call expected.
     pub(super) fn coverage(&self) -> f64 {
-        let seen =
-            |(from, to, _): &&(String, String, String)| self.calls.contains_key(&(from.clone(), to.clone()));
+        let seen = |(from, to, _): &&(String, String, CallType)| {
+            self.calls.contains_key(&(from.clone(), to.clone()))
+        };
         let expected = self.replay.edges.len();
         if expected == 0 {
             1.0
@@ -126,11 +128,11 @@ impl<'a> Found<'a> {
     }
 
     fn edges(&self) -> Vec<Value> {
-        let edge = |(from, to, call_type): &(String, String, String)| {
+        let edge = |(from, to, call_type): &(String, String, CallType)| {
             let shown = self.shown(from, to);
             let (status, confidence) = if shown.is_empty() { ("missing", 0.20) } else { ("observed", 0.95) };
             json!({
-                "from": from, "to": to, "callType": call_type,
+                "from": from, "to": to, "callType": call_type.label(),
                 "status": status, "confidence": confidence, "provenance": shown,
             })
         };

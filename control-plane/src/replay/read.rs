@@ -10,7 +10,7 @@ use emac_core::units::Ratio;
 use serde_json::Value;
 
 use crate::document::{Document, Limits, Node, Problem, Problems, Reader, Value as Yaml, read_file};
-use crate::model::{AcceptedModel, Model};
+use crate::model::{AcceptedModel, CallType, Model};
 
 /// What all scenarios have in common.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Replay {
     pub(super) operator_graph: Value,
     pub(super) nodes: Value,
     /// (from, to, call type) of the accepted model, in its order.
-    pub(super) edges: Vec<(String, String, String)>,
+    pub(super) edges: Vec<(String, String, CallType)>,
     /// Name of the accepted model's intent, as it refers to it.
     pub(super) canonical_intent: String,
     pub(super) atomic: BTreeMap<ComponentName, Ratio>,
@@ -117,9 +117,10 @@ pub fn read(folder: &Path, problems: &Problems) -> Option<Replay> {
     let (atomic_order, values, local_view) = atomic_inputs(atomic.reader(problems))?;
     let policy = policy(policy_document.reader(problems))?;
     let spec = |path: &[&str]| walk(&accepted.root, path).map_or(Value::Null, json);
-    let edges = model.edges.iter().map(|edge| {
-        (edge.from.clone(), edge.to.clone(), edge.call_type.clone().unwrap_or_else(|| "sync".to_owned()))
-    });
+    let edges = model
+        .edges
+        .iter()
+        .map(|edge| (edge.from.clone(), edge.to.clone(), edge.call_type.clone().unwrap_or(CallType::Sync)));
     let replay = Replay {
         files: Files { accepted: accepted_file, atomic: atomic_file, policy: policy_file },
         edges: edges.collect(),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::confidence::Confidence;
-use super::discover::{Found, labels};
+use super::discover::{ScenarioFindings, labels};
 use super::read::{Replay, Scenario};
 use super::{Ends, round8};
 use crate::compile::Verdict;
@@ -12,7 +12,7 @@ use crate::compile::Verdict;
 pub(super) struct Story<'a> {
     pub(super) replay: &'a Replay,
     pub(super) scenario: &'a Scenario,
-    pub(super) found: &'a Found<'a>,
+    pub(super) found: &'a ScenarioFindings<'a>,
     pub(super) confidence: &'a Confidence,
     pub(super) now: Ends,
     pub(super) race: Ends,

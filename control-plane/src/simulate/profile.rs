@@ -25,7 +25,7 @@ use super::endpoint::{Endpoint, Goal, Predicate, Semantics};
 use super::world::{Edge, InvalidWorld, Node, Stated, World};
 use crate::document::API_VERSION;
 use crate::document::{Document, Fields, Problems, Reader, Value};
-use crate::model::Model;
+use crate::model::{CallType, Model};
 
 /// Kind of the document.
 pub const KIND: &str = "SimulationProfile";
@@ -192,7 +192,7 @@ impl Profile {
         let mut build = Build { profile: self, nodes: Vec::new(), places: BTreeMap::new() };
         let mut edges = Vec::new();
         for edge in &model.edges {
-            let asynchronous = edge.call_type.as_deref() == Some("async");
+            let asynchronous = edge.call_type == Some(CallType::Async);
             edges.push(build.edge(&edge.from, &edge.to, None, asynchronous));
         }
         for stated in &self.edges {

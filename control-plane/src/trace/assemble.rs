@@ -15,13 +15,13 @@ mod open;
 mod record;
 
 use super::hops::Linker;
-use super::join::{Context, Joiner};
+use super::join::{JoinContext, Joiner};
 use super::quality::{Quality, SignalQuality};
 use super::{Refused, Sink, Span, Symbol, Symbols, Trace, TraceId};
 pub use labels::Labels;
 use late::Finished;
 use open::{Open, OpenTraces};
-pub(super) use record::Record;
+pub(super) use record::SpanRecord;
 
 mod labels;
 
@@ -88,7 +88,7 @@ pub struct Assembler<C> {
     joiner: Joiner,
     quality: Quality,
     now_ns: u64,
-    records: Vec<Record>,
+    records: Vec<SpanRecord>,
 }
 
 impl<C: Consumer> Assembler<C> {
@@ -168,7 +168,7 @@ impl<C: Consumer> Assembler<C> {
     }
 
     /// Takes a span, or the record of a hop; `journey` only where it is known, which only hops do.
-    pub(super) fn take(&mut self, id: TraceId, record: Record, journey: Option<Symbol>) {
+    pub(super) fn take(&mut self, id: TraceId, record: SpanRecord, journey: Option<Symbol>) {
         self.quality.spans += 1;
         let place = match self.open.touch(id, journey.is_some(), self.now_ns) {
             Some(place) => place,
@@ -200,8 +200,11 @@ impl<C: Consumer> Assembler<C> {
             quality.hops += records.len() as u64;
             quality.duplicates += linker.link(records, symbols);
         }
-        let context =
-            Context { id: open.id, journey: open.journey.unwrap_or_default(), whole: !evicted && !open.cut };
+        let context = JoinContext {
+            id: open.id,
+            journey: open.journey.unwrap_or_default(),
+            whole: !evicted && !open.cut,
+        };
         joiner.join(context, records, quality, |trace| consumer.trace(trace, symbols));
     }
 }
@@ -215,7 +218,7 @@ impl<C: Consumer> Sink for Assembler<C> {
         if span.parent == Some(span.id) {
             return self.refuse(Refused::SelfParent);
         }
-        self.take(span.trace, Record::of(&span), None);
+        self.take(span.trace, SpanRecord::of(&span), None);
     }
 
     fn label(&mut self, service: Symbol, key: &str, value: &str) {

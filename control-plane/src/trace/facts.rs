@@ -110,17 +110,17 @@ fn zipkin(value: &Value, sink: &mut impl Sink) {
     }
 }
 
-struct Found {
+struct Recording {
     traces: Vec<Trace>,
     symbols: Symbols,
     quality: SignalQuality,
 }
 
-fn read(files: &[PathBuf], reader: fn(&Value, &mut Assembler<Keep>)) -> Found {
+fn read(files: &[PathBuf], reader: fn(&Value, &mut Assembler<Keep>)) -> Recording {
     let mut assembler = Assembler::new(Limits::default(), Keep::default());
     files.iter().for_each(|file| reader(&json(file), &mut assembler));
     let done = assembler.finish();
-    Found { traces: done.consumer.0, symbols: done.symbols, quality: done.quality }
+    Recording { traces: done.consumer.0, symbols: done.symbols, quality: done.quality }
 }
 
 #[derive(Default)]
@@ -132,7 +132,7 @@ impl super::Consumer for Keep {
     }
 }
 
-impl Found {
+impl Recording {
     /// How many traces have each shape: services and operations by depth, times left out.
     fn shapes(&self) -> BTreeMap<String, usize> {
         let mut shapes = BTreeMap::new();
@@ -236,7 +236,7 @@ fn zipkin_joins_shared_halves_and_messages() {
     let Some([envoy, kafka, yelp]) = files.get(..3) else { return };
     let envoy = read(std::slice::from_ref(envoy), zipkin);
     assert_eq!((envoy.traces.len(), envoy.traces[0].calls.len()), (1, 1));
-    let shape = |found: &Found| found.shapes().into_keys().next().unwrap();
+    let shape = |found: &Recording| found.shapes().into_keys().next().unwrap();
     let yelp = read(std::slice::from_ref(yelp), zipkin);
     assert_eq!((yelp.quality.spans, yelp.quality.conflicting, yelp.traces.len()), (16, 0, 1));
     insta::assert_snapshot!(shape(&yelp), @r"

@@ -23,7 +23,7 @@ mod tests;
 use emac_core::evidence::HopRecord;
 use emac_core::outcome::Outcome;
 
-use super::assemble::Record;
+use super::assemble::SpanRecord;
 use super::{Assembler, CallOutcome, Consumer, Refused, Sink, SpanKind, Symbols, TraceId};
 pub(super) use link::Linker;
 
@@ -45,7 +45,7 @@ impl<C: Consumer> Assembler<C> {
 }
 
 /// `parent` is the span id of `traceparent`, until linked.
-fn record_of(node: &str, hop: &HopRecord, symbols: &mut Symbols) -> Option<Record> {
+fn record_of(node: &str, hop: &HopRecord, symbols: &mut Symbols) -> Option<SpanRecord> {
     let nanos = |us: u64| i64::try_from(us).ok()?.checked_mul(1_000);
     let start_ns = nanos(Some(hop.start_unix_us).filter(|&us| us >= START_US_MIN)?)?;
     let duration_ns = nanos(hop.duration.0)?;
@@ -54,7 +54,7 @@ fn record_of(node: &str, hop: &HopRecord, symbols: &mut Symbols) -> Option<Recor
         true => (SpanKind::Server, &hop.hop.destination),
         false => (SpanKind::Client, &hop.hop.source),
     };
-    let mut record = Record::new(kind, symbols.of(workload), start_ns, duration_ns);
+    let mut record = SpanRecord::new(kind, symbols.of(workload), start_ns, duration_ns);
     record.parent = u64::from_be_bytes(hop.parent_span_id);
     record.instance = symbols.of(node);
     record.operation = symbols.of(&hop.hop.operation);

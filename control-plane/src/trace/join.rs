@@ -13,17 +13,17 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use super::assemble::Record;
+use super::assemble::SpanRecord;
 use super::quality::Quality;
 use super::skew::Clocks;
 use super::{Symbol, Trace, TraceId};
 use tree::Tree;
-pub(super) use tree::{Found, Root};
+pub(super) use tree::{Repairs, Root};
 use walk::Walk;
 
 /// What is known of a request beside its spans.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Context {
+pub(super) struct JoinContext {
     pub(super) id: TraceId,
     pub(super) journey: Symbol,
     /// No spans were left out for want of room.
@@ -46,8 +46,8 @@ impl Joiner {
     /// Hands on a trace for each tree that the records make; they are sorted, and rid of duplicates.
     pub(super) fn join(
         &mut self,
-        context: Context,
-        records: &mut Vec<Record>,
+        context: JoinContext,
+        records: &mut Vec<SpanRecord>,
         quality: &mut Quality,
         mut consume: impl FnMut(&Trace),
     ) {

@@ -9,10 +9,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use super::join::{Found, Root};
+use super::join::{Repairs, Root};
 use super::skew::Clocks;
 use super::{Refused, Symbol, Symbols};
-pub use report::{Seen, SignalQuality, Skew};
+pub use report::{ServiceRecorders, SignalQuality, Skew};
 
 /// Counts, while they are made.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,7 @@ pub(super) struct Quality {
     rootless: u64,
     complete: u64,
     incomplete: u64,
-    services: BTreeMap<Symbol, Seen>,
+    services: BTreeMap<Symbol, ServiceRecorders>,
 }
 
 /// Who recorded a call.
@@ -66,7 +66,7 @@ impl Sampling {
 }
 
 impl Quality {
-    pub(super) fn add_tree(&mut self, found: &Found, roots: &[(u32, Root)]) {
+    pub(super) fn add_tree(&mut self, found: &Repairs, roots: &[(u32, Root)]) {
         let count = |kind: Root| roots.iter().filter(|(_, root)| *root == kind).count() as u64;
         self.duplicates += found.duplicates;
         self.conflicting += found.conflicting;

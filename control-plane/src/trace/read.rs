@@ -36,7 +36,7 @@ use std::rc::Rc;
 use flate2::read::MultiGzDecoder;
 
 use super::Sink;
-use context::Context;
+use context::ReadContext;
 pub use error::{FileProblem, ReadError};
 use files::Entry;
 use sniff::Form;
@@ -100,7 +100,7 @@ pub fn read_paths(
     let mut summary = Summary::default();
     let entries = files::list(paths, &mut summary.problems);
     let bytes_total = entries.iter().map(|entry| entry.bytes).sum();
-    let mut context = Context::new(settings, bytes_total, sink, progress);
+    let mut context = ReadContext::new(settings, bytes_total, sink, progress);
     for entry in entries {
         summary.files += 1;
         if let Err(problem) = read_file(&entry, &mut context) {
@@ -154,21 +154,25 @@ pub fn read_otlp_json(
 fn counted(
     settings: &Settings,
     sink: &mut dyn Sink,
-    read: impl FnOnce(&mut Context<'_>) -> Result<(), ReadError>,
+    read: impl FnOnce(&mut ReadContext<'_>) -> Result<(), ReadError>,
 ) -> Result<(u64, u64), ReadError> {
     let mut progress = |_: Progress| {};
-    let mut context = Context::new(settings, 0, sink, &mut progress);
+    let mut context = ReadContext::new(settings, 0, sink, &mut progress);
     read(&mut context)?;
     Ok((context.spans, context.refused))
 }
 
-fn read_file(entry: &Entry, context: &mut Context<'_>) -> Result<(), ReadError> {
+fn read_file(entry: &Entry, context: &mut ReadContext<'_>) -> Result<(), ReadError> {
     let file = File::open(&entry.path).map_err(ReadError::Open)?;
     let counted = Counted { source: file, bytes: Rc::clone(&context.bytes) };
     read_form(Box::new(counted), 0, context)
 }
 
-fn read_form(mut source: Box<dyn Read + '_>, depth: u8, context: &mut Context<'_>) -> Result<(), ReadError> {
+fn read_form(
+    mut source: Box<dyn Read + '_>,
+    depth: u8,
+    context: &mut ReadContext<'_>,
+) -> Result<(), ReadError> {
     let mut head = Vec::with_capacity(sniff::HEAD_BYTES);
     let limited = source.by_ref().take(sniff::HEAD_BYTES as u64).read_to_end(&mut head);
     limited.map_err(|source| ReadError::Read { at: head.len() as u64, source })?;

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Symbol;
-use super::assemble::Record;
+use super::assemble::SpanRecord;
 
 /// Service and instance: what has a clock of its own.
 pub(super) type Clock = (Symbol, Symbol);
@@ -30,12 +30,12 @@ pub(super) struct Interval {
 /// What is known of pairs of clocks.
 #[derive(Debug, Default)]
 pub(super) struct Clocks {
-    pairs: HashMap<(Clock, Clock), Known>,
+    pairs: HashMap<(Clock, Clock), KnownOffset>,
     restarts: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct KnownOffset {
     interval: Interval,
     /// Largest offset that was certain, with its sign.
     certain_ns: i64,
@@ -43,7 +43,7 @@ struct Known {
 
 impl Interval {
     /// Offsets with which `inner` lies inside `outer`; only its start can be held to it if it is longer, or nobody waits.
-    pub(super) fn fitting(outer: &Record, inner: &Record, waits: bool) -> Self {
+    pub(super) fn fitting(outer: &SpanRecord, inner: &SpanRecord, waits: bool) -> Self {
         let lo = outer.start_ns.saturating_sub(inner.start_ns);
         let hi = outer.end_ns().saturating_sub(inner.end_ns());
         Self { lo, hi: if waits && lo <= hi { hi } else { i64::MAX } }
@@ -71,7 +71,7 @@ impl Interval {
 
 impl Clocks {
     /// Offset of a callee whose caller's span is known, and which teaches something about their clocks.
-    pub(super) fn learn(&mut self, caller: &Record, callee: &Record, waits: bool) -> i64 {
+    pub(super) fn learn(&mut self, caller: &SpanRecord, callee: &SpanRecord, waits: bool) -> i64 {
         let pair = (clock_of(caller), clock_of(callee));
         if pair.0 == pair.1 {
             return 0;
@@ -80,7 +80,7 @@ impl Clocks {
         let full = self.pairs.len() >= PAIRS_MAX;
         let Some(known) = self.pairs.get_mut(&pair) else {
             if !full {
-                self.pairs.insert(pair, Known { interval: seen, certain_ns: seen.nearest() });
+                self.pairs.insert(pair, KnownOffset { interval: seen, certain_ns: seen.nearest() });
             }
             return seen.middle();
         };
@@ -95,7 +95,7 @@ impl Clocks {
     }
 
     /// Offset of a callee that was called somewhere within `outer`: as known, else moved as little as possible.
-    pub(super) fn guess(&self, outer: &Record, callee: &Record, waits: bool) -> i64 {
+    pub(super) fn guess(&self, outer: &SpanRecord, callee: &SpanRecord, waits: bool) -> i64 {
         let pair = (clock_of(outer), clock_of(callee));
         if pair.0 == pair.1 {
             return 0;
@@ -127,6 +127,6 @@ impl Clocks {
     }
 }
 
-pub(super) const fn clock_of(record: &Record) -> Clock {
+pub(super) const fn clock_of(record: &SpanRecord) -> Clock {
     (record.service, record.instance)
 }

@@ -94,12 +94,12 @@ fn show_call(call: &Call, symbols: &Symbols) -> String {
 }
 
 /// What becomes of spans.
-pub(super) struct Found {
+pub(super) struct JoinedTraces {
     pub(super) traces: Vec<Trace>,
     pub(super) quality: SignalQuality,
 }
 
-impl Found {
+impl JoinedTraces {
     /// Every trace in its one form, sorted.
     pub(super) fn shown(&self) -> Vec<String> {
         let mut shown: Vec<String> = self.traces.iter().map(|t| show_tree(&t.calls, t.complete)).collect();
@@ -109,13 +109,13 @@ impl Found {
 }
 
 /// Assembles batches of spans whose names are of `symbols`.
-pub(super) fn trees(limits: Limits, symbols: &Symbols, batches: &[Vec<Span>]) -> Found {
+pub(super) fn trees(limits: Limits, symbols: &Symbols, batches: &[Vec<Span>]) -> JoinedTraces {
     let mut traces = Vec::new();
     let mut assembler = Assembler::new(limits, |trace: &Trace, _: &Symbols| traces.push(trace.clone()));
     *assembler.symbols() = symbols.clone();
     batches.iter().flatten().for_each(|&span| assembler.span(span));
     let quality = assembler.finish().quality;
-    Found { traces, quality }
+    JoinedTraces { traces, quality }
 }
 
 /// A tree of calls in the one form that does not depend on their order.

@@ -24,7 +24,7 @@ const SHARE_ERROR: f64 = 0.05;
 /// The name of a change: what it is about and how it changes, without numbers.
 pub fn field(change: &Change) -> String {
     let (what, before, after) = change.parts();
-    format!("{} {what}: {} -> {}", change.kind(), without_numbers(&before), without_numbers(&after))
+    format!("{} {what}: {} -> {}", change.kind().label(), without_numbers(&before), without_numbers(&after))
 }
 
 /// Numbers, with their units, become `#`. Names of components may hold digits and stay.

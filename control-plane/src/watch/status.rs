@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::accept::{Class, Delta, Shift};
+use crate::accept::{ChangeKind, Class, Delta, Shift};
 use crate::discover::Discovered;
 use crate::model::{Disagreement, EvidenceSource, Provenance, Status as Sureness};
 
@@ -80,7 +80,7 @@ pub struct DeltaStatus {
     /// As `emac accept --only` takes it.
     pub id: String,
     /// Its type.
-    pub kind: &'static str,
+    pub kind: ChangeKind,
     /// In words.
     pub change: String,
     /// Whether evidence agrees.

@@ -5,6 +5,7 @@ use emac_core::outcome::Outcome as Ended;
 use proptest::prelude::*;
 
 use super::*;
+use crate::accept::ChangeKind;
 use crate::declared::Files;
 use crate::document::Problems;
 use crate::document::{Limits, Source, parse};
@@ -187,7 +188,7 @@ fn the_journey_is_found_from_hop_records_and_a_moved_network_after_it_recurred()
     let shared = status
         .deltas
         .iter()
-        .find(|delta| delta.kind == "failure_domain_assignment" && delta.change.contains("payb"));
+        .find(|delta| delta.kind == ChangeKind::FailureDomain && delta.change.contains("payb"));
     let shared = shared.unwrap();
     assert_eq!(shared.status, Sureness::Identified);
     assert!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use emac_control_plane::discover::domains::correlation::{Options, Series, Slot, correlated};
+use emac_control_plane::discover::domains::correlation::{Options, Slot, SlotSeries, correlated};
 use emac_control_plane::discover::observe::Observations;
 use emac_control_plane::trace::Symbols;
 use emac_core::journey::{ComponentName, Join};
@@ -39,7 +39,7 @@ fn groups(world: &World) -> BTreeSet<BTreeSet<String>> {
         };
         counts.into_iter().map(slot).collect()
     };
-    let series: Series = world.services.iter().map(|service| (name(service), slots(service))).collect();
+    let series: SlotSeries = world.services.iter().map(|service| (name(service), slots(service))).collect();
     let root = name(&world.services[0]);
     let calls: Vec<_> = world.services[1..].iter().map(|service| (root.clone(), name(service))).collect();
     let found = correlated(&series, &calls, &Options::default()).groups;

@@ -5,23 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::journey::ComponentName;
 
 use super::leaves;
-use super::shape::{Operand, Shape};
+use super::shape::{Operand, OperatorShape};
 
 /// Operands that belong together, by place. Without any on one side they are new, or gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct OperandGroup {
     pub(super) was: Vec<usize>,
     pub(super) is: Vec<usize>,
 }
 
-impl Group {
+impl OperandGroup {
     /// Whether both sides have something.
     pub(super) fn is_matched(&self) -> bool {
         !self.was.is_empty() && !self.is.is_empty()
     }
 
     /// Whether it can be looked at by itself: one operand against one, or against several that stand together and mean the same apart.
-    pub(super) fn is_sensible(&self, was: &Shape, is: &Shape) -> bool {
+    pub(super) fn is_sensible(&self, was: &OperatorShape, is: &OperatorShape) -> bool {
         match (self.was.len(), self.is.len()) {
             (0..=1, 0..=1) => true,
             (_, 0..=1) => self.is_matched() && is_one(&self.was, was),
@@ -31,14 +31,14 @@ impl Group {
     }
 }
 
-fn is_one(places: &[usize], shape: &Shape) -> bool {
+fn is_one(places: &[usize], shape: &OperatorShape) -> bool {
     let together = places.windows(2).all(|pair| matches!(pair, [a, b] if a + 1 == *b));
     shape.is_flat() && (together || !shape.is_ordered())
 }
 
 /// Connected components of the graph in which operands of the two sides are joined when they have a component in common. What one side alone
 /// has joins nothing. O(n log n) in the number of components.
-pub(super) fn groups(was: &[Operand], is: &[Operand]) -> Vec<Group> {
+pub(super) fn groups(was: &[Operand], is: &[Operand]) -> Vec<OperandGroup> {
     let names: Vec<_> = was.iter().chain(is).map(|operand| leaves(&operand.expr)).collect();
     let (before, after) = names.split_at(was.len().min(names.len()));
     let of_both = of(before).intersection(&of(after)).copied().collect::<BTreeSet<_>>();
@@ -50,7 +50,7 @@ pub(super) fn groups(was: &[Operand], is: &[Operand]) -> Vec<Group> {
             sets.join(owner, operand);
         }
     }
-    let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<usize, OperandGroup> = BTreeMap::new();
     for operand in 0..names.len() {
         let group = groups.entry(sets.root(operand)).or_default();
         match operand.checked_sub(was.len()) {

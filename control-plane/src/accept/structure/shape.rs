@@ -5,7 +5,7 @@ use emac_core::units::{Millis, Ratio};
 
 /// Kind and parameters.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shape {
+pub(super) enum OperatorShape {
     Series,
     Parallel(Join),
     Race(Millis),
@@ -37,7 +37,7 @@ impl Operand {
     }
 }
 
-impl Shape {
+impl OperatorShape {
     /// Whether it is of the same kind, whatever the parameters.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
@@ -64,14 +64,14 @@ impl Shape {
 }
 
 /// An operator's parts; `None` for a component.
-pub(super) fn split(expr: &Expr) -> Option<(Shape, Vec<Operand>)> {
+pub(super) fn split(expr: &Expr) -> Option<(OperatorShape, Vec<Operand>)> {
     let plain = |all: &[Expr]| all.iter().cloned().map(Operand::plain).collect();
     let one = |body: &Expr| vec![Operand::plain(body.clone())];
     Some(match expr {
         Expr::Leaf(_) => return None,
-        Expr::Series(steps) => (Shape::Series, plain(steps)),
-        Expr::Parallel { join, branches } => (Shape::Parallel(*join), plain(branches)),
-        Expr::Race { delay, branches } => (Shape::Race(*delay), plain(branches)),
+        Expr::Series(steps) => (OperatorShape::Series, plain(steps)),
+        Expr::Parallel { join, branches } => (OperatorShape::Parallel(*join), plain(branches)),
+        Expr::Race { delay, branches } => (OperatorShape::Race(*delay), plain(branches)),
         Expr::Fallback { primary, alternates } => {
             let alternates = alternates.iter().map(|one| Operand {
                 attribute: Some(Attribute::Weight(one.weight)),
@@ -79,21 +79,21 @@ pub(super) fn split(expr: &Expr) -> Option<(Shape, Vec<Operand>)> {
             });
             // The first one asked weighs as much as an equal, so that it may change places with one.
             let first = Operand { attribute: Some(Attribute::Weight(Ratio::ONE)), expr: (**primary).clone() };
-            (Shape::Fallback, std::iter::once(first).chain(alternates).collect())
+            (OperatorShape::Fallback, std::iter::once(first).chain(alternates).collect())
         }
         Expr::Branch(choices) => {
             let choices = choices.iter().map(|one| Operand {
                 attribute: Some(Attribute::Probability(one.probability)),
                 expr: one.expr.clone(),
             });
-            (Shape::Branch, choices.collect())
+            (OperatorShape::Branch, choices.collect())
         }
         Expr::Retry { attempts, per_try_timeout, body } => {
-            (Shape::Retry(*attempts, *per_try_timeout), one(body))
+            (OperatorShape::Retry(*attempts, *per_try_timeout), one(body))
         }
-        Expr::Timeout { after, body } => (Shape::Timeout(*after), one(body)),
-        Expr::Repeat { count, body } => (Shape::Repeat(*count), one(body)),
-        Expr::Async(body) => (Shape::Async, one(body)),
+        Expr::Timeout { after, body } => (OperatorShape::Timeout(*after), one(body)),
+        Expr::Repeat { count, body } => (OperatorShape::Repeat(*count), one(body)),
+        Expr::Async(body) => (OperatorShape::Async, one(body)),
     })
 }
 
@@ -101,7 +101,7 @@ pub(super) fn split(expr: &Expr) -> Option<(Shape, Vec<Operand>)> {
 ///
 /// # Errors
 /// Why these operands cannot stand under it.
-pub(super) fn join(shape: &Shape, mut operands: Vec<Operand>) -> Result<Expr, String> {
+pub(super) fn join(shape: &OperatorShape, mut operands: Vec<Operand>) -> Result<Expr, String> {
     if operands.is_empty() {
         return Err("nothing is left of an operator".to_owned());
     }
@@ -112,28 +112,30 @@ pub(super) fn join(shape: &Shape, mut operands: Vec<Operand>) -> Result<Expr, St
         return Ok(over(shape, operands.swap_remove(0).expr));
     }
     match shape {
-        Shape::Branch => Ok(Expr::Branch(operands.into_iter().map(choice).collect::<Result<_, _>>()?)),
-        Shape::Fallback => {
+        OperatorShape::Branch => {
+            Ok(Expr::Branch(operands.into_iter().map(choice).collect::<Result<_, _>>()?))
+        }
+        OperatorShape::Fallback => {
             let alternates = operands.split_off(1).into_iter().map(alternate).collect();
             Ok(Expr::Fallback { primary: Box::new(operands.swap_remove(0).expr), alternates })
         }
         shape => {
             let branches = operands.into_iter().map(|operand| operand.expr).collect();
             Ok(match shape {
-                Shape::Parallel(join) => Expr::Parallel { join: *join, branches },
-                Shape::Race(delay) => Expr::Race { delay: *delay, branches },
+                OperatorShape::Parallel(join) => Expr::Parallel { join: *join, branches },
+                OperatorShape::Race(delay) => Expr::Race { delay: *delay, branches },
                 _ => Expr::Series(branches),
             })
         }
     }
 }
 
-fn over(shape: &Shape, expr: Expr) -> Expr {
+fn over(shape: &OperatorShape, expr: Expr) -> Expr {
     let body = Box::new(expr);
     match *shape {
-        Shape::Retry(attempts, per_try_timeout) => Expr::Retry { attempts, per_try_timeout, body },
-        Shape::Timeout(after) => Expr::Timeout { after, body },
-        Shape::Repeat(count) => Expr::Repeat { count, body },
+        OperatorShape::Retry(attempts, per_try_timeout) => Expr::Retry { attempts, per_try_timeout, body },
+        OperatorShape::Timeout(after) => Expr::Timeout { after, body },
+        OperatorShape::Repeat(count) => Expr::Repeat { count, body },
         _ => Expr::Async(body),
     }
 }

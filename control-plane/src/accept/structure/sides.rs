@@ -2,8 +2,8 @@
 
 use emac_core::journey::{Expr, Journey};
 
-use super::matching::{Group, groups};
-use super::shape::{Operand, Shape, join};
+use super::matching::{OperandGroup, groups};
+use super::shape::{Operand, OperatorShape, join};
 use super::{Parts, rewritten, walk};
 use crate::accept::Change;
 use crate::accept::merge::{Choose, interleave};
@@ -15,7 +15,7 @@ pub(super) struct Sides<'a> {
     place: &'a Expr,
     was: Parts,
     is: Parts,
-    groups: Vec<Group>,
+    groups: Vec<OperandGroup>,
 }
 
 impl<'a> Sides<'a> {
@@ -25,7 +25,8 @@ impl<'a> Sides<'a> {
     }
 
     pub(super) fn merge(&self, choose: &mut Choose<'_>) -> Result<Expr, String> {
-        let sensible = |group: &Group| group.is_sensible(&self.was.0, &self.is.0) && self.is_part(group);
+        let sensible =
+            |group: &OperandGroup| group.is_sensible(&self.was.0, &self.is.0) && self.is_part(group);
         if !self.groups.iter().all(sensible) {
             return Ok(rewritten(self.a, self.b, self.place, choose));
         }
@@ -48,13 +49,13 @@ impl<'a> Sides<'a> {
     }
 
     /// Whether looking at a group leads further: not when it is all that is being looked at, as where a component occurs twice.
-    fn is_part(&self, group: &Group) -> bool {
+    fn is_part(&self, group: &OperandGroup) -> bool {
         let (was, is) = (self.part(&self.was, &group.was), self.part(&self.is, &group.is));
         was.as_ref() != Some(self.a) || is.as_ref() != Some(self.b)
     }
 
     /// Kind and parameters of the operator.
-    fn shape(&self, choose: &mut Choose<'_>) -> Shape {
+    fn shape(&self, choose: &mut Choose<'_>) -> OperatorShape {
         if self.was.0 == self.is.0 {
             return self.is.0.clone();
         }
@@ -69,7 +70,7 @@ impl<'a> Sides<'a> {
     }
 
     /// What the accepted operands would be under another operator, so that a change shows itself alone.
-    fn alone(&self, shape: &Shape) -> Option<String> {
+    fn alone(&self, shape: &OperatorShape) -> Option<String> {
         let matched = self.groups.iter().filter(|group| !group.was.is_empty());
         let operands = matched.map(|group| {
             let is = group.is.first().and_then(|place| self.is.1.get(*place));
@@ -81,7 +82,7 @@ impl<'a> Sides<'a> {
     }
 
     /// Whose probabilities and weights the matched operands have.
-    fn attributes(&self, shape: &Shape, choose: &mut Choose<'_>) -> Order {
+    fn attributes(&self, shape: &OperatorShape, choose: &mut Choose<'_>) -> Order {
         if !self.was.0.is_like(&self.is.0) {
             return if shape.is_like(&self.is.0) { Order::After } else { Order::Before };
         }
@@ -98,19 +99,19 @@ impl<'a> Sides<'a> {
         }
         let (before, after, of) = (self.a.to_string(), self.b.to_string(), self.place.to_string());
         let change = match self.is.0 {
-            Shape::Branch => Change::BranchProbability { before, after, of },
+            OperatorShape::Branch => Change::BranchProbability { before, after, of },
             _ => Change::OperatorParameter { before, after, of },
         };
         if choose(change) { Order::After } else { Order::Before }
     }
 
     /// Whose order the operands have. Where the operator itself changed, the order comes with it.
-    fn order(&self, shape: &Shape, choose: &mut Choose<'_>) -> Order {
+    fn order(&self, shape: &OperatorShape, choose: &mut Choose<'_>) -> Order {
         if self.was.0 != self.is.0 {
             return if *shape == self.is.0 { Order::After } else { Order::Before };
         }
         let matched = |places: Vec<usize>| -> Vec<usize> {
-            let both = |place: &usize| self.groups.get(*place).is_some_and(Group::is_matched);
+            let both = |place: &usize| self.groups.get(*place).is_some_and(OperandGroup::is_matched);
             places.into_iter().filter(both).collect()
         };
         let was = matched(self.by(|group| group.was.first()));
@@ -123,7 +124,7 @@ impl<'a> Sides<'a> {
     }
 
     /// Groups that a side has, in its order.
-    fn by(&self, first: impl Fn(&Group) -> Option<&usize>) -> Vec<usize> {
+    fn by(&self, first: impl Fn(&OperandGroup) -> Option<&usize>) -> Vec<usize> {
         let mut places: Vec<_> = (0..self.groups.len()).collect();
         places.retain(|place| self.groups.get(*place).and_then(&first).is_some());
         places.sort_by_key(|place| self.groups.get(*place).and_then(&first).copied());
@@ -133,8 +134,8 @@ impl<'a> Sides<'a> {
     /// The operand of a group; `None` when the answer is that there is none.
     fn operand(
         &self,
-        group: &Group,
-        shape: &Shape,
+        group: &OperandGroup,
+        shape: &OperatorShape,
         attributes: Order,
         choose: &mut Choose<'_>,
     ) -> Result<Option<Operand>, String> {

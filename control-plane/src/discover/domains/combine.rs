@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emac_core::journey::ComponentName;
 
-use super::correlation::Group;
+use super::correlation::CorrelatedGroup;
 use super::labels::{self, RuleFinding};
 use super::profile::{DECLARED, Profile, ratio};
-use super::{Found, Subject};
+use super::{DomainFindings, Subject};
 use crate::intent::{DomainKind, DomainRule};
 use crate::model::{Disagreement, DomainFinding, EvidenceSource, Field, Finding, Provenance, Status};
 
@@ -16,13 +16,15 @@ use crate::model::{Disagreement, DomainFinding, EvidenceSource, Field, Finding, 
 pub fn domains(
     subjects: &BTreeMap<ComponentName, Subject>,
     rules: &[DomainRule],
-    groups: &[Group],
+    groups: &[CorrelatedGroup],
     profile: Profile,
-) -> Found {
+) -> DomainFindings {
     let named: BTreeSet<&str> = subjects.values().flat_map(|one| &one.declared).map(String::as_str).collect();
-    let known: BTreeMap<_, _> =
-        subjects.iter().map(|(name, subject)| (name, Known::of(subject, rules, &named, profile))).collect();
-    let mut found = Found::default();
+    let known: BTreeMap<_, _> = subjects
+        .iter()
+        .map(|(name, subject)| (name, ComponentDomains::of(subject, rules, &named, profile)))
+        .collect();
+    let mut found = DomainFindings::default();
     for (name, one) in &known {
         let mut one = one.clone();
         for group in groups.iter().filter(|group| group.members.contains(*name)) {
@@ -35,7 +37,7 @@ pub fn domains(
 
 /// What is known of one component.
 #[derive(Clone, Debug)]
-struct Known {
+struct ComponentDomains {
     /// Domains that only the intent names.
     declared: BTreeSet<String>,
     /// Domains from labels.
@@ -52,7 +54,7 @@ struct Known {
     provenance: Vec<Provenance>,
 }
 
-impl Known {
+impl ComponentDomains {
     fn of(subject: &Subject, rules: &[DomainRule], named: &BTreeSet<&str>, profile: Profile) -> Self {
         let found = labels::findings(subject, rules, named);
         let inferred =
@@ -90,7 +92,12 @@ impl Known {
     }
 
     /// Takes a group this component is in.
-    fn join(&mut self, name: &ComponentName, group: &Group, known: &BTreeMap<&ComponentName, Self>) {
+    fn join(
+        &mut self,
+        name: &ComponentName,
+        group: &CorrelatedGroup,
+        known: &BTreeMap<&ComponentName, Self>,
+    ) {
         let others = group.members.iter().filter(|&other| other != name).filter_map(|other| known.get(other));
         let agrees = self.status == Status::Identified && others.clone().all(|other| self.meets(other));
         self.provenance.push(group.provenance());
@@ -121,7 +128,7 @@ impl Known {
     }
 
     /// Writes the finding down.
-    fn tell(self, name: &ComponentName, found: &mut Found) {
+    fn tell(self, name: &ComponentName, found: &mut DomainFindings) {
         let field = Field::Domains(name.clone());
         let mut domains: BTreeSet<String> = self.domains().chain(&self.inferred).cloned().collect();
         let added: BTreeSet<_> = self

@@ -52,7 +52,7 @@ pub struct Slot {
 }
 
 /// Slots by component, in the order of time, each slot once; slots without requests may be left out.
-pub type Series = BTreeMap<ComponentName, Vec<Slot>>;
+pub type SlotSeries = BTreeMap<ComponentName, Vec<Slot>>;
 
 /// What counts as together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,7 +71,7 @@ pub struct Options {
 
 /// Components that fail together.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Group {
+pub struct CorrelatedGroup {
     /// At least two.
     pub members: BTreeSet<ComponentName>,
     /// Largest p-value among its pairs, not corrected.
@@ -86,7 +86,7 @@ pub struct Group {
     pub expected: f64,
     /// Share of each member's failures that fell into slots in which another member was out too: an upper estimate of the domain's `beta`.
     pub shares: BTreeMap<ComponentName, Ratio>,
-    /// First and last slot of a few outages that meet, at most [`Group::OUTAGES_MAX`].
+    /// First and last slot of a few outages that meet, at most [`CorrelatedGroup::OUTAGES_MAX`].
     pub outages: Vec<(u64, u64)>,
     /// See the module.
     pub confidence: Ratio,
@@ -96,7 +96,7 @@ pub struct Group {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Correlation {
     /// Groups, in the order of names. Every pair found is in one.
-    pub groups: Vec<Group>,
+    pub groups: Vec<CorrelatedGroup>,
     /// Pairs tested.
     pub tested: usize,
     /// Pairs left out because one calls the other, at whatever distance.
@@ -106,12 +106,15 @@ pub struct Correlation {
 }
 
 impl Default for Options {
+    /// The usual level of a test; as many outages as must show anything else (two may meet by chance of a bad day); three times what chance gives and
+    /// three in ten of the rarer component's, because what is merely significant costs a review and is no domain; and slots enough that chance can
+    /// place an outage elsewhere.
     fn default() -> Self {
         Self { alpha: 0.05, support_min: 3, lift_min: 3.0, share_min: 0.3, slots_min: 60 }
     }
 }
 
-impl Group {
+impl CorrelatedGroup {
     /// Most outages named.
     pub const OUTAGES_MAX: usize = 5;
 
@@ -140,7 +143,7 @@ impl Group {
 
 /// Two components that fail together.
 #[derive(Clone, Debug)]
-struct Pair<'a> {
+struct CorrelatedPair<'a> {
     a: &'a ComponentName,
     b: &'a ComponentName,
     meeting: Meeting,
@@ -149,7 +152,7 @@ struct Pair<'a> {
 
 /// Finds the groups. `calls` are (caller, callee). O(pairs · (slots + outages · strata)).
 pub fn correlated(
-    series: &Series,
+    series: &SlotSeries,
     calls: &[(ComponentName, ComponentName)],
     options: &Options,
 ) -> Correlation {
@@ -167,7 +170,7 @@ pub fn correlated(
             reach.common(a, b).filter_map(|name| outages.get(name)).flat_map(|one| one.slots.iter().copied());
         let hidden: BTreeSet<u64> = hidden.collect();
         match timeline.meeting(&outages[a], &outages[b], &hidden, options) {
-            Some(meeting) => pairs.push(Pair { a, b, meeting, corrected: 1.0 }),
+            Some(meeting) => pairs.push(CorrelatedPair { a, b, meeting, corrected: 1.0 }),
             None => all.sparse += 1,
         }
     }
@@ -179,12 +182,12 @@ pub fn correlated(
 }
 
 /// Every two, once.
-fn couples(series: &Series) -> impl Iterator<Item = (&ComponentName, &ComponentName)> {
+fn couples(series: &SlotSeries) -> impl Iterator<Item = (&ComponentName, &ComponentName)> {
     series.keys().enumerate().flat_map(|(i, a)| series.keys().skip(i + 1).map(move |b| (a, b)))
 }
 
 /// Holm's corrected p-values: the k-th smallest of m times `m - k + 1`, never below the one before it.
-fn holm(pairs: &mut [Pair<'_>]) {
+fn holm(pairs: &mut [CorrelatedPair<'_>]) {
     pairs.sort_by(|x, y| x.meeting.p.total_cmp(&y.meeting.p).then((x.a, x.b).cmp(&(y.a, y.b))));
     let tested = pairs.len();
     let mut floor = 0.0_f64;

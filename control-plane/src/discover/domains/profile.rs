@@ -22,8 +22,13 @@ pub enum Profile {
     Calibrated,
 }
 
-/// The intent's word.
+/// The paper's confidence in labels that agree; it stands for the intent's word in both profiles, since that is no sample.
 pub(super) const DECLARED: f64 = 0.95;
+/// The paper's confidence where no label is found.
+const MISSING: f64 = 0.20;
+/// The paper's least confidence in labels in conflict, and what the share of the most frequent value adds.
+const CONFLICT: f64 = 0.35;
+const CONFLICT_SHARE: f64 = 0.30;
 /// Most witnesses that spans of one service and value stand for.
 pub(super) const SPANS_MAX: u64 = 20;
 
@@ -42,11 +47,11 @@ impl Profile {
     /// Confidence in one rule's finding.
     pub(super) fn confidence(self, tally: Tally) -> f64 {
         match (self, tally) {
-            (Self::PaperV2, Tally::Missing) => 0.20,
+            (Self::PaperV2, Tally::Missing) => MISSING,
             (Self::PaperV2, Tally::Value { most, all, conflicting: true, .. }) => {
-                0.35 + 0.30 * most as f64 / all.max(1) as f64
+                CONFLICT + CONFLICT_SHARE * most as f64 / all.max(1) as f64
             }
-            (Self::PaperV2, _) => 0.95,
+            (Self::PaperV2, _) => DECLARED,
             (Self::Calibrated, Tally::Missing) => 0.0,
             (Self::Calibrated, Tally::Value { most, all, values, .. }) => {
                 (most as f64 + 0.5) / (all as f64 + (values as f64 + 1.0) / 2.0)
@@ -58,7 +63,7 @@ impl Profile {
     /// Confidence in all rules together.
     pub(super) fn together(self, each: impl Iterator<Item = f64>) -> f64 {
         match self {
-            Self::PaperV2 => each.fold(0.95, f64::min),
+            Self::PaperV2 => each.fold(DECLARED, f64::min),
             Self::Calibrated => each.product(),
         }
     }

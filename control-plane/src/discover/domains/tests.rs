@@ -1,7 +1,7 @@
 use emac_core::units::Ratio;
 use proptest::prelude::*;
 
-use super::correlation::Group;
+use super::correlation::CorrelatedGroup;
 use super::*;
 use crate::intent::{DomainKind, DomainRule};
 use crate::mesh::read_text;
@@ -40,12 +40,12 @@ fn subject(component: &str, declared: &[&str], labels: &[TraceLabel], mesh: &Mes
     subject
 }
 
-fn of(subjects: &[(&str, Subject)], groups: &[Group], profile: Profile) -> Found {
+fn of(subjects: &[(&str, Subject)], groups: &[CorrelatedGroup], profile: Profile) -> DomainFindings {
     let subjects = subjects.iter().map(|(component, subject)| (name(component), subject.clone())).collect();
     domains(&subjects, &rules(), groups, profile)
 }
 
-fn told<'a>(found: &'a Found, component: &str) -> (Status, Vec<&'a str>, f64) {
+fn told<'a>(found: &'a DomainFindings, component: &str) -> (Status, Vec<&'a str>, f64) {
     let domains = &found.domains[&name(component)];
     let finding = &found.findings[&Field::Domains(name(component))];
     assert_eq!(finding.status, domains.status);
@@ -60,8 +60,8 @@ fn one(declared: &[&str], labels: &[TraceLabel], profile: Profile) -> (Status, V
     (status, domains.into_iter().map(str::to_owned).collect(), confidence)
 }
 
-fn group(members: &[&str], confidence: f64) -> Group {
-    Group {
+fn group(members: &[&str], confidence: f64) -> CorrelatedGroup {
+    CorrelatedGroup {
         members: members.iter().map(|&member| name(member)).collect(),
         p: 1e-6,
         corrected: 1e-5,
@@ -238,7 +238,7 @@ proptest! {
             prop_assert!(domains.iter().all(|domain| with.contains(domain) || domain.starts_with("own:")));
             prop_assert!(status != Status::Contradictory || after == Status::Contradictory);
         }
-        let shared = |found: &Found| {
+        let shared = |found: &DomainFindings| {
             let (a, b) = (told(found, "paya"), told(found, "payb"));
             let known = a.0 == Status::Identified && b.0 == Status::Identified;
             !known || a.1.iter().any(|domain| b.1.contains(domain))

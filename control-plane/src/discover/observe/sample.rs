@@ -13,7 +13,7 @@ pub struct Occurrence {
     /// Which trace.
     pub trace: TraceId,
     /// In order of their start.
-    pub calls: Box<[Seen]>,
+    pub calls: Box<[SampledCall]>,
     /// When the caller itself ended, nanoseconds after it began.
     pub end_ns: i64,
     /// How the caller itself ended.
@@ -22,7 +22,7 @@ pub struct Occurrence {
 
 /// One call of it. Times are nanoseconds after the caller began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct SampledCall {
     /// Which.
     pub site: SiteId,
     /// When it began.

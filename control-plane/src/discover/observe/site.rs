@@ -30,13 +30,13 @@ pub struct Site {
     pub message: bool,
 }
 
-type Key = (Option<SiteId>, Symbol, Symbol, bool);
+type SiteKey = (Option<SiteId>, Symbol, Symbol, bool);
 
 /// All sites.
 #[derive(Debug, Default)]
 pub struct Sites {
     all: Vec<Site>,
-    by_key: HashMap<Key, SiteId>,
+    by_key: HashMap<SiteKey, SiteId>,
 }
 
 impl Sites {

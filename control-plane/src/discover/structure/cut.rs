@@ -5,28 +5,27 @@ use std::collections::BTreeSet;
 use emac_core::journey::Join;
 
 use super::log::{Activity, Log, Run};
-use super::race::{self, Found, Group};
+use super::race::{self, Race, Races};
 use super::relation::{Relation, Relations, Union};
 use super::support::{Share, Support};
-use super::{Block, Node, SUPPORT_MIN, repetition};
+use super::{Block, NOISE_PART, Node, SUPPORT_MIN, repetition};
 
 type Part = BTreeSet<Activity>;
 
 /// The structure of a log; `None` when nothing is called.
-pub(super) fn divide(log: &Log, race: &Found) -> Option<Node> {
+pub(super) fn divide(log: &Log, races: &Races) -> Option<Node> {
     let activities = log.activities();
     match activities.as_slice() {
         [] => None,
-        [only] => Some(perhaps(log, repetition::single(*only, log, race))),
-        all => several(all, log, race),
+        [only] => Some(perhaps(log, repetition::single(*only, log, races))),
+        all => several(all, log, races),
     }
 }
 
 /// A part that is left out in some requests: a choice between it and nothing.
 fn perhaps(log: &Log, node: Node) -> Node {
     let share = Share { of: log.whole(), all: log.total() };
-    // Left out in fewer than one of 200 requests: a lost span rather than a choice.
-    if log.empty == 0 || log.empty * 200 < log.total() {
+    if !is_left_out(log) {
         return node;
     }
     let says = format!("called in {} of {} requests", share.of, share.all);
@@ -36,46 +35,49 @@ fn perhaps(log: &Log, node: Node) -> Node {
     Node::new(Block::Branch(vec![(share, node), (rest, nothing)]), support)
 }
 
+/// Whether a part is left out in more requests than lose a span.
+fn is_left_out(log: &Log) -> bool {
+    log.empty > 0 && log.empty * NOISE_PART >= log.total()
+}
+
 fn traces(log: &Log) -> impl Iterator<Item = crate::trace::TraceId> {
     log.runs.iter().map(|run| run.trace)
 }
 
 /// Divides several calls: into choices, into steps, into rounds, into branches. Steps come before rounds so that what is repeated is the smallest
 /// part; a retry shows only in requests whose failures were mended, the true order of branches only in those without.
-fn several(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
-    let parts = |groups: Vec<BTreeSet<usize>>| -> Vec<Part> {
-        let of = |group: BTreeSet<usize>| {
-            group.iter().filter_map(|&place| activities.get(place)).copied().collect()
-        };
-        groups.into_iter().map(of).collect()
-    };
+fn several(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
     let mended = Relations::of(activities, &log.mended());
-    let choices = parts(mended.groups(|relation| relation != Relation::Apart));
+    let choices = parts(activities, mended.groups(|relation| relation != Relation::Apart));
     if choices.len() > 1 {
-        return Some(branch(log, &choices, race));
+        return Some(branch(log, &choices, races));
     }
-    let in_order = parts(steps(&mended));
+    let in_order = parts(activities, steps(&mended));
     if in_order.len() > 1 {
         let support = series_support(&mended, 0);
-        return Some(perhaps(log, series(log, &in_order, race, support)));
+        return Some(perhaps(log, series(log, &in_order, races, support)));
     }
     if let Some(mut rounds) = repetition::rounds(log, activities) {
-        let body = in_rounds(std::mem::take(&mut rounds.log), race)?;
-        let node = rounds.node(body);
-        return Some(perhaps(log, node));
+        let body = in_rounds(std::mem::take(&mut rounds.log), races)?;
+        return Some(perhaps(log, rounds.node(body)));
     }
+    at_once(activities, log, races)
+}
+
+/// Divides calls that are neither choices, steps nor rounds: into branches, else into the steps of requests in which nothing failed.
+fn at_once(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
     let mut relations = Relations::of(activities, &log.clean());
     let mut relaxed = 0_u64;
     loop {
-        let branches = parts(relations.groups(|relation| relation != Relation::Together));
+        let branches = parts(activities, relations.groups(|relation| relation != Relation::Together));
         if branches.len() > 1 {
             let support = parallel_support(&relations, relaxed);
-            return Some(perhaps(log, parallel(log, &branches, race, support)));
+            return Some(perhaps(log, parallel(log, &branches, races, support)));
         }
-        let in_order = parts(steps(&relations));
+        let in_order = parts(activities, steps(&relations));
         if in_order.len() > 1 {
             let support = series_support(&relations, relaxed);
-            return Some(perhaps(log, series(log, &in_order, race, support)));
+            return Some(perhaps(log, series(log, &in_order, races, support)));
         }
         // Neither: two calls at the same time look ordered by accident, or the code is no block. The weakest order goes.
         relations.relax()?;
@@ -83,11 +85,17 @@ fn several(activities: &[Activity], log: &Log, race: &Found) -> Option<Node> {
     }
 }
 
+/// Groups of places as the calls that stand there.
+fn parts(activities: &[Activity], groups: Vec<BTreeSet<usize>>) -> Vec<Part> {
+    let part = |group: BTreeSet<usize>| group.iter().filter_map(|&at| activities.get(at)).copied().collect();
+    groups.into_iter().map(part).collect()
+}
+
 /// The structure of single rounds: who won is told round by round.
-fn in_rounds(mut log: Log, race: &Found) -> Option<Node> {
+fn in_rounds(mut log: Log, races: &Races) -> Option<Node> {
     let mut found = race::cut_losers(&mut log);
-    found.groups.extend(race.groups.iter().cloned());
-    race.unawaited.iter().for_each(|(activity, one)| {
+    found.groups.extend(races.groups.iter().cloned());
+    races.unawaited.iter().for_each(|(activity, one)| {
         found.unawaited.entry(*activity).or_insert_with(|| one.clone());
     });
     divide(&log, &found)
@@ -95,7 +103,7 @@ fn in_rounds(mut log: Log, race: &Found) -> Option<Node> {
 
 // === choices ===
 
-fn branch(log: &Log, choices: &[Part], race: &Found) -> Node {
+fn branch(log: &Log, choices: &[Part], races: &Races) -> Node {
     let mut logs = vec![Log::default(); choices.len()];
     for run in &log.runs {
         let within = |part: &Part| run.events.iter().filter(|event| part.contains(&event.activity)).count();
@@ -110,9 +118,11 @@ fn branch(log: &Log, choices: &[Part], race: &Found) -> Node {
     let all = log.total();
     let says = format!("never together in {} requests", log.runs.len());
     let support = Support::of_rule(log.runs.len() as u64, 0, says).shown_by(traces(log));
-    let mut found: Vec<_> =
-        logs.iter().filter_map(|part| Some((Share { of: part.whole(), all }, divide(part, race)?))).collect();
-    if log.empty * 200 >= log.total() && log.empty > 0 {
+    let mut found: Vec<_> = logs
+        .iter()
+        .filter_map(|part| Some((Share { of: part.whole(), all }, divide(part, races)?)))
+        .collect();
+    if is_left_out(log) {
         found.push((Share { of: log.empty, all }, Node::new(Block::Nothing, support.clone())));
     }
     Node::new(Block::Branch(found), support)
@@ -173,12 +183,12 @@ fn reachable(relations: &Relations, groups: &[BTreeSet<usize>]) -> impl Fn(usize
     move |i, j| reach.get(i).and_then(|row| row.get(j)).copied().unwrap_or(false)
 }
 
-fn series(log: &Log, steps: &[Part], race: &Found, support: Support) -> Node {
+fn series(log: &Log, steps: &[Part], races: &Races, support: Support) -> Node {
     let mut found = Vec::new();
     let steps = left_out_together(log, steps);
     for (place, step) in steps.iter().enumerate() {
         let after: Part = steps.iter().skip(place + 1).flatten().copied().collect();
-        found.extend(divide(&log.project(step, &after), race));
+        found.extend(divide(&log.project(step, &after), races));
     }
     flat(Node::new(Block::Series(found), support.shown_by(traces(log))))
 }
@@ -200,12 +210,17 @@ fn left_out_together(log: &Log, steps: &[Part]) -> Vec<Part> {
     joined.into_iter().map(|(part, _)| part).collect()
 }
 
-/// Whether two steps are both left out at times, and in the same requests but for one in two hundred.
+/// Of the requests that leave out one of two steps, one in so many may leave out that one alone: where a step is left out seldom, noise over all
+/// requests would be most of them.
+const ALIKE_PART: usize = 10;
+
+/// Whether two steps are both left out at times, and in the same requests but for noise.
 fn alike(a: &[bool], b: &[bool]) -> bool {
     let absent = |all: &[bool]| all.iter().filter(|present| !**present).count();
     let differ = a.iter().zip(b).filter(|(a, b)| a != b).count();
     let rarer = absent(a).min(absent(b));
-    rarer * 200 > a.len() && differ * 200 <= a.len() && differ * 10 <= rarer
+    let within_noise = |requests: usize| requests * NOISE_PART as usize <= a.len();
+    !within_noise(rarer) && within_noise(differ) && differ * ALIKE_PART <= rarer
 }
 
 /// A series of one step is that step; a series within a series is one.
@@ -233,15 +248,18 @@ fn series_support(relations: &Relations, relaxed: u64) -> Support {
     doubted(Support::of_rule(kept, weakest.both() - kept, says), relaxed)
 }
 
-fn pairs(relations: &Relations) -> impl Iterator<Item = super::relation::Pair> {
+fn pairs(relations: &Relations) -> impl Iterator<Item = super::relation::PairCounts> {
     let n = relations.len();
     (0..n).flat_map(move |a| (a + 1..n).map(move |b| relations.pair(a, b)))
 }
 
-/// Each order that had to be taken for an accident halves what is left of the confidence.
+/// What is left of the confidence after each order that had to be taken for an accident: it is as likely that it was one as that it was not.
+const RELAXED: f64 = 0.5;
+
+/// A support that orders were given up for.
 fn doubted(mut support: Support, relaxed: u64) -> Support {
     if relaxed > 0 {
-        support.confidence *= 0.5_f64.powi(i32::try_from(relaxed).unwrap_or(i32::MAX));
+        support.confidence *= RELAXED.powi(i32::try_from(relaxed).unwrap_or(i32::MAX));
         support.says = format!("{}; {relaxed} other orders look accidental", support.says);
     }
     support
@@ -265,21 +283,21 @@ fn parallel_support(relations: &Relations, relaxed: u64) -> Support {
 }
 
 /// Branches of which some may be a race.
-fn parallel(log: &Log, branches: &[Part], race: &Found, support: Support) -> Node {
+fn parallel(log: &Log, branches: &[Part], races: &Races, support: Support) -> Node {
     let mut left: Vec<&Part> = branches.iter().collect();
     let mut found = Vec::new();
-    for group in &race.groups {
+    for group in &races.groups {
         let (racing, others): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|part| !part.is_disjoint(&group.members));
         left = others;
         match racing.as_slice() {
             [] => {}
             [only] => left.push(only),
-            racing => found.push(contest(log, racing, race, group)),
+            racing => found.push(contest(log, racing, races, group)),
         }
     }
     left.sort();
-    found.extend(left.into_iter().filter_map(|part| divide(&log.project(part, &Part::new()), race)));
+    found.extend(left.into_iter().filter_map(|part| divide(&log.project(part, &Part::new()), races)));
     let support = support.shown_by(traces(log));
     match found.len() {
         1 => found.remove(0),
@@ -290,7 +308,7 @@ fn parallel(log: &Log, branches: &[Part], race: &Found, support: Support) -> Nod
 }
 
 /// Branches of which the first k answers count.
-fn contest(log: &Log, parts: &[&Part], race: &Found, group: &Group) -> Node {
+fn contest(log: &Log, parts: &[&Part], races: &Races, group: &Race) -> Node {
     let won = |part: &Part| {
         let mut log = log.project(part, &Part::new());
         // What was cut off, or not even started, does not show the whole branch.
@@ -302,7 +320,7 @@ fn contest(log: &Log, parts: &[&Part], race: &Found, group: &Group) -> Node {
         let won = won(part);
         if won.runs.is_empty() { Log { empty: 0, ..log.project(part, &Part::new()) } } else { won }
     };
-    let mut nodes: Vec<_> = parts.iter().filter_map(|part| divide(&shown(part), race)).collect();
+    let mut nodes: Vec<_> = parts.iter().filter_map(|part| divide(&shown(part), races)).collect();
     if group.delay_ms > 0 {
         nodes.sort_by_key(|node| {
             std::cmp::Reverse(group.first.is_some_and(|first| node.activities().contains(&first)))
@@ -315,14 +333,22 @@ fn contest(log: &Log, parts: &[&Part], race: &Found, group: &Group) -> Node {
     Node::new(block, group.support.clone())
 }
 
+/// A branch's failures are borne when the caller went on after them so many times as often as not: nine in ten, as elsewhere, since what failed
+/// besides is not always recorded.
+const BORNE_TIMES: u64 = 9;
+/// Branches whose failures are borne make a quorum from two on: one alone is a branch that nobody waits for.
+const QUORUM_BRANCHES_MIN: usize = 2;
+/// And when they are so many percent of those that ever failed alone: in a quorum every branch's failure is borne, but of some too few are seen.
+const QUORUM_PERCENT: usize = 80;
+
 /// Branches whose failures the caller bears: some of any of them (a quorum), or all of one of them (nobody waits for its answer).
 fn tolerant(log: &Log, branches: &[Part], node: Node) -> Node {
     let Block::Parallel(_, parts) = node.block else { return node };
     let alone: Vec<Alone> = branches.iter().map(|part| alone(log, branches, part)).collect();
-    let bears = |one: &Alone| one.borne >= SUPPORT_MIN && one.borne >= one.broken * 9;
+    let bears = |one: &Alone| one.borne >= SUPPORT_MIN && one.borne >= one.broken * BORNE_TIMES;
     let failing = alone.iter().filter(|one| one.borne + one.broken > 0).count();
     let borne = alone.iter().filter(|one| bears(one)).count();
-    if borne >= 2 && borne * 5 >= failing * 4 {
+    if borne >= QUORUM_BRANCHES_MIN && borne * 100 >= failing * QUORUM_PERCENT {
         return quorum(log, branches, parts, node.support);
     }
     let each = parts.into_iter().zip(branches.iter().zip(&alone)).map(|(part, (_, one))| {

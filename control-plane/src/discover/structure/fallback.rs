@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::log::{Activity, Event, Log, Run};
-use super::race::Found;
+use super::race::Races;
 use super::support::Support;
 use super::{Block, Node, SUPPORT_MIN, whole};
 use crate::trace::CallOutcome;
@@ -37,6 +37,15 @@ pub(super) fn set_aside(log: Log) -> (Log, Vec<Alternates>) {
 
 /// One occurrence in so many may not follow a failure, and one trigger in so many may be an accident: clocks tick, and spans get lost.
 const ACCIDENTS: u64 = 20;
+
+/// One answer in so many at least must save the request: half of them. A call that helps less often is made for another reason, such as to undo what
+/// was done before the failure.
+const HELPED_PART: u64 = 2;
+/// What is skipped after an alternate's answer is called by more than this share of clean requests: it is no choice, and a span is lost now and then.
+const SKIPPED_CLEAN_MIN: f64 = 0.95;
+/// And by less than this share of the requests that an alternate saved: below what lost spans leave of a step that is not skipped, and above
+/// what is left where several alternates of different reach are counted together.
+const SKIPPED_SAVED_MAX: f64 = 0.7;
 
 /// For each call made only after failures: what had failed last before it.
 fn triggers(log: &Log) -> BTreeMap<Activity, BTreeSet<Activity>> {
@@ -121,8 +130,7 @@ fn alternates(
     let mut part = log.project(group, &BTreeSet::new());
     part.empty = 0;
     let (helped, asked) = (helped(log, group), part.runs.len() as u64);
-    // Half of the answers at least must save the request; otherwise it is made for another reason.
-    if helped * 2 < asked || helped < SUPPORT_MIN {
+    if helped * HELPED_PART < asked || helped < SUPPORT_MIN {
         return None;
     }
     let of: BTreeSet<_> = group
@@ -136,7 +144,7 @@ fn alternates(
     let traces: Vec<_> = part.runs.iter().map(|run| run.trace).collect();
     let says = format!("asked {asked} times, only after a failure; the request went on {helped} times");
     let support = Support::of_sightings(helped, says).shown_by(traces.into_iter());
-    let node = whole(part, &Found::default())?;
+    let node = whole(part, &Races::default())?;
     Some(Alternates { triggers: of, skipped, node, support })
 }
 
@@ -161,7 +169,10 @@ fn skipped(log: &Log, group: &BTreeSet<Activity>, aside: &BTreeSet<Activity>) ->
         runs.iter().filter(|run| run.of(activity).next().is_some()).count() as f64 / runs.len().max(1) as f64
     };
     let activities = log.activities().into_iter().filter(|activity| !aside.contains(activity));
-    activities.filter(|activity| share(&clean, *activity) > 0.95 && share(&saved, *activity) < 0.7).collect()
+    let is_skipped = |activity: &Activity| {
+        share(&clean, *activity) > SKIPPED_CLEAN_MIN && share(&saved, *activity) < SKIPPED_SAVED_MAX
+    };
+    activities.filter(is_skipped).collect()
 }
 
 /// The log without the alternates: what an alternate mended counts as mended.
@@ -185,54 +196,67 @@ pub(super) fn put_back(node: Node, alternates: Vec<Alternates>) -> Node {
     })
 }
 
+/// Puts alternates around a node, or around what is within it that holds all they stand in for.
 fn around(node: Node, needed: &BTreeSet<Activity>, alternates: Alternates) -> Node {
-    let holds = |node: &Node| needed.is_subset(&node.activities().into_iter().collect());
     let Node { block, support } = node;
-    let block = match block {
-        Block::Series(mut steps) => match smallest_range(&steps, needed) {
-            Some((from, to)) if from == to => {
-                return inside(steps, from, needed, alternates, support, Block::Series);
-            }
-            Some((from, to)) if (from, to) != (0, steps.len() - 1) => {
-                let part: Vec<_> = steps.splice(from..=to, std::iter::empty()).collect();
-                let part = wrap(Node::new(Block::Series(part), support.clone()), alternates);
-                steps.insert(from, part);
-                return Node::new(Block::Series(steps), support);
-            }
-            _ => Block::Series(steps),
-        },
-        Block::Parallel(join, branches) => match branches.iter().position(holds) {
-            Some(place) => {
-                return inside(branches, place, needed, alternates, support, |all| {
-                    Block::Parallel(join, all)
-                });
-            }
-            None => Block::Parallel(join, branches),
-        },
-        Block::Race(delay, branches) => match branches.iter().position(holds) {
-            Some(place) => {
-                return inside(branches, place, needed, alternates, support, |all| Block::Race(delay, all));
-            }
-            None => Block::Race(delay, branches),
-        },
-        Block::Branch(mut choices) => match choices.iter().position(|(_, choice)| holds(choice)) {
-            Some(place) => {
-                let (share, choice) = choices.remove(place);
-                choices.insert(place, (share, around(choice, needed, alternates)));
-                return Node::new(Block::Branch(choices), support);
-            }
-            None => Block::Branch(choices),
-        },
+    match block {
+        Block::Series(steps) => around_steps(steps, support, needed, alternates),
+        Block::Parallel(join, branches) => {
+            around_branch(branches, support, needed, alternates, |branches| Block::Parallel(join, branches))
+        }
+        Block::Race(delay, branches) => {
+            around_branch(branches, support, needed, alternates, |branches| Block::Race(delay, branches))
+        }
+        Block::Branch(choices) => {
+            let (shares, choices): (Vec<_>, Vec<_>) = choices.into_iter().unzip();
+            around_branch(choices, support, needed, alternates, |choices| {
+                Block::Branch(shares.into_iter().zip(choices).collect())
+            })
+        }
         // What is tried again is tried before somebody else is asked, unless only a part of it has an alternate.
         Block::Retry(attempts, body) if part_of(needed, &body) => {
-            return Node::new(Block::Retry(attempts, Box::new(around(*body, needed, alternates))), support);
+            Node::new(Block::Retry(attempts, Box::new(around(*body, needed, alternates))), support)
         }
+        // Each round has its own failures.
         Block::Repeat(count, body) => {
-            return Node::new(Block::Repeat(count, Box::new(around(*body, needed, alternates))), support);
+            Node::new(Block::Repeat(count, Box::new(around(*body, needed, alternates))), support)
         }
-        block => block,
-    };
-    wrap(Node::new(block, support), alternates)
+        block => wrap(Node::new(block, support), alternates),
+    }
+}
+
+/// Around the one step, or the fewest neighbouring steps, that hold what is needed.
+fn around_steps(
+    mut steps: Vec<Node>,
+    support: Support,
+    needed: &BTreeSet<Activity>,
+    alternates: Alternates,
+) -> Node {
+    match smallest_range(&steps, needed) {
+        Some((from, to)) if from == to => inside(steps, from, needed, alternates, support, Block::Series),
+        Some((from, to)) if (from, to) != (0, steps.len() - 1) => {
+            let part: Vec<_> = steps.splice(from..=to, std::iter::empty()).collect();
+            let part = wrap(Node::new(Block::Series(part), support.clone()), alternates);
+            steps.insert(from, part);
+            Node::new(Block::Series(steps), support)
+        }
+        _ => wrap(Node::new(Block::Series(steps), support), alternates),
+    }
+}
+
+/// Around the one branch that holds all that is needed, else around all of them.
+fn around_branch(
+    branches: Vec<Node>,
+    support: Support,
+    needed: &BTreeSet<Activity>,
+    alternates: Alternates,
+    block: impl FnOnce(Vec<Node>) -> Block,
+) -> Node {
+    let holds = |node: &Node| needed.is_subset(&node.activities().into_iter().collect());
+    match branches.iter().position(holds) {
+        Some(place) => inside(branches, place, needed, alternates, support, block),
+        None => wrap(Node::new(block(branches), support), alternates),
+    }
 }
 
 /// Whether something is needed of a body, but not all of it.
@@ -241,6 +265,7 @@ fn part_of(needed: &BTreeSet<Activity>, body: &Node) -> bool {
     needed.is_subset(&all) && needed.len() < all.len()
 }
 
+/// Puts alternates around, or into, one of several parts.
 fn inside(
     mut parts: Vec<Node>,
     place: usize,
@@ -260,6 +285,7 @@ fn smallest_range(steps: &[Node], needed: &BTreeSet<Activity>) -> Option<(usize,
     Some((steps.iter().position(touches)?, steps.iter().rposition(touches)?))
 }
 
+/// A fallback of a node to alternates. Those that the node, or the alternates, have already are joined: one list, in the order they are asked in.
 fn wrap(primary: Node, alternates: Alternates) -> Node {
     let Alternates { node, support, .. } = alternates;
     let mut others = match node.block {

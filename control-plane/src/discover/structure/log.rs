@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::SUPPORT_MIN;
 use crate::trace::{CallOutcome, TraceId};
 
 /// One of the caller's calls, by its place in the caller's list of sites.
@@ -53,17 +54,22 @@ pub struct Event {
 /// Two calls touch rather than overlap when they share less than this: a caller sends the next call from one thread while another still
 /// closes the span before.
 const TOUCH_NS: i64 = 50_000;
+/// And less than this part of the shorter one: of calls that take microseconds a touch is not most of the call.
+const TOUCH_PART: i64 = 20;
+
+/// Requests that went well are looked at alone while they are one in so many of all, and [`SUPPORT_MIN`]: fewer show less than those that failed.
+const WELL_PART: usize = 20;
 
 impl Event {
     /// Whether this call was over when the other began, give or take a touch.
     pub(super) fn before(&self, other: &Self) -> bool {
         let shorter = (self.end - self.start).min(other.end - other.start);
-        self.end - other.start <= TOUCH_NS.min(shorter / 20)
+        self.end - other.start <= TOUCH_NS.min(shorter / TOUCH_PART)
     }
 
     /// Whether it was still running at a moment, give or take a touch.
     pub(super) fn running_at(&self, moment: i64) -> bool {
-        self.end - moment > TOUCH_NS.min((self.end - self.start) / 20)
+        self.end - moment > TOUCH_NS.min((self.end - self.start) / TOUCH_PART)
     }
 }
 
@@ -113,8 +119,12 @@ impl Log {
     /// A failed step ends a series early, so runs with failures show less than there is.
     pub(super) fn clean(&self) -> Vec<&Run> {
         let clean: Vec<_> = self.runs.iter().filter(|run| run.is_clean()).collect();
-        let enough = (self.runs.len() / 20).max(3).min(self.runs.len());
-        if clean.len() >= enough { clean } else { self.runs.iter().collect() }
+        if clean.len() >= self.enough() { clean } else { self.runs.iter().collect() }
+    }
+
+    /// How many runs stand for all of them.
+    fn enough(&self) -> usize {
+        (self.runs.len() / WELL_PART).max(SUPPORT_MIN as usize).min(self.runs.len())
     }
 
     /// Whole runs.
@@ -130,8 +140,7 @@ impl Log {
     /// Runs that went well, failures mended; all of them when hardly any is so.
     pub(super) fn mended(&self) -> Vec<&Run> {
         let mended: Vec<_> = self.runs.iter().filter(|run| run.went_on && run.is_mended()).collect();
-        let enough = (self.runs.len() / 20).max(3).min(self.runs.len());
-        if mended.len() >= enough { mended } else { self.runs.iter().collect() }
+        if mended.len() >= self.enough() { mended } else { self.runs.iter().collect() }
     }
 
     /// The calls that `keep` names, each run with when and whether the caller went on after them. A run without any of them is empty when the

@@ -22,18 +22,18 @@ use crate::trace::CallOutcome;
 use moments::Moments;
 pub(super) use unawaited::Unawaited;
 
-/// What was found, by caller.
+/// Races among the calls of one caller, and those of its calls that nobody waits for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Found {
+pub(super) struct Races {
     /// Races and quorums; no activity is in two.
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<Race>,
     /// Calls that nobody waits for, each with what follows it unawaited.
     pub(super) unawaited: BTreeMap<Activity, Unawaited>,
 }
 
-/// Calls of which the first few answers count.
+/// Calls of which the first few answers count: a race, or a quorum where more than one is needed.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Group {
+pub(super) struct Race {
     /// Every call of every branch.
     pub(super) members: BTreeSet<Activity>,
     branches: Vec<Branch>,
@@ -58,10 +58,10 @@ struct Branch {
 const ACTIVITIES_MAX: usize = 64;
 
 /// Finds races and calls not waited for, and ends their calls in the log at the moment they were not needed any more.
-pub(super) fn cut_losers(log: &mut Log) -> Found {
+pub(super) fn cut_losers(log: &mut Log) -> Races {
     let activities = log.activities();
     if activities.len() > ACTIVITIES_MAX {
-        return Found::default();
+        return Races::default();
     }
     let unawaited = unawaited::detach(log);
     let activities = log.activities();
@@ -69,137 +69,166 @@ pub(super) fn cut_losers(log: &mut Log) -> Found {
     for group in &groups {
         log.runs.iter_mut().for_each(|run| group.cut(run));
     }
-    let mut found = Found { groups, unawaited };
+    let mut found = Races { groups, unawaited };
     unawaited::outliving(&activities, log, &mut found);
     found
 }
 
-fn groups(activities: &[Activity], log: &Log) -> Vec<Group> {
+fn groups(activities: &[Activity], log: &Log) -> Vec<Race> {
     if activities.len() < 2 {
         return Vec::new();
     }
-    let moments = Moments::of(activities, log);
-    let hedges = hedge::find(activities, log);
-    let mut union = Union::new(activities.len());
-    moments.join_rivals(&mut union);
-    hedges.iter().for_each(|(first, second)| union.join(*first, *second));
-    let all: Vec<&Run> = log.runs.iter().collect();
-    let relations = Relations::of(activities, &all);
-    let groups = union.groups().into_iter().filter(|group| group.len() > 1);
-    groups.filter_map(|places| group(&places, activities, &relations, &moments, &hedges, log)).collect()
+    let rivalry = Rivalry::of(activities, log);
+    rivalry.rivals().iter().filter_map(|rivals| Race::of(rivalry.branches(rivals), log)).collect()
 }
 
-/// A group from the places of its members.
-fn group(
-    places: &BTreeSet<usize>,
-    activities: &[Activity],
-    relations: &Relations,
-    moments: &Moments,
-    hedges: &[(usize, usize)],
-    log: &Log,
-) -> Option<Group> {
-    let branches = branches(places, activities, relations, moments, hedges);
-    if branches.len() < 2 {
-        return None;
-    }
-    let mut group = Group {
-        members: branches.iter().flat_map(|branch| &branch.calls).copied().collect(),
-        branches,
-        needed: 1,
-        delay_ms: 0,
-        first: None,
-        support: Support::default(),
-    };
-    let answers: Vec<_> = log.runs.iter().filter_map(|run| Some((group.answers(run)?, run.trace))).collect();
-    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
-    answers.iter().for_each(|(answers, _)| *counts.entry(*answers).or_default() += 1);
-    let seen = answers.len() as u64;
-    // A loser that happens to be over as well makes it one more, never one less; a call is lost sometimes.
-    let (&needed, _) = counts.iter().find(|(_, times)| **times * 5 >= seen)?;
-    let times: u64 = counts.range(..=needed).map(|(_, times)| times).sum();
-    if needed == 0 || needed as usize >= group.branches.len() || seen < SUPPORT_MIN {
-        return None;
-    }
-    let says = format!(
-        "the caller went on after {needed} of {} answers in {times} of {seen} requests",
-        group.branches.len()
-    );
-    group.needed = needed;
-    group.support = Support::of_sightings(seen, says).shown_by(answers.into_iter().map(|(_, trace)| trace));
-    (group.delay_ms, group.first) = group.delay(log);
-    Some(group)
+/// What tells rivals among the calls of one caller. A call is named by its place in the list of activities.
+struct Rivalry<'a> {
+    activities: &'a [Activity],
+    relations: Relations,
+    moments: Moments,
+    /// Pairs (first, hedge).
+    hedges: Vec<(usize, usize)>,
 }
 
-/// Members one of which follows the other are one branch, with every other call that follows or leads to this branch alone.
-fn branches(
-    places: &BTreeSet<usize>,
-    activities: &[Activity],
-    relations: &Relations,
-    moments: &Moments,
-    hedges: &[(usize, usize)],
-) -> Vec<Branch> {
-    let is_hedge = |a: usize, b: usize| hedges.contains(&(a, b)) || hedges.contains(&(b, a));
-    // b follows a: it comes after it always, and a is what had just answered most of the time.
-    let follows = |a: usize, b: usize| {
-        relations.relation(a, b) == Relation::Before
-            && !is_hedge(a, b)
-            && !moments.rivals(a, b)
-            && moments.triggers(a, b)
-    };
-    let mut union = Union::new(activities.len());
-    for (a, b) in pairs(places, places).filter(|&(a, b)| follows(a, b)) {
-        union.join(a, b);
-    }
-    let groups: Vec<BTreeSet<usize>> =
-        union.groups().into_iter().filter(|group| group.is_subset(places)).collect();
-    let name = |place: usize| activities.get(place).copied();
-    let mut branches: Vec<Branch> = groups
-        .iter()
-        .map(|group| Branch {
-            calls: group.iter().filter_map(|&place| name(place)).collect(),
-            winners: group
-                .iter()
-                .filter(|&&place| moments.wins(place))
-                .filter_map(|&place| name(place))
-                .collect(),
-        })
-        .collect();
-    let others: BTreeSet<usize> = (0..activities.len()).filter(|place| !places.contains(place)).collect();
-    for place in &others {
-        // On the way to an answer of the branch, or made while another branch may still win.
-        let belongs = |group: &BTreeSet<usize>| {
-            let rivals = places.iter().any(|rival| {
-                !group.contains(rival) && relations.relation(*place, *rival) == Relation::Together
-            });
-            // What an other branch can set going as well is what follows the race.
-            let elsewhere =
-                places.iter().any(|rival| !group.contains(rival) && moments.sets_going(*rival, *place));
-            group
-                .iter()
-                .any(|&member| follows(*place, member) || (rivals && !elsewhere && follows(member, *place)))
-        };
-        let mut with = groups.iter().enumerate().filter(|(_, group)| belongs(group));
-        if let (Some((only, _)), None) = (with.next(), with.next())
-            && let Some(branch) = branches.get_mut(only)
-        {
-            branch.calls.extend(name(*place));
+impl<'a> Rivalry<'a> {
+    fn of(activities: &'a [Activity], log: &Log) -> Self {
+        let all: Vec<&Run> = log.runs.iter().collect();
+        Self {
+            activities,
+            relations: Relations::of(activities, &all),
+            moments: Moments::of(activities, log),
+            hedges: hedge::find(activities, log),
         }
     }
-    branches
-        .iter_mut()
-        .filter(|branch| branch.winners.is_empty())
-        .for_each(|branch| branch.winners.clone_from(&branch.calls));
-    branches
+
+    /// Calls that win and lose against each other, race by race.
+    fn rivals(&self) -> Vec<BTreeSet<usize>> {
+        let mut union = Union::new(self.activities.len());
+        self.moments.join_rivals(&mut union);
+        self.hedges.iter().for_each(|(first, hedge)| union.join(*first, *hedge));
+        union.groups().into_iter().filter(|group| group.len() > 1).collect()
+    }
+
+    /// The branches of one race: rivals that lead to one another are one branch, with every other call that belongs to this branch alone.
+    fn branches(&self, rivals: &BTreeSet<usize>) -> Vec<Branch> {
+        let chains = self.chains(rivals);
+        let mut branches: Vec<Branch> = chains.iter().map(|chain| self.branch(chain)).collect();
+        for other in (0..self.activities.len()).filter(|place| !rivals.contains(place)) {
+            let branch = self.home(other, &chains, rivals).and_then(|only| branches.get_mut(only));
+            if let Some(branch) = branch {
+                branch.calls.extend(self.activity(other));
+            }
+        }
+        // A branch that never won: any of its calls may be its answer.
+        let never_won = branches.iter_mut().filter(|branch| branch.winners.is_empty());
+        never_won.for_each(|branch| branch.winners.clone_from(&branch.calls));
+        branches
+    }
+
+    /// Rivals joined to those that they lead to: two that come one after the other are on one side.
+    fn chains(&self, rivals: &BTreeSet<usize>) -> Vec<BTreeSet<usize>> {
+        let mut union = Union::new(self.activities.len());
+        for &earlier in rivals {
+            let later = rivals.iter().filter(|&&later| self.leads_to(earlier, later));
+            later.for_each(|&later| union.join(earlier, later));
+        }
+        union.groups().into_iter().filter(|chain| chain.is_subset(rivals)).collect()
+    }
+
+    fn branch(&self, chain: &BTreeSet<usize>) -> Branch {
+        let winners = chain.iter().filter(|&&place| self.moments.wins(place));
+        Branch {
+            calls: chain.iter().filter_map(|&place| self.activity(place)).collect(),
+            winners: winners.filter_map(|&place| self.activity(place)).collect(),
+        }
+    }
+
+    /// The only branch that a call belongs to which neither wins nor loses itself; `None` when it belongs to none, or to several.
+    fn home(&self, call: usize, chains: &[BTreeSet<usize>], rivals: &BTreeSet<usize>) -> Option<usize> {
+        let mut homes = chains
+            .iter()
+            .enumerate()
+            .filter(|(_, chain)| self.belongs(call, chain, rivals))
+            .map(|(at, _)| at);
+        let only = homes.next()?;
+        homes.next().is_none().then_some(only)
+    }
+
+    /// Whether a call is on the way to an answer of a branch, or follows one while another branch may still win.
+    fn belongs(&self, call: usize, chain: &BTreeSet<usize>, rivals: &BTreeSet<usize>) -> bool {
+        let others = || rivals.difference(chain);
+        let is_on_the_way = chain.iter().any(|&member| self.leads_to(call, member));
+        let is_led_to = chain.iter().any(|&member| self.leads_to(member, call));
+        let is_contested = others().any(|&rival| self.relations.relation(call, rival) == Relation::Together);
+        // What another branch can set going as well is what follows the race.
+        let follows_the_race = || others().any(|&rival| self.moments.sets_going(rival, call));
+        is_on_the_way || (is_led_to && is_contested && !follows_the_race())
+    }
+
+    /// Whether one call leads to another: the other comes after it always, and most of the time when it had just answered. A hedge comes
+    /// after its first by a timer, a rival by chance.
+    fn leads_to(&self, earlier: usize, later: usize) -> bool {
+        self.relations.relation(earlier, later) == Relation::Before
+            && !self.is_hedged(earlier, later)
+            && !self.moments.rivals(earlier, later)
+            && self.moments.triggers(earlier, later)
+    }
+
+    /// Whether one of two calls is the other's hedge.
+    fn is_hedged(&self, a: usize, b: usize) -> bool {
+        self.hedges.contains(&(a, b)) || self.hedges.contains(&(b, a))
+    }
+
+    fn activity(&self, place: usize) -> Option<Activity> {
+        self.activities.get(place).copied()
+    }
 }
 
-fn pairs<'a>(a: &'a BTreeSet<usize>, b: &'a BTreeSet<usize>) -> impl Iterator<Item = (usize, usize)> + 'a {
-    a.iter()
-        .flat_map(move |&one| b.iter().map(move |&other| (one, other)))
-        .filter(|(one, other)| one != other)
+/// So many answers were enough if the caller went on with no more in one telling request of so many. A call that was lost makes it one less, which is
+/// far rarer; a loser that happens to be over as well makes it one more, which may be the usual case.
+const ENOUGH_PART: u64 = 5;
+
+/// How many answers the caller waited for, and in how many requests it went on after no more, by how many it had each time that it went on.
+fn needed(answers: impl Iterator<Item = u32>) -> Option<(u32, u64)> {
+    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    answers.for_each(|answers| *counts.entry(answers).or_default() += 1);
+    let seen: u64 = counts.values().sum();
+    let (&needed, _) = counts.iter().find(|(_, times)| **times * ENOUGH_PART >= seen)?;
+    Some((needed, counts.range(..=needed).map(|(_, times)| times).sum()))
 }
 
-impl Group {
-    fn of<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = &'a Event> {
+impl Race {
+    /// A race between branches; `None` where the caller waited for all of them, or too few requests tell.
+    fn of(branches: Vec<Branch>, log: &Log) -> Option<Self> {
+        if branches.len() < 2 {
+            return None;
+        }
+        let mut group = Self {
+            members: branches.iter().flat_map(|branch| &branch.calls).copied().collect(),
+            branches,
+            needed: 1,
+            delay_ms: 0,
+            first: None,
+            support: Support::default(),
+        };
+        let answers: Vec<_> =
+            log.runs.iter().filter_map(|run| Some((group.answers(run)?, run.trace))).collect();
+        let (needed, times) = needed(answers.iter().map(|(answers, _)| *answers))?;
+        let (seen, all) = (answers.len() as u64, group.branches.len());
+        if needed == 0 || needed as usize >= all || seen < SUPPORT_MIN {
+            return None;
+        }
+        let says =
+            format!("the caller went on after {needed} of {all} answers in {times} of {seen} requests");
+        group.needed = needed;
+        group.support =
+            Support::of_sightings(seen, says).shown_by(answers.into_iter().map(|(_, trace)| trace));
+        (group.delay_ms, group.first) = group.delay(log);
+        Some(group)
+    }
+
+    fn events<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = &'a Event> {
         run.events.iter().filter(|event| self.members.contains(&event.activity))
     }
 
@@ -216,62 +245,62 @@ impl Group {
 
     /// How many branches had answered when the caller went on while others still ran, or were cancelled; `None` when none was.
     fn answers(&self, run: &Run) -> Option<u32> {
-        if !run.went_on {
-            return None;
-        }
-        let begun = self
-            .branches
-            .iter()
-            .filter(|branch| self.of(run).any(|event| branch.calls.contains(&event.activity)));
-        if begun.count() < 2 {
+        if !run.went_on || self.begun(run) < 2 {
             return None;
         }
         let ends = self.answered(run);
-        let first = *ends.first()?;
-        // The first later call outside, else the caller's end.
-        let next = run
-            .events
-            .iter()
-            .filter(|event| !self.members.contains(&event.activity) && event.start + SLACK_NS / 20 >= first);
-        let at = next.map(|event| event.start).min().unwrap_or(run.until);
-        let answered = ends.iter().filter(|end| **end <= at + SLACK_NS / 20).count();
-        let lost =
-            self.of(run).any(|event| event.running_at(at) || event.start > at || self.lost(event, run));
-        lost.then_some(u32::try_from(answered).unwrap_or(u32::MAX))
+        let at = self.went_on_at(run, *ends.first()?);
+        let answered = ends.iter().filter(|end| **end <= at + GOING_ON_NS).count();
+        let is_needless = |event: &Event| event.running_at(at) || event.start > at || self.lost(event, run);
+        self.events(run).any(is_needless).then_some(u32::try_from(answered).unwrap_or(u32::MAX))
+    }
+
+    /// How many branches were asked.
+    fn begun(&self, run: &Run) -> usize {
+        let begun = |branch: &&Branch| run.events.iter().any(|event| branch.calls.contains(&event.activity));
+        self.branches.iter().filter(begun).count()
+    }
+
+    /// When the caller went on after the first answer: at the first later call outside, else at its own end.
+    fn went_on_at(&self, run: &Run, first: i64) -> i64 {
+        let outside = run.events.iter().filter(|event| !self.members.contains(&event.activity));
+        let next = outside.map(|event| event.start).filter(|start| start + GOING_ON_NS >= first).min();
+        next.unwrap_or(run.until)
     }
 
     /// Whether a call ended because another branch had answered.
     fn lost(&self, event: &Event, run: &Run) -> bool {
         event.outcome != CallOutcome::Good
             && self
-                .of(run)
+                .events(run)
                 .filter(|other| other.activity != event.activity && other.outcome.answered())
                 .any(|winner| broken_off(event, winner, run.went_on_after(event.end)))
     }
 
     /// How much later than the first branch the second begins, where always the same is the first, and with what that begins.
     fn delay(&self, log: &Log) -> (u64, Option<Activity>) {
-        let (mut firsts, mut opening, mut least) = (BTreeSet::new(), None, i64::MAX);
+        let (mut firsts, mut opening, mut least) = (BTreeSet::new(), None, None);
         for run in &log.runs {
-            let mut starts: Vec<_> = self
-                .branches
-                .iter()
-                .enumerate()
-                .filter_map(|(place, branch)| {
-                    let event = run.events.iter().find(|event| branch.calls.contains(&event.activity))?;
-                    Some((event.start, place, event.activity))
-                })
-                .collect();
-            starts.sort_unstable();
-            let Some(&(first, place, activity)) = starts.first() else { continue };
-            firsts.insert(place);
+            let starts = self.starts(run);
+            let Some(&(first, branch, activity)) = starts.first() else { continue };
+            firsts.insert(branch);
             opening = Some(activity);
-            if let Some((second, ..)) = starts.get(1) {
-                least = least.min(second - first);
-            }
+            let later = starts.get(1).map(|(second, ..)| second - first);
+            least = least.into_iter().chain(later).min();
         }
-        let delay_ms = if least == i64::MAX { 0 } else { (least / 1_000_000).max(0).cast_unsigned() };
+        let delay_ms = (least.unwrap_or(0) / 1_000_000).max(0).cast_unsigned();
         if firsts.len() == 1 && delay_ms > 0 { (delay_ms, opening) } else { (0, None) }
+    }
+
+    /// When each branch that was asked began, which it is, and with what call, ascending.
+    fn starts(&self, run: &Run) -> Vec<(i64, usize, Activity)> {
+        let start = |(place, branch): (usize, &Branch)| {
+            let event = run.events.iter().find(|event| branch.calls.contains(&event.activity))?;
+            Some((event.start, place, event.activity))
+        };
+        let mut starts: Vec<_> = self.branches.iter().enumerate().filter_map(start).collect();
+        starts.sort_unstable();
+        starts
     }
 
     /// Ends the calls of one run at the moment enough had answered.
@@ -305,5 +334,7 @@ fn broken_off(loser: &Event, winner: &Event, went_on: bool) -> bool {
 
 /// How far from the winner's end a call cancelled for it may end: the two spans are closed by different threads.
 const SLACK_NS: i64 = 2_000_000;
+/// How long before the span of the answer ends the caller may have gone on by it: it closes the span beside its next step, as two calls touch.
+const GOING_ON_NS: i64 = SLACK_NS / 20;
 /// How long after the winner's answer a call that is broken off ends; an error of its own would have to fall into this moment.
 const BREAK_NS: i64 = 200_000;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::NOISE_PART;
 use super::log::{Activity, Event, Run};
 
 /// Counts of one pair (a, b), each request once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pair {
+pub(super) struct PairCounts {
     /// a was over when b began.
     pub(super) before: u64,
     /// b was over when a began.
@@ -28,15 +29,15 @@ pub(super) enum Relation {
     Together,
 }
 
-impl Pair {
+impl PairCounts {
     /// Requests with both.
     pub(super) const fn both(self) -> u64 {
         self.before + self.after + self.overlap
     }
 
-    /// "Series if and only if never overlapping and always in the same order", but for one request in 200: clocks and instrumentation err.
+    /// "Series if and only if never overlapping and always in the same order", but for noise.
     pub(super) const fn relation(self) -> Relation {
-        let noise = self.both() / 200;
+        let noise = self.both() / NOISE_PART;
         if self.both() == 0 {
             Relation::Apart
         } else if self.overlap + self.after <= noise {
@@ -54,14 +55,15 @@ impl Pair {
 pub(super) struct Relations {
     activities: Vec<Activity>,
     /// Row by row; only a < b (by position) is used.
-    pairs: Vec<Pair>,
+    pairs: Vec<PairCounts>,
 }
 
 impl Relations {
     /// Counts every pair. O(runs · activities²).
     pub(super) fn of(activities: &[Activity], runs: &[&Run]) -> Self {
         let n = activities.len();
-        let mut relations = Self { activities: activities.to_vec(), pairs: vec![Pair::default(); n * n] };
+        let mut relations =
+            Self { activities: activities.to_vec(), pairs: vec![PairCounts::default(); n * n] };
         let mut present: Vec<(usize, Event)> = Vec::with_capacity(n);
         for run in runs {
             present.clear();
@@ -86,13 +88,13 @@ impl Relations {
     }
 
     /// The pair at two positions.
-    pub(super) fn pair(&self, a: usize, b: usize) -> Pair {
+    pub(super) fn pair(&self, a: usize, b: usize) -> PairCounts {
         let n = self.activities.len();
         if a <= b {
             return self.pairs.get(a * n + b).copied().unwrap_or_default();
         }
         let pair = self.pair(b, a);
-        Pair { before: pair.after, after: pair.before, overlap: pair.overlap }
+        PairCounts { before: pair.after, after: pair.before, overlap: pair.overlap }
     }
 
     /// The relation at two positions.

@@ -40,7 +40,11 @@ fn a_dump_says_what_one_sidecar_does() {
     assert!(facts.statements.iter().all(|statement| statement.scope.caller == caller));
     let found = runtime(
         &facts,
-        &[Call::new("front", "cart"), Call::new("front", "pricing"), Call::new("other", "cart")],
+        &[
+            ModelCall::new("front", "cart"),
+            ModelCall::new("front", "pricing"),
+            ModelCall::new("other", "cart"),
+        ],
     );
     assert_eq!(found.parameters.len(), 2, "another sidecar's calls are not spoken of");
     let cart = &found.parameters[&("front".into(), "cart".into())];
@@ -96,7 +100,7 @@ fn a_dump_confirms_istio_or_contradicts_it() {
     let of = |timeout: &str| {
         let mut both = facts(DUMP);
         both.statements.extend(facts(&istio(timeout)).statements);
-        runtime(&both, &[Call::new("front", "cart.shop")]).findings.into_values().next().unwrap()
+        runtime(&both, &[ModelCall::new("front", "cart.shop")]).findings.into_values().next().unwrap()
     };
     let agreed = of("1.5s");
     assert_eq!((agreed.status, agreed.confidence.get()), (Status::Identified, 1.0 - 0.05 * 0.05));

@@ -59,6 +59,6 @@ proptest! {
         text.truncate(text.len() / 2 + cut.index(text.len() / 2 + 1));
         let problems = Problems::new();
         let facts = read_text("x", &text, &problems);
-        let _ = (facts.conflicts(), facts.observations(&Name::new("cart")), runtime(&facts, &[Call::new("front", "cart")]));
+        let _ = (facts.conflicts(), facts.observations(&Name::new("cart")), runtime(&facts, &[ModelCall::new("front", "cart")]));
     }
 }

@@ -7,7 +7,7 @@ use emac_core::units::Ratio;
 
 use super::testimony;
 use crate::document::{Fields, Reader};
-use crate::model::{Edge, Field, Finding, RuntimeParameters, Status};
+use crate::model::{CallType, Edge, Field, Finding, RuntimeParameters, Status};
 
 #[derive(Default)]
 pub(super) struct Topology {
@@ -51,7 +51,7 @@ fn node(fields: &mut Fields<'_>) -> Option<String> {
 fn edge(fields: &mut Fields<'_>) -> Option<Edge> {
     fields.accept_rest();
     let ends = ends(fields);
-    let call_type = fields.optional("callType", Reader::word).map(str::to_owned);
+    let call_type = fields.optional("callType", Reader::word).map(CallType::from);
     let probability = fields.optional("probability", Reader::ratio);
     let attempts = number(fields, "attempts", 1..=1_000);
     let (from, to) = ends?;

@@ -14,17 +14,17 @@ const HEAD: &str = "head";
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum PathStep {
     Key(String),
     Item(usize),
 }
 
 /// What was done to a document after it was sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct Edit {
     what: What,
     /// The value; for a removed one, what stands before it or its section.
-    pub(super) path: Vec<Step>,
+    pub(super) path: Vec<PathStep>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ enum What {
     RemovedFrom,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = Path(&self.path);
         match self.what {
@@ -47,15 +47,15 @@ impl fmt::Display for Change {
     }
 }
 
-struct Path<'a>(&'a [Step]);
+struct Path<'a>(&'a [PathStep]);
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if place > 0 => write!(f, ".{key}")?,
-                Step::Key(key) => f.write_str(key)?,
-                Step::Item(item) => write!(f, "[{item}]")?,
+                PathStep::Key(key) if place > 0 => write!(f, ".{key}")?,
+                PathStep::Key(key) => f.write_str(key)?,
+                PathStep::Item(item) => write!(f, "[{item}]")?,
             }
         }
         Ok(())
@@ -73,7 +73,7 @@ pub(super) fn of(document: &Value) -> Map<String, Value> {
 }
 
 /// What differs from the tags that the document itself holds.
-pub(super) fn changes(document: &Value) -> Vec<Change> {
+pub(super) fn changes(document: &Value) -> Vec<Edit> {
     let found = sections(document);
     let stated = document["seal"].as_object();
     let mut changes = Vec::new();
@@ -83,8 +83,8 @@ pub(super) fn changes(document: &Value) -> Vec<Change> {
     }
     for name in stated.into_iter().flat_map(Map::keys) {
         if !found.iter().any(|section| section.name == *name) {
-            let path = name.split('.').map(|key| Step::Key(key.to_owned())).collect();
-            changes.push(Change { what: What::RemovedFrom, path });
+            let path = name.split('.').map(|key| PathStep::Key(key.to_owned())).collect();
+            changes.push(Edit { what: What::RemovedFrom, path });
         }
     }
     changes.truncate(CHANGES_MAX);
@@ -93,25 +93,25 @@ pub(super) fn changes(document: &Value) -> Vec<Change> {
 
 struct Section {
     name: String,
-    root: Vec<Step>,
-    values: Vec<(Vec<Step>, String)>,
+    root: Vec<PathStep>,
+    values: Vec<(Vec<PathStep>, String)>,
 }
 
 impl Section {
-    fn new(name: String, root: Vec<Step>) -> Self {
+    fn new(name: String, root: Vec<PathStep>) -> Self {
         Self { name, root, values: Vec::new() }
     }
 
     /// Whatever lies between the tags that agree at the front and those that agree at the end.
-    fn changes(&self, stated: &[&str]) -> Vec<Change> {
-        let same = |pairs: &mut dyn Iterator<Item = (&&str, &(Vec<Step>, String))>| {
+    fn changes(&self, stated: &[&str]) -> Vec<Edit> {
+        let same = |pairs: &mut dyn Iterator<Item = (&&str, &(Vec<PathStep>, String))>| {
             pairs.take_while(|(stated, (_, tag))| *stated == tag).count()
         };
         let front = same(&mut stated.iter().zip(&self.values));
         let rest = stated.len().min(self.values.len()) - front;
         let back = same(&mut stated.iter().rev().zip(self.values.iter().rev()).take(rest));
         let (was, is) = (&stated[front..stated.len() - back], &self.values[front..self.values.len() - back]);
-        let of = |what, path: &[Step]| Change { what, path: path.to_vec() };
+        let of = |what, path: &[PathStep]| Edit { what, path: path.to_vec() };
         match (was.len(), is.len()) {
             (0, 0) => Vec::new(),
             (0, _) => is.iter().map(|(path, _)| of(What::Added, path)).collect(),
@@ -137,13 +137,13 @@ fn sections(document: &Value) -> Vec<Section> {
             ("seal", _) => {}
             ("spec", Some(spec)) => {
                 for (key, value) in spec {
-                    let root = vec![Step::Key("spec".to_owned()), Step::Key(key.clone())];
+                    let root = vec![PathStep::Key("spec".to_owned()), PathStep::Key(key.clone())];
                     let mut section = Section::new(format!("spec.{key}"), root.clone());
                     walk(value, &mut root.clone(), &mut section.values);
                     sections.push(section);
                 }
             }
-            _ => walk(value, &mut vec![Step::Key(key.clone())], &mut head.values),
+            _ => walk(value, &mut vec![PathStep::Key(key.clone())], &mut head.values),
         }
     }
     // The order in which a file gives its head does not count.
@@ -153,11 +153,11 @@ fn sections(document: &Value) -> Vec<Section> {
 }
 
 /// Every scalar and empty collection below, keys in sorted order.
-fn walk(value: &Value, path: &mut Vec<Step>, into: &mut Vec<(Vec<Step>, String)>) {
+fn walk(value: &Value, path: &mut Vec<PathStep>, into: &mut Vec<(Vec<PathStep>, String)>) {
     match value {
         Value::Array(items) if !items.is_empty() => {
             for (place, item) in items.iter().enumerate() {
-                path.push(Step::Item(place));
+                path.push(PathStep::Item(place));
                 walk(item, path, into);
                 path.pop();
             }
@@ -166,7 +166,7 @@ fn walk(value: &Value, path: &mut Vec<Step>, into: &mut Vec<(Vec<Step>, String)>
             let mut entries: Vec<_> = entries.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
             for (key, value) in entries {
-                path.push(Step::Key(key.clone()));
+                path.push(PathStep::Key(key.clone()));
                 walk(value, path, into);
                 path.pop();
             }
@@ -176,12 +176,12 @@ fn walk(value: &Value, path: &mut Vec<Step>, into: &mut Vec<(Vec<Step>, String)>
 }
 
 /// 16 bits of the field's name, without places in lists, and its value.
-fn tag(path: &[Step], value: &Value) -> String {
+fn tag(path: &[PathStep], value: &Value) -> String {
     let mut hash = Sha256::new();
     for step in path {
         match step {
-            Step::Key(key) => hash.update(key.as_bytes()),
-            Step::Item(_) => hash.update([1]),
+            PathStep::Key(key) => hash.update(key.as_bytes()),
+            PathStep::Item(_) => hash.update([1]),
         }
         hash.update([0]);
     }

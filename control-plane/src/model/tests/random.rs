@@ -143,7 +143,8 @@ fn finding() -> impl Strategy<Value = Finding> {
 }
 
 fn edge() -> impl Strategy<Value = Edge> {
-    let call_type = option::of(Just("sync".to_owned()));
+    let other = name().prop_map(|word| CallType::from(word.as_str()));
+    let call_type = option::of(prop_oneof![Just(CallType::Sync), Just(CallType::Async), other]);
     (name(), name(), call_type, option::of(ratio()), option::of(1..=1_000_u32)).prop_map(
         |(from, to, call_type, probability, attempts)| Edge { from, to, call_type, probability, attempts },
     )
@@ -192,7 +193,8 @@ fn domains() -> impl Strategy<Value = BTreeMap<ComponentName, DomainFinding>> {
 }
 
 fn redundancy() -> impl Strategy<Value = Redundancy> {
-    (name(), btree_set(component(), 0..4)).prop_map(|(pattern, group)| Redundancy { pattern, group })
+    (name(), btree_set(component(), 0..4))
+        .prop_map(|(pattern, group)| Redundancy { pattern: pattern.as_str().into(), group })
 }
 
 fn confidence() -> impl Strategy<Value = Confidence> {

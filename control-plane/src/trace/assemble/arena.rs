@@ -1,6 +1,6 @@
 //! Records of all open traces in one place: no allocation per trace, no copying when it grows, and what a trace leaves is used again.
 
-use super::Record;
+use super::SpanRecord;
 
 /// "No record."
 pub(super) const NONE: u32 = u32::MAX;
@@ -10,7 +10,7 @@ const PIECE: usize = 4_096;
 /// Chains of records, each from its newest to its oldest.
 #[derive(Debug)]
 pub(super) struct Arena {
-    pieces: Vec<Vec<Record>>,
+    pieces: Vec<Vec<SpanRecord>>,
     /// Chain of places to be used again.
     free: u32,
     used: usize,
@@ -29,7 +29,7 @@ impl Arena {
     }
 
     /// Puts a record before a chain; where it lies, or `None` after four thousand million records.
-    pub(super) fn push(&mut self, mut record: Record, chain: u32) -> Option<u32> {
+    pub(super) fn push(&mut self, mut record: SpanRecord, chain: u32) -> Option<u32> {
         record.before = chain;
         let place = match self.get(self.free).map(|free| free.before) {
             Some(next) => {
@@ -44,7 +44,7 @@ impl Arena {
     }
 
     /// Moves a chain out, oldest record first.
-    pub(super) fn take(&mut self, chain: u32, out: &mut Vec<Record>) {
+    pub(super) fn take(&mut self, chain: u32, out: &mut Vec<SpanRecord>) {
         out.clear();
         let (mut place, mut oldest) = (chain, NONE);
         while let Some(record) = self.get(place) {
@@ -60,7 +60,7 @@ impl Arena {
         }
     }
 
-    fn append(&mut self, record: Record) -> Option<u32> {
+    fn append(&mut self, record: SpanRecord) -> Option<u32> {
         if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
             self.pieces.push(Vec::with_capacity(PIECE));
         }
@@ -71,12 +71,12 @@ impl Arena {
         Some(place)
     }
 
-    fn get(&self, place: u32) -> Option<&Record> {
+    fn get(&self, place: u32) -> Option<&SpanRecord> {
         let place = place as usize;
         self.pieces.get(place / PIECE)?.get(place % PIECE)
     }
 
-    fn get_mut(&mut self, place: u32) -> Option<&mut Record> {
+    fn get_mut(&mut self, place: u32) -> Option<&mut SpanRecord> {
         let place = place as usize;
         self.pieces.get_mut(place / PIECE)?.get_mut(place % PIECE)
     }

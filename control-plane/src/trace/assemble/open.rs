@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Record;
+use super::SpanRecord;
 use super::arena::{Arena, NONE};
 use crate::trace::{Symbol, TraceId};
 
@@ -24,7 +24,7 @@ pub(super) struct Open {
 }
 
 /// Spans and hops of one request are two traces: they tell the same twice.
-type Key = (TraceId, bool);
+type RequestKey = (TraceId, bool);
 
 /// See the module. Places are indices into `traces`.
 #[derive(Debug)]
@@ -32,9 +32,9 @@ pub(super) struct OpenTraces {
     arena: Arena,
     traces: Vec<Open>,
     free: Vec<u32>,
-    by_id: HashMap<Key, u32>,
+    by_id: HashMap<RequestKey, u32>,
     /// Spans of one trace often come together.
-    last: Option<(Key, u32)>,
+    last: Option<(RequestKey, u32)>,
     oldest: u32,
     newest: u32,
 }
@@ -109,7 +109,7 @@ impl OpenTraces {
     }
 
     /// Adds a record, unless there is no room.
-    pub(super) fn add(&mut self, place: u32, record: Record, spans_max: u32) -> bool {
+    pub(super) fn add(&mut self, place: u32, record: SpanRecord, spans_max: u32) -> bool {
         let Some(open) = self.traces.get_mut(place as usize) else { return false };
         let chain = if open.spans < spans_max { self.arena.push(record, open.chain) } else { None };
         match chain {
@@ -123,7 +123,7 @@ impl OpenTraces {
     }
 
     /// Closes the trace that was silent longest; its records go to `out`, in the order they came.
-    pub(super) fn take_oldest(&mut self, out: &mut Vec<Record>) -> Option<Open> {
+    pub(super) fn take_oldest(&mut self, out: &mut Vec<SpanRecord>) -> Option<Open> {
         let place = self.oldest;
         let open = *self.traces.get(place as usize)?;
         self.unchain(place);

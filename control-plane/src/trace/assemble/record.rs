@@ -4,7 +4,7 @@ use crate::trace::{CallOutcome, Span, SpanKind, SpanOutcome, Symbol};
 
 /// What joining needs of a span, in 56 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::trace) struct Record {
+pub(in crate::trace) struct SpanRecord {
     pub(in crate::trace) id: u64,
     /// 0: none.
     pub(in crate::trace) parent: u64,
@@ -25,7 +25,7 @@ pub(in crate::trace) struct Record {
     pub(in crate::trace) shared: bool,
 }
 
-impl Record {
+impl SpanRecord {
     pub(in crate::trace) fn of(span: &Span) -> Self {
         Self {
             id: span.id.0,
@@ -105,6 +105,6 @@ mod tests {
 
     #[test]
     fn a_record_is_small() {
-        assert_eq!(size_of::<Record>(), 56);
+        assert_eq!(size_of::<SpanRecord>(), 56);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::trace::assemble::Record;
+use crate::trace::assemble::SpanRecord;
 use crate::trace::skew::{Clock, clock_of};
 use crate::trace::{CallOutcome, SpanKind, Symbol, Symbols};
 
@@ -28,7 +28,7 @@ struct Queue {
 
 /// What is known while records of one request are linked. A record's place is its id less 1.
 struct Links<'a> {
-    records: &'a mut Vec<Record>,
+    records: &'a mut Vec<SpanRecord>,
     /// Span id of `traceparent`, by place.
     said: Vec<u64>,
     /// An inbound record was found for the outbound one.
@@ -40,9 +40,9 @@ struct Links<'a> {
 
 impl Linker {
     /// Gives records ids and parents; how many were there twice. O(n log n).
-    pub(in crate::trace) fn link(&mut self, records: &mut Vec<Record>, symbols: &mut Symbols) -> u64 {
+    pub(in crate::trace) fn link(&mut self, records: &mut Vec<SpanRecord>, symbols: &mut Symbols) -> u64 {
         let before = records.len();
-        records.sort_unstable_by_key(Record::order);
+        records.sort_unstable_by_key(SpanRecord::order);
         records.dedup_by(|a, b| a.order() == b.order());
         let duplicates = (before - records.len()) as u64;
         let mut links = Links::of(records, symbols);
@@ -57,7 +57,7 @@ impl Linker {
 
 impl<'a> Links<'a> {
     /// Numbers the records and sorts the outbound ones into queues.
-    fn of(records: &'a mut Vec<Record>, symbols: &mut Symbols) -> Self {
+    fn of(records: &'a mut Vec<SpanRecord>, symbols: &mut Symbols) -> Self {
         let said: Vec<u64> = records.iter().map(|record| record.parent).collect();
         let mut links = Self {
             taken: vec![false; records.len()],
@@ -106,12 +106,12 @@ impl<'a> Links<'a> {
     }
 
     /// Of those that began before the call: one that ended after it, that was given the same span id, that began last.
-    fn enclosing(&self, call: &Record, said: Option<&u64>, arrivals: &[usize]) -> Option<usize> {
+    fn enclosing(&self, call: &SpanRecord, said: Option<&u64>, arrivals: &[usize]) -> Option<usize> {
         let start = |&place: &usize| self.records.get(place).map_or(i64::MAX, |record| record.start_ns);
         let latest = call.start_ns.saturating_add(SAME_CLOCK_NS);
         let before = arrivals.get(..arrivals.partition_point(|place| start(place) <= latest))?;
         let rank = |&place: &usize| {
-            let end = self.records.get(place).map_or(i64::MIN, Record::end_ns);
+            let end = self.records.get(place).map_or(i64::MIN, SpanRecord::end_ns);
             (end.saturating_add(SAME_CLOCK_NS) >= call.end_ns(), self.said.get(place) == said, start(&place))
         };
         before.iter().rev().take(LOOK_MAX).copied().max_by_key(rank)
@@ -146,7 +146,7 @@ impl<'a> Links<'a> {
     }
 
     /// The call nearest in time, one that is free if several are: its place, and its index in the queue.
-    fn nearest(&self, queue: &Queue, arrival: &Record) -> Option<(usize, usize)> {
+    fn nearest(&self, queue: &Queue, arrival: &SpanRecord) -> Option<(usize, usize)> {
         // A few back: tries and overlapping calls.
         let from = queue.next.saturating_sub(LOOK_MAX / 8);
         let window = queue.places.iter().enumerate().skip(from).take(LOOK_MAX);
@@ -166,8 +166,8 @@ impl<'a> Links<'a> {
         let Some(queue) = self.said.get(place).and_then(|said| self.by_id.get(said)) else { return };
         let calls: Vec<usize> = queue.places.iter().copied().take(LOOK_MAX).collect();
         let answered_elsewhere =
-            |call: &Record| matches!(call.outcome, CallOutcome::Alternate | CallOutcome::Fallback);
-        let of = |want: &dyn Fn(usize, &Record) -> bool| {
+            |call: &SpanRecord| matches!(call.outcome, CallOutcome::Alternate | CallOutcome::Fallback);
+        let of = |want: &dyn Fn(usize, &SpanRecord) -> bool| {
             let mut found =
                 calls.iter().copied().filter(|&c| self.records.get(c).is_some_and(|r| want(c, r)));
             found.next().filter(|_| found.next().is_none())
@@ -191,7 +191,7 @@ impl<'a> Links<'a> {
         let latest = call.end_ns().saturating_sub(served.duration_ns).max(call.start_ns);
         let start_ns = if fits { served.start_ns } else { latest };
         let outcome = if call.outcome.answered() { CallOutcome::Good } else { served.outcome };
-        let asked = Record {
+        let asked = SpanRecord {
             start_ns,
             duration_ns: served.duration_ns,
             outcome,
@@ -229,7 +229,7 @@ impl<'a> Links<'a> {
     }
 
     fn find_root(&mut self) {
-        let without = |record: &&mut Record| record.parent == 0;
+        let without = |record: &&mut SpanRecord| record.parent == 0;
         let longest = self.records.iter_mut().filter(without).map(|record| (record.duration_ns, record.id));
         let Some((_, root)) = longest.reduce(|best, next| if next.0 > best.0 { next } else { best }) else {
             return;

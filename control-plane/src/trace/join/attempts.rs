@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::trace::assemble::Record;
+use crate::trace::assemble::SpanRecord;
 use crate::trace::{Call, Symbol};
 
 /// Calls whose caller said that it tried again.
@@ -19,7 +19,7 @@ impl Resent {
         self.calls.clear();
     }
 
-    pub(super) fn saw(&mut self, call: u32, caller: &Record) {
+    pub(super) fn saw(&mut self, call: u32, caller: &SpanRecord) {
         if caller.attempt > 1 {
             self.calls.push((call, caller.attempt));
         }

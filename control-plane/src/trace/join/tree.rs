@@ -1,7 +1,7 @@
 //! Which span caused which.
 
 use crate::trace::SpanKind;
-use crate::trace::assemble::Record;
+use crate::trace::assemble::SpanRecord;
 
 /// "Nobody."
 pub(super) const NONE: u32 = u32::MAX;
@@ -21,7 +21,7 @@ pub(in crate::trace) enum Root {
 
 /// What had to be put right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::trace) struct Found {
+pub(in crate::trace) struct Repairs {
     /// Spans that were there already.
     pub(in crate::trace) duplicates: u64,
     /// Spans that share their id with another one and are not the other half of its call.
@@ -50,12 +50,12 @@ enum Mark {
 
 impl Tree {
     /// Sorts records, drops duplicates, and finds the trees. Fewer than 2^32 records.
-    pub(super) fn build(&mut self, records: &mut Vec<Record>) -> Found {
+    pub(super) fn build(&mut self, records: &mut Vec<SpanRecord>) -> Repairs {
         let before = records.len();
-        records.sort_unstable_by_key(Record::order);
+        records.sort_unstable_by_key(SpanRecord::order);
         records.dedup_by(|a, b| a.order() == b.order());
         let found =
-            Found { duplicates: (before - records.len()) as u64, conflicting: count_conflicting(records) };
+            Repairs { duplicates: (before - records.len()) as u64, conflicting: count_conflicting(records) };
         self.parents.clear();
         self.parents.extend((0..records.len()).map(|i| find_parent(records, i).unwrap_or(NONE)));
         self.roots.clear();
@@ -77,7 +77,7 @@ impl Tree {
     }
 
     /// Follows parents from every span; a path that meets itself is cut above its earliest span.
-    fn cut_circles(&mut self, records: &[Record]) {
+    fn cut_circles(&mut self, records: &[SpanRecord]) {
         self.marks.clear();
         self.marks.resize(records.len(), Mark::New);
         for start in 0..records.len() {
@@ -99,7 +99,7 @@ impl Tree {
         self.marks.get(place).map(|_| place)
     }
 
-    fn cut(&mut self, on_circle: usize, records: &[Record]) {
+    fn cut(&mut self, on_circle: usize, records: &[SpanRecord]) {
         let (mut place, mut earliest) = (on_circle, on_circle);
         let start = |place: usize| records.get(place).map(|record| (record.start_ns, place));
         loop {
@@ -118,7 +118,7 @@ impl Tree {
     }
 
     /// Counting sort by parent of the spans in the order of their starts.
-    fn sort_children(&mut self, records: &[Record]) {
+    fn sort_children(&mut self, records: &[SpanRecord]) {
         let Self { parents, children, starts, by_start, .. } = self;
         by_start.clear();
         by_start.extend(0..u32::try_from(records.len()).unwrap_or(NONE));
@@ -142,7 +142,7 @@ impl Tree {
         }
     }
 
-    fn find_roots(&mut self, records: &[Record]) {
+    fn find_roots(&mut self, records: &[SpanRecord]) {
         let mut circles: Vec<u32> = self.roots.drain(..).map(|(place, _)| place).collect();
         circles.sort_unstable();
         for &place in &self.by_start {
@@ -165,7 +165,7 @@ fn add(counts: &mut [u32], place: usize) {
 }
 
 /// A served half whose caller's half has the same id belongs to that; all others name their parent.
-fn find_parent(records: &[Record], place: usize) -> Option<u32> {
+fn find_parent(records: &[SpanRecord], place: usize) -> Option<u32> {
     let record = records.get(place)?;
     let own = if record.kind == SpanKind::Server {
         namesakes(records, record.id).find(|(_, other)| other.kind == SpanKind::Client)
@@ -178,28 +178,32 @@ fn find_parent(records: &[Record], place: usize) -> Option<u32> {
 
 /// Of the halves of one call: a served span was called from within the served one; others belong to the one of their own service, and in doubt
 /// to the served one.
-fn named_parent<'a>(records: &'a [Record], place: usize, record: &Record) -> Option<(usize, &'a Record)> {
+fn named_parent<'a>(
+    records: &'a [SpanRecord],
+    place: usize,
+    record: &SpanRecord,
+) -> Option<(usize, &'a SpanRecord)> {
     let parents = (record.parent != 0).then(|| namesakes(records, record.parent))?;
-    let own = |parent: &Record| !record.is_called() && parent.service == record.service;
-    let rank = |parent: &Record| (own(parent), parent.is_called());
+    let own = |parent: &SpanRecord| !record.is_called() && parent.service == record.service;
+    let rank = |parent: &SpanRecord| (own(parent), parent.is_called());
     let others = parents.filter(|&(i, _)| i != place);
     others.reduce(|best, next| if rank(next.1) > rank(best.1) { next } else { best })
 }
 
 /// Records of an id, earliest first.
-fn namesakes(records: &[Record], id: u64) -> impl Iterator<Item = (usize, &Record)> {
+fn namesakes(records: &[SpanRecord], id: u64) -> impl Iterator<Item = (usize, &SpanRecord)> {
     let from = records.partition_point(|record| record.id < id);
     let rest = records.get(from..).unwrap_or_default();
     let same = rest.iter().take(NAMESAKES_MAX).take_while(move |record| record.id == id);
     same.enumerate().map(move |(i, record)| (from + i, record))
 }
 
-fn count_conflicting(records: &[Record]) -> u64 {
+fn count_conflicting(records: &[SpanRecord]) -> u64 {
     let groups = records.chunk_by(|a, b| a.id == b.id).filter(|group| group.len() > 1);
     groups.map(|group| if is_one_call(group) { 0 } else { group.len() as u64 - 1 }).sum()
 }
 
-fn is_one_call(halves: &[Record]) -> bool {
+fn is_one_call(halves: &[SpanRecord]) -> bool {
     let side = |kind| halves.iter().filter(|half| half.kind == kind).count();
     side(SpanKind::Client) == 1 && side(SpanKind::Server) + 1 == halves.len()
 }

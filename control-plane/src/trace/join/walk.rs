@@ -16,7 +16,7 @@
 //!
 //! A root that asks (a gateway that reports its clients only) stands for what its service served, with the call below it.
 
-use crate::trace::assemble::Record;
+use crate::trace::assemble::SpanRecord;
 use crate::trace::quality::{Quality, Side};
 use crate::trace::skew::Clocks;
 use crate::trace::{Call, CallKind, CallOutcome, SpanKind, Symbol};
@@ -60,7 +60,7 @@ struct Step {
 
 /// What a walk reads and writes.
 struct Job<'a> {
-    records: &'a [Record],
+    records: &'a [SpanRecord],
     tree: &'a Tree,
     clocks: &'a mut Clocks,
     quality: &'a mut Quality,
@@ -69,7 +69,7 @@ struct Job<'a> {
 
 impl Walk {
     /// Looks at all spans of a request.
-    pub(super) fn prepare(&mut self, records: &[Record], tree: &Tree) {
+    pub(super) fn prepare(&mut self, records: &[SpanRecord], tree: &Tree) {
         self.spans.clear();
         self.spans.resize(records.len(), Facts::default());
         self.order.clear();
@@ -87,7 +87,7 @@ impl Walk {
     }
 
     /// Children were looked at before.
-    fn look_at(&self, place: u32, records: &[Record], tree: &Tree) -> Facts {
+    fn look_at(&self, place: u32, records: &[SpanRecord], tree: &Tree) -> Facts {
         let Some(record) = records.get(place as usize) else { return Facts::default() };
         let parent = tree.parent(place).and_then(|parent| records.get(parent as usize));
         let remote = parent.is_some_and(|parent| is_remote(record, parent));
@@ -109,7 +109,7 @@ impl Walk {
     pub(super) fn run(
         &mut self,
         root: u32,
-        records: &[Record],
+        records: &[SpanRecord],
         tree: &Tree,
         clocks: &mut Clocks,
         quality: &mut Quality,
@@ -146,7 +146,7 @@ impl Walk {
     }
 
     /// A call that only the callee recorded.
-    fn serve_alone(&mut self, step: Step, record: &Record, job: &mut Job<'_>) {
+    fn serve_alone(&mut self, step: Step, record: &SpanRecord, job: &mut Job<'_>) {
         let message = record.kind == SpanKind::Consumer;
         let parent = job.tree.parent(step.span).and_then(|parent| job.records.get(parent as usize));
         let offset = parent.map_or(0, |parent| job.clocks.guess(parent, record, !message));
@@ -157,7 +157,7 @@ impl Walk {
     }
 
     /// Looks at the children that are wanted, earliest first.
-    fn go_below(&mut self, step: Step, record: &Record, job: &Job<'_>, wanted: impl Fn(Facts) -> bool) {
+    fn go_below(&mut self, step: Step, record: &SpanRecord, job: &Job<'_>, wanted: impl Fn(Facts) -> bool) {
         let peer = if record.peer.is_none() { step.peer } else { record.peer };
         for &child in job.tree.children(step.span).iter().rev() {
             if wanted(self.facts(child)) {
@@ -166,7 +166,7 @@ impl Walk {
         }
     }
 
-    fn ask(&mut self, step: Step, record: &Record, facts: Facts, job: &mut Job<'_>) {
+    fn ask(&mut self, step: Step, record: &SpanRecord, facts: Facts, job: &mut Job<'_>) {
         self.go_below(step, record, job, |child| !child.remote);
         let mut callees = std::mem::take(&mut self.callees);
         callees.clear();
@@ -181,7 +181,7 @@ impl Walk {
     }
 
     /// A call that only the caller recorded.
-    fn ask_alone(&mut self, step: Step, record: &Record, job: &mut Job<'_>) {
+    fn ask_alone(&mut self, step: Step, record: &SpanRecord, job: &mut Job<'_>) {
         let peer = if record.peer.is_none() { step.peer } else { record.peer };
         if peer.is_none() && step.served {
             return;
@@ -201,7 +201,7 @@ impl Walk {
     }
 
     /// A call that both recorded, the callee perhaps several times.
-    fn ask_one(&mut self, step: Step, record: &Record, callees: &[u32], job: &mut Job<'_>) {
+    fn ask_one(&mut self, step: Step, record: &SpanRecord, callees: &[u32], job: &mut Job<'_>) {
         let Some(last) = callees.last().and_then(|&last| job.records.get(last as usize)) else { return };
         let message = record.kind == SpanKind::Producer || last.kind == SpanKind::Consumer;
         let mut call = Call { parent: step.within, ..joined(record, last, step.shift_ns, message) };
@@ -217,7 +217,7 @@ impl Walk {
     }
 
     /// One of several that answered to one span.
-    fn ask_each(&mut self, step: Step, record: &Record, callee: u32, job: &mut Job<'_>) {
+    fn ask_each(&mut self, step: Step, record: &SpanRecord, callee: u32, job: &mut Job<'_>) {
         let Some(served) = job.records.get(callee as usize) else { return };
         let message = record.kind == SpanKind::Producer || served.kind == SpanKind::Consumer;
         let offset = job.clocks.guess(record, served, !message);
@@ -238,7 +238,7 @@ impl Job<'_> {
         u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
     }
 
-    fn offset(&mut self, caller: &Record, callee: u32, message: bool) -> i64 {
+    fn offset(&mut self, caller: &SpanRecord, callee: u32, message: bool) -> i64 {
         let Some(callee) = self.records.get(callee as usize) else { return 0 };
         // Who stopped waiting does not bound when the callee stopped working.
         let waited = matches!(caller.outcome, CallOutcome::Good | CallOutcome::Error);
@@ -246,7 +246,7 @@ impl Job<'_> {
     }
 }
 
-fn is_remote(record: &Record, parent: &Record) -> bool {
+fn is_remote(record: &SpanRecord, parent: &SpanRecord) -> bool {
     record.service != parent.service
         || record.is_called() && parent.calls()
         || record.kind == SpanKind::Server && are_two(record.instance, parent.instance)
@@ -257,7 +257,7 @@ fn are_two(a: Symbol, b: Symbol) -> bool {
 }
 
 /// All of one service, one after the other.
-fn are_tries(callees: &[u32], records: &[Record]) -> bool {
+fn are_tries(callees: &[u32], records: &[SpanRecord]) -> bool {
     let record = |place: u32| records.get(place as usize);
     callees.windows(2).all(|pair| match pair {
         &[a, b] => record(a).zip(record(b)).is_some_and(|(a, b)| {
@@ -268,7 +268,7 @@ fn are_tries(callees: &[u32], records: &[Record]) -> bool {
 }
 
 /// A span as a call, of whoever reported it.
-fn call_of(record: &Record, shift_ns: i64, message: bool) -> Call {
+fn call_of(record: &SpanRecord, shift_ns: i64, message: bool) -> Call {
     let start_ns = record.start_ns.saturating_add(shift_ns);
     Call {
         parent: None,
@@ -285,7 +285,7 @@ fn call_of(record: &Record, shift_ns: i64, message: bool) -> Call {
 }
 
 /// Both halves. A caller that says nothing of kinds says nothing of outcomes either.
-fn joined(caller: &Record, callee: &Record, shift_ns: i64, message: bool) -> Call {
+fn joined(caller: &SpanRecord, callee: &SpanRecord, shift_ns: i64, message: bool) -> Call {
     let silent = caller.kind == SpanKind::Internal && caller.outcome == CallOutcome::Good;
     let call = call_of(caller, shift_ns, message);
     Call {

@@ -45,7 +45,7 @@ pub struct SignalQuality {
     /// How often what was known of two clocks turned out wrong: one was set, drifted, or is several hosts' that say no name.
     pub clock_restarts: u64,
     /// By service, who recorded its calls.
-    pub services: BTreeMap<String, Seen>,
+    pub services: BTreeMap<String, ServiceRecorders>,
     /// Names that were one too many.
     pub names_overflowed: u64,
 }
@@ -63,7 +63,7 @@ pub struct Skew {
 
 /// Who recorded the calls of a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ServiceRecorders {
     /// Nobody is known to have called it: a root.
     pub as_root: u64,
     /// Its callers alone.
@@ -85,7 +85,7 @@ impl SignalQuality {
 
     /// Services whose callers recorded nothing: how their calls looked to those is unknown.
     pub fn unasked(&self) -> impl Iterator<Item = &str> {
-        let unasked = |seen: &Seen| seen.by_callee > 0 && seen.by_caller + seen.by_both == 0;
+        let unasked = |seen: &ServiceRecorders| seen.by_callee > 0 && seen.by_caller + seen.by_both == 0;
         self.services.iter().filter(move |(_, seen)| unasked(seen)).map(|(name, _)| &**name)
     }
 
@@ -129,7 +129,7 @@ impl Skew {
     }
 }
 
-impl Seen {
+impl ServiceRecorders {
     fn to_value(self) -> Value {
         let Self { as_root, by_caller, by_callee, by_both } = self;
         json!({"asRoot": as_root, "byCaller": by_caller, "byCallee": by_callee, "byBoth": by_both})

@@ -6,7 +6,7 @@ mod peer;
 use std::borrow::Cow;
 
 use super::json::{Value, lossy};
-use super::keys::Key;
+use super::keys::AttributeKey;
 use super::operation::only_method;
 use crate::trace::{SpanKind, SpanOutcome};
 
@@ -47,24 +47,26 @@ pub(super) struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// Takes an attribute; of two names for one thing the later wins.
-    pub(super) fn set(&mut self, key: Key, name: &[u8], value: Value<'a>) {
+    pub(super) fn set(&mut self, key: AttributeKey, name: &[u8], value: Value<'a>) {
         match key {
-            Key::Error => self.error = value,
-            Key::Kind => self.kind = value.text().and_then(|text| kind(&text)),
-            Key::HttpStatus => self.http_status = outcome::http_status(&value),
-            Key::GrpcStatus => self.grpc_status = outcome::grpc_status(&value),
-            Key::Resends => self.attempt = small(&value).map_or(0, |resends| resends.saturating_add(1)),
-            Key::Attempts => self.attempt = small(&value).unwrap_or(0),
-            Key::Label => {
+            AttributeKey::Error => self.error = value,
+            AttributeKey::Kind => self.kind = value.text().and_then(|text| kind(&text)),
+            AttributeKey::HttpStatus => self.http_status = outcome::http_status(&value),
+            AttributeKey::GrpcStatus => self.grpc_status = outcome::grpc_status(&value),
+            AttributeKey::Resends => {
+                self.attempt = small(&value).map_or(0, |resends| resends.saturating_add(1))
+            }
+            AttributeKey::Attempts => self.attempt = small(&value).unwrap_or(0),
+            AttributeKey::Label => {
                 self.labels.extend(text(value).map(|value| (Cow::Owned(lossy(name).into_owned()), value)))
             }
             _ => self.set_text(key, text(value)),
         }
     }
 
-    fn set_text(&mut self, key: Key, value: Option<Cow<'a, str>>) {
+    fn set_text(&mut self, key: AttributeKey, value: Option<Cow<'a, str>>) {
         let Some(value) = value else { return };
-        if key == Key::Host {
+        if key == AttributeKey::Host {
             self.labels.push((Cow::Borrowed("host.name"), value.clone()));
         }
         if let Some(place) = self.place(key) {
@@ -72,27 +74,27 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    fn place(&mut self, key: Key) -> Option<&mut Cow<'a, str>> {
+    fn place(&mut self, key: AttributeKey) -> Option<&mut Cow<'a, str>> {
         Some(match key {
-            Key::Service => &mut self.service,
-            Key::CanonicalService => &mut self.canonical_service,
-            Key::CanonicalNamespace => &mut self.canonical_namespace,
-            Key::InstanceId => &mut self.instance_id,
-            Key::Host => &mut self.host,
-            Key::Pod => &mut self.pod,
-            Key::NodeId => &mut self.node_id,
-            Key::Ip => &mut self.ip,
-            Key::Method => &mut self.method,
-            Key::Route => &mut self.route,
-            Key::ErrorType => &mut self.error_type,
-            Key::ResponseFlags => &mut self.response_flags,
-            Key::Cluster => &mut self.cluster,
-            Key::PeerService => &mut self.peer_service,
-            Key::Address => &mut self.address,
-            Key::DbSystem => &mut self.db_system,
-            Key::DbName => &mut self.db_name,
-            Key::MessagingSystem => &mut self.messaging_system,
-            Key::Destination => &mut self.destination,
+            AttributeKey::Service => &mut self.service,
+            AttributeKey::CanonicalService => &mut self.canonical_service,
+            AttributeKey::CanonicalNamespace => &mut self.canonical_namespace,
+            AttributeKey::InstanceId => &mut self.instance_id,
+            AttributeKey::Host => &mut self.host,
+            AttributeKey::Pod => &mut self.pod,
+            AttributeKey::NodeId => &mut self.node_id,
+            AttributeKey::Ip => &mut self.ip,
+            AttributeKey::Method => &mut self.method,
+            AttributeKey::Route => &mut self.route,
+            AttributeKey::ErrorType => &mut self.error_type,
+            AttributeKey::ResponseFlags => &mut self.response_flags,
+            AttributeKey::Cluster => &mut self.cluster,
+            AttributeKey::PeerService => &mut self.peer_service,
+            AttributeKey::Address => &mut self.address,
+            AttributeKey::DbSystem => &mut self.db_system,
+            AttributeKey::DbName => &mut self.db_name,
+            AttributeKey::MessagingSystem => &mut self.messaging_system,
+            AttributeKey::Destination => &mut self.destination,
             _ => return None,
         })
     }

@@ -13,7 +13,7 @@ use crate::trace::{Refused, Sink, Span, Symbol, Symbols};
 const PROGRESS_BYTES: u64 = 1 << 20;
 
 /// What a reader works with.
-pub(super) struct Context<'s> {
+pub(super) struct ReadContext<'s> {
     sink: &'s mut dyn Sink,
     pub(super) keys: Keys,
     /// Operations by what spans are called.
@@ -33,7 +33,7 @@ pub(super) struct Context<'s> {
     reported: u64,
 }
 
-impl<'s> Context<'s> {
+impl<'s> ReadContext<'s> {
     pub(super) fn new(
         settings: &Settings,
         bytes_total: u64,

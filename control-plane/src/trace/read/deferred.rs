@@ -5,8 +5,8 @@
 
 use hashbrown::HashMap;
 
-use super::context::Context;
-use super::found::{Found, Reporter, UNKNOWN};
+use super::context::ReadContext;
+use super::found::{RawSpan, Reporter, UNKNOWN};
 use crate::trace::{Refused, Span};
 
 /// Reporters by their name within a trace, and spans that wait for one.
@@ -20,7 +20,7 @@ pub(super) struct Deferred {
 
 impl Deferred {
     /// Takes a span of the reporter called `name`: at once when that one is known, and later when not.
-    pub(super) fn take(&mut self, name: &str, found: &Found<'_>, context: &mut Context<'_>) {
+    pub(super) fn take(&mut self, name: &str, found: &RawSpan<'_>, context: &mut ReadContext<'_>) {
         let at = self.place(name);
         if let Some(reporter) = self.reporters.get(at).copied().flatten() {
             return found.hand_on(reporter, context);
@@ -31,7 +31,7 @@ impl Deferred {
         }
     }
 
-    fn defer(&mut self, at: usize, span: Span, found: &Found<'_>, context: &mut Context<'_>) {
+    fn defer(&mut self, at: usize, span: Span, found: &RawSpan<'_>, context: &mut ReadContext<'_>) {
         if self.spans.len() >= context.deferred_max {
             context.refuse(Refused::Malformed);
             return;
@@ -65,7 +65,7 @@ impl Deferred {
     }
 
     /// Hands on what waits; a reporter that never came is unknown.
-    pub(super) fn settle(&mut self, context: &mut Context<'_>) {
+    pub(super) fn settle(&mut self, context: &mut ReadContext<'_>) {
         let unknown = context.name(UNKNOWN);
         let reporters = std::mem::take(&mut self.reporters);
         let of = |at: usize| reporters.get(at).copied().flatten().unwrap_or_default();

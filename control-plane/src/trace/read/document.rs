@@ -4,7 +4,7 @@
 //! array of spans is Zipkin's. An array may also hold documents, or arrays.
 
 use super::ReadError;
-use super::context::Context;
+use super::context::ReadContext;
 use super::jaeger;
 use super::otlp;
 use super::stream::Stream;
@@ -15,7 +15,7 @@ use crate::trace::Refused;
 const DEPTH_MAX: usize = 4;
 
 /// Reads documents to the end.
-pub(super) fn documents(stream: &mut Stream<'_>, context: &mut Context<'_>) -> Result<(), ReadError> {
+pub(super) fn documents(stream: &mut Stream<'_>, context: &mut ReadContext<'_>) -> Result<(), ReadError> {
     while let Some(byte) = stream.peek_or_end()? {
         let at = stream.offset();
         let known = match byte {
@@ -31,7 +31,7 @@ pub(super) fn documents(stream: &mut Stream<'_>, context: &mut Context<'_>) -> R
 }
 
 /// Whether any key was known, or there was none.
-fn object(stream: &mut Stream<'_>, depth: usize, context: &mut Context<'_>) -> Result<bool, ReadError> {
+fn object(stream: &mut Stream<'_>, depth: usize, context: &mut ReadContext<'_>) -> Result<bool, ReadError> {
     match stream.first_key()? {
         Some(key) if zipkin::begins_span(&key) => {
             return stream.parse(|json| zipkin::span(json, context)).map(|()| true);
@@ -48,7 +48,7 @@ fn fields(
     stream: &mut Stream<'_>,
     depth: usize,
     trace: &mut jaeger::Trace,
-    context: &mut Context<'_>,
+    context: &mut ReadContext<'_>,
 ) -> Result<bool, ReadError> {
     let (mut known, mut first) = (false, true);
     stream.enter(b'{')?;
@@ -72,7 +72,7 @@ fn fields(
 }
 
 /// Whether any item was known, or there was none. What is not is refused.
-fn array(stream: &mut Stream<'_>, depth: usize, context: &mut Context<'_>) -> Result<bool, ReadError> {
+fn array(stream: &mut Stream<'_>, depth: usize, context: &mut ReadContext<'_>) -> Result<bool, ReadError> {
     let (mut known, mut first, mut empty) = (false, true, true);
     stream.enter(b'[')?;
     while stream.item(&mut first)? {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::attributes::{Attributes, host_of_cluster};
-use super::context::Context;
+use super::context::ReadContext;
 use crate::trace::{Refused, Span, SpanId, SpanKind, Symbol, TraceId};
 
 /// What stands for a service that nobody names.
@@ -21,7 +21,7 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// Takes what a resource says; its labels are handed on.
-    pub(super) fn new(attributes: &Attributes<'_>, context: &mut Context<'_>) -> Self {
+    pub(super) fn new(attributes: &Attributes<'_>, context: &mut ReadContext<'_>) -> Self {
         let service = attributes.service_name().map_or(Symbol::NONE, |name| context.name(&name));
         for (key, value) in attributes.labels.iter().filter(|_| !service.is_none()) {
             context.label(service, key, value);
@@ -42,7 +42,7 @@ pub(super) enum Parent {
 
 /// A span as its format gives it. Times in nanoseconds, unchecked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found<'a> {
+pub(super) struct RawSpan<'a> {
     pub(super) trace: Option<TraceId>,
     pub(super) id: Option<SpanId>,
     pub(super) parent: Parent,
@@ -56,9 +56,9 @@ pub(super) struct Found<'a> {
     pub(super) attributes: Attributes<'a>,
 }
 
-impl Found<'_> {
+impl RawSpan<'_> {
     /// The span, its service and instance by its reporter or else by its own attributes; the service is none when neither says it.
-    pub(super) fn span(&self, reporter: Reporter, context: &mut Context<'_>) -> Result<Span, Refused> {
+    pub(super) fn span(&self, reporter: Reporter, context: &mut ReadContext<'_>) -> Result<Span, Refused> {
         let (trace, id) = self.trace.zip(self.id).ok_or(Refused::Id)?;
         let parent = self.parent(id)?;
         let (start_ns, duration_ns) = self.times()?;
@@ -82,7 +82,7 @@ impl Found<'_> {
     }
 
     /// Hands on the span of a reporter, or counts why not.
-    pub(super) fn hand_on(&self, reporter: Reporter, context: &mut Context<'_>) {
+    pub(super) fn hand_on(&self, reporter: Reporter, context: &mut ReadContext<'_>) {
         let mut span = match self.span(reporter, context) {
             Ok(span) => span,
             Err(reason) => return context.refuse(reason),
@@ -114,18 +114,18 @@ impl Found<'_> {
         Ok((i64::try_from(start).unwrap_or(i64::MAX), i64::try_from(duration).unwrap_or(i64::MAX)))
     }
 
-    fn service(&self, reporter: Reporter, context: &mut Context<'_>) -> Symbol {
+    fn service(&self, reporter: Reporter, context: &mut ReadContext<'_>) -> Symbol {
         match self.attributes.service_name() {
             Some(name) if reporter.service.is_none() => context.name(&name),
             _ => reporter.service,
         }
     }
 
-    fn instance(&self, reporter: Reporter, context: &mut Context<'_>) -> Symbol {
+    fn instance(&self, reporter: Reporter, context: &mut ReadContext<'_>) -> Symbol {
         if reporter.instance.is_none() { context.name(self.attributes.instance()) } else { reporter.instance }
     }
 
-    fn peer(&self, context: &mut Context<'_>) -> Symbol {
+    fn peer(&self, context: &mut ReadContext<'_>) -> Symbol {
         match self.kind {
             SpanKind::Client | SpanKind::Producer => context.name(&self.attributes.peer()),
             _ => Symbol::NONE,

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 
 use super::ReadError;
 use super::attributes::Attributes;
-use super::context::Context;
+use super::context::ReadContext;
 use super::deferred::Deferred;
-use super::found::{Found, Parent, Reporter};
+use super::found::{Parent, RawSpan, Reporter};
 use super::id::{self, Form};
 use super::json::{Json, Stop, Value};
 use super::keys::Keys;
@@ -20,7 +20,7 @@ use super::stream::Stream;
 use crate::trace::{Refused, SpanId, TraceId};
 
 /// Reads the array under `data`. `false`: it is something else, and was stepped over.
-pub(super) fn traces(stream: &mut Stream<'_>, context: &mut Context<'_>) -> Result<bool, ReadError> {
+pub(super) fn traces(stream: &mut Stream<'_>, context: &mut ReadContext<'_>) -> Result<bool, ReadError> {
     stream.items(|stream| {
         let mut trace = Trace::default();
         let result = one(stream, &mut trace, context);
@@ -33,7 +33,7 @@ pub(super) fn traces(stream: &mut Stream<'_>, context: &mut Context<'_>) -> Resu
 }
 
 /// `false`: it has no spans.
-fn one(stream: &mut Stream<'_>, trace: &mut Trace, context: &mut Context<'_>) -> Result<bool, ReadError> {
+fn one(stream: &mut Stream<'_>, trace: &mut Trace, context: &mut ReadContext<'_>) -> Result<bool, ReadError> {
     let (mut first, mut any) = (true, false);
     if !stream.enter(b'{')? {
         return Ok(false);
@@ -57,7 +57,7 @@ pub(super) struct Trace {
 
 impl Trace {
     /// Hands on what still waits.
-    pub(super) fn finish(&mut self, context: &mut Context<'_>) {
+    pub(super) fn finish(&mut self, context: &mut ReadContext<'_>) {
         self.deferred.settle(context);
     }
 
@@ -65,7 +65,7 @@ impl Trace {
     pub(super) fn spans(
         &mut self,
         stream: &mut Stream<'_>,
-        context: &mut Context<'_>,
+        context: &mut ReadContext<'_>,
     ) -> Result<(), ReadError> {
         let each = |stream: &mut Stream<'_>| {
             stream.parse(|json| {
@@ -82,7 +82,7 @@ impl Trace {
     }
 
     /// Takes a span; an inlined process makes its reporter known.
-    fn take(&mut self, span: JaegerSpan<'_>, context: &mut Context<'_>) {
+    fn take(&mut self, span: JaegerSpan<'_>, context: &mut ReadContext<'_>) {
         let inlined = span.process.as_ref().map_or("", |process| &process.service);
         let name = if span.process_id.is_empty() { inlined } else { &span.process_id };
         if let Some(process) = span.process.as_ref().filter(|_| !self.deferred.knows(name)) {
@@ -95,7 +95,7 @@ impl Trace {
     pub(super) fn processes(
         &mut self,
         stream: &mut Stream<'_>,
-        context: &mut Context<'_>,
+        context: &mut ReadContext<'_>,
     ) -> Result<(), ReadError> {
         let mut first = true;
         if !stream.enter(b'{')? {
@@ -113,14 +113,14 @@ impl Trace {
 }
 
 struct JaegerSpan<'a> {
-    found: Found<'a>,
+    found: RawSpan<'a>,
     process_id: Cow<'a, str>,
     process: Option<Attributes<'a>>,
 }
 
 /// `None`: it is no object.
 fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<JaegerSpan<'a>>, Stop> {
-    let mut span = JaegerSpan { found: Found::default(), process_id: Cow::Borrowed(""), process: None };
+    let mut span = JaegerSpan { found: RawSpan::default(), process_id: Cow::Borrowed(""), process: None };
     let mut references = References::default();
     let is_object = json.object(|json, key| {
         let found = &mut span.found;

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 /// What an attribute means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(super) enum AttributeKey {
     Service,
     CanonicalService,
     CanonicalNamespace,
@@ -37,66 +37,66 @@ pub(super) enum Key {
     Label,
 }
 
-const KEYS: &[(&str, Key)] = &[
-    ("service.name", Key::Service),
-    ("istio.canonical_service", Key::CanonicalService),
-    ("istio.namespace", Key::CanonicalNamespace),
-    ("service.instance.id", Key::InstanceId),
-    ("host.name", Key::Host),
-    ("hostname", Key::Host),
-    ("k8s.pod.name", Key::Pod),
-    ("node_id", Key::NodeId),
-    ("ip", Key::Ip),
-    ("span.kind", Key::Kind),
-    ("http.request.method", Key::Method),
-    ("http.method", Key::Method),
-    ("http.route", Key::Route),
-    ("url.template", Key::Route),
-    ("error", Key::Error),
-    ("error.type", Key::ErrorType),
-    ("http.response.status_code", Key::HttpStatus),
-    ("http.status_code", Key::HttpStatus),
-    ("rpc.grpc.status_code", Key::GrpcStatus),
-    ("rpc.response.status_code", Key::GrpcStatus),
-    ("grpc.status_code", Key::GrpcStatus),
-    ("grpc.status", Key::GrpcStatus),
-    ("response_flags", Key::ResponseFlags),
-    ("upstream_cluster.name", Key::Cluster),
-    ("upstream_cluster", Key::Cluster),
-    ("peer.service", Key::PeerService),
-    ("service.peer.name", Key::PeerService),
-    ("server.address", Key::Address),
-    ("net.peer.name", Key::Address),
-    ("peer.hostname", Key::Address),
-    ("db.system.name", Key::DbSystem),
-    ("db.system", Key::DbSystem),
-    ("db.type", Key::DbSystem),
-    ("db.namespace", Key::DbName),
-    ("db.name", Key::DbName),
-    ("db.instance", Key::DbName),
-    ("messaging.system", Key::MessagingSystem),
-    ("messaging.destination.name", Key::Destination),
-    ("messaging.destination", Key::Destination),
-    ("message_bus.destination", Key::Destination),
-    ("kafka.topic", Key::Destination),
-    ("http.request.resend_count", Key::Resends),
-    ("http.resend_count", Key::Resends),
-    ("x-envoy-attempt-count", Key::Attempts),
-    ("http.request.header.x-envoy-attempt-count", Key::Attempts),
-    ("k8s.cluster.name", Key::Label),
-    ("k8s.node.name", Key::Label),
-    ("cloud.provider", Key::Label),
-    ("cloud.region", Key::Label),
-    ("cloud.availability_zone", Key::Label),
-    ("topology.kubernetes.io/zone", Key::Label),
-    ("topology.kubernetes.io/region", Key::Label),
-    ("failure-domain.beta.kubernetes.io/zone", Key::Label),
-    ("failure-domain.beta.kubernetes.io/region", Key::Label),
+const KEYS: &[(&str, AttributeKey)] = &[
+    ("service.name", AttributeKey::Service),
+    ("istio.canonical_service", AttributeKey::CanonicalService),
+    ("istio.namespace", AttributeKey::CanonicalNamespace),
+    ("service.instance.id", AttributeKey::InstanceId),
+    ("host.name", AttributeKey::Host),
+    ("hostname", AttributeKey::Host),
+    ("k8s.pod.name", AttributeKey::Pod),
+    ("node_id", AttributeKey::NodeId),
+    ("ip", AttributeKey::Ip),
+    ("span.kind", AttributeKey::Kind),
+    ("http.request.method", AttributeKey::Method),
+    ("http.method", AttributeKey::Method),
+    ("http.route", AttributeKey::Route),
+    ("url.template", AttributeKey::Route),
+    ("error", AttributeKey::Error),
+    ("error.type", AttributeKey::ErrorType),
+    ("http.response.status_code", AttributeKey::HttpStatus),
+    ("http.status_code", AttributeKey::HttpStatus),
+    ("rpc.grpc.status_code", AttributeKey::GrpcStatus),
+    ("rpc.response.status_code", AttributeKey::GrpcStatus),
+    ("grpc.status_code", AttributeKey::GrpcStatus),
+    ("grpc.status", AttributeKey::GrpcStatus),
+    ("response_flags", AttributeKey::ResponseFlags),
+    ("upstream_cluster.name", AttributeKey::Cluster),
+    ("upstream_cluster", AttributeKey::Cluster),
+    ("peer.service", AttributeKey::PeerService),
+    ("service.peer.name", AttributeKey::PeerService),
+    ("server.address", AttributeKey::Address),
+    ("net.peer.name", AttributeKey::Address),
+    ("peer.hostname", AttributeKey::Address),
+    ("db.system.name", AttributeKey::DbSystem),
+    ("db.system", AttributeKey::DbSystem),
+    ("db.type", AttributeKey::DbSystem),
+    ("db.namespace", AttributeKey::DbName),
+    ("db.name", AttributeKey::DbName),
+    ("db.instance", AttributeKey::DbName),
+    ("messaging.system", AttributeKey::MessagingSystem),
+    ("messaging.destination.name", AttributeKey::Destination),
+    ("messaging.destination", AttributeKey::Destination),
+    ("message_bus.destination", AttributeKey::Destination),
+    ("kafka.topic", AttributeKey::Destination),
+    ("http.request.resend_count", AttributeKey::Resends),
+    ("http.resend_count", AttributeKey::Resends),
+    ("x-envoy-attempt-count", AttributeKey::Attempts),
+    ("http.request.header.x-envoy-attempt-count", AttributeKey::Attempts),
+    ("k8s.cluster.name", AttributeKey::Label),
+    ("k8s.node.name", AttributeKey::Label),
+    ("cloud.provider", AttributeKey::Label),
+    ("cloud.region", AttributeKey::Label),
+    ("cloud.availability_zone", AttributeKey::Label),
+    ("topology.kubernetes.io/zone", AttributeKey::Label),
+    ("topology.kubernetes.io/region", AttributeKey::Label),
+    ("failure-domain.beta.kubernetes.io/zone", AttributeKey::Label),
+    ("failure-domain.beta.kubernetes.io/region", AttributeKey::Label),
 ];
 
 /// The attributes that are looked at.
 pub(super) struct Keys {
-    by_name: HashMap<Box<[u8]>, Key>,
+    by_name: HashMap<Box<[u8]>, AttributeKey>,
 }
 
 impl Keys {
@@ -105,14 +105,14 @@ impl Keys {
         let known = KEYS.iter().map(|&(name, key)| (Box::from(name.as_bytes()), key));
         let mut keys = Self { by_name: known.collect() };
         for label in labels {
-            keys.by_name.entry(Box::from(label.as_bytes())).or_insert(Key::Label);
+            keys.by_name.entry(Box::from(label.as_bytes())).or_insert(AttributeKey::Label);
         }
         keys
     }
 
     /// What an attribute means; `None`: it is not looked at.
-    pub(super) fn of(&self, name: &[u8]) -> Option<Key> {
-        self.by_name.get(name).copied().or_else(|| names_domain(name).then_some(Key::Label))
+    pub(super) fn of(&self, name: &[u8]) -> Option<AttributeKey> {
+        self.by_name.get(name).copied().or_else(|| names_domain(name).then_some(AttributeKey::Label))
     }
 }
 
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn known_asked_and_stated_keys() {
         let keys = Keys::new(["rack"]);
-        assert_eq!(keys.of(b"http.status_code"), Some(Key::HttpStatus));
-        assert_eq!(keys.of(b"rack"), Some(Key::Label));
-        assert_eq!(keys.of(b"emac.failure-domain"), Some(Key::Label));
+        assert_eq!(keys.of(b"http.status_code"), Some(AttributeKey::HttpStatus));
+        assert_eq!(keys.of(b"rack"), Some(AttributeKey::Label));
+        assert_eq!(keys.of(b"emac.failure-domain"), Some(AttributeKey::Label));
         assert_eq!(keys.of(b"emac.journey"), None);
         assert_eq!(Keys::new([]).of(b"rack"), None);
     }

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::attributes::{self, Attributes};
-use super::context::Context;
-use super::found::{Found, Reporter};
+use super::context::ReadContext;
+use super::found::{RawSpan, Reporter};
 use super::id::{self, Form};
 use super::jaeger::microseconds;
 use super::json::{Json, Stop, Value};
@@ -22,7 +22,7 @@ pub(super) fn begins_span(key: &str) -> bool {
 }
 
 /// Reads one span.
-pub(super) fn span(json: &mut Json<'_>, context: &mut Context<'_>) -> Result<(), Stop> {
+pub(super) fn span(json: &mut Json<'_>, context: &mut ReadContext<'_>) -> Result<(), Stop> {
     match parse(json, &context.keys)? {
         Some((found, local)) => {
             let reporter = Reporter::new(&local, context);
@@ -34,8 +34,8 @@ pub(super) fn span(json: &mut Json<'_>, context: &mut Context<'_>) -> Result<(),
 }
 
 /// The span and its local endpoint. `None`: it is no object.
-fn parse<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<(Found<'a>, Attributes<'a>)>, Stop> {
-    let (mut found, mut local) = (Found::default(), Attributes::default());
+fn parse<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<(RawSpan<'a>, Attributes<'a>)>, Stop> {
+    let (mut found, mut local) = (RawSpan::default(), Attributes::default());
     let mut remote = Attributes::default();
     let is_object = json.object(|json, key| {
         match key {

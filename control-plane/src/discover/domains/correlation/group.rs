@@ -6,20 +6,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::journey::ComponentName;
 
 use super::outage::Outages;
-use super::{Group, Pair, confidence};
+use super::{CorrelatedGroup, CorrelatedPair, confidence};
 use crate::discover::domains::profile::ratio;
 
-type Key<'a> = (&'a ComponentName, &'a ComponentName);
+type PairKey<'a> = (&'a ComponentName, &'a ComponentName);
 
 /// O(pairs · components · members).
 pub(super) fn groups(
-    pairs: &[Pair<'_>],
+    pairs: &[CorrelatedPair<'_>],
     outages: &BTreeMap<&ComponentName, Outages>,
     tested: usize,
-) -> Vec<Group> {
-    let by_key: BTreeMap<Key<'_>, &Pair<'_>> = pairs.iter().map(|pair| ((pair.a, pair.b), pair)).collect();
+) -> Vec<CorrelatedGroup> {
+    let by_key: BTreeMap<PairKey<'_>, &CorrelatedPair<'_>> =
+        pairs.iter().map(|pair| ((pair.a, pair.b), pair)).collect();
     let names: BTreeSet<&ComponentName> = by_key.keys().flat_map(|&(a, b)| [a, b]).collect();
-    let mut covered: BTreeSet<Key<'_>> = BTreeSet::new();
+    let mut covered: BTreeSet<PairKey<'_>> = BTreeSet::new();
     let mut groups = Vec::new();
     for pair in pairs {
         if covered.contains(&(pair.a, pair.b)) {
@@ -31,7 +32,7 @@ pub(super) fn groups(
                 members.insert(name);
             }
         }
-        let inner: Vec<&&Pair<'_>> = keys(&members).filter_map(|key| by_key.get(&key)).collect();
+        let inner: Vec<&&CorrelatedPair<'_>> = keys(&members).filter_map(|key| by_key.get(&key)).collect();
         covered.extend(inner.iter().map(|pair| (pair.a, pair.b)));
         groups.push(group(&members, &inner, outages, tested));
     }
@@ -39,11 +40,11 @@ pub(super) fn groups(
     groups
 }
 
-fn key<'a>(a: &'a ComponentName, b: &'a ComponentName) -> Key<'a> {
+fn key<'a>(a: &'a ComponentName, b: &'a ComponentName) -> PairKey<'a> {
     if a < b { (a, b) } else { (b, a) }
 }
 
-fn keys<'a>(members: &BTreeSet<&'a ComponentName>) -> impl Iterator<Item = Key<'a>> {
+fn keys<'a>(members: &BTreeSet<&'a ComponentName>) -> impl Iterator<Item = PairKey<'a>> {
     let members: Vec<_> = members.iter().copied().collect();
     let pairs = |i: usize, members: Vec<&'a ComponentName>| {
         (i + 1..members.len()).map(move |j| (members[i], members[j])).collect::<Vec<_>>()
@@ -53,15 +54,16 @@ fn keys<'a>(members: &BTreeSet<&'a ComponentName>) -> impl Iterator<Item = Key<'
 
 fn group(
     members: &BTreeSet<&ComponentName>,
-    pairs: &[&&Pair<'_>],
+    pairs: &[&&CorrelatedPair<'_>],
     outages: &BTreeMap<&ComponentName, Outages>,
     tested: usize,
-) -> Group {
-    let most = |value: fn(&Pair<'_>) -> f64| pairs.iter().map(|pair| value(pair)).fold(0.0, f64::max);
+) -> CorrelatedGroup {
+    let most =
+        |value: fn(&CorrelatedPair<'_>) -> f64| pairs.iter().map(|pair| value(pair)).fold(0.0, f64::max);
     let weakest = pairs.iter().min_by_key(|pair| pair.meeting.met);
     let corrected = most(|pair| pair.corrected);
     let of = |name: &ComponentName| outages.get(name);
-    Group {
+    CorrelatedGroup {
         p: most(|pair| pair.meeting.p),
         corrected,
         tested,
@@ -106,5 +108,5 @@ fn together(
     let meets = |&&(first, last): &&(u64, u64)| {
         others.iter().any(|other| other.spans.iter().any(|&(start, end)| start <= last && first <= end))
     };
-    own.spans.iter().filter(meets).take(Group::OUTAGES_MAX).copied().collect()
+    own.spans.iter().filter(meets).take(CorrelatedGroup::OUTAGES_MAX).copied().collect()
 }

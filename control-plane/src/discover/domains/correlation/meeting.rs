@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::outage::Outages;
-use super::{Options, Series};
+use super::{Options, SlotSeries};
 
 /// Most strata of load, and fewest slots in each.
 const STRATA_MAX: usize = 16;
@@ -39,7 +39,7 @@ impl Meeting {
 
 impl Timeline {
     /// O(components · slots).
-    pub(super) fn of(series: &Series) -> Self {
+    pub(super) fn of(series: &SlotSeries) -> Self {
         let mut by_slot: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for slots in series.values() {
             let total: u64 = slots.iter().map(|slot| slot.requests).sum();
@@ -63,7 +63,7 @@ impl Timeline {
         hidden: &BTreeSet<u64>,
         options: &Options,
     ) -> Option<Meeting> {
-        let world = World::of(self, a, b, hidden);
+        let world = SlotCircle::of(self, a, b, hidden);
         if world.slots.len() < options.slots_min {
             return None;
         }
@@ -80,7 +80,7 @@ impl Timeline {
 }
 
 /// Slots in which both are seen, as a circle.
-struct World {
+struct SlotCircle {
     slots: Vec<u64>,
     /// Stratum of load of each.
     strata: Vec<usize>,
@@ -98,7 +98,7 @@ struct Tested {
 /// An outage as positions on the circle: start and length.
 type Placed = (usize, usize);
 
-impl World {
+impl SlotCircle {
     fn of(timeline: &Timeline, a: &Outages, b: &Outages, hidden: &BTreeSet<u64>) -> Self {
         let seen = |slot: &u64| b.seen.binary_search(slot).is_ok() && !hidden.contains(slot);
         let slots: Vec<u64> = a.seen.iter().copied().filter(seen).collect();

@@ -2,13 +2,14 @@
 
 use super::Slot;
 
-/// A slot is elevated when chance makes as many failures with at most this probability, by Chernoff's bound.
+/// A slot is elevated when chance makes as many failures with at most this probability, by Chernoff's bound: of the at most 4 096 slots of a service
+/// fewer than one is so by chance.
 const ELEVATED: f64 = 1e-4;
-/// Fewer failures are never an outage.
+/// Fewer failures are never an outage: a single one happens anywhere.
 const FAILURES_MIN: u64 = 2;
 /// Slots within an outage that may look well: a rate of few requests flickers.
 const GAP_MAX: u64 = 3;
-/// Rounds in which the usual rate is found without the slots that are elevated.
+/// Rounds in which the usual rate is found without the slots that are elevated; it ends sooner when a round changes nothing.
 const ROUNDS: usize = 5;
 
 /// When a component was out.

@@ -81,7 +81,7 @@ fn three_that_fail_together_are_one_group_and_a_chain_is_two() {
     assert_eq!(groups[0].name(), "inferred:c0+c1+c2");
     assert!(groups[0].shares.values().all(|share| share.get() > 0.4), "{:?}", groups[0].shares);
     assert!(groups[0].support >= 3 && groups[0].corrected <= 0.05 && groups[0].confidence.get() > 0.9);
-    assert!(groups[0].outages.len() <= Group::OUTAGES_MAX);
+    assert!(groups[0].outages.len() <= CorrelatedGroup::OUTAGES_MAX);
     assert!(groups[0].provenance().says.starts_with("c0 and c1 and c2 were out together"));
     assert_eq!(members(&found(&World::new(Kind::Chain, 3))), ["c0+c1", "c1+c2"]);
 }
@@ -90,10 +90,10 @@ fn three_that_fail_together_are_one_group_and_a_chain_is_two() {
 fn little_evidence_is_no_evidence() {
     let slot = |slot| Slot { slot, requests: 100, failures: if slot == 5 { 90 } else { 0 } };
     let once: Vec<Slot> = (0..500).map(slot).collect();
-    let series = Series::from([(name("a"), once.clone()), (name("b"), once)]);
+    let series = SlotSeries::from([(name("a"), once.clone()), (name("b"), once)]);
     let found = correlated(&series, &[], &Options::default());
     assert_eq!((found.groups.len(), found.tested, found.sparse), (0, 0, 1));
-    assert_eq!(correlated(&Series::new(), &[], &Options::default()), Correlation::default());
+    assert_eq!(correlated(&SlotSeries::new(), &[], &Options::default()), Correlation::default());
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn holm_is_the_step_down_procedure() {
     let (a, b) = (name("a"), name("b"));
     let pair = |p| {
         let meeting = Meeting { p, met: 5, expected: 0.1, share: 1.0 };
-        Pair { a: &a, b: &b, meeting, corrected: 1.0 }
+        CorrelatedPair { a: &a, b: &b, meeting, corrected: 1.0 }
     };
     let mut pairs: Vec<_> = [0.04, 0.01, 0.03, 0.005].map(pair).into();
     holm(&mut pairs);

@@ -5,13 +5,19 @@
 
 use super::super::log::{Activity, Log};
 
-/// Requests with both, at least.
+/// Requests with both, at least, and with the first alone: two gaps are alike by chance, five seldom.
 const BOTH_MIN: usize = 5;
-/// Shortest delay that is told from calls made at once, nanoseconds.
+/// Shortest delay that is told from calls made at once, nanoseconds: the unit in which delays are configured, and the tick of many clocks.
 const DELAY_MIN_NS: i64 = 1_000_000;
 /// How far the time from start to start may spread around its median, relative, and in nanoseconds: timers of busy hosts are late.
 const SPREAD: f64 = 0.05;
 const SPREAD_NS: i64 = 500_000;
+/// Percent of delays that must lie so close: a pause of the caller's process delays its timer, and some do pause.
+const TIMED_PERCENT: usize = 90;
+/// So many times as much as the delay the first call's duration must spread: were it as steady, waiting for it would look the same.
+const UNSTEADY_TIMES: i64 = 4;
+/// Delays are taken to spread by this much at least, nanoseconds: less is the tick of a clock.
+const TICK_NS: i64 = SPREAD_NS / 10;
 
 /// Pairs (first, hedge) of places: the hedge is sometimes left out, and begins by a timer. O(runs · calls²).
 pub(super) fn find(activities: &[Activity], log: &Log) -> Vec<(usize, usize)> {
@@ -42,13 +48,15 @@ fn is_hedge(first: Activity, second: Activity, log: &Log) -> bool {
     let Some(&median) = gaps.get(gaps.len() / 2) else { return false };
     let close = |gap: &&i64| (**gap - median).abs() <= SPREAD_NS.max((median as f64 * SPREAD) as i64);
     let timed = gaps.iter().filter(close).count();
-    let spread = |all: &[i64]| {
-        all.get(all.len() * 9 / 10).copied().unwrap_or(0) - all.get(all.len() / 10).copied().unwrap_or(0)
-    };
     gaps.len() >= BOTH_MIN
         && alone >= BOTH_MIN
         && median >= DELAY_MIN_NS
-        && timed * 10 >= gaps.len() * 9
-        // Were the first call's duration as steady as the delay, waiting for it would look the same.
-        && spread(&lengths) > 4 * spread(&gaps).max(SPREAD_NS / 10)
+        && timed * 100 >= gaps.len() * TIMED_PERCENT
+        && spread(&lengths) > UNSTEADY_TIMES * spread(&gaps).max(TICK_NS)
+}
+
+/// From the 10th to the 90th percentile of ascending numbers: outliers at either end say nothing of a timer.
+fn spread(ascending: &[i64]) -> i64 {
+    let at = |place: usize| ascending.get(place).copied().unwrap_or(0);
+    at(ascending.len() * 9 / 10) - at(ascending.len() / 10)
 }

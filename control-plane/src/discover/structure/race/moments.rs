@@ -21,8 +21,18 @@ pub(super) struct Moments {
     cancelled: BTreeMap<(usize, usize), u64>,
 }
 
-/// Share of a moment's triggers that must be of the group.
+/// Share of a moment's occurrences that a member of the group must trigger. Where the caller goes on by a race it always does; the rest are answers
+/// that were lost, or closed a little late.
 const TRIGGERED_MIN: f64 = 0.9;
+/// One time in so many is more than chance: a call that has nothing to do with a moment is over just before it now and then, in the gap between the
+/// answer and the next step, which is short beside the calls.
+pub(super) const CHANCE_PART: u64 = 50;
+/// Percent of a call's beginnings that another must trigger to be what it waits for: more than half, and not all, since a parallel call may be over in
+/// between.
+const TRIGGERS_PERCENT: u64 = 60;
+/// Rivals cancelled for a call that show that it wins. It is asked of calls that are rivals already, so one less than [`SUPPORT_MIN`]: the third may
+/// have been the other way round.
+const CANCELLED_MIN: u64 = 2;
 
 impl Moments {
     /// Looks at every run. O(runs · calls²).
@@ -103,33 +113,32 @@ impl Moments {
 
     fn rivals_at(&self, moment: usize, a: usize, b: usize) -> bool {
         let (one, other) = (self.won(moment, a, b), self.won(moment, b, a));
-        // A call that has nothing to do with the moment is over just before it now and then: in the gap between the answer and the next step.
         let least = one.min(other);
-        least > 0 && one + other >= SUPPORT_MIN && least * 50 >= one + other
+        least > 0 && one + other >= SUPPORT_MIN && least * CHANCE_PART >= one + other
     }
 
-    /// Whether a call is what had just answered when another began, now and then: one time in fifty.
+    /// Whether a call is what had just answered when another began, more often than chance.
     pub(super) fn sets_going(&self, trigger: usize, moment: usize) -> bool {
         let all = self.occurred.get(&moment).copied().unwrap_or(0);
-        self.triggered.get(&(moment, trigger)).is_some_and(|count| count * 50 >= all)
+        self.triggered.get(&(moment, trigger)).is_some_and(|count| count * CHANCE_PART >= all)
     }
 
-    /// Whether a call lets the caller end now and then: one time in fifty.
+    /// Whether a call lets the caller end more often than chance.
     pub(super) fn ends(&self, place: usize) -> bool {
         self.sets_going(place, self.activities.len())
     }
 
-    /// Whether a call is what had just answered when another began, in three of five requests.
+    /// Whether a call is what had just answered when another began, in most requests.
     pub(super) fn triggers(&self, trigger: usize, moment: usize) -> bool {
         let all = self.occurred.get(&moment).copied().unwrap_or(0);
-        self.triggered.get(&(moment, trigger)).is_some_and(|count| count * 5 >= all * 3)
+        self.triggered.get(&(moment, trigger)).is_some_and(|count| count * 100 >= all * TRIGGERS_PERCENT)
     }
 
     /// Whether a call ever won against a rival.
     pub(super) fn wins(&self, place: usize) -> bool {
         let others = 0..self.activities.len();
         others.filter(|&other| other != place).any(|other| {
-            self.cancelled(other, place) >= 2
+            self.cancelled(other, place) >= CANCELLED_MIN
                 || (0..=self.activities.len())
                     .any(|moment| self.rivals_at(moment, place, other) && moment != place && moment != other)
         })

@@ -9,8 +9,8 @@ use super::super::log::{Activity, Log, Run};
 use super::super::relation::{Relation, Relations, Union};
 use super::super::support::Support;
 use super::super::{Node, SUPPORT_MIN, infer};
-use super::Found;
-use super::moments::Moments;
+use super::Races;
+use super::moments::{CHANCE_PART, Moments};
 
 /// A call not waited for.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,8 +90,11 @@ fn take_out(members: &BTreeSet<Activity>, log: &mut Log) -> Option<(Activity, Un
     Some((first, Unawaited { support, node }))
 }
 
+/// Calls per request from which on a call is taken to come again, in halves: between one, with a retry now and then, and two.
+const AGAIN_HALVES: usize = 3;
+
 /// Finds calls that outlive their caller, and ends everything not waited for at its own start.
-pub(super) fn outliving(activities: &[Activity], log: &mut Log, found: &mut Found) {
+pub(super) fn outliving(activities: &[Activity], log: &mut Log, found: &mut Races) {
     let racing: BTreeSet<_> = found.groups.iter().flat_map(|group| &group.members).copied().collect();
     for activity in activities.iter().filter(|activity| !racing.contains(activity)) {
         let outlived = |run: &&Run| {
@@ -105,8 +108,8 @@ pub(super) fn outliving(activities: &[Activity], log: &mut Log, found: &mut Foun
             .iter()
             .map(|run| run.of(*activity).filter(|event| !event.outcome.failed()).count())
             .sum();
-        let again = times * 2 > present * 3 && late.len() < present;
-        if late.len() as u64 >= SUPPORT_MIN && late.len() * 50 >= present && !again {
+        let again = times * 2 > present * AGAIN_HALVES && late.len() < present;
+        if late.len() as u64 >= SUPPORT_MIN && late.len() * CHANCE_PART as usize >= present && !again {
             let says = format!(
                 "still running when its caller had ended well in {} of {present} requests",
                 late.len()

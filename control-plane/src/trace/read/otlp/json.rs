@@ -5,9 +5,9 @@
 
 use super::super::ReadError;
 use super::super::attributes::{self, Attributes};
-use super::super::context::Context;
+use super::super::context::ReadContext;
 use super::super::deferred::Deferred;
-use super::super::found::{Found, Parent, Reporter};
+use super::super::found::{Parent, RawSpan, Reporter};
 use super::super::id::{self, Form};
 use super::super::json::{Json, Stop, Value};
 use super::super::keys::Keys;
@@ -21,7 +21,7 @@ const RESOURCE: &str = "";
 /// Reads one request and nothing else: an object, to the end of the source.
 pub(in crate::trace::read) fn request(
     stream: &mut Stream<'_>,
-    context: &mut Context<'_>,
+    context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
     let mut first = true;
     stream.parse(|json| json.expect(b'{', "expected an object with resourceSpans"))?;
@@ -46,7 +46,7 @@ pub(in crate::trace::read) fn request(
 /// Reads the array of resources and their spans. `false`: it is something else, and was stepped over.
 pub(in crate::trace::read) fn resources(
     stream: &mut Stream<'_>,
-    context: &mut Context<'_>,
+    context: &mut ReadContext<'_>,
 ) -> Result<bool, ReadError> {
     stream.items(|stream| {
         let mut deferred = Deferred::default();
@@ -59,7 +59,7 @@ pub(in crate::trace::read) fn resources(
 fn resource_spans(
     stream: &mut Stream<'_>,
     deferred: &mut Deferred,
-    context: &mut Context<'_>,
+    context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
     if !stream.enter(b'{')? {
         context.refuse(Refused::Malformed);
@@ -87,7 +87,7 @@ fn resource_spans(
 fn scopes(
     stream: &mut Stream<'_>,
     deferred: &mut Deferred,
-    context: &mut Context<'_>,
+    context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
     let each = |stream: &mut Stream<'_>| {
         if !stream.enter(b'{')? {
@@ -106,7 +106,7 @@ fn scopes(
 fn spans(
     stream: &mut Stream<'_>,
     deferred: &mut Deferred,
-    context: &mut Context<'_>,
+    context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
     let each = |stream: &mut Stream<'_>| {
         stream.parse(|json| {
@@ -122,7 +122,7 @@ fn spans(
     stream.items(each).map(|_| ())
 }
 
-fn resource(json: &mut Json<'_>, context: &mut Context<'_>) -> Result<Reporter, Stop> {
+fn resource(json: &mut Json<'_>, context: &mut ReadContext<'_>) -> Result<Reporter, Stop> {
     let mut found = Attributes::default();
     json.object(|json, key| match key {
         "attributes" => attributes(json, &context.keys, &mut found),
@@ -132,8 +132,8 @@ fn resource(json: &mut Json<'_>, context: &mut Context<'_>) -> Result<Reporter, 
 }
 
 /// `None`: it is no object.
-fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<Found<'a>>, Stop> {
-    let mut found = Found::default();
+fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<RawSpan<'a>>, Stop> {
+    let mut found = RawSpan::default();
     let mut end_ns = None;
     let is_object = json.object(|json, key| {
         match key {

@@ -8,7 +8,7 @@ mod span;
 
 use super::super::ReadError;
 use super::super::attributes::Attributes;
-use super::super::context::Context;
+use super::super::context::ReadContext;
 use super::super::deferred::Deferred;
 use super::super::found::Reporter;
 use super::super::window::Window;
@@ -37,7 +37,7 @@ struct Field {
 /// Reads one `TracesData` that reaches to the end of the source.
 pub(in crate::trace::read) fn traces_data(
     window: &mut Window<'_>,
-    context: &mut Context<'_>,
+    context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
     Walk { window }.traces_data(u64::MAX, context)
 }
@@ -45,7 +45,7 @@ pub(in crate::trace::read) fn traces_data(
 /// Reads messages with their length before each, in 4 bytes, big-endian, as the collector's file exporter writes them.
 pub(in crate::trace::read) fn length_prefixed(
     window: &mut Window<'_>,
-    context: &mut Context<'_>,
+    context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
     while window.ensure(4)? {
         let mut length = [0; 4];
@@ -63,7 +63,7 @@ fn truncated(window: &Window<'_>) -> ReadError {
 }
 
 impl Walk<'_, '_> {
-    fn traces_data(&mut self, end: u64, context: &mut Context<'_>) -> Result<(), ReadError> {
+    fn traces_data(&mut self, end: u64, context: &mut ReadContext<'_>) -> Result<(), ReadError> {
         while let Some(field) = self.next(end)? {
             if (field.number, field.wire_type) != (1, fields::LENGTH) {
                 self.step_over(&field)?;
@@ -81,7 +81,7 @@ impl Walk<'_, '_> {
         &mut self,
         end: u64,
         deferred: &mut Deferred,
-        context: &mut Context<'_>,
+        context: &mut ReadContext<'_>,
     ) -> Result<(), ReadError> {
         while let Some(field) = self.next(end)? {
             match (field.number, field.wire_type) {
@@ -101,7 +101,7 @@ impl Walk<'_, '_> {
         &mut self,
         end: u64,
         deferred: &mut Deferred,
-        context: &mut Context<'_>,
+        context: &mut ReadContext<'_>,
     ) -> Result<(), ReadError> {
         while let Some(field) = self.next(end)? {
             if (field.number, field.wire_type) == (2, fields::LENGTH) {
@@ -158,7 +158,7 @@ const fn bad(at: u64, what: &'static str) -> ReadError {
 }
 
 /// A resource that is broken says as much as it says up to there.
-fn resource(bytes: &[u8], context: &mut Context<'_>) -> Reporter {
+fn resource(bytes: &[u8], context: &mut ReadContext<'_>) -> Reporter {
     let mut found = Attributes::default();
     for (number, value) in Fields::new(bytes).flatten() {
         if let (1, fields::Field::Bytes(attribute)) = (number, value) {

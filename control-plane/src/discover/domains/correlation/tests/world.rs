@@ -27,7 +27,7 @@ pub(super) enum Kind {
 }
 
 pub(super) struct World {
-    pub(super) series: Series,
+    pub(super) series: SlotSeries,
     pub(super) calls: Vec<(ComponentName, ComponentName)>,
 }
 

@@ -2,15 +2,15 @@
 
 use super::fields::{Field, Fields, NoField};
 use crate::trace::read::attributes::Attributes;
-use crate::trace::read::found::{Found, Parent};
+use crate::trace::read::found::{Parent, RawSpan};
 use crate::trace::read::json::{Value, lossy};
 use crate::trace::read::keys::Keys;
 use crate::trace::read::otlp::{STATUS_ERROR, kind};
 use crate::trace::{SpanId, TraceId};
 
 /// What a `Span` says. `None`: it is no message.
-pub(super) fn span<'a>(bytes: &'a [u8], keys: &Keys) -> Option<Found<'a>> {
-    let mut found = Found::default();
+pub(super) fn span<'a>(bytes: &'a [u8], keys: &Keys) -> Option<RawSpan<'a>> {
+    let mut found = RawSpan::default();
     let (mut start, mut end) = (0, 0);
     for field in Fields::new(bytes) {
         match field.ok()? {
