@@ -9,6 +9,7 @@
 mod emit;
 mod fields;
 mod files;
+mod hex;
 mod number;
 mod parse;
 mod problem;
@@ -21,6 +22,7 @@ mod units;
 pub use emit::to_yaml;
 pub use fields::Fields;
 pub use files::{list_files, read_all, read_file};
+pub use hex::{hex, sha256_hex};
 pub use parse::{Limits, parse};
 pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
 pub use reader::Reader;
