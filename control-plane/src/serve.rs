@@ -20,7 +20,7 @@ mod state;
 mod traces;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +33,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::document::{ReplaceError, replace_file};
 use crate::ingest::otlp::Batches;
 use crate::ingest::{Committer, Evidence, Queue, RecordsReceiver, Settings, records};
 use crate::push::Now;
@@ -64,13 +65,8 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The ports file cannot be written.
-    #[error("cannot write {path}: {source}")]
-    PortsFile {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error("cannot write {0}")]
+    PortsFile(#[source] ReplaceError),
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] std::io::Error),
@@ -208,10 +204,7 @@ impl Server {
         for (name, address) in traces.addresses() {
             ports[name] = serde_json::json!(address.to_string());
         }
-        let temporary = path.with_extension("tmp");
-        std::fs::write(&temporary, format!("{ports}\n"))
-            .and_then(|()| std::fs::rename(&temporary, path))
-            .map_err(|source| StartError::PortsFile { path: path.to_path_buf(), source })
+        replace_file(path, format!("{ports}\n").as_bytes()).map_err(StartError::PortsFile)
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use emac_core::journey::ComponentName;
-use sha2::{Digest, Sha256};
 
 use super::Impact;
+use crate::document::sha256_hex;
 use crate::model::{CallType, DomainFinding, Edge, Finding, Redundancy, RuntimeParameters};
 
 /// Names a delta: the first 40 bits of the SHA-256 of what it changes, so that it is the same wherever it is computed.
@@ -248,8 +248,9 @@ impl Change {
     /// Its id.
     pub fn id(&self) -> DeltaId {
         let text = format!("{}\0{self}\0{}", self.kind().label(), self.place().unwrap_or_default());
-        let hash = Sha256::digest(text);
-        DeltaId(hash.iter().take(DeltaId::DIGITS / 2).map(|byte| format!("{byte:02x}")).collect())
+        let mut digest = sha256_hex(text);
+        digest.truncate(DeltaId::DIGITS);
+        DeltaId(digest)
     }
 
     /// The candidate's operator in which a change of the structure happens.

@@ -1,13 +1,13 @@
 //! The file of the accepted model: read, compared and replaced under one lock, so that of two people who accept at once the second is told.
 //!
 //! The lock is the operating system's, on the folder: it leaves no file behind and ends with the process. Who writes without it (an editor, Git)
-//! is noticed by comparing the bytes again before the file is replaced. A new text is written beside its place and renamed.
+//! is noticed by comparing the bytes again before the file is replaced, which [`StagedFile`] does.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::document::{Limits, Problem, Problems, Source, parse};
+use crate::document::{Limits, Problem, Problems, ReplaceError, Source, StagedFile, parse};
 use crate::model::AcceptedModel;
 
 /// Why the file was not replaced.
@@ -37,6 +37,9 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Replace(#[from] ReplaceError),
 }
 
 /// A model file, locked until dropped.
@@ -101,23 +104,15 @@ impl ModelFile {
     /// Replaces the file.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when it is no longer what was read, [`StoreError::Io`]; then nothing was changed.
+    /// [`StoreError::Changed`] when it is no longer what was read, [`StoreError::Io`] and [`StoreError::Replace`]; then nothing was changed.
     pub fn replace(self, model: &AcceptedModel) -> Result<(), StoreError> {
         let path = &self.path;
         let failed = |source| StoreError::Io { path: path.clone(), source };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.new"));
-        let written = write(&temporary, &model.to_text());
-        let outcome = written.map_err(failed).and_then(|()| {
-            if read(path).map_err(failed)? != self.bytes {
-                return Err(StoreError::Changed { path: path.clone() });
-            }
-            fs::rename(&temporary, path).map_err(failed)
-        });
-        if outcome.is_err() {
-            let _ = fs::remove_file(&temporary);
+        let staged = StagedFile::write(path, model.to_text().as_bytes())?;
+        if read(path).map_err(failed)? != self.bytes {
+            return Err(StoreError::Changed { path: path.clone() });
         }
-        outcome
+        Ok(staged.replace()?)
     }
 }
 
@@ -130,11 +125,4 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Durable before it is renamed: a crash leaves the old file or the new one.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }

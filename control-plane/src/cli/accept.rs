@@ -179,6 +179,6 @@ fn failed(error: &StoreError) -> Exit {
             Exit::InvalidInput
         }
         StoreError::Changed { .. } => Exit::InvalidInput,
-        StoreError::Io { .. } => Exit::Runtime,
+        StoreError::Io { .. } | StoreError::Replace(_) => Exit::Runtime,
     }
 }

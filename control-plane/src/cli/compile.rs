@@ -107,6 +107,6 @@ fn refuse(error: &WriteError) -> Exit {
             complain("nothing was written; --force overwrites");
             Exit::InvalidInput
         }
-        WriteError::Io { .. } => Exit::Runtime,
+        WriteError::Io { .. } | WriteError::Replace(_) => Exit::Runtime,
     }
 }

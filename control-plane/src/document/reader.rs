@@ -8,10 +8,15 @@ use emac_core::units::{Micros, Millis, Ratio};
 
 use super::fields::Fields;
 use super::problem::{Problem, Problems, Severity};
+use super::promql::{InvalidPromql, parse_promql};
 use super::source::{Source, Span};
 use super::suggest::did_you_mean;
 use super::units::{InvalidDuration, parse_duration};
 use super::{Entry, Node, Value};
+
+const PROMQL_HELP: &str =
+    "`promtool promql format` reads a query, too; of templates only `{{ .window }}` is known";
+const UNKNOWN_FUNCTION: &str = "it is taken as it is; gates of canaries and unit tests are left out for it";
 
 /// A node, its source, and where problems go.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +127,26 @@ impl<'a> Reader<'a> {
     pub fn word(self) -> Option<&'a str> {
         let text = self.text()?;
         if text.trim().is_empty() { self.refuse("may not be empty") } else { Some(text) }
+    }
+
+    /// PromQL. A function that is not known here is only worth knowing: it may be a newer Prometheus's.
+    pub fn promql(self) -> Option<&'a str> {
+        let text = self.word()?;
+        match parse_promql(text) {
+            Ok(_) => {}
+            Err(error @ InvalidPromql::UnknownFunction(_)) => self.warn(error.to_string(), UNKNOWN_FUNCTION),
+            Err(error) => return self.refuse_with(error.to_string(), PROMQL_HELP),
+        }
+        Some(text)
+    }
+
+    /// PromQL that other tools use: what is wrong with it is worth knowing and no more.
+    pub fn promql_of_others(self) -> Option<&'a str> {
+        let text = self.word()?;
+        if let Err(error) = parse_promql(text) {
+            self.warn(error.to_string(), PROMQL_HELP);
+        }
+        Some(text)
     }
 
     /// `true` or `false`.

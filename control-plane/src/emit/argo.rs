@@ -130,7 +130,7 @@ impl Gate {
 
 fn canary_burn_rate(compiled: &Compiled<'_>, sli: &Sli) -> Option<Metric> {
     let gate = compiled.intent.governance.delivery.as_ref().map(|delivery| delivery.gate).unwrap_or_default();
-    let of = |query: &str| Some(with_window(&with_matcher(query, CANARY.0, CANARY.1)?, WINDOW));
+    let of = |query: &str| with_matcher(&with_window(query, WINDOW), CANARY.0, CANARY.1);
     let (good, total) = (of(&sli.good)?, of(&sli.total)?);
     Some(Metric {
         name: format!("canary-burnrate-{WINDOW}"),
@@ -144,7 +144,7 @@ fn canary_latency(compiled: &Compiled<'_>, sli: &Sli) -> Option<Metric> {
     let latency = sli.latency.as_ref()?;
     let gate = compiled.intent.governance.delivery.as_ref().and_then(|delivery| delivery.gate.p99_max);
     let limit = gate.map_or(latency.threshold, |limit| limit.0 as f64 / 1e6);
-    let query = with_window(&with_matcher(&latency.query, CANARY.0, CANARY.1)?, WINDOW);
+    let query = with_matcher(&with_window(&latency.query, WINDOW), CANARY.0, CANARY.1)?;
     let name = format!("canary-latency-{}-{WINDOW}", latency.name.replace('.', "-"));
     Some(Metric { name, limit: ("max-latency-seconds", round(limit)), below: true, query })
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::compile::{Given, Promises, compile};
-use crate::document::{Limits, Problems, Source, parse};
+use crate::document::{Limits, Node, Problems, Source, Value as Written, is_recordable, parse, parse_promql};
 use crate::intent::{self, Intent};
 use crate::model::AcceptedModel;
 use crate::slo::Slos;
@@ -40,6 +40,52 @@ fn every_yaml_file_is_read_back() {
         let documents =
             parse(&Source::new(&artifact.path, artifact.text.as_str()), &Limits::default(), &problems);
         assert!(problems.is_empty() && !documents.is_empty(), "{}: {:?}", artifact.path, problems.list());
+    }
+}
+
+/// Texts under the keys that hold PromQL.
+fn queries(node: &Node, into: &mut Vec<String>) {
+    match &node.value {
+        Written::Sequence(items) => items.iter().for_each(|item| queries(item, into)),
+        Written::Mapping(entries) => {
+            for entry in entries {
+                match entry.value.text() {
+                    Some(text) if ["expr", "query", "series"].contains(&entry.key.as_str()) => {
+                        into.push(text.to_owned());
+                    }
+                    _ => queries(&entry.value, into),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_query_is_promql() {
+    let every_field = include_str!("../../examples/every-field/intent.yaml");
+    for (intent, dialect) in [CHECKOUT, every_field]
+        .into_iter()
+        .flat_map(|intent| [Dialect::Emac, Dialect::Sloth, Dialect::Pyrra].map(|dialect| (intent, dialect)))
+    {
+        let mut seen = 0;
+        for artifact in artifacts(intent, dialect) {
+            let source = Source::new(&artifact.path, artifact.text.as_str());
+            let mut found = Vec::new();
+            if artifact.path.ends_with(".yaml") || artifact.path.ends_with(".json") {
+                let documents = parse(&source, &Limits::default(), &Problems::new());
+                documents.iter().for_each(|document| queries(&document.root, &mut found));
+            }
+            for query in &found {
+                // What Argo and Flagger put in.
+                let query = query.replace("{{args.error-budget}}", "0.005").replace("{{ interval }}", "5m");
+                let expr = parse_promql(&query)
+                    .unwrap_or_else(|error| panic!("{}: {query}: {error}", artifact.path));
+                assert!(is_recordable(&expr), "{}: {query}", artifact.path);
+            }
+            seen += found.len();
+        }
+        assert!(seen > 50, "{seen} of {dialect:?}");
     }
 }
 

@@ -1,18 +1,18 @@
 //! Artifacts onto the disk: all or nothing, and never over somebody's work.
 //!
 //! A manifest (`MANIFEST.sha256`, as `sha256sum --check` reads) says what was generated last time. A file that differs from it was edited by
-//! hand, and is only overwritten when told so. Every file is written beside its place first and renamed afterwards; files that are no
-//! longer generated are removed.
+//! hand, and is only overwritten when told so. Every file is written beside its place first and renamed afterwards, when all are there
+//! ([`StagedFile`]); files that are no longer generated are removed.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use similar::TextDiff;
 
 use super::Artifact;
+use crate::document::{ReplaceError, StagedFile, sha256_hex};
 
 /// Name of the manifest.
 pub const MANIFEST: &str = "MANIFEST.sha256";
@@ -34,6 +34,9 @@ pub enum WriteError {
         /// Why.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Replace(#[from] ReplaceError),
 }
 
 /// A file that was edited by hand.
@@ -86,22 +89,10 @@ pub fn write(folder: &Path, artifacts: &[Artifact], force: bool) -> Result<Writt
 /// Writes every file beside its place first, and renames them when all are there.
 ///
 /// # Errors
-/// [`WriteError::Io`]; then nothing was changed, unless renaming itself failed halfway.
+/// [`WriteError::Io`] and [`WriteError::Replace`]; then nothing was changed, unless renaming itself failed halfway.
 pub(crate) fn put(files: &[(PathBuf, &str)]) -> Result<(), WriteError> {
-    let mut staged = Vec::new();
-    for (target, text) in files {
-        match stage(target, text) {
-            Ok(temporary) => staged.push((temporary, target)),
-            Err(error) => {
-                staged.iter().for_each(|(temporary, _)| drop(fs::remove_file(temporary)));
-                return Err(error);
-            }
-        }
-    }
-    for (temporary, target) in staged {
-        fs::rename(&temporary, target).map_err(|source| WriteError::Io { path: target.clone(), source })?;
-    }
-    Ok(())
+    let staged = files.iter().map(|(target, text)| stage(target, text)).collect::<Result<Vec<_>, _>>()?;
+    staged.into_iter().try_for_each(|file| Ok(file.replace()?))
 }
 
 fn read(path: &Path) -> Result<Option<String>, WriteError> {
@@ -113,15 +104,11 @@ fn read(path: &Path) -> Result<Option<String>, WriteError> {
 }
 
 /// Writes beside the target.
-fn stage(target: &Path, text: &str) -> Result<PathBuf, WriteError> {
-    let failed = |source| WriteError::Io { path: target.to_owned(), source };
+fn stage(target: &Path, text: &str) -> Result<StagedFile, WriteError> {
     if let Some(parent) = target.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
+        fs::create_dir_all(parent).map_err(|source| WriteError::Io { path: target.to_owned(), source })?;
     }
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = target.with_file_name(format!(".{name}.new"));
-    fs::write(&temporary, text).map_err(failed)?;
-    Ok(temporary)
+    Ok(StagedFile::write(target, text.as_bytes())?)
 }
 
 /// Files that stand in the way and are not what was generated last time.
@@ -135,7 +122,7 @@ fn edited(
     let wanted = artifacts.iter().map(|artifact| (artifact.path.as_str(), artifact.text.as_str()));
     for (path, text) in wanted.chain(stale.map(|path| (path.as_str(), ""))) {
         let Some(found) = read(&folder.join(path))? else { continue };
-        let generated = manifest.get(path) == Some(&digest(&found));
+        let generated = manifest.get(path) == Some(&sha256_hex(&found));
         if !generated && found != text {
             let diff = TextDiff::from_lines(found.as_str(), text);
             let diff = diff.unified_diff().context_radius(2).header(path, "generated").to_string();
@@ -162,13 +149,9 @@ fn remove_stale(
     Ok(removed)
 }
 
-fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn manifest_text(artifacts: &[Artifact]) -> String {
     let sorted: BTreeMap<_, _> =
-        artifacts.iter().map(|artifact| (&artifact.path, digest(&artifact.text))).collect();
+        artifacts.iter().map(|artifact| (&artifact.path, sha256_hex(&artifact.text))).collect();
     sorted.into_iter().map(|(path, digest)| format!("{digest}  {path}\n")).collect()
 }
 
@@ -251,7 +234,7 @@ mod tests {
         fs::create_dir(&out).unwrap();
         let victim = folder.path().join("victim");
         fs::write(&victim, "x").unwrap();
-        fs::write(out.join(MANIFEST), format!("{}  ../victim\n", digest("x"))).unwrap();
+        fs::write(out.join(MANIFEST), format!("{}  ../victim\n", sha256_hex("x"))).unwrap();
         write(&out, &[artifact("a", "1")], false).unwrap();
         assert!(victim.exists());
     }

@@ -14,12 +14,13 @@
 
 mod line;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 pub use line::{Entry, Record};
 
+use crate::document::sync_folder_of;
 use line::{GENESIS, write_line};
 
 /// Longest line that is read: guards and their inputs are far below.
@@ -99,7 +100,7 @@ impl Ledger {
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
         file.lock().map_err(failed)?;
         if is_new {
-            sync_folder(path).map_err(failed)?;
+            sync_folder_of(path).map_err(failed)?;
         }
         let chain = Chain::follow(path, &file, drop)?;
         if chain.torn > 0 {
@@ -188,15 +189,9 @@ fn set_aside(path: &Path, file: &File, whole: u64) -> io::Result<()> {
     let mut kept = OpenOptions::new().append(true).create(true).open(&aside)?;
     kept.write_all(&torn)?;
     kept.sync_data()?;
-    sync_folder(&aside)?;
+    sync_folder_of(&aside)?;
     file.set_len(whole)?;
     file.sync_data()
-}
-
-/// A new file is only there after a crash when its folder says so.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::entry::headers;
 use super::objectives::target;
 use super::reach::{CalloutOptions, HopRef, LatencyDefault, Reach};
 use super::runtime::fallback_budget;
-use super::share::{named, owned, refuse_duplicates, small, wire_millis};
+use super::share::{named, owned, promql, refuse_duplicates, small, wire_millis};
 use crate::document::{Fields, Located, Reader, Value};
 
 mod success;
@@ -253,9 +253,9 @@ fn telemetry_(fields: &mut Fields<'_>) -> Option<Telemetry> {
     });
     let metrics = fields.optional("metrics", |metrics| {
         metrics.fields(|fields| {
-            let good = fields.optional("availabilityGood", owned);
-            let total = fields.optional("availabilityTotal", owned);
-            let latency = fields.optional("latencyHistogram", owned);
+            let good = fields.optional("availabilityGood", promql);
+            let total = fields.optional("availabilityTotal", promql);
+            let latency = fields.optional("latencyHistogram", promql);
             Some(TelemetryMetrics { good, total, latency })
         })
     });

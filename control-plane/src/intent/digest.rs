@@ -1,14 +1,12 @@
 //! The digest of a document: SHA-256 of its canonical JSON (keys sorted, no spaces), so that comments, order and layout do not count.
 
 use serde_json::{Map, Value as Json};
-use sha2::{Digest, Sha256};
 
-use crate::document::{Node, Value};
+use crate::document::{Node, Value, sha256_hex};
 
 /// SHA-256 (hex) of a node's canonical JSON.
 pub fn canonical_digest(node: &Node) -> String {
-    let bytes = canonical_json(node).to_string();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256_hex(canonical_json(node).to_string())
 }
 
 /// A node as JSON with sorted keys. What JSON cannot say (NaN, infinities) becomes text.

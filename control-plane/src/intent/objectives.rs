@@ -2,8 +2,8 @@
 
 use emac_core::units::{Micros, Ratio};
 
-use super::share::owned;
-use crate::document::{Fields, Reader};
+use super::share::promql;
+use crate::document::{Fields, Reader, is_recordable, parse_promql};
 
 /// What a journey promises.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,9 +88,20 @@ pub(super) fn target(reader: Reader<'_>) -> Option<Ratio> {
 }
 
 fn sli_(fields: &mut Fields<'_>) -> Option<RatioSli> {
-    let good = fields.required("goodEventQuery", owned);
-    let total = fields.required("totalEventQuery", owned);
+    let good = fields.required("goodEventQuery", recorded);
+    let total = fields.required("totalEventQuery", recorded);
     Some(RatioSli { good: good?, total: total? })
+}
+
+/// PromQL of which rules are made.
+fn recorded(reader: Reader<'_>) -> Option<String> {
+    let query = promql(reader)?;
+    match parse_promql(&query) {
+        Ok(expr) if !is_recordable(&expr) => {
+            reader.refuse("Prometheus records numbers, neither ranges of them nor text")
+        }
+        _ => Some(query),
+    }
 }
 
 fn latency_(fields: &mut Fields<'_>) -> Option<LatencyObjective> {
@@ -103,7 +114,7 @@ fn latency_(fields: &mut Fields<'_>) -> Option<LatencyObjective> {
         })
     });
     let promql =
-        fields.optional("evidence", |evidence| evidence.fields(|fields| fields.required("promql", owned)));
+        fields.optional("evidence", |evidence| evidence.fields(|fields| fields.required("promql", recorded)));
     let (metric, threshold) = objective?;
     Some(LatencyObjective { window: window?, metric, threshold, promql })
 }

@@ -22,6 +22,11 @@ pub(super) fn owned(reader: Reader<'_>) -> Option<String> {
     reader.word().map(str::to_owned)
 }
 
+/// PromQL.
+pub(super) fn promql(reader: Reader<'_>) -> Option<String> {
+    reader.promql().map(str::to_owned)
+}
+
 /// A mapping from text to text, such as labels.
 pub(super) fn texts(reader: Reader<'_>) -> Option<BTreeMap<String, String>> {
     let pairs = reader.map(|entry, value| Some((entry.key.clone(), value.text()?.to_owned())))?;

@@ -429,3 +429,40 @@ proptest! {
         prop_assert!(intent.is_some() || problems.errors() > 0);
     }
 }
+
+/// Line, column and message of each problem of the example with one query replaced.
+fn query_problems(query: &str) -> Vec<(usize, usize, String)> {
+    let good = r#"sum(rate(journey_requests_total{journey="checkout",result="success"}[{{ .window }}]))"#;
+    assert!(CHECKOUT.contains(good));
+    let (_, problems) = read_text(&CHECKOUT.replace(good, query));
+    let told = |problem: crate::document::Problem| match &problem.place {
+        Some(crate::document::Place::Span(source, span)) => {
+            let (line, column) = source.position(span.start);
+            (line, column, problem.message)
+        }
+        _ => panic!("without a place: {}", problem.message),
+    };
+    problems.list().into_iter().map(told).collect()
+}
+
+#[test]
+fn a_query_that_prometheus_would_refuse_is_refused_where_it_stands() {
+    let line = CHECKOUT.lines().position(|line| line.contains("goodEventQuery")).unwrap() + 1;
+    let column = CHECKOUT.lines().nth(line - 1).unwrap().find("sum(").unwrap() + 1;
+    for (query, message) in [
+        ("sum(rate(x[{{ .window }}])", "not PromQL: unclosed left parenthesis"),
+        ("rate(x)", "not PromQL: expected type matrix in call to function 'rate', got vector"),
+        ("rate(x[{{ window }}])", "not PromQL: unexpected character inside brackets: '{'"),
+        ("x[{{ .window }}]", "Prometheus records numbers, neither ranges of them nor text"),
+        ("newer(x)", "PromQL has no function `newer`"),
+    ] {
+        assert_eq!(query_problems(query), [(line, column, message.to_owned())]);
+    }
+}
+
+#[test]
+fn a_function_that_is_not_known_is_no_reason_to_refuse() {
+    let text = CHECKOUT.replace("goodEventQuery: sum(", "goodEventQuery: newer(");
+    let (intent, problems) = read_text(&text);
+    assert!(intent.is_some() && problems.errors() == 0 && problems.list().len() == 1);
+}

@@ -10,9 +10,8 @@
 mod tags;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::document::{Document, Node, Problem, Problems};
+use crate::document::{Document, Node, Problem, Problems, sha256_hex};
 use crate::intent::canonical_json;
 
 /// What reading a seal gives.
@@ -80,11 +79,7 @@ fn remove(from: Option<&mut Value>, key: &str) {
 
 /// SHA-256 (hex) of the canonical JSON.
 pub fn digest(value: &Value) -> String {
-    hex(&Sha256::digest(canonical(value)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256_hex(canonical(value))
 }
 
 /// JSON with sorted keys and no spaces.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use emac_core::budget::{Alone, HopBudget, JourneyBudget, OnExpiry, WorkloadBudgets};
 use emac_core::id::WorkloadName;
 use emac_core::units::{Generation, Millis};
-use sha2::{Digest, Sha256};
 
 use super::input::JourneyInput;
 use super::roles::hop_ref;
+use crate::document::sha256_hex;
 use crate::intent::Lease;
 
 /// Most journeys and hops of one resource (`emac/v1/budgets.proto`).
@@ -161,9 +161,6 @@ fn joint_digest(digests: &[String]) -> String {
     match digests {
         [] => String::new(),
         [only] => only.clone(),
-        several => {
-            let hash = Sha256::digest(several.join("\n"));
-            hash.iter().map(|byte| format!("{byte:02x}")).collect()
-        }
+        several => sha256_hex(several.join("\n")),
     }
 }

@@ -160,7 +160,7 @@ impl Work<'_> {
                     info!(journey, path = %path.display(), version = candidate.version(), "candidate written");
                 }
                 Err(problem) => {
-                    self.complain(format!("{}: {problem}", path.display()));
+                    self.complain(problem.to_string());
                     self.unwritten.insert(journey, (path, candidate));
                 }
             }

@@ -222,18 +222,22 @@ fn metric(reader: Reader<'_>) -> Option<Metric> {
                 fields.accept_rest();
                 let kind = fields.optional("type", Reader::word).map(str::to_owned);
                 let source = fields.optional("metricSourceRef", Reader::word).map(str::to_owned);
-                let query = fields.optional("spec", query);
+                // What another system's queries look like is not ours to know.
+                let prometheus = kind.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("prometheus"));
+                let query = fields.optional("spec", |spec| query(spec, prometheus));
                 Some(Metric { kind, source, query })
             })
         })
     })
 }
 
-fn query(reader: Reader<'_>) -> Option<String> {
+/// `query`, in PromQL where the source is a Prometheus, or `promql`.
+fn query(reader: Reader<'_>, prometheus: bool) -> Option<String> {
     reader.fields(|fields| {
         fields.accept_rest();
-        let query = fields.optional("query", Reader::word);
-        let promql = fields.optional("promql", Reader::word);
+        let read = if prometheus { Reader::promql_of_others } else { Reader::word };
+        let query = fields.optional("query", read);
+        let promql = fields.optional("promql", Reader::promql_of_others);
         query.or(promql).map(|text| text.trim().to_owned())
     })
 }

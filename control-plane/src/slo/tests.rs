@@ -156,3 +156,25 @@ fn the_papers_leaves_promise_what_the_paper_says() {
     let found: Vec<_> = promises.values().map(|promise| promise.availability.unwrap().get()).collect();
     assert_eq!(found, [0.999, 0.9995, 0.995, 0.995, 0.999], "cart, front, paya, payb, pricing");
 }
+
+#[test]
+fn queries_of_prometheus_that_are_none_are_told_and_the_rest_is_other_tools_own() {
+    let told = |from: &str, to: &str| {
+        let (slos, problems) = slos(&RATIO.replace(from, to));
+        assert!(slos.get("cart").is_some());
+        assert_eq!(problems.errors(), 0);
+        problems
+            .list()
+            .iter()
+            .map(|problem| (problem.location().unwrap(), problem.message.clone()))
+            .collect::<Vec<_>>()
+    };
+    let wrong = ("slos.yaml:12:63".to_owned(), "not PromQL: unclosed left parenthesis".to_owned());
+    assert_eq!(told("query: good", "query: sum(good"), std::slice::from_ref(&wrong));
+    let elsewhere = "type: Datadog, spec: {query: sum(good";
+    assert_eq!(told("type: Prometheus, spec: {query: good", elsewhere), []);
+    assert_eq!(
+        told("type: Prometheus, spec: {query: good", "type: Datadog,    spec: {promql: sum(good").len(),
+        1
+    );
+}

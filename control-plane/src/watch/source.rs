@@ -5,6 +5,7 @@ use emac_core::units::Millis;
 use sha2::{Digest, Sha256};
 
 use crate::discover::observe::Observations;
+use crate::document::hex;
 use crate::model::{EvidenceRef, EvidenceSource};
 use crate::trace::{Assembler, Labels, Limits, Refused, Sink, Span, Symbol, Symbols};
 use emac_core::units::Moment;
@@ -123,8 +124,7 @@ impl Source {
         self.traces += observations.traces().1;
         let name = format!("{} from {} to {} ms", self.kind.label(), began.unix_ms, ends.unix_ms);
         self.digest.update(&name);
-        let digest = std::mem::take(&mut self.digest).finalize();
-        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&std::mem::take(&mut self.digest).finalize());
         let evidence = EvidenceRef { name, source: self.kind, digest };
         Window { observations, labels: self.assembler.take_labels(), evidence }
     }

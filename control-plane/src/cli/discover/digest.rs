@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::document::hex;
 use crate::model::{EvidenceRef, EvidenceSource};
 
 /// Each path with the SHA-256 of its bytes; of a folder, of every file below in the order of their names. What cannot be read is the reader's to say.
@@ -13,7 +14,7 @@ pub(super) fn of(paths: &[PathBuf]) -> Vec<EvidenceRef> {
     let reference = |path: &PathBuf| {
         let mut hash = Sha256::new();
         add(path, &mut hash).ok()?;
-        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&hash.finalize());
         Some(EvidenceRef { name: path.display().to_string(), source: EvidenceSource::Traces, digest })
     };
     paths.iter().filter_map(reference).collect()

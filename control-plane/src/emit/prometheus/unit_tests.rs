@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use promql_parser::label::{MatchOp, Matcher};
 use serde_json::{Value, json};
 
-use super::promql::{Selector, selector};
+use super::promql::{Selector, example, selector};
 use super::rule::object;
 use super::{Dialect, Rule, Severity, Sli, groups};
 
@@ -153,14 +154,10 @@ impl Series {
         let failing = good.matchers.iter().find_map(|matcher| {
             let mut labels = labels.clone();
             labels.insert(
-                matcher.label.clone(),
-                ["error", "500", "other"].iter().find(|value| !matcher.selects(value))?.to_string(),
+                matcher.name.clone(),
+                ["error", "500", "other"].iter().find(|value| !matcher.is_match(value))?.to_string(),
             );
-            let counted = total
-                .matchers
-                .iter()
-                .all(|matcher| matcher.selects(labels.get(&matcher.label).map_or("", String::as_str)));
-            counted.then_some(labels)
+            all_select(total.matchers.iter(), &labels).then_some(labels)
         })?;
         Some(Self {
             good: name(&good.metric, &labels),
@@ -193,17 +190,23 @@ fn labels(selectors: &[&Selector]) -> Option<BTreeMap<String, String>> {
     let matchers = || selectors.iter().flat_map(|selector| &selector.matchers);
     let mut labels = BTreeMap::new();
     for matcher in matchers() {
-        let fits = labels.get(&matcher.label).is_some_and(|value: &String| matcher.selects(value));
+        let fits = labels.get(&matcher.name).is_some_and(|value: &String| matcher.is_match(value));
         if !fits {
-            labels.insert(matcher.label.clone(), matcher.example()?);
+            labels.insert(matcher.name.clone(), example(matcher)?);
         }
     }
-    let all =
-        matchers().all(|matcher| matcher.selects(labels.get(&matcher.label).map_or("", String::as_str)));
-    all.then_some(labels)
+    all_select(matchers(), &labels).then_some(labels)
+}
+
+/// A label that is not there is empty.
+fn all_select<'a>(
+    mut matchers: impl Iterator<Item = &'a Matcher>,
+    labels: &BTreeMap<String, String>,
+) -> bool {
+    matchers.all(|matcher| matcher.is_match(labels.get(&matcher.name).map_or("", String::as_str)))
 }
 
 fn name(metric: &str, labels: &BTreeMap<String, String>) -> String {
-    let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-    format!("{metric}{{{}}}", labels.join(","))
+    let equal = |(label, value): (&String, &String)| Matcher::new(MatchOp::Equal, label, value).to_string();
+    format!("{metric}{{{}}}", labels.iter().map(equal).collect::<Vec<_>>().join(","))
 }

@@ -1,10 +1,9 @@
 //! One line of the ledger.
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::Head;
-use crate::document::{format_timestamp, parse_timestamp};
+use crate::document::{format_timestamp, parse_timestamp, sha256_hex};
 use crate::guard::{Answer, Evaluation};
 
 /// What the first line has before it.
@@ -67,7 +66,7 @@ pub(super) fn write_line(text: &mut String, head: &Head, record: &Record) -> Hea
         body["why"] = json!(why);
     }
     let body = body.to_string();
-    let digest = digest(body.as_bytes());
+    let digest = sha256_hex(body.as_bytes());
     text.push_str(body.strip_suffix('}').unwrap_or(&body));
     text.push_str(&format!("{BEFORE}{digest}{AFTER}\n"));
     Head { sequence, digest }
@@ -76,10 +75,6 @@ pub(super) fn write_line(text: &mut String, head: &Head, record: &Record) -> Hea
 const BEFORE: &str = ",\"digest\":\"";
 const AFTER: &str = "\"}";
 
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 impl Entry {
     /// Reads the line after `head`.
     pub(super) fn read(line: &[u8], head: &Head) -> Result<Self, String> {
@@ -87,7 +82,7 @@ impl Entry {
         let sealed = text.strip_suffix(AFTER).and_then(|text| text.rsplit_once(BEFORE));
         let (body, told) = sealed.ok_or("no line of a ledger")?;
         let body = format!("{body}}}");
-        if digest(body.as_bytes()) != told {
+        if sha256_hex(body.as_bytes()) != told {
             return Err("the line was changed: its digest does not fit".to_owned());
         }
         let fields: Map<String, Value> =

@@ -5,6 +5,8 @@ use std::fmt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::document::hex;
+
 /// Tags a line, so that a diff of two sealed files stays readable.
 const TAGS_PER_LINE: usize = 16;
 /// Most changes named; after a few, the reader looks at the diff of the file.
@@ -186,5 +188,5 @@ fn tag(path: &[PathStep], value: &Value) -> String {
         hash.update([0]);
     }
     hash.update(value.to_string().as_bytes());
-    super::hex(&hash.finalize()[..2])
+    hex(&hash.finalize()[..2])
 }

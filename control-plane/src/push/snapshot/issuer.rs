@@ -1,5 +1,6 @@
 //! Which resource each workload has, since when, and when it must be issued anew.
 
+use crate::document::hex;
 use crate::push::protocol::{Name, Resource, ResourceSet, Version};
 use emac_core::budget::WorkloadBudgets;
 use emac_core::id::WorkloadName;
@@ -151,7 +152,7 @@ fn same(a: &WorkloadBudgets, b: &WorkloadBudgets) -> bool {
 }
 
 fn short(digest: Sha256) -> String {
-    digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize()[..6])
 }
 
 /// The generation named by a version this module made.

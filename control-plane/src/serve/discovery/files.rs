@@ -1,14 +1,14 @@
 //! Files of discovery: configuration that is read again when it changed, candidates, accepted models.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
 use super::super::intents::Fingerprint;
 use crate::accept::ModelFile;
-use crate::document::{Limits, Problems, Source, parse, render_text};
+use crate::document::{Limits, Problems, ReplaceError, Source, parse, render_text, replace_file};
 use crate::mesh::{self, MeshFacts};
 use crate::model::{AcceptedModel, CANDIDATE_KIND};
 
@@ -55,30 +55,20 @@ impl Mesh {
     }
 }
 
-/// Writes a candidate beside its place and renames it: a crash leaves the old file or the new one. Nothing is written where the same text stands.
-pub(super) fn write_candidate(path: &Path, text: &str) -> io::Result<()> {
+/// Replaces a candidate, whole or not at all. Nothing is written where the same text stands.
+pub(super) fn write_candidate(path: &Path, text: &str) -> Result<(), ReplaceError> {
+    let failed = |source| ReplaceError { path: path.to_owned(), source };
     match fs::read(path) {
         Ok(old) if old == text.as_bytes() => return Ok(()),
         Ok(old) if is_candidate(&old) => {}
-        Ok(_) => return Err(io::Error::other("there is a file that is no candidate; it is left alone")),
+        Ok(_) => {
+            return Err(failed(io::Error::other("there is a file that is no candidate; it is left alone")));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+        Err(error) => return Err(failed(error)),
     }
-    let folder = path.parent().unwrap_or(Path::new(""));
-    fs::create_dir_all(folder)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.new"));
-    let written = write(&temporary, text).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+    replace_file(path, text.as_bytes())
 }
 
 /// Whether a file says that it is a candidate, whole or damaged.
