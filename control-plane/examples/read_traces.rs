@@ -6,11 +6,9 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use emac_control_plane::trace::read::{Settings, read_paths};
-use emac_control_plane::trace::write::{self, Labels, Spans};
-use emac_control_plane::trace::{
-    Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId,
-};
+use emac_trace::read::{Settings, read_paths};
+use emac_trace::write::{self, Labels, Spans};
+use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 
 /// Counts and forgets.
 #[derive(Default)]

@@ -28,8 +28,10 @@ pub use json::json_schema;
 pub use markdown::{field_table, operator_table};
 pub use shape::{Field, Form, Mapping, Named, Need, Rule, Scalar, Shape};
 
-use crate::document::API_VERSION;
-use crate::{compile, config as config_, intent as intent_, measured, model as model_, simulate};
+use crate::config as config_;
+use emac_compile::{compile, model as model_, simulate};
+use emac_document::API_VERSION;
+use emac_journey::{intent as intent_, measured};
 
 /// A kind of document.
 #[derive(Clone, Copy, Debug)]

@@ -33,12 +33,12 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::document::{ReplaceError, replace_file};
 use crate::ingest::otlp::Batches;
 use crate::ingest::{Committer, Evidence, Queue, RecordsReceiver, Settings, records};
-use crate::push::Now;
-use crate::push::service::PushService;
 use crate::store::{OpenError, Store, Stored};
+use emac_document::{ReplaceError, replace_file};
+use emac_push::Now;
+use emac_push::service::PushService;
 use intents::Fingerprint;
 pub use intents::Intents;
 pub(crate) use standing::age_of as age;

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use emac_control_plane::document::Problems;
 use emac_control_plane::serve::Intents;
+use emac_document::Problems;
 use support::process::{emac, run};
 
 const INTENT: &str = include_str!("../examples/checkout/intent.yaml");

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use emac_control_plane::config::Config;
-use emac_control_plane::document::Problems;
 use emac_control_plane::serve::{Intents, Server};
 use emac_core::budget::{HopBudget, Mode, WorkloadBudgets};
 use emac_core::evidence::{Delta, HopDelta, Report};
@@ -15,6 +14,7 @@ use emac_core::id::{HopKey, WorkloadName};
 use emac_core::outcome::{Outcome, OutcomeCounts};
 use emac_core::sketch::Sketch;
 use emac_core::units::{Micros, Millis};
+use emac_document::Problems;
 use emac_proto::convert::NodeReport;
 use emac_proto::v1::{self, ReportRequest};
 use emac_proto::xds::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;

@@ -159,7 +159,7 @@ fn a_gate_records_what_its_guards_were_told() {
     assert_eq!(code, 0, "{stderr}");
     let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     let ledger = folder.path().join("actions.jsonl");
-    let contents = emac_control_plane::guard::ledger::read(&ledger).unwrap();
+    let contents = emac_journey::guard::ledger::read(&ledger).unwrap();
     assert!(stderr.contains(&format!("2 recorded, 2 in all, last {}", contents.head.digest)), "{stderr}");
     let recorded = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
     let text = fs::read_to_string(&ledger).unwrap();

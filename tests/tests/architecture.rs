@@ -1,19 +1,90 @@
 //! The house keeps its shape: dependencies point one way, forbidden things stay out, crates carry their lints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
 use emac_tests::repo_root;
 use serde_json::Value;
 
-/// What each crate may know of the others (normal and build dependencies).
-const MAY_DEPEND_ON: [(&str, &[&str]); 5] = [
+/// What each crate may know of the others (normal and build dependencies), lowest first: whatever stands further down may only point up in
+/// this list, so that it has no cycle.
+const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("emac-core", &[]),
     ("emac-proto", &["emac-core"]),
     ("emac-filter", &["emac-core", "emac-proto"]),
-    ("emac-control-plane", &["emac-core", "emac-proto"]),
-    ("emac-tests", &["emac-core", "emac-proto", "emac-filter", "emac-control-plane"]),
+    ("emac-document", &["emac-core"]),
+    ("emac-trace", &["emac-core", "emac-document"]),
+    ("emac-push", &["emac-core", "emac-proto", "emac-document"]),
+    ("emac-journey", &["emac-core", "emac-document"]),
+    ("emac-compile", &["emac-core", "emac-document", "emac-journey"]),
+    ("emac-discovery", &["emac-core", "emac-document", "emac-trace", "emac-journey", "emac-compile"]),
+    ("emac-replay", &["emac-core", "emac-document", "emac-journey", "emac-compile"]),
+    (
+        "emac-control-plane",
+        &[
+            "emac-core",
+            "emac-proto",
+            "emac-document",
+            "emac-trace",
+            "emac-push",
+            "emac-journey",
+            "emac-compile",
+            "emac-discovery",
+            "emac-replay",
+        ],
+    ),
+    (
+        "emac-tests",
+        &[
+            "emac-core",
+            "emac-proto",
+            "emac-filter",
+            "emac-document",
+            "emac-trace",
+            "emac-push",
+            "emac-journey",
+            "emac-compile",
+            "emac-discovery",
+            "emac-control-plane",
+        ],
+    ),
+];
+
+/// What each module of a crate with several may know of its neighbours, lowest first; tests beside the code are free.
+const MODULES_MAY_USE: [(&str, &[(&str, &[&str])]); 4] = [
+    (
+        "control-plane/journey",
+        &[("guard", &[]), ("intent", &["guard"]), ("slo", &["intent"]), ("measured", &[])],
+    ),
+    (
+        "control-plane/compile",
+        &[
+            ("model", &[]),
+            ("declared", &["model"]),
+            ("compile", &["model"]),
+            ("accept", &["model", "compile"]),
+            ("emit", &["model", "compile"]),
+            ("simulate", &["model"]),
+        ],
+    ),
+    ("control-plane/discovery", &[("mesh", &[]), ("discover", &["mesh"]), ("watch", &["mesh", "discover"])]),
+    (
+        "control-plane",
+        &[
+            ("clock", &[]),
+            ("marks", &[]),
+            ("totals", &[]),
+            ("store", &["marks", "totals"]),
+            ("aggregate", &["marks", "totals", "store"]),
+            ("ingest", &["clock", "marks", "totals", "store", "aggregate"]),
+            ("plan", &[]),
+            ("config", &[]),
+            ("schema", &["config"]),
+            ("serve", &["clock", "marks", "totals", "store", "aggregate", "ingest", "plan", "config"]),
+            ("cli", &["clock", "config", "serve"]),
+        ],
+    ),
 ];
 
 fn metadata() -> Value {
@@ -34,8 +105,19 @@ fn dependencies(package: &Value) -> impl Iterator<Item = &str> {
         .map(|d| d["name"].as_str().unwrap())
 }
 
+/// Whether every entry of a table points only to entries before it.
+fn assert_acyclic(table: &[(&str, &[&str])]) {
+    for (place, (name, allowed)) in table.iter().enumerate() {
+        for one in *allowed {
+            let before = table.iter().take(place).any(|(other, _)| other == one);
+            assert!(before, "{name} -> {one} is a cycle, or {one} stands too far down");
+        }
+    }
+}
+
 #[test]
 fn dependencies_point_one_way() {
+    assert_acyclic(&MAY_DEPEND_ON);
     let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
     let allowed: BTreeMap<_, _> = MAY_DEPEND_ON.into_iter().collect();
@@ -45,6 +127,55 @@ fn dependencies_point_one_way() {
         for dependency in dependencies(package).filter(|d| d.starts_with("emac-")) {
             assert!(allowed[name].contains(&dependency), "{name} must not depend on {dependency}");
         }
+    }
+}
+
+/// The source without comments and without what is compiled for tests only.
+fn code(path: &str, text: &str) -> String {
+    if path.contains("/tests/") || path.ends_with("/tests.rs") {
+        return String::new();
+    }
+    let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    product.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// Modules of the same crate that a piece of code names.
+fn used(code: &str) -> impl Iterator<Item = String> + '_ {
+    let named =
+        |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    let grouped = code.split("use crate::{").skip(1).flat_map(move |rest| {
+        let inside = rest.split(';').next().unwrap_or_default().to_owned();
+        inside.split([',', '{']).map(|part| named(part.trim_start())).collect::<Vec<_>>()
+    });
+    code.split("crate::").skip(1).map(named).chain(grouped).filter(|name| !name.is_empty())
+}
+
+#[test]
+fn modules_point_one_way() {
+    for (krate, table) in MODULES_MAY_USE {
+        assert_acyclic(table);
+        let names: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
+        let source = repo_root().join(krate).join("src");
+        let mut seen = BTreeSet::new();
+        for (path, text) in sources_of(krate) {
+            let inside = Path::new(&path).strip_prefix(&source).unwrap();
+            let module =
+                inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
+            if ["lib", "main", "pipeline"].contains(&module) {
+                continue;
+            }
+            let (_, allowed) = table.iter().find(|(name, _)| *name == module).unwrap_or_else(|| {
+                panic!("{krate}: the module `{module}` needs a line in the table of arrows")
+            });
+            seen.insert(module.to_owned());
+            for other in used(&code(&path, &text)).filter(|other| names.contains(&other.as_str())) {
+                assert!(
+                    other == module || allowed.contains(&other.as_str()),
+                    "{path}: {module} must not use {other}"
+                );
+            }
+        }
+        assert_eq!(seen.len(), table.len(), "{krate}: a line of the table has no module");
     }
 }
 

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::inputs::{promises, read_candidate, read_intent};
 use super::output::{Format, complain, print_line, show_problems};
-use crate::accept::{Consent, ModelFile, Proposal, Refusal, Selection, StoreError, allowed};
 use crate::clock::Clock;
-use crate::compile::Given;
-use crate::document::Problems;
-use crate::document::{format_timestamp, parse_timestamp};
-use crate::intent::Intent;
-use crate::model::AcceptedModel;
+use emac_compile::accept::{Consent, ModelFile, Proposal, Refusal, Selection, StoreError, allowed};
+use emac_compile::compile::Given;
+use emac_compile::model::AcceptedModel;
+use emac_document::Problems;
+use emac_document::{format_timestamp, parse_timestamp};
+use emac_journey::intent::Intent;
 
 /// Agree to a candidate, or to some of its deltas: the model is replaced, sealed, with its lineage
 #[derive(Debug, clap::Args)]

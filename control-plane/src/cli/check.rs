@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::output::{Format, print_json, print_line, show_problems};
-use crate::document::{Document, Limits, Problem, Problems, read_all, render_json};
-use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
-use crate::slo::Slos;
-use crate::{config, intent, measured, simulate};
+use crate::config;
+use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
+use emac_compile::simulate;
+use emac_document::{Document, Limits, Problem, Problems, read_all, render_json};
+use emac_journey::slo::Slos;
+use emac_journey::{intent, measured};
 
 /// Validate intents, SLOs, models, evidence, profiles and configurations; all problems at once
 #[derive(Debug, clap::Args)]

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::inputs::InputArgs;
 use super::output::{Format, complain, print_json, print_line};
-use crate::compile::derivation;
-use crate::document::to_yaml;
-use crate::emit::all;
-use crate::emit::prometheus::Dialect;
-use crate::emit::write::{WriteError, Written, write};
+use emac_compile::compile::derivation;
+use emac_compile::emit::all;
+use emac_compile::emit::prometheus::Dialect;
+use emac_compile::emit::write::{WriteError, Written, write};
+use emac_document::to_yaml;
 
 /// Compute bounds and budgets, and write rules, gates, dashboards and the derivation report
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::inputs::{InputArgs, read_candidate};
 use super::output::{Format, complain, print_json, print_text};
-use crate::accept::{Comparison, markdown, text, to_json};
+use emac_compile::accept::{Comparison, markdown, text, to_json};
 
 /// Show what a candidate would change: typed deltas with evidence, confidence and impact
 #[derive(Debug, clap::Args)]

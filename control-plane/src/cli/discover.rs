@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 use super::exit::Exit;
 use super::inputs::read_accepted;
 use super::output::{Format, complain, print_json, print_text, show_problems};
-use crate::discover::domains::Profile;
-use crate::discover::observe::Observations;
-use crate::discover::{Discovered, Given, Known, complete};
-use crate::document::Problems;
-use crate::intent::{self, Intent};
-use crate::mesh::{self, MeshFacts};
-use crate::model::{AcceptedModel, CandidateModel, EvidenceRef, EvidenceSource};
-use crate::trace::read::{Progress, Settings, Summary, read_paths};
-use crate::trace::{Assembled, Assembler, Limits};
 use answer::Answer;
+use emac_compile::model::{AcceptedModel, CandidateModel, EvidenceRef, EvidenceSource};
+use emac_discovery::discover::domains::Profile;
+use emac_discovery::discover::observe::Observations;
+use emac_discovery::discover::{Discovered, Given, Known, complete};
+use emac_discovery::mesh::{self, MeshFacts};
+use emac_document::Problems;
+use emac_journey::intent::{self, Intent};
+use emac_trace::read::{Progress, Settings, Summary, read_paths};
+use emac_trace::{Assembled, Assembler, Limits};
 
 /// Find the journeys in traces: a candidate model each, with a reason for every field, and a picture beside it
 #[derive(Debug, clap::Args)]

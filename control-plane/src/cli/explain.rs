@@ -6,8 +6,8 @@ use emac_core::units::Micros;
 use super::exit::Exit;
 use super::inputs::{InputArgs, JudgedModel};
 use super::output::{Format, print_json, print_line};
-use crate::compile::{Bounds, Compiled, NodeBounds, derivation, exact8};
-use crate::document::format_duration;
+use emac_compile::compile::{Bounds, Compiled, NodeBounds, derivation, exact8};
+use emac_document::format_duration;
 
 /// Show how every number came about, from leaf to decision
 #[derive(Debug, clap::Args)]

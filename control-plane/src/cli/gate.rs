@@ -7,9 +7,9 @@ use serde_json::json;
 use super::exit::Exit;
 use super::inputs::{InputArgs, JudgedModel, read_candidate};
 use super::output::{Format, complain, print_json, print_line};
-use crate::accept::{Delta, Proposal, Shift};
-use crate::compile::{Compiled, Verdict, exact8, guard_report};
-use crate::guard::ledger::{Ledger, LedgerError, Record};
+use emac_compile::accept::{Delta, Proposal, Shift};
+use emac_compile::compile::{Compiled, Verdict, exact8, guard_report};
+use emac_journey::guard::ledger::{Ledger, LedgerError, Record};
 
 /// Decide whether a journey's objectives hold: exit 0 PASS, 2 FAIL, 3 REVIEW
 #[derive(Debug, clap::Args)]

@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::output::{Format, show_problems};
-use crate::accept::Proposal;
 use crate::clock::Clock;
-use crate::compile::{Compiled, Given, Promises, compile, preview};
-use crate::declared::Declared;
-use crate::document::parse_timestamp;
-use crate::document::{Document, Limits, Problem, Problems, read_all, read_file};
-use crate::intent::{self, Intent};
-use crate::measured::{self, Evidence};
-use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel, Model, Origin};
-use crate::slo::Slos;
+use emac_compile::accept::Proposal;
+use emac_compile::compile::{Compiled, Given, Promises, compile, preview};
+use emac_compile::declared::Declared;
+use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel, Model, Origin};
+use emac_document::parse_timestamp;
+use emac_document::{Document, Limits, Problem, Problems, read_all, read_file};
+use emac_journey::intent::{self, Intent};
+use emac_journey::measured::{self, Evidence};
+use emac_journey::slo::Slos;
 
 /// Options that the commands share.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::exit::Exit;
 use super::inputs::read_accepted;
 use super::output::{Format, print_json, print_line};
-use crate::model::{Acceptance, AcceptedModel};
+use emac_compile::model::{Acceptance, AcceptedModel};
 
 /// Show the lineage of accepted models, newest first: who agreed to what, when, from which candidate
 #[derive(Debug, clap::Args)]

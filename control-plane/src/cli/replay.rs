@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::output::{Format, complain, print_json, print_line, show_problems};
-use crate::compile::exact8;
-use crate::document::{Limits, Problem, Problems, read_file, to_yaml};
-use crate::emit::Artifact;
-use crate::emit::write::write;
-use crate::intent::{self, Intent};
-use crate::replay::{Outcome, read, replay};
+use emac_compile::compile::exact8;
+use emac_compile::emit::Artifact;
+use emac_compile::emit::write::write;
+use emac_document::{Limits, Problem, Problems, read_file, to_yaml};
+use emac_journey::intent::{self, Intent};
+use emac_replay::{Outcome, read, replay};
 
 /// Reproduce the paper's checkout replay: models, deltas, reports and decisions from recorded evidence
 #[derive(Debug, clap::Args)]

@@ -13,8 +13,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::exit::Exit;
 use super::output::{Format, colors, complain, show_problems};
 use crate::config::{self, Config, Log, LogFormat, Overrides};
-use crate::document::Problems;
 use crate::serve::{Intents, Server, StartError};
+use emac_document::Problems;
 
 /// Run the control plane: evidence in, budgets out
 #[derive(Debug, clap::Args)]

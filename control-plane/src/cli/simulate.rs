@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::output::{Format, complain, print_json, print_line, show_problems};
-use crate::document::{Document, Limits, Problem, Problems, read_file};
-use crate::model::{AcceptedModel, CANDIDATE_KIND, CandidateModel, Model};
-use crate::simulate::{
+use emac_compile::model::{AcceptedModel, CANDIDATE_KIND, CandidateModel, Model};
+use emac_compile::simulate::{
     Estimate, Profile, Settings, SweepPoint, World, availability, fail_stop, read, threads, to_json,
 };
+use emac_document::{Document, Limits, Problem, Problems, read_file};
 
 /// Monte Carlo over a model: replica, edge and domain failures, fail-stop sweeps, with confidence intervals
 #[derive(Debug, clap::Args)]

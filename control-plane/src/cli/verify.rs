@@ -7,8 +7,8 @@ use serde_json::json;
 use super::exit::Exit;
 use super::inputs::read_models;
 use super::output::{Format, print_json, print_line, show_problems};
-use crate::document::{Problem, Problems, render_json};
-use crate::model::{AcceptedModel, CandidateModel};
+use emac_compile::model::{AcceptedModel, CandidateModel};
+use emac_document::{Problem, Problems, render_json};
 
 /// Check seals and lineage of models: a model edited by hand is refused, and the field is named
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use emac_core::units::Millis;
 
 use super::read::{address, duration, path};
-use crate::document::{Fields, Reader};
-use crate::watch::Recurrence;
+use emac_discovery::watch::Recurrence;
+use emac_document::{Fields, Reader};
 
 /// `discovery`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use emac_core::units::Millis;
 
 use super::{Config, Discovery, Evidence, Listen, Log, LogFormat};
-use crate::document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, read_file};
+use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, read_file};
 
 /// The document kind of a configuration.
 pub const KIND: &str = "ControlPlaneConfig";

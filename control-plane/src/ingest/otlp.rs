@@ -22,8 +22,8 @@ use std::time::Duration;
 use flate2::read::MultiGzDecoder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::trace::read;
 pub use batch::Batch;
+use emac_trace::read;
 pub use grpc::TraceServer;
 pub use http::router;
 use queue::Queue;

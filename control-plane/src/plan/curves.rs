@@ -13,7 +13,7 @@ use emac_core::units::Millis;
 use super::input::{ComponentInput, Evidence, HopEvidence, JourneyInput};
 use super::roles::{Role, Roles, direct_leaf};
 use super::snapshot::{CurveSource, JourneyPlan};
-use crate::intent::{LatencyDefault, Reach};
+use emac_journey::intent::{LatencyDefault, Reach};
 
 /// One-sided 95 %: normal quantile.
 const Z_95: f64 = 1.645;

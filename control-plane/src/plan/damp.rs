@@ -7,7 +7,7 @@ use emac_core::budget::curve::Allocation;
 use emac_core::units::Millis;
 
 use super::snapshot::{Damped, JourneyPlan};
-use crate::intent::RuntimePolicy;
+use emac_journey::intent::RuntimePolicy;
 
 /// What is about to change.
 pub(super) struct Move<'a> {

@@ -17,7 +17,7 @@ use super::input::{ComponentInput, JourneyInput};
 use super::journey::margin;
 use super::roles::{Role, Roles, hop_ref};
 use super::snapshot::{Bound, CurveSource, JourneyPlan};
-use crate::intent::Reach;
+use emac_journey::intent::Reach;
 
 /// Fills in the hops, timeouts and bounds of `plan` and returns the budgets with their sources.
 pub(super) fn hop_budgets(

@@ -11,8 +11,8 @@ use emac_core::outcome::OutcomeCounts;
 use emac_core::sketch::Sketch;
 use emac_core::units::{Millis, Ratio};
 
-use crate::declared::Declared;
-use crate::intent::{self, LatencyDefault, Reach, RuntimePolicy};
+use emac_compile::declared::Declared;
+use emac_journey::intent::{self, LatencyDefault, Reach, RuntimePolicy};
 
 /// One journey as the planner sees it.
 #[derive(Clone, Debug, PartialEq)]

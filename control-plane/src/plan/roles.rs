@@ -7,7 +7,7 @@ use emac_core::journey::{ComponentName, Expr};
 use emac_core::units::Ratio;
 
 use super::input::JourneyInput;
-use crate::intent::{HopRef, Reach};
+use emac_journey::intent::{HopRef, Reach};
 
 /// What a leaf is, by its place among the leaves.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,9 +13,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
-use crate::declared::Declared;
-use crate::intent::{self, HopRef, LatencyDefault, Reach, RuntimePolicy};
-use crate::slo::Promises;
+use emac_compile::declared::Declared;
+use emac_journey::intent::{self, HopRef, LatencyDefault, Reach, RuntimePolicy};
+use emac_journey::slo::Promises;
 
 const NOW: u64 = 1_700_000_000_000;
 const CHECKOUT: &str = "Series(front, Parallel(cart, Fallback(pricing, 0.8*cached)), Fallback(paya, payb))";
@@ -451,7 +451,7 @@ fn equal_inputs_give_equal_plans() {
 }
 
 fn example() -> Declared {
-    let problems = crate::document::Problems::new();
+    let problems = emac_document::Problems::new();
     let file = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/checkout/intent.yaml"));
     let intent = intent::load(&[file.into()], &problems).remove(0);
     Declared::beside(intent, Promises::default(), file, &problems)

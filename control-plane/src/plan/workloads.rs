@@ -8,8 +8,8 @@ use emac_core::units::{Generation, Millis};
 
 use super::input::JourneyInput;
 use super::roles::hop_ref;
-use crate::document::sha256_hex;
-use crate::intent::Lease;
+use emac_document::sha256_hex;
+use emac_journey::intent::Lease;
 
 /// Most journeys and hops of one resource (`emac/v1/budgets.proto`).
 const JOURNEYS_MAX: usize = 64;

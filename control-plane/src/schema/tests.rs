@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
-use crate::document::{Document, Limits, Problem, Problems, Source, parse, render_text};
-use crate::model::{AcceptedModel, CandidateModel};
+use emac_compile::model::{AcceptedModel, CandidateModel};
+use emac_document::{Document, Limits, Problem, Problems, Source, parse, render_text};
 
 /// Deeper operators are components: every type has been met by then.
 const OPERATORS_MAX: usize = 2;
@@ -63,7 +63,7 @@ impl Sampler {
 
 fn read(kind: &Kind, document: &Document, problems: &Problems) {
     match kind.file {
-        "journey-intent" => drop(crate::intent::read(document, problems)),
+        "journey-intent" => drop(emac_journey::intent::read(document, problems)),
         "discovered-journey-model" => drop(CandidateModel::read(document, problems)),
         "accepted-journey-model" => drop(AcceptedModel::read(document, problems)),
         "journey-evidence" => drop(measured::read(document, problems)),

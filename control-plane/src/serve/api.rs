@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 use super::standing::{self, EdgeSeen, Row, Seen};
 use super::state::Shared;
 use crate::aggregate::Aggregate;
-use crate::push::proxies::{Answered, PAST_KEPT, PAST_MAX, Proxy};
-use crate::push::standing::{End, Standing};
 pub(super) use discovery::discovery;
 use emac_core::units::Micros;
+use emac_push::proxies::{Answered, PAST_KEPT, PAST_MAX, Proxy};
+use emac_push::standing::{End, Standing};
 pub(super) use plan::plan;
 
 /// Journeys with totals and the last seconds, and what is known of their edges.

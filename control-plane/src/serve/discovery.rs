@@ -19,12 +19,12 @@ use self::files::Mesh;
 use super::intents::Intents;
 use super::state::Shared;
 use crate::config;
-use crate::declared::Declared;
 use crate::ingest::RecordsReceiver;
 use crate::ingest::otlp::Batches;
-use crate::model::CandidateModel;
-use crate::watch::{Due, Settings, Status, Watch};
+use emac_compile::declared::Declared;
+use emac_compile::model::CandidateModel;
 use emac_core::units::Moment;
+use emac_discovery::watch::{Due, Settings, Status, Watch};
 
 /// How long a quiet queue is waited for before the time is told and spans are looked for.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -167,7 +167,7 @@ impl Work<'_> {
         }
     }
 
-    fn candidate_file(&self, journey: &str, files: &crate::declared::Files) -> PathBuf {
+    fn candidate_file(&self, journey: &str, files: &emac_compile::declared::Files) -> PathBuf {
         let folder = self.config.candidates.as_ref();
         folder.map_or_else(|| files.candidate.clone(), |folder| folder.join(format!("{journey}.yaml")))
     }

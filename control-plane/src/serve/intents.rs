@@ -8,10 +8,10 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::declared::Declared;
-use crate::document::{Limits, Problems, expand, list_files, read_all};
 use crate::plan::JourneyInput;
-use crate::slo::Slos;
+use emac_compile::declared::Declared;
+use emac_document::{Limits, Problems, expand, list_files, read_all};
+use emac_journey::slo::Slos;
 
 /// Declared journeys, read from files.
 #[derive(Clone, Debug, Default, PartialEq)]

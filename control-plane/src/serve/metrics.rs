@@ -22,9 +22,9 @@ use super::standing::{self, EdgeSeen, Seen};
 use super::state::Shared;
 use crate::aggregate::Aggregate;
 use crate::ingest::StatsSnapshot;
-use crate::push::proxies::Proxies;
-use crate::push::standing::Standing;
 use crate::totals::LatencyTotals;
+use emac_push::proxies::Proxies;
+use emac_push::standing::Standing;
 
 /// `round(32 * log2(1e6))`, less the one by which Prometheus numbers buckets higher than OpenTelemetry.
 const NATIVE_SHIFT: i32 = 638 - 1;

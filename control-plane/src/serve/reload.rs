@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::intents::{Fingerprint, Intents};
 use super::state::Shared;
-use crate::document::{Problems, render_text};
+use emac_document::{Problems, render_text};
 
 /// How often files are looked at. Not by events of the file system: those are lost on network and mounted volumes, which is where
 /// intents come from in a cluster.

@@ -9,10 +9,10 @@ use emac_core::units::{Generation, Micros, Millis};
 
 use super::state::Shared;
 use crate::aggregate::{Aggregate, Node};
-use crate::intent::Reach;
 use crate::plan::JourneyInput;
-use crate::push::proxies::{Past, Proxy};
-use crate::push::standing::{End, Heard, Open, Patience, Standing};
+use emac_journey::intent::Reach;
+use emac_push::proxies::{Past, Proxy};
+use emac_push::standing::{End, Heard, Open, Patience, Standing};
 
 /// Before so long after its start a control plane says of no callee that it lacks a filter: filters that lost their stream come back
 /// within ten seconds and an eighth.

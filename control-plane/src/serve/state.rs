@@ -13,10 +13,10 @@ use crate::aggregate::Aggregate;
 use crate::clock::Clock;
 use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
-use crate::push::proxies::Proxies;
-use crate::push::snapshot::Publisher;
 use crate::store::Stored;
 use emac_core::units::Moment;
+use emac_push::proxies::Proxies;
+use emac_push::snapshot::Publisher;
 
 /// Shared state: one lock for evidence, the plan without any.
 #[derive(Debug)]

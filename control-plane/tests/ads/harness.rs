@@ -2,9 +2,6 @@
 
 #![allow(unreachable_pub)] // a test binary exports nothing
 
-use emac_control_plane::push::proxies::Proxies;
-use emac_control_plane::push::service::PushService;
-use emac_control_plane::push::snapshot::Publisher;
 use emac_core::budget::{OnExpiry, WorkloadBudgets};
 use emac_core::id::WorkloadName;
 use emac_core::units::Moment;
@@ -15,6 +12,9 @@ use emac_proto::xds::{
     Status as ErrorDetail,
 };
 use emac_proto::{WORKLOAD_BUDGETS_TYPE_URL, v1};
+use emac_push::proxies::Proxies;
+use emac_push::service::PushService;
+use emac_push::snapshot::Publisher;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

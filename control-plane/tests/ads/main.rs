@@ -2,9 +2,9 @@
 
 mod harness;
 
-use emac_control_plane::push::protocol::Limits;
-use emac_control_plane::push::service::{Admission, ServiceLimits};
 use emac_proto::xds::{DeltaDiscoveryRequest, DiscoveryRequest, Node};
+use emac_push::protocol::Limits;
+use emac_push::service::{Admission, ServiceLimits};
 use harness::*;
 use std::net::SocketAddr;
 use std::sync::Arc;

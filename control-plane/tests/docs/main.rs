@@ -8,9 +8,9 @@ mod reference;
 
 use std::path::{Path, PathBuf};
 
-use emac_control_plane::guard::SYMBOLS;
-use emac_control_plane::model::CANDIDATE_KIND;
+use emac_compile::model::CANDIDATE_KIND;
 use emac_control_plane::schema::{KINDS, field_table, operator_table};
+use emac_journey::guard::SYMBOLS;
 use similar::TextDiff;
 
 fn root() -> PathBuf {

@@ -1,11 +1,11 @@
 //! The reference's examples. ```` ```yaml components ```` and ```` ```yaml slos ```` hold components and what they promise; after them, each
 //! ```` ```yaml operator ```` is compiled, and the ```` ```text ```` block that follows must show its bounds.
 
-use emac_control_plane::compile::{Given, Promises, compile};
-use emac_control_plane::document::{Limits, Problems, Source, parse, render_text};
-use emac_control_plane::intent;
-use emac_control_plane::model::AcceptedModel;
-use emac_control_plane::slo::Slos;
+use emac_compile::compile::{Given, Promises, compile};
+use emac_compile::model::AcceptedModel;
+use emac_document::{Limits, Problems, Source, parse, render_text};
+use emac_journey::intent;
+use emac_journey::slo::Slos;
 
 const INTENT: &str = "
 apiVersion: emac.dev/v1alpha1

@@ -1,9 +1,9 @@
 //! Cases that hold in both variants.
 
 use crate::script::*;
-use emac_control_plane::push::protocol::{Code, Limits, Receipt, Scope, Stream, StreamError};
 use emac_core::units::Micros;
 use emac_proto::xds::{DeltaDiscoveryRequest, DiscoveryRequest};
+use emac_push::protocol::{Code, Limits, Receipt, Scope, Stream, StreamError};
 use std::sync::Arc;
 
 #[test]
@@ -174,7 +174,7 @@ fn a_change_undone_before_it_could_be_sent_is_never_sent() {
 #[test]
 fn a_stream_is_quiet_until_asked() {
     let world = World::with(CDS, "v1", &["a@1"]);
-    let mut stream: Stream<emac_control_plane::push::protocol::SotwWatch> =
+    let mut stream: Stream<emac_push::protocol::SotwWatch> =
         Stream::new(Arc::new(kinds()), Scope::Aggregated, Limits::default());
     assert!(stream.poll(&world.snapshot(), Micros(0)).is_none());
     assert_eq!(stream.wake_at(), None);

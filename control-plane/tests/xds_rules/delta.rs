@@ -1,7 +1,7 @@
 //! Cases of the incremental variant.
 
 use crate::script::*;
-use emac_control_plane::push::protocol::{Limits, Receipt, Scope};
+use emac_push::protocol::{Limits, Receipt, Scope};
 
 const NOTHING: [&str; 0] = [];
 

@@ -2,11 +2,9 @@
 //! server's set as far as subscribed, nothing came unasked, and the server stopped talking. And no request makes it panic.
 
 use crate::script::{CDS, RDS, kinds};
-use emac_control_plane::push::protocol::{
-    DeltaStream, Limits, Resource, ResourceSet, Scope, Snapshot, SotwStream, Stream,
-};
 use emac_core::units::Micros;
 use emac_proto::xds::{DeltaDiscoveryRequest, DiscoveryRequest, Status};
+use emac_push::protocol::{DeltaStream, Limits, Resource, ResourceSet, Scope, Snapshot, SotwStream, Stream};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,7 +191,7 @@ impl DeltaRun {
     }
 }
 
-fn fresh<W: emac_control_plane::push::protocol::Watch>() -> Stream<W> {
+fn fresh<W: emac_push::protocol::Watch>() -> Stream<W> {
     let limits = Limits { response_bytes_max: 12, ..Limits::default() };
     Stream::new(Arc::new(kinds()), Scope::Aggregated, limits)
 }

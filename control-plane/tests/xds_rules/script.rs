@@ -2,13 +2,13 @@
 
 #![allow(unreachable_pub)] // a test binary exports nothing
 
-use emac_control_plane::push::protocol::{
-    DeltaWatch, Kind, KindTable, Limits, Receipt, Resource, ResourceSet, Scope, Snapshot, SotwWatch, State,
-    Stream, StreamError, TtlPolicy,
-};
 use emac_core::units::Micros;
 use emac_proto::xds::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Node, Status,
+};
+use emac_push::protocol::{
+    DeltaWatch, Kind, KindTable, Limits, Receipt, Resource, ResourceSet, Scope, Snapshot, SotwWatch, State,
+    Stream, StreamError, TtlPolicy,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

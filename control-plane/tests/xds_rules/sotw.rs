@@ -1,8 +1,8 @@
 //! Cases of the state-of-the-world variant.
 
 use crate::script::*;
-use emac_control_plane::push::protocol::{Receipt, Scope};
 use emac_core::units::Micros;
+use emac_push::protocol::{Receipt, Scope};
 
 #[test]
 fn c01_a_wildcard_subscription_brings_everything() {

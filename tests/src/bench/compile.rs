@@ -8,17 +8,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-use emac_control_plane::compile::{Compiled, Given, Promises, compile};
-use emac_control_plane::document::{Limits, Problems, Source, parse};
-use emac_control_plane::emit::all;
-use emac_control_plane::emit::prometheus::Dialect;
-use emac_control_plane::intent::{self, Intent};
-use emac_control_plane::measured::{Counts, Evidence, Latency, Seen};
-use emac_control_plane::model::AcceptedModel;
-use emac_control_plane::slo::Slos;
+use emac_compile::compile::{Compiled, Given, Promises, compile};
+use emac_compile::emit::all;
+use emac_compile::emit::prometheus::Dialect;
+use emac_compile::model::AcceptedModel;
 use emac_core::journey::ComponentName;
 use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
+use emac_document::{Limits, Problems, Source, parse};
+use emac_journey::intent::{self, Intent};
+use emac_journey::measured::{Counts, Evidence, Latency, Seen};
+use emac_journey::slo::Slos;
 
 use super::Section;
 use super::algebra::{checkouts, sizes_table, sketch};

@@ -175,7 +175,7 @@ fn growth(with: &str, worlds: Vec<(String, World)>, dir: &Path) -> Result<String
 fn world_of(spans: u64, services: usize, window_s: f64) -> World {
     let settings =
         |requests| Settings { requests, window_s, signals: Signals::REAL, ..Settings::large(1, services) };
-    let mut symbols = emac_control_plane::trace::Symbols::default();
+    let mut symbols = emac_trace::Symbols::default();
     let hundred = World::new(settings(100)).spans(&mut symbols).count() as u64;
     World::new(settings(100 * spans / hundred.max(1)))
 }

@@ -10,9 +10,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use emac_control_plane::push::proxies::Proxies;
-use emac_control_plane::push::service::PushService;
-use emac_control_plane::push::snapshot::{Publisher, generation_of};
 use emac_core::budget::{
     HopBudget, JourneyBudget, Mode, OnExpiry, RetryBudget, SuccessPredicate, WorkloadBudgets,
 };
@@ -22,6 +19,9 @@ use emac_core::units::{Generation, Millis, Ppm};
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 use emac_proto::xds::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use emac_proto::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use emac_push::proxies::Proxies;
+use emac_push::service::PushService;
+use emac_push::snapshot::{Publisher, generation_of};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;

@@ -6,9 +6,9 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-use emac_control_plane::document::{Limits, Problems, Source, parse};
-use emac_control_plane::model::CandidateModel;
-use emac_control_plane::simulate::{Settings, World, availability, fail_stop, read};
+use emac_compile::model::CandidateModel;
+use emac_compile::simulate::{Settings, World, availability, fail_stop, read};
+use emac_document::{Limits, Problems, Source, parse};
 
 use super::Section;
 use super::timing::{Work, side_by_side};

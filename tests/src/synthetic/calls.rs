@@ -2,7 +2,7 @@
 //!
 //! Inference can be tried on these without readers and assembler, and an assembler can be tested against them.
 
-use emac_control_plane::trace::{Call, CallKind, CallOutcome, Symbol, Symbols, Trace};
+use emac_trace::{Call, CallKind, CallOutcome, Symbol, Symbols, Trace};
 
 use super::execute::{Act, Ended, Side};
 use super::settings::Style;

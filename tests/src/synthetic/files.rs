@@ -14,7 +14,7 @@ mod zipkin;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use emac_control_plane::trace::{Span, SpanKind, SpanOutcome, Symbol, Symbols};
+use emac_trace::{Span, SpanKind, SpanOutcome, Symbol, Symbols};
 
 use super::settings::Style;
 use super::world::World;

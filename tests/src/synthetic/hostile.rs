@@ -1,6 +1,6 @@
 //! Traces and files that mean harm, or were written by something broken. None may stop a reader, blow it up, or make it believe something.
 
-use emac_control_plane::trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, TraceId};
+use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, TraceId};
 
 use super::world::BEGIN_NS;
 

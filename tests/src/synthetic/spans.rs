@@ -1,6 +1,6 @@
 //! Spans of what happened, as each kind of instrumentation would write them, by each host's own clock.
 
-use emac_control_plane::trace::{Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
+use emac_trace::{Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 
 use super::draw::Draw;
 use super::execute::{Act, Ended, Side};

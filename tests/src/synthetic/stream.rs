@@ -5,7 +5,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use emac_control_plane::trace::{Sink, Span, Symbols};
+use emac_trace::{Sink, Span, Symbols};
 
 use super::draw::Draw;
 use super::spans::{Clocks, Names, Recorder};

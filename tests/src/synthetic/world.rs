@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use emac_control_plane::trace::TraceId;
 use emac_core::journey;
+use emac_trace::TraceId;
 
 use super::draw::{Draw, mix};
 use super::execute::{Engine, Run};

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crds::Crds;
-use emac_control_plane::compile::{Given, Promises, compile, preview};
-use emac_control_plane::document::{Limits, Problems, read_all, read_file};
-use emac_control_plane::emit::prometheus::Dialect;
-use emac_control_plane::emit::write::write;
-use emac_control_plane::emit::{Artifact, all};
-use emac_control_plane::intent::{self, Intent};
-use emac_control_plane::model::{AcceptedModel, CandidateModel};
-use emac_control_plane::slo::Slos;
+use emac_compile::compile::{Given, Promises, compile, preview};
+use emac_compile::emit::prometheus::Dialect;
+use emac_compile::emit::write::write;
+use emac_compile::emit::{Artifact, all};
+use emac_compile::model::{AcceptedModel, CandidateModel};
+use emac_document::{Limits, Problems, read_all, read_file};
+use emac_journey::intent::{self, Intent};
+use emac_journey::slo::Slos;
 use emac_tests::{not_run, promtool, repo_root, shared_data};
 use serde_json::Value;
 

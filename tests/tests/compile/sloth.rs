@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use emac_control_plane::emit::prometheus::{Dialect, Policy, Sli, groups, rule_file};
-use emac_control_plane::intent::Alerts;
+use emac_compile::emit::prometheus::{Dialect, Policy, Sli, groups, rule_file};
 use emac_core::units::{Micros, Ratio};
+use emac_journey::intent::Alerts;
 use emac_tests::{not_run, shared_data};
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use emac_control_plane::document::{Limits, Node, Problems, Value as Yaml, read_file, render_text};
+use emac_document::{Limits, Node, Problems, Value as Yaml, read_file, render_text};
 use serde_json::Value;
 
 /// All documents of a file.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use emac_control_plane::discover::domains::correlation::{Options, Slot, SlotSeries, correlated};
-use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::trace::Symbols;
 use emac_core::journey::{ComponentName, Join};
+use emac_discovery::discover::domains::correlation::{Options, Slot, SlotSeries, correlated};
+use emac_discovery::discover::observe::Observations;
 use emac_tests::synthetic::{Call, Faults, Losers, Service, Settings, Step, World};
+use emac_trace::Symbols;
 
 const SEEDS: u64 = 10;
 
@@ -34,7 +34,7 @@ fn groups(world: &World) -> BTreeSet<BTreeSet<String>> {
     let slots = |service: &Service| {
         let counts = observations.series().of(symbols.find(&service.name).unwrap());
         let slot = |(slot, count): (i64, _)| {
-            let emac_control_plane::discover::observe::SlotCount { requests, failures } = count;
+            let emac_discovery::discover::observe::SlotCount { requests, failures } = count;
             Slot { slot: slot as u64, requests, failures }
         };
         counts.into_iter().map(slot).collect()

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use emac_control_plane::discover::Discovered;
-use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::trace::read::{self, read_source};
-use emac_control_plane::trace::{Assembler, Limits, Symbols};
+use emac_discovery::discover::Discovered;
+use emac_discovery::discover::observe::Observations;
 use emac_tests::bench::discover::otlp;
 use emac_tests::synthetic::{Format, Settings, Signals, Style, World, hostile};
+use emac_trace::read::{self, read_source};
+use emac_trace::{Assembler, Limits, Symbols};
 use prost::Message as _;
 use serde_json::Value;
 
@@ -34,14 +34,12 @@ fn written(world: &World, format: Format) -> Vec<u8> {
 fn truth(world: &World) -> Content {
     let mut symbols = Symbols::default();
     let spans: Vec<_> = world.spans(&mut symbols).collect();
-    let key = |span: &emac_control_plane::trace::Span| {
+    let key = |span: &emac_trace::Span| {
         let kind = format!("{:?}", span.kind).to_lowercase();
         (format!("{:032x}", span.trace.0), format!("{:016x}", span.id.0), kind)
     };
     let text = |symbol| symbols.text(symbol).to_owned();
-    let parent = |id: Option<emac_control_plane::trace::SpanId>| {
-        id.map_or(String::new(), |id| format!("{:016x}", id.0))
-    };
+    let parent = |id: Option<emac_trace::SpanId>| id.map_or(String::new(), |id| format!("{:016x}", id.0));
     spans.iter().map(|s| (key(s), (parent(s.parent), text(s.operation), text(s.service)))).collect()
 }
 

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::discover::{Discovered, Given, discover};
-use emac_control_plane::model::EvidenceSource;
-use emac_control_plane::trace::read::{Settings, read_source};
-use emac_control_plane::trace::{Assembler, Limits, Symbols};
+use emac_compile::model::EvidenceSource;
 use emac_core::journey::{ComponentName, Journey, parse};
+use emac_discovery::discover::observe::Observations;
+use emac_discovery::discover::{Discovered, Given, discover};
 use emac_tests::synthetic::score::calibration::{Claim, judge};
 use emac_tests::synthetic::score::{Found, edges_of};
 use emac_tests::synthetic::{Propagation, World};
+use emac_trace::read::{Settings, read_source};
+use emac_trace::{Assembler, Limits, Symbols};
 
 /// From spans, as they arrive.
 pub(crate) fn from_spans(world: &World) -> Vec<Discovered> {

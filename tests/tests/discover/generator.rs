@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use emac_control_plane::trace::{self, Span, SpanKind, Symbols};
 use emac_core::bound::latency::clopper_pearson;
 use emac_core::bound::{Component, Domains, Facts, Interval, View, independent};
 use emac_core::evidence::HopRecord;
@@ -11,6 +10,7 @@ use emac_tests::synthetic::execute::{Act, Ended};
 use emac_tests::synthetic::{
     Call, Faults, Operators, Propagation, Service, Settings, Signals, Step, Style, World, score,
 };
+use emac_trace::{Span, SpanKind, Symbols};
 
 /// Level of one check; there are some hundred of them, so that a false alarm is a matter of one seed in a hundred, and seeds are fixed.
 const ALPHA: f64 = 1e-4;
@@ -191,10 +191,10 @@ fn calls_are_made_along_true_edges() {
         let mut symbols = Symbols::default();
         let traces: Vec<_> = world.traces(&mut symbols).collect();
         let mut seen = BTreeSet::new();
-        for trace::Trace { calls, .. } in &traces {
+        for emac_trace::Trace { calls, .. } in &traces {
             assert!(calls[0].parent.is_none() && calls.iter().all(|call| call.start_ns <= call.end_ns));
-            let name = |call: &trace::Call| symbols.text(call.service).to_owned();
-            let edge = |call: &trace::Call| Some((name(&calls[call.parent? as usize]), name(call)));
+            let name = |call: &emac_trace::Call| symbols.text(call.service).to_owned();
+            let edge = |call: &emac_trace::Call| Some((name(&calls[call.parent? as usize]), name(call)));
             seen.extend(calls.iter().filter_map(edge));
         }
         assert!(traces.len() == 300 && seen.is_subset(&truth), "{seed}");

@@ -1,10 +1,10 @@
 //! What means harm is bounded, counted, and believed in nothing it does not show.
 
-use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::discover::{Given, discover};
-use emac_control_plane::model::{EvidenceSource, Status};
-use emac_control_plane::trace::{Assembled, Assembler, Limits, Sink};
+use emac_compile::model::{EvidenceSource, Status};
+use emac_discovery::discover::observe::Observations;
+use emac_discovery::discover::{Given, discover};
 use emac_tests::synthetic::hostile;
+use emac_trace::{Assembled, Assembler, Limits, Sink};
 
 fn assembled(feed: impl FnOnce(&mut dyn Sink)) -> Assembled<Observations> {
     let mut assembler = Assembler::new(Limits::default(), Observations::default());

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::discover::{Discovered, Given, discover};
-use emac_control_plane::model::EvidenceSource;
-use emac_control_plane::trace::read::{Settings, read_paths};
-use emac_control_plane::trace::{Assembler, Limits};
+use emac_compile::model::EvidenceSource;
 use emac_core::journey::Expr;
+use emac_discovery::discover::observe::Observations;
+use emac_discovery::discover::{Discovered, Given, discover};
 use emac_tests::{not_run, shared_data};
+use emac_trace::read::{Settings, read_paths};
+use emac_trace::{Assembler, Limits};
 
 fn found(test: &str, dataset: &str, below: &str) -> Option<Vec<Discovered>> {
     let Some(folder) = shared_data(dataset) else {
@@ -102,11 +102,8 @@ fn one_request_through_a_mesh_is_a_model_that_may_not_act() {
     let one = only(&found);
     let leaves: Vec<_> = one.structure().unwrap().leaves().into_iter().map(|name| name.to_string()).collect();
     assert_eq!(leaves.len(), 5);
-    let identified = one
-        .model
-        .findings
-        .values()
-        .any(|finding| finding.status == emac_control_plane::model::Status::Identified);
+    let identified =
+        one.model.findings.values().any(|finding| finding.status == emac_compile::model::Status::Identified);
     assert!(!identified, "{:?}", one.model.findings);
 }
 

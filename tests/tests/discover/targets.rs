@@ -1,6 +1,6 @@
 //! What discovery must reach on worlds whose truth is known, 1 000 requests each. A failure prints the whole score and what differed.
 
-use emac_control_plane::discover::Discovered;
+use emac_discovery::discover::Discovered;
 use emac_tests::synthetic::score::calibration::{Claim, reliability};
 use emac_tests::synthetic::score::{Against, Score, score};
 use emac_tests::synthetic::{Propagation, Settings, Signals, Style, World};

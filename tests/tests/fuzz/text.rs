@@ -1,11 +1,9 @@
 //! What people write: templates, expressions, durations, documents.
 
-use emac_control_plane::document::{
-    Limits, Problems, Source, format_duration, parse, parse_duration, render_text,
-};
-use emac_control_plane::intent;
 use emac_core::entry::{OPERATION_BYTES_MAX, PathTemplate, name_operation};
 use emac_core::journey::{self, Journey};
+use emac_document::{Limits, Problems, Source, format_duration, parse, parse_duration, render_text};
+use emac_journey::intent;
 
 use super::harness::fuzz;
 

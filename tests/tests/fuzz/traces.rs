@@ -1,10 +1,8 @@
 //! Trace files and OTLP requests: whatever the bytes, spans that come out are whole, each counted once, and reading twice is the same.
 
-use emac_control_plane::trace::read::{ReadError, Settings, read_otlp_json, read_otlp_proto, read_source};
-use emac_control_plane::trace::write::{self, Labels, Spans};
-use emac_control_plane::trace::{
-    Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId,
-};
+use emac_trace::read::{ReadError, Settings, read_otlp_json, read_otlp_proto, read_source};
+use emac_trace::write::{self, Labels, Spans};
+use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 
 use super::harness::fuzz;
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel, Model};
+use emac_compile::simulate::{self, Profile};
 use emac_control_plane::config::{self, Config};
-use emac_control_plane::document::{Limits, Problems, Source, parse};
-use emac_control_plane::intent::{self, Intent};
-use emac_control_plane::measured::{self, Evidence};
-use emac_control_plane::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel, Model};
 use emac_control_plane::schema::{KINDS, Kind, json_schema};
-use emac_control_plane::simulate::{self, Profile};
+use emac_document::{Limits, Problems, Source, parse};
+use emac_journey::intent::{self, Intent};
+use emac_journey::measured::{self, Evidence};
 use jsonschema::Validator;
 use serde_json::Value;
 

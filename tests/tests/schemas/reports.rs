@@ -1,11 +1,11 @@
 //! Derivation reports of the examples, as they are and changed a little: together they say everything a report can say.
 
-use emac_control_plane::compile::{Given, compile, derivation, preview};
-use emac_control_plane::document::{Document, Limits, Problems, Source, parse, read_all, render_text};
-use emac_control_plane::intent;
-use emac_control_plane::measured;
-use emac_control_plane::model::{AcceptedModel, CandidateModel};
-use emac_control_plane::slo::Slos;
+use emac_compile::compile::{Given, compile, derivation, preview};
+use emac_compile::model::{AcceptedModel, CandidateModel};
+use emac_document::{Document, Limits, Problems, Source, parse, read_all, render_text};
+use emac_journey::intent;
+use emac_journey::measured;
+use emac_journey::slo::Slos;
 use emac_tests::repo_root;
 use serde_json::Value;
 

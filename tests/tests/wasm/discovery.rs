@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use emac_control_plane::trace::{Assembler, CallOutcome, Limits, Symbols, Trace};
 use emac_proto::convert::NodeReport;
 use emac_tests::wasm_host::{Direction, Exchange, FilterModule};
+use emac_trace::{Assembler, CallOutcome, Limits, Symbols, Trace};
 use serde_json::json;
 
 use crate::support::{Sidecar, alternate, budgets, equal, hop, module_or_return, with_hops};
@@ -112,7 +112,7 @@ fn baggage(exchange: &Exchange) -> String {
 /// `caller -> callee, milliseconds after the beginning, how long`, and how it ended if not well.
 fn show(trace: &Trace, symbols: &Symbols) -> Vec<String> {
     let root = trace.calls[0];
-    let show = |call: &emac_control_plane::trace::Call| {
+    let show = |call: &emac_trace::Call| {
         let caller = call.parent.map_or("", |parent| symbols.text(trace.calls[parent as usize].service));
         let ms = |ns: i64| ns / 1_000_000;
         let (start, took) = (ms(call.start_ns - root.start_ns), ms(call.end_ns - call.start_ns));

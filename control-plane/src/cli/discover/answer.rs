@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::files::Written;
-use crate::discover::Discovered;
-use crate::discover::observe::Left;
-use crate::model::{CandidateModel, Field, Model, Status};
-use crate::trace::SignalQuality;
+use emac_compile::model::{CandidateModel, Field, Model, Status};
+use emac_discovery::discover::Discovered;
+use emac_discovery::discover::observe::Left;
+use emac_trace::SignalQuality;
 
 /// Most doubtful fields that are told one by one; the file has all.
 const DOUBTS_MAX: usize = 8;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::document::hex;
-use crate::model::{EvidenceRef, EvidenceSource};
+use emac_compile::model::{EvidenceRef, EvidenceSource};
+use emac_document::hex;
 
 /// Each path with the SHA-256 of its bytes; of a folder, of every file below in the order of their names. What cannot be read is the reader's to say.
 pub(super) fn of(paths: &[PathBuf]) -> Vec<EvidenceRef> {

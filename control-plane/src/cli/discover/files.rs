@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::super::exit::Exit;
 use super::super::output::complain;
 use super::{Args, is_file};
-use crate::discover::Discovered;
-use crate::document::{Limits, Problems, read_file};
-use crate::emit::draw_journey;
-use crate::emit::write::put;
-use crate::model::{CandidateModel, Model};
+use emac_compile::emit::draw_journey;
+use emac_compile::emit::write::put;
+use emac_compile::model::{CandidateModel, Model};
 use emac_core::journey::ComponentName;
+use emac_discovery::discover::Discovered;
+use emac_document::{Limits, Problems, read_file};
 
 /// Where one journey was written.
 pub(super) struct Written {

@@ -2,7 +2,7 @@
 
 use super::super::Overrides;
 use super::*;
-use crate::document::{Source, parse, render_text};
+use emac_document::{Source, parse, render_text};
 
 fn read_text(text: &str) -> Result<Config, String> {
     let problems = Problems::new();
@@ -49,7 +49,7 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
             window: Millis(60_000),
             silence: Millis(2_000),
             traces_min: 7,
-            recurrence: crate::watch::Recurrence { windows: 3, of: 4, absent: 5 },
+            recurrence: emac_discovery::watch::Recurrence { windows: 3, of: 4, absent: 5 },
             queue: 9,
             mesh: vec!["/etc/emac/k8s".into()],
             otlp: crate::config::Otlp { grpc: Some("127.0.0.1:4317".parse().unwrap()), http: None },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::trace::{Refused, Sink, Span, Symbol, Symbols};
+use emac_trace::{Refused, Sink, Span, Symbol, Symbols};
 
 /// Decoded spans with their own table of names, so that requests are decoded side by side.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{Batch, ExportError};
-use crate::trace::read;
+use emac_trace::read;
 
 /// Bounds of the receivers.
 #[derive(Clone, Debug, PartialEq, Eq)]

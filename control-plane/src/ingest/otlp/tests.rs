@@ -13,8 +13,8 @@ use tonic::Code;
 use tonic::codec::CompressionEncoding;
 
 use super::*;
-use crate::trace::write::{self, Labels, Spans};
-use crate::trace::{Sink as _, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
+use emac_trace::write::{self, Labels, Spans};
+use emac_trace::{Sink as _, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 
 fn small() -> Settings {
     Settings { spans_max: 10, request_bytes_max: 64 << 10, ..Settings::default() }

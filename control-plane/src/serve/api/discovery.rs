@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::super::state::Shared;
-use crate::accept::Shift;
-use crate::model::{Disagreement, provenance_json};
-use crate::watch::{DeltaStatus, JourneyStatus, Observed, Undeclared};
+use emac_compile::accept::Shift;
+use emac_compile::model::{Disagreement, provenance_json};
+use emac_discovery::watch::{DeltaStatus, JourneyStatus, Observed, Undeclared};
 
 /// Windows, and for each journey what was seen, what is proposed, and what waits to recur.
 pub(in super::super) fn discovery(shared: &Shared) -> Value {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 use super::super::intents::Fingerprint;
-use crate::accept::ModelFile;
-use crate::document::{Limits, Problems, ReplaceError, Source, parse, render_text, replace_file};
-use crate::mesh::{self, MeshFacts};
-use crate::model::{AcceptedModel, CANDIDATE_KIND};
+use emac_compile::accept::ModelFile;
+use emac_compile::model::{AcceptedModel, CANDIDATE_KIND};
+use emac_discovery::mesh::{self, MeshFacts};
+use emac_document::{Limits, Problems, ReplaceError, Source, parse, render_text, replace_file};
 
 /// Mesh and cluster configuration, as last read without an error.
 pub(super) struct Mesh {

@@ -11,12 +11,12 @@ use emac_core::units::Ratio;
 use super::*;
 use crate::aggregate::Batch;
 use crate::ingest::NodeReport;
-use crate::intent::{HopRef, RuntimePolicy};
 use crate::plan::ComponentInput;
-use crate::push::protocol::{ErrorDetail, Receipt, Shipment};
-use crate::push::proxies::{Connection, Proxies, Variant};
 use crate::store::Stored;
 use emac_core::units::Moment;
+use emac_journey::intent::{HopRef, RuntimePolicy};
+use emac_push::protocol::{ErrorDetail, Receipt, Shipment};
+use emac_push::proxies::{Connection, Proxies, Variant};
 
 const fn s(seconds: u64) -> Micros {
     Micros(seconds * 1_000_000)

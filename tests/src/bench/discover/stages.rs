@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::discover::{Given, discover};
-use emac_control_plane::model::EvidenceSource;
-use emac_control_plane::trace::{Assembled, Assembler, Limits, Sink as _, Span, Symbols, Trace, TraceId};
+use emac_compile::model::EvidenceSource;
+use emac_discovery::discover::observe::Observations;
+use emac_discovery::discover::{Given, discover};
+use emac_trace::{Assembled, Assembler, Limits, Sink as _, Span, Symbols, Trace, TraceId};
 
 use super::super::table::{Better, Row, markdown};
 use super::ROUNDS;
@@ -66,11 +66,7 @@ fn group(spans: &[Span]) -> HashMap<TraceId, Vec<Span>> {
     by_trace
 }
 
-fn assemble<C: emac_control_plane::trace::Consumer>(
-    symbols: &Symbols,
-    spans: &[Span],
-    consumer: C,
-) -> Assembled<C> {
+fn assemble<C: emac_trace::Consumer>(symbols: &Symbols, spans: &[Span], consumer: C) -> Assembled<C> {
     let mut assembler = Assembler::new(Limits::default(), consumer);
     *assembler.symbols() = symbols.clone();
     spans.iter().for_each(|span| assembler.span(*span));

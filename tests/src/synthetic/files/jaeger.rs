@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use emac_control_plane::trace::{Span, Symbol, TraceId};
+use emac_trace::{Span, Symbol, TraceId};
 use serde_json::{Value, json};
 
 use super::{Texts, error, kind_text};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use emac_control_plane::trace::{Span, Symbol};
+use emac_trace::{Span, Symbol};
 
 use super::{Texts, Value, batches, kind_number, quoted};
 

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use emac_control_plane::trace::{Span, Symbol};
+use emac_trace::{Span, Symbol};
 use prost::encoding::encode_varint;
 
 use super::{Texts, Value, batches, kind_number};

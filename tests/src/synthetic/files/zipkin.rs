@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use emac_control_plane::trace::{Span, SpanKind};
+use emac_trace::{Span, SpanKind};
 use serde_json::{Map, Value, json};
 
 use super::{Texts, error, kind_text};

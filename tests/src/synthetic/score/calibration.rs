@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use emac_control_plane::model::{Field, Finding};
+use emac_compile::model::{Field, Finding};
 use emac_core::bound::Interval;
 use emac_core::bound::latency::clopper_pearson;
 use emac_core::journey;

@@ -1,0 +1,301 @@
+//! The decision: PASS, FAIL, REVIEW or UNASSESSABLE, with every reason.
+//!
+//! A model is admissible when intent and model agree, its evidence covers enough, nothing about failure domains is unresolved where it
+//! matters, no evidence flag is raised, and its confidence suffices. What is not admissible is REVIEW: a person looks. Then, conservative: the
+//! careful end below the objective is FAIL, else PASS; selective: FAIL only when even the optimistic end misses it, PASS only when the
+//! careful end meets it, else REVIEW. Source: the paper's replay policy; selective from its OpenTelemetry-demo protocol.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use emac_core::journey::{ComponentName, Expr, Journey};
+
+use super::nodes::is_redundant;
+use super::report::exact8;
+use super::{Bounds, Given, LatencyBounds, Leaf};
+use crate::model::{Model, Status};
+use emac_document::format_duration;
+use emac_journey::intent::{AvailabilityEnd, EvaluationMode, Intent, LatencyEnd};
+
+/// Below this a difference is rounding: bounds are computed in doubles from promises with few digits.
+const TOLERANCE: f64 = 1e-12;
+
+/// What is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The objective holds.
+    Pass,
+    /// It does not.
+    Fail,
+    /// A person has to look.
+    Review,
+    /// There is nothing to decide on.
+    Unassessable,
+}
+
+impl Verdict {
+    /// Stable label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Review => "REVIEW",
+            Self::Unassessable => "UNASSESSABLE",
+        }
+    }
+}
+
+/// A decision with its reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What is decided.
+    pub verdict: Verdict,
+    /// Why, the most important first.
+    pub reasons: Vec<String>,
+    /// What a reader should know besides.
+    pub notes: Vec<String>,
+    /// Nothing about failure domains is missing or contradictory where it matters.
+    pub domains_resolved: bool,
+    /// Evidence is younger than the intent asks; `None` when that cannot be said.
+    pub fresh: Option<bool>,
+}
+
+/// Everything a decision looks at.
+pub(super) struct Asked<'a> {
+    pub(super) intent: &'a Intent,
+    pub(super) model: &'a Model,
+    pub(super) structure: &'a Journey,
+    pub(super) leaves: &'a BTreeMap<ComponentName, Leaf>,
+    pub(super) bounds: Option<&'a Bounds>,
+    pub(super) latency: Option<&'a LatencyBounds>,
+    /// Components of whose latency nothing is known.
+    pub(super) slow: &'a [ComponentName],
+    pub(super) given: &'a Given<'a>,
+}
+
+impl Asked<'_> {
+    pub(super) fn decide(&self) -> Decision {
+        let unresolved = unresolved_domains(self.structure.root(), self.leaves);
+        let (notes, fresh) = (self.notes(), self.fresh());
+        let domains_resolved = unresolved.is_empty();
+        let decided = |verdict, reasons| Decision { verdict, reasons, notes, domains_resolved, fresh };
+        let Some(bounds) = self.bounds else {
+            return decided(Verdict::Unassessable, unassessable(self.leaves));
+        };
+        let mut doubts = disagreements(self.intent, self.model, self.structure);
+        doubts.extend(doubts_about(self.intent, self.model));
+        doubts.extend(self.doubts_about_evidence());
+        doubts.extend(unresolved);
+        let judged = self.by_bounds(bounds);
+        if doubts.is_empty() {
+            let verdict = judged.iter().fold(Verdict::Pass, |worst, (verdict, _)| worse(worst, *verdict));
+            return decided(verdict, judged.into_iter().map(|(_, reason)| reason).collect());
+        }
+        let otherwise =
+            |(verdict, reason): (Verdict, String)| format!("otherwise {}: {reason}", verdict.label());
+        doubts.extend(judged.into_iter().map(otherwise));
+        decided(Verdict::Review, doubts)
+    }
+
+    /// What the bounds alone say of each objective, availability first; the worse of both decides.
+    fn by_bounds(&self, bounds: &Bounds) -> Vec<(Verdict, String)> {
+        let mut judged = vec![availability(self.intent, bounds)];
+        judged.extend(self.latency.and_then(|latency| latency_verdict(self.intent, latency)));
+        judged
+    }
+
+    /// Whether evidence is younger than the intent asks; `None` when it does not say when it was taken, or nothing is asked.
+    fn fresh(&self) -> Option<bool> {
+        let age = self.age_ms()?;
+        let max = self.intent.evidence.max_age?.to_millis_floor().0;
+        Some((0..=i128::from(max)).contains(&age))
+    }
+
+    fn age_ms(&self) -> Option<i128> {
+        let observed = self.given.evidence?.observed_at_unix_ms?;
+        Some(i128::from(self.given.now_unix_ms) - i128::from(observed))
+    }
+
+    /// Evidence that was given must be young enough and say something of every component.
+    fn doubts_about_evidence(&self) -> Vec<String> {
+        let Some(evidence) = self.given.evidence else { return Vec::new() };
+        let mut doubts = Vec::new();
+        if self.fresh() == Some(false) {
+            let minutes = self.age_ms().unwrap_or_default() / 60_000;
+            doubts.push(format!("evidence is {minutes} minutes old"));
+        }
+        let silent = self.leaves.iter().filter(|(_, leaf)| !leaf.kept).map(|(name, _)| name);
+        let silent =
+            silent.filter(|name| evidence.components.get(*name).is_none_or(|seen| seen.counts.requests == 0));
+        doubts.extend(silent.map(|name| format!("no evidence of {name}")));
+        if self.intent.objectives.latency.is_some() {
+            doubts.extend(self.slow.iter().map(|name| format!("no evidence of the latency of {name}")));
+        }
+        doubts
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.intent.objectives.latency.is_some() && self.latency.is_none() {
+            notes.push(
+                "latency is not assessed: for some component there is neither a promise nor evidence"
+                    .to_owned(),
+            );
+        }
+        notes.extend(domain_notes(self.intent, self.model));
+        notes
+    }
+}
+
+/// The careful order: FAIL before REVIEW before PASS.
+fn worse(a: Verdict, b: Verdict) -> Verdict {
+    let rank = |verdict: Verdict| match verdict {
+        Verdict::Pass => 0,
+        Verdict::Review => 1,
+        Verdict::Fail => 2,
+        Verdict::Unassessable => 3,
+    };
+    if rank(a) >= rank(b) { a } else { b }
+}
+
+/// Share answered within the threshold, under any dependence, against the objective's quantile. `None` without an objective.
+fn latency_verdict(intent: &Intent, latency: &LatencyBounds) -> Option<(Verdict, String)> {
+    let objective = intent.objectives.latency.as_ref()?;
+    let quantile = objective.metric.quantile.get();
+    let within = latency.any_dependence.within;
+    let meets = |share: f64| share >= quantile - TOLERANCE;
+    let reason = format!(
+        "{} to {} of requests are answered within {}, {quantile} are promised",
+        exact8(within.lo()),
+        exact8(within.hi()),
+        format_duration(objective.threshold)
+    );
+    let verdict = match (intent.governance.mode, intent.governance.latency_end) {
+        (EvaluationMode::Selective, _) if meets(within.lo()) => Verdict::Pass,
+        (EvaluationMode::Selective, _) if !meets(within.hi()) => Verdict::Fail,
+        (EvaluationMode::Selective, _) => Verdict::Review,
+        (EvaluationMode::Conservative, LatencyEnd::UpperConfidence) => one_end(meets(within.lo())),
+        (EvaluationMode::Conservative, LatencyEnd::LowerConfidence) => one_end(meets(within.hi())),
+    };
+    Some((verdict, reason))
+}
+
+/// What the availability bounds say.
+fn availability(intent: &Intent, bounds: &Bounds) -> (Verdict, String) {
+    let objective = intent.objectives.availability.target.get();
+    let (minus, plus) = (bounds.a_minus(), bounds.a_plus());
+    let meets = |value: f64| value >= objective - TOLERANCE;
+    let said = |name: &str, value: f64| {
+        let relation = if meets(value) { "meets" } else { "is below" };
+        format!("{name} {} {relation} objective {}", exact8(value), exact8(objective))
+    };
+    match (intent.governance.mode, intent.governance.availability_end) {
+        (EvaluationMode::Selective, _) if meets(minus) => (Verdict::Pass, said("A_minus", minus)),
+        (EvaluationMode::Selective, _) if !meets(plus) => (Verdict::Fail, said("A_plus", plus)),
+        (EvaluationMode::Selective, _) => {
+            (Verdict::Review, format!("{}, {}", said("A_minus", minus), said("A_plus", plus)))
+        }
+        (EvaluationMode::Conservative, AvailabilityEnd::Pessimistic) => {
+            (one_end(meets(minus)), said("A_minus", minus))
+        }
+        (EvaluationMode::Conservative, AvailabilityEnd::Optimistic) => {
+            (one_end(meets(plus)), said("A_plus", plus))
+        }
+    }
+}
+
+fn one_end(meets: bool) -> Verdict {
+    if meets { Verdict::Pass } else { Verdict::Fail }
+}
+
+fn unassessable(leaves: &BTreeMap<ComponentName, Leaf>) -> Vec<String> {
+    let silent = leaves.iter().filter(|(_, leaf)| leaf.availability.is_none());
+    let reason =
+        |(name, _): (&ComponentName, &Leaf)| format!("nothing is known of the availability of {name}");
+    let reasons: Vec<_> = silent.map(reason).collect();
+    if reasons.is_empty() { vec!["the structure cannot be computed".to_owned()] } else { reasons }
+}
+
+/// Where the intent says one thing and the model another.
+fn disagreements(intent: &Intent, model: &Model, structure: &Journey) -> Vec<String> {
+    let mut found = Vec::new();
+    if model.journey != intent.name.as_str() {
+        found.push(format!("the model is of journey {}, the intent of {}", model.journey, intent.name));
+    }
+    if *structure != intent.structure {
+        found.push(format!("the intent declares {}, the model has {structure}", intent.structure));
+    }
+    let groups = redundant_groups(structure.root());
+    for redundancy in &model.redundancy {
+        if !groups.contains(&redundancy.group) {
+            let names: Vec<_> = redundancy.group.iter().map(ComponentName::as_str).collect();
+            found.push(format!(
+                "the model has a {} of {}, the structure has none",
+                redundancy.pattern.label(),
+                names.join(", ")
+            ));
+        }
+    }
+    found
+}
+
+/// Components below each redundant operator.
+fn redundant_groups(expr: &Expr) -> BTreeSet<BTreeSet<ComponentName>> {
+    let mut groups = BTreeSet::new();
+    let mut open = vec![expr];
+    while let Some(expr) = open.pop() {
+        if is_redundant(expr) {
+            groups.insert(expr.leaves().into_iter().cloned().collect());
+        }
+        open.extend(expr.children());
+    }
+    groups
+}
+
+fn doubts_about(intent: &Intent, model: &Model) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let least = intent.governance.auto_accept_confidence.get();
+    if let Some(overall) =
+        model.confidence.overall.map(emac_core::units::Ratio::get).filter(|overall| *overall < least)
+    {
+        doubts.push(format!("the model's overall confidence {overall} is below {least}"));
+    }
+    let coverage = model.edge_coverage.zip(intent.evidence.edge_coverage_min);
+    if let Some((seen, least)) = coverage.filter(|(seen, least)| seen < least) {
+        doubts.push(format!(
+            "traces cover {} of the expected edges, {} are asked for",
+            seen.get(),
+            least.get()
+        ));
+    }
+    doubts.extend(model.confidence.flags.iter().map(|flag| format!("evidence flag: {flag}")));
+    doubts
+}
+
+/// Domains that are missing or contradictory where redundancy depends on them.
+fn unresolved_domains(root: &Expr, leaves: &BTreeMap<ComponentName, Leaf>) -> Vec<String> {
+    let groups = redundant_groups(root);
+    let matters: BTreeSet<_> = groups.iter().flatten().collect();
+    let of = |name: &&ComponentName| match leaves.get(*name).map(|leaf| leaf.domain_status) {
+        Some(Status::Unresolved) => Some(format!("missing_domain_evidence:{name}")),
+        Some(Status::Contradictory) => Some(format!("conflicting_domain_evidence:{name}")),
+        _ => None,
+    };
+    matters.iter().filter_map(of).collect()
+}
+
+fn domain_notes(intent: &Intent, model: &Model) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (name, component) in &intent.components {
+        let declared: BTreeSet<_> = component.failure_domains.iter().cloned().collect();
+        let (_, found) = model.domains_of(name);
+        if let Some(found) = found.filter(|found| **found != declared && !declared.is_empty()) {
+            let list = |domains: &BTreeSet<String>| domains.iter().cloned().collect::<Vec<_>>().join(", ");
+            notes.push(format!(
+                "{name}: the intent declares domains {}, the model has {}",
+                list(&declared),
+                list(found)
+            ));
+        }
+    }
+    notes
+}

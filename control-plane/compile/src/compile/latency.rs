@@ -1,0 +1,125 @@
+//! Latency of a journey: bands of its components from evidence or promises, combined under each assumption, read at the objective.
+
+use std::collections::BTreeMap;
+
+use emac_core::bound::latency::{
+    Band, Confidence, LatencyFacts, LatencyGrid, Observed, bands, observed, observed_at, promised_within,
+    set_within,
+};
+use emac_core::bound::{Facts, Interval, Unbound, View};
+use emac_core::journey::{ComponentName, Expr, Journey};
+use emac_core::units::{Micros, Ratio};
+
+use super::{Given, LEAF_ERROR, Leaf};
+use emac_journey::intent::Intent;
+use emac_journey::measured::Latency;
+
+/// Latency at the objective, side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatencyBounds {
+    /// Whatever the dependence; what decisions use.
+    pub any_dependence: AtObjective,
+    /// Calls are independent.
+    pub independent: AtObjective,
+    /// All calls are slow together.
+    pub comonotone: AtObjective,
+}
+
+/// A band read at the objective.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AtObjective {
+    /// Share of the intended requests answered well within the threshold.
+    pub within: Interval,
+    /// The objective's quantile: at least, at most; `None` for no finite end.
+    pub quantile: (Option<Micros>, Option<Micros>),
+}
+
+/// Where the grid is centred when there is no latency objective, only a timeout.
+const NO_THRESHOLD: Micros = Micros(1_000_000);
+
+/// Bands of all components, and those of which nothing is known.
+pub(super) struct Known {
+    facts: LatencyFacts,
+    pub(super) unknown: Vec<ComponentName>,
+}
+
+impl Known {
+    pub(super) fn new(
+        intent: &Intent,
+        structure: &Journey,
+        leaves: &BTreeMap<ComponentName, Leaf>,
+        given: &Given<'_>,
+    ) -> Self {
+        let threshold = intent.objectives.latency.as_ref().map_or(NO_THRESHOLD, |latency| latency.threshold);
+        let grid = LatencyGrid::for_journey(structure, threshold);
+        let alpha = LEAF_ERROR / leaves.len().max(1) as f64;
+        let mut unknown = Vec::new();
+        let mut components = BTreeMap::new();
+        for (name, leaf) in leaves {
+            let measured = measured(&grid, name, given, alpha);
+            let band = measured.or_else(|| promised(&grid, name, leaf, given));
+            if band.is_none() {
+                unknown.push(name.clone());
+            }
+            let availability = leaf.availability.unwrap_or(Interval::UNKNOWN);
+            components
+                .insert(name.clone(), band.unwrap_or_else(|| promised_within(&grid, availability, &[])));
+        }
+        Self { facts: LatencyFacts { grid, components }, unknown }
+    }
+
+    /// Tells availability how much of each timeout's body comes in time.
+    pub(super) fn tell(&self, structure: &Journey, facts: &mut Facts) -> Result<(), Unbound> {
+        if has_timeout(structure.root()) { set_within(structure, &self.facts, facts) } else { Ok(()) }
+    }
+
+    /// The objective under each assumption; `None` without an objective, or when nothing is known of some component.
+    pub(super) fn bounds(
+        &self,
+        intent: &Intent,
+        structure: &Journey,
+    ) -> Result<Option<LatencyBounds>, Unbound> {
+        let Some(objective) = intent.objectives.latency.as_ref().filter(|_| self.unknown.is_empty()) else {
+            return Ok(None);
+        };
+        let bands = bands(structure, &self.facts, View::Immediate)?;
+        let at = |band: &Band| AtObjective {
+            within: band.at(&self.facts.grid, objective.threshold),
+            quantile: band.quantile(&self.facts.grid, objective.metric.quantile.get()),
+        };
+        Ok(Some(LatencyBounds {
+            any_dependence: at(&bands.any_dependence),
+            independent: at(&bands.independent),
+            comonotone: at(&bands.comonotone),
+        }))
+    }
+}
+
+/// From evidence with a latency.
+fn measured(grid: &LatencyGrid, name: &ComponentName, given: &Given<'_>, alpha: f64) -> Option<Band> {
+    let seen = given.evidence?.components.get(name).filter(|seen| seen.counts.requests > 0)?;
+    let method = Confidence::default();
+    let counts = (seen.counts.good, seen.counts.requests);
+    match &seen.latency {
+        Latency::Unknown => None,
+        Latency::Sketch(sketch) => {
+            Some(observed(grid, Observed { latency: sketch, requests: seen.counts.requests }, alpha, method))
+        }
+        Latency::Cumulative(bounds) => Some(observed_at(grid, bounds, counts, alpha, method)),
+    }
+}
+
+/// From promised shares within times, and for an answer kept in the sidecar, which is there at once.
+fn promised(grid: &LatencyGrid, name: &ComponentName, leaf: &Leaf, given: &Given<'_>) -> Option<Band> {
+    let availability = leaf.availability?;
+    if leaf.kept {
+        return Some(promised_within(grid, availability, &[(Micros(0), Ratio::ONE)]));
+    }
+    let points = &given.promises.get(name)?.latency;
+    let shares: Vec<_> = points.iter().map(|point| (point.within, point.share)).collect();
+    (!shares.is_empty()).then(|| promised_within(grid, availability, &shares))
+}
+
+fn has_timeout(expr: &Expr) -> bool {
+    matches!(expr, Expr::Timeout { .. }) || expr.children().into_iter().any(has_timeout)
+}

@@ -1,0 +1,143 @@
+//! A journey as it stands in a repository: its intent, the model that somebody accepted, what its components promise, and the files of both.
+//!
+//! Here, and only here, is decided which structure acts; `serve`, `gate`, `compile`, `explain` and the drift watch ask. The rule:
+//!
+//! 1. The accepted model, in the file that `spec.evidence.modelDiscovery.discoveredModelRef` names; without it in `model.yaml` beside the intent, or
+//!    in `<journey>.model.yaml` where the folder holds intents of several journeys.
+//! 2. Where there is none, or where it calls a component of which the intent does not say how it is reached: the structure that the intent declares.
+//!
+//! A model that somebody edited by hand is an error, never a reason to fall back. Whatever is not used is said once, as a warning.
+
+mod files;
+
+use emac_core::journey::Journey;
+
+use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND};
+use emac_document::{Document, Limits, Problem, Problems, read_file};
+use emac_journey::intent::{self, Intent};
+use emac_journey::slo::{Promises, Slos};
+pub use files::Files;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declared {
+    /// What is promised.
+    pub intent: Intent,
+    /// What its components promise.
+    pub promises: Promises,
+    /// Where its models stand.
+    pub files: Files,
+    /// What the intent itself says, as a model.
+    own: AcceptedModel,
+    accepted: Option<AcceptedModel>,
+    /// Why the accepted model does not act, where there is one and it does not.
+    unusable: Option<String>,
+}
+
+impl Declared {
+    /// From what was read. `accepted`: what somebody agreed to, if anything.
+    pub fn new(intent: Intent, accepted: Option<AcceptedModel>, promises: Promises, files: Files) -> Self {
+        let own = AcceptedModel::declared(&intent);
+        let unusable = accepted.as_ref().and_then(|accepted| unreachable(accepted, &intent));
+        Self { intent, promises, files, own, accepted, unusable }
+    }
+
+    /// Every journey of some documents, in their order. A model that cannot be read is an error: nothing acts on what somebody edited.
+    pub fn of(documents: &[Document], slos: &Slos, problems: &Problems) -> Vec<Self> {
+        let intents = intent::of(documents, problems);
+        // Without any SLO document references lead nowhere by design: the documents may live elsewhere.
+        let unheard = Problems::new();
+        let told = if slos.iter().next().is_none() { &unheard } else { problems };
+        let places = files::places(documents);
+        let declared = |intent: Intent| {
+            let promises = slos.resolve(&intent, told);
+            let files = places.files(&intent, problems);
+            Self::with_files(intent, promises, files, problems)
+        };
+        intents.into_iter().map(declared).collect()
+    }
+
+    /// Reads the accepted model of one intent. `file`: where the intent was read from; `model`: where its model is, if somebody says so.
+    pub fn beside(intent: Intent, promises: Promises, file: &std::path::Path, problems: &Problems) -> Self {
+        let files = files::beside(file, &intent, problems);
+        Self::with_files(intent, promises, files, problems)
+    }
+
+    fn with_files(intent: Intent, promises: Promises, files: Files, problems: &Problems) -> Self {
+        let accepted = accepted(&files, &intent, problems);
+        let declared = Self::new(intent, accepted, promises, files);
+        if let Some(reason) = &declared.unusable {
+            problems.push(Problem::warning(reason).in_file(declared.files.model.display().to_string()));
+        }
+        declared
+    }
+
+    /// The model that acts.
+    pub fn acting(&self) -> &AcceptedModel {
+        if self.unusable.is_some() { &self.own } else { self.agreed() }
+    }
+
+    /// What evidence is compared with: what somebody agreed to, acting or not; else what the intent declares.
+    pub fn agreed(&self) -> &AcceptedModel {
+        self.accepted.as_ref().unwrap_or(&self.own)
+    }
+
+    /// The structure that acts: the acting model's, or the intent's where that model has none.
+    pub fn structure(&self) -> &Journey {
+        self.acting().model().structure.as_ref().unwrap_or(&self.intent.structure)
+    }
+
+    /// What names the structure that acts: the model's seal where the structure is the model's, else the intent's digest.
+    pub fn structure_version(&self) -> &str {
+        let acting = self.acting();
+        let own = acting.model().structure.is_none();
+        acting.version().filter(|_| !own).unwrap_or(&self.intent.digest)
+    }
+}
+
+/// Of a component that the intent does not declare nobody knows how it is reached.
+fn unreachable(accepted: &AcceptedModel, intent: &Intent) -> Option<String> {
+    let structure = accepted.model().structure.as_ref()?;
+    let unknown = structure.leaves().into_iter().find(|leaf| !intent.components.contains_key(*leaf))?;
+    Some(format!(
+        "the accepted model of `{}` calls `{unknown}`, which the intent does not declare: the structure that the intent declares acts",
+        intent.name
+    ))
+}
+
+fn accepted(files: &Files, intent: &Intent, problems: &Problems) -> Option<AcceptedModel> {
+    let name = files.model.display().to_string();
+    let unused = |message: String| problems.push(Problem::warning(message).in_file(&name));
+    if !files.model.is_file() {
+        if files.is_referred {
+            unused(format!(
+                "discoveredModelRef of `{}` names this file, which is not there: the structure that the intent declares acts",
+                intent.name
+            ));
+        }
+        return None;
+    }
+    let before = problems.errors();
+    let documents = read_file(&files.model, &Limits::default(), problems);
+    let Some(document) = documents.iter().find(|document| document.is_kind(ACCEPTED_KIND)) else {
+        if problems.errors() == before {
+            let what = if documents.iter().any(|document| document.is_kind(CANDIDATE_KIND)) {
+                "this model is a candidate that nobody has accepted"
+            } else {
+                "there is no accepted model in this file"
+            };
+            unused(format!("{what}: the structure that the intent of `{}` declares acts", intent.name));
+        }
+        return None;
+    };
+    let model = AcceptedModel::read(document, problems)?;
+    if model.model().journey != intent.name.as_str() {
+        let message = format!("this is a model of `{}`, not of `{}`", model.model().journey, intent.name);
+        problems.push(Problem::error(message).in_file(name));
+        return None;
+    }
+    Some(model)
+}
+
+#[cfg(test)]
+mod tests;

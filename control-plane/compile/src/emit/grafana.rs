@@ -1,0 +1,98 @@
+//! A Grafana dashboard of a journey: what is promised, computed and measured, side by side. Series of the `emac` dialect.
+
+use serde_json::{Value, json};
+
+use super::prometheus::{Severity, Sli};
+use emac_document::format_duration;
+
+/// The dashboard, with a variable for the data source.
+pub fn dashboard(sli: &Sli, preview: bool) -> Value {
+    let mark = if preview { "PREVIEW: " } else { "" };
+    let panels: Vec<_> =
+        panels(sli).into_iter().enumerate().map(|(number, panel)| panel.json(number)).collect();
+    json!({
+        "uid": format!("emac-{}", sli.journey.chars().take(35).collect::<String>()),
+        "title": format!("{mark}Journey {}", sli.journey),
+        "tags": ["emac", "journey"],
+        "timezone": "utc",
+        "schemaVersion": 39,
+        "refresh": "1m",
+        "time": {"from": "now-6h", "to": "now"},
+        "templating": {"list": [{"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source"}]},
+        "panels": panels,
+    })
+}
+
+struct Panel {
+    kind: &'static str,
+    title: String,
+    unit: &'static str,
+    /// (PromQL, legend).
+    targets: Vec<(String, String)>,
+}
+
+impl Panel {
+    fn json(self, number: usize) -> Value {
+        let source = json!({"type": "prometheus", "uid": "${datasource}"});
+        let target = |(place, (expr, legend)): (usize, (String, String))| {
+            let reference = char::from(b'A' + (place % 26) as u8).to_string();
+            json!({"refId": reference, "datasource": source, "expr": expr, "legendFormat": legend})
+        };
+        let targets: Vec<_> = self.targets.into_iter().enumerate().map(target).collect();
+        json!({
+            "id": number + 1,
+            "type": self.kind,
+            "title": self.title,
+            "datasource": source,
+            "gridPos": {"h": 8, "w": 12, "x": (number % 2) * 12, "y": (number / 2) * 8},
+            "fieldConfig": {"defaults": {"unit": self.unit, "decimals": 4}, "overrides": []},
+            "targets": targets,
+        })
+    }
+}
+
+fn panels(sli: &Sli) -> Vec<Panel> {
+    let series = |rest: &str| format!("journey:{}:{rest}", sli.metric);
+    let one = |expr: String, legend: &str| (expr, legend.to_owned());
+    let panel = |kind, title: &str, unit, targets| Panel { kind, title: title.to_owned(), unit, targets };
+    let ratio = |window: &str| series(&format!("slo_errors_per_request:ratio_rate{window}"));
+    let mut panels = vec![
+        panel(
+            "stat",
+            "Error budget left",
+            "percentunit",
+            vec![one(series("slo:error_budget_remaining"), "left")],
+        ),
+        panel(
+            "timeseries",
+            "Availability: measured, promised, bounds",
+            "percentunit",
+            vec![
+                one(format!("1 - {}", ratio("5m")), "measured, 5m"),
+                one(series("slo:objective"), "objective"),
+                one(series("availability_bound"), "{{bound}} ({{assumption}})"),
+            ],
+        ),
+        panel("timeseries", "Requests a second", "reqps", vec![one(series("requests:rate5m"), "requests")]),
+    ];
+    let windows = sli.policy.pairs(Severity::Page).chain(sli.policy.pairs(Severity::Ticket)).map(|pair| {
+        let window = format_duration(pair.long);
+        one(
+            format!("{} / {}", ratio(&window), sli.budget()),
+            &format!("{window} (alerts above {})", pair.factor),
+        )
+    });
+    panels.push(panel("timeseries", "Burn rate", "short", windows.collect()));
+    panels.push(panel(
+        "table",
+        "Contributors",
+        "percentunit",
+        vec![one(series("contributor"), "{{contributor}}")],
+    ));
+    if let Some(latency) = &sli.latency {
+        let measured = one(series(&format!("latency_seconds:{}_5m", latency.name)), &latency.name);
+        let threshold = one(format!("vector({})", latency.threshold), "objective");
+        panels.push(panel("timeseries", "Latency", "s", vec![measured, threshold]));
+    }
+    panels
+}

@@ -1,0 +1,173 @@
+//! Discovery: from many traces to a candidate model of each journey, with a reason for every field.
+//!
+//! In the order of the data: [`observe`] takes traces one by one and keeps what inference needs, bounded; [`journeys`] tells which traces are of one
+//! journey; [`structure`] finds, for every caller, how its calls combine, by statistics over many requests and never by one trace's overlap;
+//! `tree` puts the callers together, `candidate` writes the expression and a finding for each field, `reconcile` holds it against the intent, and [`complete`] adds
+//! [`domains`] and runtime parameters.
+//!
+//! Everything here is pure: no clock, no file, no randomness. What is sampled is chosen by a hash of the trace id, so that the same traces give the
+//! same model in whatever order they come.
+
+mod candidate;
+mod complete;
+pub mod domains;
+pub mod journeys;
+mod model;
+mod names;
+pub mod observe;
+mod reconcile;
+pub mod structure;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use emac_core::journey::{ComponentName, Journey};
+
+pub use candidate::IDENTIFIED_MIN;
+pub use complete::{Known, complete};
+use journeys::TraceGroup;
+pub(crate) use model::confidence;
+use names::Names;
+use observe::{Observations, Site};
+
+use emac_compile::model::{EvidenceRef, EvidenceSource, Model};
+use emac_journey::intent::Intent;
+use emac_trace::{Symbol, Symbols, TraceId};
+
+/// What discovery works with besides traces.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// Declared journeys; may be none.
+    pub intents: &'a [&'a Intent],
+    /// Where the traces come from.
+    pub source: EvidenceSource,
+    /// Files and streams they were read from.
+    pub evidence: &'a [EvidenceRef],
+}
+
+/// A journey that was found.
+#[derive(Clone, Debug)]
+pub struct Discovered {
+    /// The intent's name, else one made from the entry.
+    pub name: String,
+    /// Position of its intent; `None`: nobody declared it.
+    pub declared: Option<usize>,
+    /// Where it enters: service and operation.
+    pub entry: (String, String),
+    /// Traces it rests on.
+    pub traces: u64,
+    /// A few of them.
+    pub examples: Vec<TraceId>,
+    /// Services of each component.
+    pub services: BTreeMap<ComponentName, BTreeSet<Symbol>>,
+    /// What a candidate says. Failure domains and runtime parameters are added by their own stages.
+    pub model: Model,
+}
+
+/// Flag of a model that no whole trace shows: it makes a decision REVIEW.
+const INCOMPLETE: &str = "incomplete_trace_coverage";
+/// An intent must find this share of its components among the calls of a journey to be taken for its declaration: with fewer than half it fits
+/// another journey as well.
+const FIT_MIN: f64 = 0.5;
+
+/// Finds every journey, most frequent first.
+///
+/// Costs what [`structure::infer`] does for each caller, on samples of bounded size: independent of the number of traces.
+pub fn discover(observations: &Observations, symbols: &Symbols, given: &Given<'_>) -> Vec<Discovered> {
+    let fragmentary = observations.is_fragmentary();
+    let observations = observations.best();
+    let groups = journeys::group(observations);
+    let declared = declared(&groups, observations, symbols, given.intents);
+    let mut found: Vec<Discovered> = Vec::new();
+    for (group, declared) in groups.iter().zip(declared) {
+        let intent = declared.and_then(|place| given.intents.get(place).copied());
+        let entry = entry(observations.sites().get(group.root), symbols);
+        let taken: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
+        let said = symbols.text(group.journey);
+        let name = match intent {
+            Some(intent) => intent.name.to_string(),
+            None if said.is_empty() || taken.contains(&said) => proposed(&entry, &taken),
+            None => said.to_owned(),
+        };
+        let names = Names::of(group, observations, symbols, intent);
+        let Some(mut model) = model::model(&name, group, &names, observations, intent, given) else {
+            continue;
+        };
+        if fragmentary {
+            model.confidence.flags.push(INCOMPLETE.to_owned());
+        }
+        let services = names.services(observations);
+        found.push(Discovered {
+            name,
+            declared,
+            entry,
+            traces: group.traces,
+            examples: group.examples.clone(),
+            services,
+            model,
+        });
+    }
+    found
+}
+
+/// For each group the intent that declares it: the best fit of both, each intent once.
+fn declared(
+    groups: &[TraceGroup],
+    observations: &Observations,
+    symbols: &Symbols,
+    intents: &[&Intent],
+) -> Vec<Option<usize>> {
+    let mut fits = Vec::new();
+    for (at, group) in groups.iter().enumerate() {
+        for (place, intent) in intents.iter().enumerate() {
+            let said = symbols.text(group.journey);
+            let fit = match said {
+                "" => names::fit(group, observations, symbols, intent),
+                said => f64::from(u8::from(said == intent.name.as_str())),
+            };
+            fits.extend((fit >= FIT_MIN).then_some((fit, group.traces, at, place)));
+        }
+    }
+    fits.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));
+    let mut declared = vec![None; groups.len()];
+    let mut used = vec![false; intents.len()];
+    for (_, _, at, place) in fits {
+        if let (Some(slot @ None), Some(used @ false)) = (declared.get_mut(at), used.get_mut(place)) {
+            (*slot, *used) = (Some(place), true);
+        }
+    }
+    declared
+}
+
+fn entry(site: Option<&Site>, symbols: &Symbols) -> (String, String) {
+    let text = |symbol| symbols.text(symbol).to_owned();
+    site.map_or_else(Default::default, |site| (text(site.service), text(site.operation)))
+}
+
+/// A name for a journey that nobody declared: letters of its entry, and a number where several have one entry.
+fn proposed((service, operation): &(String, String), taken: &[&str]) -> String {
+    let text = if operation.is_empty() { service } else { operation };
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let slug: String = text.chars().map(letter).collect();
+    let parts: Vec<_> = slug.split('-').filter(|part| !part.is_empty()).collect();
+    let mut base: String = parts.join("-").chars().take(50).collect();
+    if base.is_empty() {
+        base = "journey".to_owned();
+    }
+    let numbered = (2..).map(|n| format!("{base}-{n}"));
+    std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(&name.as_str())).unwrap_or(base)
+}
+
+impl emac_trace::Consumer for Observations {
+    fn trace(&mut self, trace: &emac_trace::Trace, _: &Symbols) {
+        self.observe(trace);
+    }
+}
+
+/// The structure of a found journey; every candidate has one.
+impl Discovered {
+    /// Operators of the journey.
+    pub fn structure(&self) -> Option<&Journey> {
+        self.model.structure.as_ref()
+    }
+}

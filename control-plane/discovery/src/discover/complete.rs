@@ -1,0 +1,167 @@
+//! From everything that is known to complete candidates: structure from traces, failure domains from labels, mesh and failures in time, runtime
+//! parameters from configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use emac_core::journey::ComponentName;
+
+use super::domains::correlation::{self, Options, Slot, correlated};
+use super::domains::{Profile, Subject, TraceLabel, domains};
+use super::model::confidence;
+use super::observe::Observations;
+use super::{Discovered, Given, discover};
+use crate::mesh::{MeshFacts, Name};
+use crate::mesh::{ModelCall, runtime};
+use emac_compile::model::{Field, Model};
+use emac_journey::intent::{DomainKind, DomainRule, Intent, Reach};
+use emac_trace::{Labels, Symbol, Symbols};
+
+/// Everything discovery looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Traces.
+    pub observations: &'a Observations,
+    /// Their names.
+    pub symbols: &'a Symbols,
+    /// What their resources say of where they run.
+    pub labels: &'a Labels,
+    /// Mesh and cluster configuration.
+    pub mesh: &'a MeshFacts,
+    /// Constants and formulas of confidence in domains.
+    pub profile: Profile,
+}
+
+/// Most components of a journey among which failures that come together are looked for; pairs grow with the square.
+const CORRELATED_MAX: usize = 200;
+
+/// Every journey with everything that is known of it, most frequent first.
+pub fn complete(known: &Known<'_>, given: &Given<'_>) -> Vec<Discovered> {
+    let labels = trace_labels(known);
+    let mut found = discover(known.observations, known.symbols, given);
+    for one in &mut found {
+        let intent = one.declared.and_then(|place| given.intents.get(place).copied());
+        add_domains(one, intent, &labels, known);
+        add_runtime(one, known);
+        one.model.confidence = confidence(&one.model);
+    }
+    found
+}
+
+/// What resources say, by service.
+type LabelsOf = BTreeMap<Symbol, Vec<TraceLabel>>;
+
+fn trace_labels(known: &Known<'_>) -> LabelsOf {
+    let mut labels = LabelsOf::new();
+    for (service, key, value, count) in known.labels.iter() {
+        labels.entry(service).or_default().push(TraceLabel {
+            service: known.symbols.text(service).to_owned(),
+            key: key.to_owned(),
+            value: value.to_owned(),
+            count,
+        });
+    }
+    labels
+}
+
+// === failure domains ===
+
+fn add_domains(one: &mut Discovered, intent: Option<&Intent>, labels: &LabelsOf, known: &Known<'_>) {
+    let components: BTreeSet<ComponentName> =
+        one.structure().map(|journey| journey.leaves().into_iter().cloned().collect()).unwrap_or_default();
+    let subject = |name: &ComponentName| {
+        let names = names_of(one, name, known.symbols);
+        let services = one.services.get(name).into_iter().flatten();
+        let own: Vec<_> = services.filter_map(|service| labels.get(service)).flatten().cloned().collect();
+        Subject::new(&names, intent.and_then(|intent| intent.components.get(name)), &own, known.mesh)
+    };
+    let subjects: BTreeMap<_, _> = components.iter().map(|name| (name.clone(), subject(name))).collect();
+    let groups = if components.len() <= CORRELATED_MAX {
+        correlated(&series(one, known), &edges(&one.model), &Options::default()).groups
+    } else {
+        Vec::new()
+    };
+    let usual = usual_rules();
+    let rules = intent.map_or(usual.as_slice(), |intent| &intent.domains);
+    let found = domains(&subjects, rules, &groups, known.profile);
+    one.model.domains = found.domains;
+    // An answer kept in a sidecar stands on nothing of its own that could be known or not.
+    let weighed = found
+        .findings
+        .into_iter()
+        .filter(|(field, _)| !matches!(field, Field::Domains(name) if is_kept(name, one, intent)));
+    one.model.findings.extend(weighed.collect::<Vec<_>>());
+    one.model.disagreements.extend(found.disagreements);
+}
+
+fn is_kept(name: &ComponentName, one: &Discovered, intent: Option<&Intent>) -> bool {
+    let declared = intent.and_then(|intent| intent.components.get(name));
+    declared.map_or(!one.services.contains_key(name), |component| matches!(component.reach, Reach::Static(_)))
+}
+
+/// What is looked at where no intent names rules: what cloud and cluster say of every workload.
+fn usual_rules() -> Vec<DomainRule> {
+    let rule = |(name, key): (&str, &str)| DomainRule {
+        name: name.to_owned(),
+        kind: DomainKind::Inferred,
+        source: None,
+        key: Some(key.to_owned()),
+        description: None,
+        beta: None,
+    };
+    [("cluster", "k8s.cluster.name"), ("zone", "topology.kubernetes.io/zone"), ("provider", "cloud.provider")]
+        .map(rule)
+        .into()
+}
+
+/// Names of a component in traces, and its own.
+fn names_of(one: &Discovered, component: &ComponentName, symbols: &Symbols) -> Vec<Name> {
+    let services = one.services.get(component).into_iter().flatten();
+    let mut names: Vec<_> = services.map(|service| Name::new(symbols.text(*service))).collect();
+    if names.is_empty() {
+        names.push(Name::new(component.as_str()));
+    }
+    names
+}
+
+/// Own failures of each component in time.
+fn series(one: &Discovered, known: &Known<'_>) -> correlation::SlotSeries {
+    let mut series = correlation::SlotSeries::new();
+    for (component, services) in &one.services {
+        let mut slots: BTreeMap<u64, Slot> = BTreeMap::new();
+        for service in services {
+            for (number, count) in known.observations.series().of(*service) {
+                let Ok(slot) = u64::try_from(number) else { continue };
+                let sum = slots.entry(slot).or_insert(Slot { slot, requests: 0, failures: 0 });
+                sum.requests += count.requests;
+                sum.failures += count.failures;
+            }
+        }
+        series.insert(component.clone(), slots.into_values().collect());
+    }
+    series
+}
+
+fn edges(model: &Model) -> Vec<(ComponentName, ComponentName)> {
+    let name = |text: &str| ComponentName::new(text).ok();
+    model.edges.iter().filter_map(|edge| Some((name(&edge.from)?, name(&edge.to)?))).collect()
+}
+
+// === runtime parameters ===
+
+fn add_runtime(one: &mut Discovered, known: &Known<'_>) {
+    let name = |text: &str| {
+        let component = ComponentName::new(text).ok();
+        let names = component.map(|component| names_of(one, &component, known.symbols)).unwrap_or_default();
+        names.into_iter().next().unwrap_or_else(|| Name::new(text))
+    };
+    let call = |edge: &emac_compile::model::Edge| ModelCall {
+        from_name: name(&edge.from),
+        to_name: name(&edge.to),
+        ..ModelCall::new(&edge.from, &edge.to)
+    };
+    let calls: Vec<_> = one.model.edges.iter().map(call).collect();
+    let found = runtime(known.mesh, &calls);
+    one.model.runtime = found.parameters;
+    one.model.findings.extend(found.findings);
+    one.model.disagreements.extend(found.disagreements);
+}

@@ -1,0 +1,418 @@
+//! Choices, steps and branches: the log is divided until single calls remain.
+
+use std::collections::BTreeSet;
+
+use emac_core::journey::Join;
+
+use super::log::{Activity, Log, Run};
+use super::race::{self, Race, Races};
+use super::relation::{Relation, Relations, Union};
+use super::support::{Share, Support};
+use super::{Block, NOISE_PART, Node, SUPPORT_MIN, repetition};
+
+type Part = BTreeSet<Activity>;
+
+/// The structure of a log; `None` when nothing is called.
+pub(super) fn divide(log: &Log, races: &Races) -> Option<Node> {
+    let activities = log.activities();
+    match activities.as_slice() {
+        [] => None,
+        [only] => Some(perhaps(log, repetition::single(*only, log, races))),
+        all => several(all, log, races),
+    }
+}
+
+/// A part that is left out in some requests: a choice between it and nothing.
+fn perhaps(log: &Log, node: Node) -> Node {
+    let share = Share { of: log.whole(), all: log.total() };
+    if !is_left_out(log) {
+        return node;
+    }
+    let says = format!("called in {} of {} requests", share.of, share.all);
+    let support = Support::of_sightings(log.empty.min(share.of), says).shown_by(traces(log));
+    let nothing = Node::new(Block::Nothing, support.clone());
+    let rest = Share { of: log.empty, all: share.all };
+    Node::new(Block::Branch(vec![(share, node), (rest, nothing)]), support)
+}
+
+/// Whether a part is left out in more requests than lose a span.
+fn is_left_out(log: &Log) -> bool {
+    log.empty > 0 && log.empty * NOISE_PART >= log.total()
+}
+
+fn traces(log: &Log) -> impl Iterator<Item = emac_trace::TraceId> {
+    log.runs.iter().map(|run| run.trace)
+}
+
+/// Divides several calls: into choices, into steps, into rounds, into branches. Steps come before rounds so that what is repeated is the smallest
+/// part; a retry shows only in requests whose failures were mended, the true order of branches only in those without.
+fn several(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
+    let mended = Relations::of(activities, &log.mended());
+    let choices = parts(activities, mended.groups(|relation| relation != Relation::Apart));
+    if choices.len() > 1 {
+        return Some(branch(log, &choices, races));
+    }
+    let in_order = parts(activities, steps(&mended));
+    if in_order.len() > 1 {
+        let support = series_support(&mended, 0);
+        return Some(perhaps(log, series(log, &in_order, races, support)));
+    }
+    if let Some(mut rounds) = repetition::rounds(log, activities) {
+        let body = in_rounds(std::mem::take(&mut rounds.log), races)?;
+        return Some(perhaps(log, rounds.node(body)));
+    }
+    at_once(activities, log, races)
+}
+
+/// Divides calls that are neither choices, steps nor rounds: into branches, else into the steps of requests in which nothing failed.
+fn at_once(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
+    let mut relations = Relations::of(activities, &log.clean());
+    let mut relaxed = 0_u64;
+    loop {
+        let branches = parts(activities, relations.groups(|relation| relation != Relation::Together));
+        if branches.len() > 1 {
+            let support = parallel_support(&relations, relaxed);
+            return Some(perhaps(log, parallel(log, &branches, races, support)));
+        }
+        let in_order = parts(activities, steps(&relations));
+        if in_order.len() > 1 {
+            let support = series_support(&relations, relaxed);
+            return Some(perhaps(log, series(log, &in_order, races, support)));
+        }
+        // Neither: two calls at the same time look ordered by accident, or the code is no block. The weakest order goes.
+        relations.relax()?;
+        relaxed += 1;
+    }
+}
+
+/// Groups of places as the calls that stand there.
+fn parts(activities: &[Activity], groups: Vec<BTreeSet<usize>>) -> Vec<Part> {
+    let part = |group: BTreeSet<usize>| group.iter().filter_map(|&at| activities.get(at)).copied().collect();
+    groups.into_iter().map(part).collect()
+}
+
+/// The structure of single rounds: who won is told round by round.
+fn in_rounds(mut log: Log, races: &Races) -> Option<Node> {
+    let mut found = race::cut_losers(&mut log);
+    found.groups.extend(races.groups.iter().cloned());
+    races.unawaited.iter().for_each(|(activity, one)| {
+        found.unawaited.entry(*activity).or_insert_with(|| one.clone());
+    });
+    divide(&log, &found)
+}
+
+// === choices ===
+
+fn branch(log: &Log, choices: &[Part], races: &Races) -> Node {
+    let mut logs = vec![Log::default(); choices.len()];
+    for run in &log.runs {
+        let within = |part: &Part| run.events.iter().filter(|event| part.contains(&event.activity)).count();
+        let chosen =
+            choices.iter().enumerate().max_by_key(|(place, part)| (within(part), usize::MAX - place));
+        let Some((place, part)) = chosen else { continue };
+        let events = run.events.iter().filter(|event| part.contains(&event.activity)).copied().collect();
+        if let Some(log) = logs.get_mut(place) {
+            log.runs.push(Run { events, ..run.clone() });
+        }
+    }
+    let all = log.total();
+    let says = format!("never together in {} requests", log.runs.len());
+    let support = Support::of_rule(log.runs.len() as u64, 0, says).shown_by(traces(log));
+    let mut found: Vec<_> = logs
+        .iter()
+        .filter_map(|part| Some((Share { of: part.whole(), all }, divide(part, races)?)))
+        .collect();
+    if is_left_out(log) {
+        found.push((Share { of: log.empty, all }, Node::new(Block::Nothing, support.clone())));
+    }
+    Node::new(Block::Branch(found), support)
+}
+
+// === steps ===
+
+/// Positions in the order of time: those that are at the same time, or not comparable, are one step.
+fn steps(relations: &Relations) -> Vec<BTreeSet<usize>> {
+    let n = relations.len();
+    let mut union = Union::new(n);
+    for a in 0..n {
+        (a + 1..n).filter(|&b| relations.relation(a, b) == Relation::Together).for_each(|b| union.join(a, b));
+    }
+    loop {
+        let groups = union.groups();
+        let reach = reachable(relations, &groups);
+        let mut joined = false;
+        for i in 0..groups.len() {
+            for j in i + 1..groups.len() {
+                // Both ways is a circle, no way is not comparable: neither is an order.
+                if reach(i, j) == reach(j, i)
+                    && let (Some(a), Some(b)) =
+                        (groups.get(i).and_then(BTreeSet::first), groups.get(j).and_then(BTreeSet::first))
+                {
+                    union.join(*a, *b);
+                    joined = true;
+                }
+            }
+        }
+        if !joined {
+            let mut order: Vec<usize> = (0..groups.len()).collect();
+            order.sort_by_key(|&i| (0..groups.len()).filter(|&j| reach(j, i)).count());
+            return order.into_iter().filter_map(|i| groups.get(i).cloned()).collect();
+        }
+    }
+}
+
+/// Whether one group is before another, directly or through others.
+fn reachable(relations: &Relations, groups: &[BTreeSet<usize>]) -> impl Fn(usize, usize) -> bool {
+    let n = groups.len();
+    let mut reach = vec![vec![false; n]; n];
+    for (i, from) in groups.iter().enumerate() {
+        for (j, to) in groups.iter().enumerate().filter(|(j, _)| *j != i) {
+            let direct =
+                from.iter().any(|&a| to.iter().any(|&b| relations.relation(a, b) == Relation::Before));
+            if let Some(cell) = reach.get_mut(i).and_then(|row| row.get_mut(j)) {
+                *cell = direct;
+            }
+        }
+    }
+    for via in 0..n {
+        let onward = reach.get(via).cloned().unwrap_or_default();
+        for row in reach.iter_mut().filter(|row| row.get(via) == Some(&true)) {
+            row.iter_mut().zip(&onward).for_each(|(cell, next)| *cell |= next);
+        }
+    }
+    move |i, j| reach.get(i).and_then(|row| row.get(j)).copied().unwrap_or(false)
+}
+
+fn series(log: &Log, steps: &[Part], races: &Races, support: Support) -> Node {
+    let mut found = Vec::new();
+    let steps = left_out_together(log, steps);
+    for (place, step) in steps.iter().enumerate() {
+        let after: Part = steps.iter().skip(place + 1).flatten().copied().collect();
+        found.extend(divide(&log.project(step, &after), races));
+    }
+    flat(Node::new(Block::Series(found), support.shown_by(traces(log))))
+}
+
+/// Joins neighbours that are left out in the same requests: one choice, not several that happen to agree.
+fn left_out_together(log: &Log, steps: &[Part]) -> Vec<Part> {
+    let telling: Vec<&Run> = log.runs.iter().filter(|run| run.went_on && run.is_mended()).collect();
+    let presence = |part: &Part| -> Vec<bool> {
+        telling.iter().map(|run| run.events.iter().any(|event| part.contains(&event.activity))).collect()
+    };
+    let mut joined: Vec<(Part, Vec<bool>)> = Vec::new();
+    for step in steps {
+        let present = presence(step);
+        match joined.last_mut() {
+            Some((part, before)) if alike(before, &present) => part.extend(step),
+            _ => joined.push((step.clone(), present)),
+        }
+    }
+    joined.into_iter().map(|(part, _)| part).collect()
+}
+
+/// Of the requests that leave out one of two steps, one in so many may leave out that one alone: where a step is left out seldom, noise over all
+/// requests would be most of them.
+const ALIKE_PART: usize = 10;
+
+/// Whether two steps are both left out at times, and in the same requests but for noise.
+fn alike(a: &[bool], b: &[bool]) -> bool {
+    let absent = |all: &[bool]| all.iter().filter(|present| !**present).count();
+    let differ = a.iter().zip(b).filter(|(a, b)| a != b).count();
+    let rarer = absent(a).min(absent(b));
+    let within_noise = |requests: usize| requests * NOISE_PART as usize <= a.len();
+    !within_noise(rarer) && within_noise(differ) && differ * ALIKE_PART <= rarer
+}
+
+/// A series of one step is that step; a series within a series is one.
+fn flat(node: Node) -> Node {
+    let Block::Series(steps) = node.block else { return node };
+    let mut all = Vec::new();
+    for step in steps {
+        match step.block {
+            Block::Series(inner) => all.extend(inner),
+            _ => all.push(step),
+        }
+    }
+    match all.len() {
+        1 => all.remove(0),
+        _ => Node::new(Block::Series(all), node.support),
+    }
+}
+
+fn series_support(relations: &Relations, relaxed: u64) -> Support {
+    let ordered =
+        pairs(relations).filter(|pair| matches!(pair.relation(), Relation::Before | Relation::After));
+    let weakest = ordered.min_by_key(|pair| pair.both()).unwrap_or_default();
+    let kept = weakest.before.max(weakest.after);
+    let says = format!("in the same order and never overlapping in {kept} of {} requests", weakest.both());
+    doubted(Support::of_rule(kept, weakest.both() - kept, says), relaxed)
+}
+
+fn pairs(relations: &Relations) -> impl Iterator<Item = super::relation::PairCounts> {
+    let n = relations.len();
+    (0..n).flat_map(move |a| (a + 1..n).map(move |b| relations.pair(a, b)))
+}
+
+/// What is left of the confidence after each order that had to be taken for an accident: it is as likely that it was one as that it was not.
+const RELAXED: f64 = 0.5;
+
+/// A support that orders were given up for.
+fn doubted(mut support: Support, relaxed: u64) -> Support {
+    if relaxed > 0 {
+        support.confidence *= RELAXED.powi(i32::try_from(relaxed).unwrap_or(i32::MAX));
+        support.says = format!("{}; {relaxed} other orders look accidental", support.says);
+    }
+    support
+}
+
+// === branches ===
+
+fn parallel_support(relations: &Relations, relaxed: u64) -> Support {
+    let together = pairs(relations).filter(|pair| pair.relation() == Relation::Together);
+    let weakest =
+        together.min_by_key(|pair| pair.overlap.max(pair.before.min(pair.after))).unwrap_or_default();
+    let seen = weakest.overlap.max(weakest.before.min(weakest.after));
+    let says = format!(
+        "overlapping in {} of {} requests, {} one way round, {} the other",
+        weakest.overlap,
+        weakest.both(),
+        weakest.before,
+        weakest.after
+    );
+    doubted(Support::of_sightings(seen, says), relaxed)
+}
+
+/// Branches of which some may be a race.
+fn parallel(log: &Log, branches: &[Part], races: &Races, support: Support) -> Node {
+    let mut left: Vec<&Part> = branches.iter().collect();
+    let mut found = Vec::new();
+    for group in &races.groups {
+        let (racing, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|part| !part.is_disjoint(&group.members));
+        left = others;
+        match racing.as_slice() {
+            [] => {}
+            [only] => left.push(only),
+            racing => found.push(contest(log, racing, races, group)),
+        }
+    }
+    left.sort();
+    found.extend(left.into_iter().filter_map(|part| divide(&log.project(part, &Part::new()), races)));
+    let support = support.shown_by(traces(log));
+    match found.len() {
+        1 => found.remove(0),
+        // With a race among them the parts are no longer the branches, whose failures it bears by itself.
+        parts if parts < branches.len() => Node::new(Block::Parallel(Join::All, found), support),
+        _ => tolerant(log, branches, Node::new(Block::Parallel(Join::All, found), support)),
+    }
+}
+
+/// Branches of which the first k answers count.
+fn contest(log: &Log, parts: &[&Part], races: &Races, group: &Race) -> Node {
+    let won = |part: &Part| {
+        let mut log = log.project(part, &Part::new());
+        // What was cut off, or not even started, does not show the whole branch.
+        log.runs.retain(|run| run.events.iter().all(|event| !event.cut));
+        log.empty = 0;
+        log
+    };
+    let shown = |part: &&Part| {
+        let won = won(part);
+        if won.runs.is_empty() { Log { empty: 0, ..log.project(part, &Part::new()) } } else { won }
+    };
+    let mut nodes: Vec<_> = parts.iter().filter_map(|part| divide(&shown(part), races)).collect();
+    if group.delay_ms > 0 {
+        nodes.sort_by_key(|node| {
+            std::cmp::Reverse(group.first.is_some_and(|first| node.activities().contains(&first)))
+        });
+    }
+    let block = match group.needed {
+        1 => Block::Race(group.delay_ms, nodes),
+        k => Block::Parallel(Join::AtLeast(k), nodes),
+    };
+    Node::new(block, group.support.clone())
+}
+
+/// A branch's failures are borne when the caller went on after them so many times as often as not: nine in ten, as elsewhere, since what failed
+/// besides is not always recorded.
+const BORNE_TIMES: u64 = 9;
+/// Branches whose failures are borne make a quorum from two on: one alone is a branch that nobody waits for.
+const QUORUM_BRANCHES_MIN: usize = 2;
+/// And when they are so many percent of those that ever failed alone: in a quorum every branch's failure is borne, but of some too few are seen.
+const QUORUM_PERCENT: usize = 80;
+
+/// Branches whose failures the caller bears: some of any of them (a quorum), or all of one of them (nobody waits for its answer).
+fn tolerant(log: &Log, branches: &[Part], node: Node) -> Node {
+    let Block::Parallel(_, parts) = node.block else { return node };
+    let alone: Vec<Alone> = branches.iter().map(|part| alone(log, branches, part)).collect();
+    let bears = |one: &Alone| one.borne >= SUPPORT_MIN && one.borne >= one.broken * BORNE_TIMES;
+    let failing = alone.iter().filter(|one| one.borne + one.broken > 0).count();
+    let borne = alone.iter().filter(|one| bears(one)).count();
+    if borne >= QUORUM_BRANCHES_MIN && borne * 100 >= failing * QUORUM_PERCENT {
+        return quorum(log, branches, parts, node.support);
+    }
+    let each = parts.into_iter().zip(branches.iter().zip(&alone)).map(|(part, (_, one))| {
+        // Its failures never matter while another's do.
+        let ignored = bears(one) && alone.iter().any(|other| other.broken >= SUPPORT_MIN && !bears(other));
+        match part.block {
+            Block::Async(_) => part,
+            _ if ignored => {
+                let says = format!("the request went well in all {} requests in which it failed", one.borne);
+                Node::new(Block::Async(Box::new(part)), Support::of_sightings(one.borne, says))
+            }
+            _ => part,
+        }
+    });
+    Node::new(Block::Parallel(Join::All, each.collect()), node.support)
+}
+
+/// Requests in which one branch alone failed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Alone {
+    /// And the caller went on.
+    borne: u64,
+    /// And it did not.
+    broken: u64,
+}
+
+fn alone(log: &Log, branches: &[Part], part: &Part) -> Alone {
+    let mut alone = Alone::default();
+    for run in log.runs.iter().filter(|run| !run.is_clean()) {
+        let others = branches.iter().filter(|other| *other != part);
+        if failed(run, part) && others.clone().all(|other| !failed(run, other)) {
+            alone.borne += u64::from(run.went_on);
+            alone.broken += u64::from(!run.went_on);
+        }
+    }
+    alone
+}
+
+/// Whether a branch was called and did not answer well.
+fn failed(run: &Run, part: &Part) -> bool {
+    run.events.iter().any(|event| part.contains(&event.activity)) && !answered(run, part)
+}
+
+/// The fewest good answers with which the caller went on, now and then.
+fn quorum(log: &Log, branches: &[Part], parts: Vec<Node>, support: Support) -> Node {
+    let unclean = log.runs.iter().filter(|run| run.went_on && !run.is_clean());
+    let answers = unclean.map(|run| branches.iter().filter(|part| answered(run, part)).count());
+    let answers: Vec<_> = answers.filter(|answers| *answers < branches.len()).collect();
+    match answers.iter().min().copied().filter(|least| *least > 0) {
+        Some(least) => {
+            let k = u32::try_from(least).unwrap_or(u32::MAX);
+            let borne = answers.len() as u64;
+            let says = format!("went on in {borne} requests with {k} or more of {} answers", branches.len());
+            let support = Support::of_sightings(borne, says).shown_by(traces(log));
+            Node::new(Block::Parallel(Join::AtLeast(k), parts), support)
+        }
+        None => Node::new(Block::Parallel(Join::All, parts), support),
+    }
+}
+
+/// Whether the last try of every call of a part ended well, be it that the sidecar answered in the callee's place.
+fn answered(run: &Run, part: &Part) -> bool {
+    let last = |activity: &Activity| run.of(*activity).last();
+    let mut seen = part.iter().filter_map(last).peekable();
+    seen.peek().is_some()
+        && seen.all(|event| event.cut || event.outcome.answered() || !event.outcome.failed())
+}

@@ -1,0 +1,169 @@
+//! The moments at which a caller went on, and what had just answered then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::SUPPORT_MIN;
+use super::super::log::{Activity, Event, Log, Run};
+use super::super::relation::Union;
+use super::broken_off;
+use emac_trace::CallOutcome;
+
+/// Counts over all moments. Places are positions in the list of activities; one more stands for the caller's end.
+pub(super) struct Moments {
+    activities: Vec<Activity>,
+    /// By moment, trigger, and what still ran then.
+    won: BTreeMap<(usize, usize, usize), u64>,
+    /// By moment and trigger.
+    triggered: BTreeMap<(usize, usize), u64>,
+    /// How often each moment occurred, triggered or not.
+    occurred: BTreeMap<usize, u64>,
+    /// By loser and winner: overlapping, and the first ended because the second answered.
+    cancelled: BTreeMap<(usize, usize), u64>,
+}
+
+/// Share of a moment's occurrences that a member of the group must trigger. Where the caller goes on by a race it always does; the rest are answers
+/// that were lost, or closed a little late.
+const TRIGGERED_MIN: f64 = 0.9;
+/// One time in so many is more than chance: a call that has nothing to do with a moment is over just before it now and then, in the gap between the
+/// answer and the next step, which is short beside the calls.
+pub(super) const CHANCE_PART: u64 = 50;
+/// Percent of a call's beginnings that another must trigger to be what it waits for: more than half, and not all, since a parallel call may be over in
+/// between.
+const TRIGGERS_PERCENT: u64 = 60;
+/// Rivals cancelled for a call that show that it wins. It is asked of calls that are rivals already, so one less than [`SUPPORT_MIN`]: the third may
+/// have been the other way round.
+const CANCELLED_MIN: u64 = 2;
+
+impl Moments {
+    /// Looks at every run. O(runs · calls²).
+    pub(super) fn of(activities: &[Activity], log: &Log) -> Self {
+        let mut moments = Self {
+            activities: activities.to_vec(),
+            won: BTreeMap::new(),
+            triggered: BTreeMap::new(),
+            occurred: BTreeMap::new(),
+            cancelled: BTreeMap::new(),
+        };
+        log.runs.iter().for_each(|run| moments.look_at(run));
+        moments
+    }
+
+    fn place(&self, activity: Activity) -> usize {
+        self.activities.binary_search(&activity).unwrap_or(usize::MAX)
+    }
+
+    fn look_at(&mut self, run: &Run) {
+        for (next, event) in run.events.iter().enumerate() {
+            let before = run.events.get(..next).unwrap_or_default();
+            // What comes again follows itself.
+            if before.iter().all(|earlier| earlier.activity != event.activity) {
+                self.moment(self.place(event.activity), event.start, before);
+            }
+        }
+        if run.went_on {
+            self.moment(self.activities.len(), run.until, &run.events);
+        }
+        self.look_for_cancelled(run);
+    }
+
+    fn moment(&mut self, moment: usize, at: i64, before: &[Event]) {
+        *self.occurred.entry(moment).or_default() += 1;
+        let awaited = || before.iter().filter(|event| !event.message);
+        let over = awaited().filter(|event| !event.running_at(at) && event.outcome.answered());
+        let Some(trigger) = over.max_by_key(|event| event.end) else { return };
+        let place = self.place(trigger.activity);
+        *self.triggered.entry((moment, place)).or_default() += 1;
+        let losing = awaited().filter(|event| {
+            event.running_at(at) && event.start < trigger.end && event.activity != trigger.activity
+        });
+        for event in losing {
+            *self.won.entry((moment, place, self.place(event.activity))).or_default() += 1;
+        }
+    }
+
+    fn look_for_cancelled(&mut self, run: &Run) {
+        for loser in run.events.iter().filter(|event| event.outcome != CallOutcome::Good) {
+            for winner in
+                run.events.iter().filter(|event| event.outcome.answered() && event.activity != loser.activity)
+            {
+                if broken_off(loser, winner, run.went_on_after(loser.end)) {
+                    *self
+                        .cancelled
+                        .entry((self.place(loser.activity), self.place(winner.activity)))
+                        .or_default() += 1;
+                }
+            }
+        }
+    }
+
+    fn won(&self, moment: usize, trigger: usize, loser: usize) -> u64 {
+        self.won.get(&(moment, trigger, loser)).copied().unwrap_or(0)
+    }
+
+    fn cancelled(&self, loser: usize, winner: usize) -> u64 {
+        self.cancelled.get(&(loser, winner)).copied().unwrap_or(0)
+    }
+
+    /// Whether two calls are rivals: one was cancelled for the other, or each let the caller go on while the other still ran.
+    pub(super) fn rivals(&self, a: usize, b: usize) -> bool {
+        self.cancelled(a, b) + self.cancelled(b, a) >= SUPPORT_MIN
+            || (0..=self.activities.len())
+                .any(|moment| moment != a && moment != b && self.rivals_at(moment, a, b))
+    }
+
+    fn rivals_at(&self, moment: usize, a: usize, b: usize) -> bool {
+        let (one, other) = (self.won(moment, a, b), self.won(moment, b, a));
+        let least = one.min(other);
+        least > 0 && one + other >= SUPPORT_MIN && least * CHANCE_PART >= one + other
+    }
+
+    /// Whether a call is what had just answered when another began, more often than chance.
+    pub(super) fn sets_going(&self, trigger: usize, moment: usize) -> bool {
+        let all = self.occurred.get(&moment).copied().unwrap_or(0);
+        self.triggered.get(&(moment, trigger)).is_some_and(|count| count * CHANCE_PART >= all)
+    }
+
+    /// Whether a call lets the caller end more often than chance.
+    pub(super) fn ends(&self, place: usize) -> bool {
+        self.sets_going(place, self.activities.len())
+    }
+
+    /// Whether a call is what had just answered when another began, in most requests.
+    pub(super) fn triggers(&self, trigger: usize, moment: usize) -> bool {
+        let all = self.occurred.get(&moment).copied().unwrap_or(0);
+        self.triggered.get(&(moment, trigger)).is_some_and(|count| count * 100 >= all * TRIGGERS_PERCENT)
+    }
+
+    /// Whether a call ever won against a rival.
+    pub(super) fn wins(&self, place: usize) -> bool {
+        let others = 0..self.activities.len();
+        others.filter(|&other| other != place).any(|other| {
+            self.cancelled(other, place) >= CANCELLED_MIN
+                || (0..=self.activities.len())
+                    .any(|moment| self.rivals_at(moment, place, other) && moment != place && moment != other)
+        })
+    }
+
+    /// Joins rivals, moment by moment, where the moment is theirs: it is triggered by one of them nearly always.
+    pub(super) fn join_rivals(&self, union: &mut Union) {
+        let n = self.activities.len();
+        let pairs: Vec<(usize, usize)> = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))).collect();
+        for moment in 0..=n {
+            let rivals =
+                pairs.iter().filter(|&&(a, b)| a != moment && b != moment && self.rivals_at(moment, a, b));
+            let rivals: Vec<_> = rivals.copied().collect();
+            let members: BTreeSet<_> = rivals.iter().flat_map(|&(a, b)| [a, b]).collect();
+            let all = self.occurred.get(&moment).copied().unwrap_or(0);
+            let of_members: u64 =
+                members.iter().filter_map(|&member| self.triggered.get(&(moment, member))).sum();
+            if of_members as f64 >= TRIGGERED_MIN * all as f64 {
+                rivals.into_iter().for_each(|(a, b)| union.join(a, b));
+            }
+        }
+        for (a, b) in
+            pairs.into_iter().filter(|&(a, b)| self.cancelled(a, b) + self.cancelled(b, a) >= SUPPORT_MIN)
+        {
+            union.join(a, b);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Statements that cannot both hold: about the same calls, in different words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{MeshFacts, Name, Scope, Split};
+use emac_compile::model::{Provenance, RuntimeParameters};
+
+/// Two or more statements about one thing that differ. Which one the mesh follows depends on the order in which it met them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// About the calls of whom, and which: `reviews.bookinfo [prefix /login]`.
+    pub about: String,
+    /// About what: `timeout`, `weights`.
+    pub parameter: String,
+    /// Every value with who says it, in the order of values; at least two.
+    pub values: BTreeMap<String, Vec<Provenance>>,
+}
+
+impl MeshFacts {
+    /// Every conflict, in the order of names. O(statements · log).
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        let mut said: BTreeMap<(&Name, &Scope, &str), BTreeMap<String, Vec<Provenance>>> = BTreeMap::new();
+        let mut say = |to, scope, parameter, value: String, provenance: &Provenance| {
+            let values = said.entry((to, scope, parameter)).or_default();
+            values.entry(value).or_default().push(provenance.clone());
+        };
+        for statement in &self.statements {
+            for (parameter, value) in values(&statement.parameters) {
+                say(&statement.to, &statement.scope, parameter, value, &statement.provenance);
+            }
+        }
+        for Split { host, scope, shares, provenance } in &self.splits {
+            say(host, scope, "weights", super::istio::divided(shares), provenance);
+        }
+        let differing = said.into_iter().filter(|(_, values)| values.len() > 1);
+        let conflict = |((to, scope, parameter), values): ((&Name, &Scope, &str), _)| Conflict {
+            about: about(to, scope),
+            parameter: parameter.to_owned(),
+            values,
+        };
+        differing.map(conflict).collect()
+    }
+}
+
+fn about(to: &Name, scope: &Scope) -> String {
+    let caller = scope.caller.as_ref().map(|caller| format!("from {caller}"));
+    let subset = scope.subset.as_ref().map(|subset| format!("subset {subset}"));
+    let condition = Some(scope.condition.clone()).filter(|condition| !condition.is_empty());
+    let parts: Vec<String> = caller.into_iter().chain(subset).chain(condition).collect();
+    if parts.is_empty() { to.to_string() } else { format!("{to} [{}]", parts.join("; ")) }
+}
+
+/// What is said, parameter by parameter.
+pub(super) fn values(parameters: &RuntimeParameters) -> Vec<(&'static str, String)> {
+    let RuntimeParameters {
+        timeout_ms,
+        per_try_timeout_ms,
+        attempts,
+        retry_on,
+        max_connections,
+        max_pending,
+        consecutive_errors,
+        mirror,
+    } = parameters;
+    let millis = |value: &Option<u64>| value.map(|value| format!("{value} ms"));
+    let count = |value: &Option<u32>| value.map(|value| value.to_string());
+    let mirror =
+        mirror.as_ref().map(|(to, share)| format!("{:.1} % of the calls to {to}", share.get() * 100.0));
+    let all = [
+        ("timeout", millis(timeout_ms)),
+        ("timeout per try", millis(per_try_timeout_ms)),
+        ("attempts", count(attempts)),
+        ("retry on", retry_on.clone()),
+        ("connections", count(max_connections)),
+        ("pending", count(max_pending)),
+        ("errors in a row", count(consecutive_errors)),
+        ("mirror", mirror),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// The same in one line.
+pub(super) fn says(parameters: &RuntimeParameters, more: &BTreeMap<&'static str, String>) -> String {
+    let said = values(parameters).into_iter().map(|(name, value)| format!("{name} {value}"));
+    let more = more.iter().map(|(name, value)| format!("{name} {value}"));
+    said.chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// Conditions of a retry, whose order means nothing: `reset,5xx` is `5xx,reset`.
+pub(super) fn in_order(conditions: &str) -> String {
+    let words: BTreeSet<&str> =
+        conditions.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    words.into_iter().collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,257 @@
+//! Envoy's `config_dump`: what a sidecar does, after every controller has had its say.
+//!
+//! The sections that may stand in one: bootstrap (whose sidecar it is, and its locality), clusters, listeners with routes in them, routes,
+//! endpoints (only with `?include_eds`), each static and dynamic. Inbound clusters are the workload's own and are left out. Where a route names
+//! no timeout Envoy's own default of 15 s holds, and is said to be that; a retry policy without a number repeats once.
+
+mod dump;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use emac_core::units::Ratio;
+
+use self::dump::{
+    Assignment, Cluster, Config, Dump, Fraction, Listener, MirrorPolicy, Route, RouteAction, RouteConfig,
+};
+use super::at::millis;
+use super::istio::divided;
+use super::label::{REGION, ZONE};
+use super::name::{Address, Name};
+use super::{Destination, Endpoint, MeshFacts, Mirror, Scope, Split, Statement};
+use emac_compile::model::{EvidenceSource, Provenance, RuntimeParameters};
+use emac_document::Source;
+
+/// Envoy's timeout of a route that names none, milliseconds.
+const TIMEOUT_MS: u64 = 15_000;
+/// Thresholds at this value are none.
+const UNLIMITED: u64 = u32::MAX as u64;
+
+/// Reads a dump. O(length), and memory for what is asked for only.
+///
+/// # Errors
+/// The text is no JSON, or one of the fields has another type, with line and column.
+pub(super) fn read(source: &Arc<Source>, facts: &mut MeshFacts) -> Result<(), serde_json::Error> {
+    let dump: Dump = serde_json::from_str(source.text().trim_start_matches('\u{feff}'))?;
+    let bootstrap = dump.configs.iter().find_map(|config| config.bootstrap.as_ref()?.node.as_ref());
+    let caller = bootstrap
+        .and_then(|node| node.cluster.as_deref().filter(|cluster| !cluster.is_empty()))
+        .map(Name::new);
+    let mut reading = Reading { file: source.name(), caller, facts };
+    if let (Some(node), Some(caller)) = (bootstrap, reading.caller.clone()) {
+        let instance = node.id.clone().unwrap_or_else(|| reading.file.to_owned());
+        reading.endpoint(&caller, instance, node.locality.as_ref(), "bootstrap.node");
+    }
+    dump.configs.iter().enumerate().for_each(|(i, config)| reading.config(config, i));
+    Ok(())
+}
+
+struct Reading<'a> {
+    file: &'a str,
+    caller: Option<Name>,
+    facts: &'a mut MeshFacts,
+}
+
+impl Reading<'_> {
+    fn config(&mut self, config: &Config, i: usize) {
+        for (cluster, path) in config.clusters() {
+            self.cluster(cluster, &format!("configs[{i}].{path}"));
+        }
+        for (routes, path) in config.routes() {
+            self.routes(routes, &format!("configs[{i}].{path}"));
+        }
+        for (listener, path) in config.listeners() {
+            self.listener(listener, &format!("configs[{i}].{path}"));
+        }
+        for (assignment, path) in config.endpoints() {
+            let name = assignment.cluster_name.as_deref().unwrap_or_default();
+            self.endpoints(name, assignment, &format!("configs[{i}].{path}"));
+        }
+    }
+
+    fn provenance(&self, says: String, path: &str) -> Provenance {
+        let place = Some((self.file.to_owned(), path.to_owned()));
+        Provenance { source: EvidenceSource::Mesh, says, traces: Vec::new(), place }
+    }
+
+    fn scope(&self, subset: Option<String>, condition: String) -> Scope {
+        Scope { caller: self.caller.clone(), subset, condition }
+    }
+
+    fn state(
+        &mut self,
+        to: &Name,
+        scope: Scope,
+        parameters: RuntimeParameters,
+        more: BTreeMap<&'static str, String>,
+        path: &str,
+    ) {
+        if parameters != RuntimeParameters::default() || !more.is_empty() {
+            let provenance = self.provenance(super::conflict::says(&parameters, &more), path);
+            self.facts.statements.push(Statement { to: to.clone(), scope, parameters, more, provenance });
+        }
+    }
+
+    // === clusters ===
+
+    fn cluster(&mut self, cluster: &Cluster, path: &str) {
+        let Some(name) = cluster.name.as_deref() else { return };
+        let Some(address) = Address::new(name) else { return };
+        let mut more = BTreeMap::new();
+        let outlier = cluster.outlier_detection.as_ref();
+        if let Some(outlier) = outlier {
+            more.extend(outlier.interval.clone().map(|text| ("outlier.interval", text)));
+            more.extend(outlier.base_ejection_time.clone().map(|text| ("outlier.ejection", text)));
+            more.extend(outlier.max_ejection_percent.map(|most| ("outlier.most", format!("{most} %"))));
+        }
+        more.extend(cluster.lb_policy.clone().map(|policy| ("balancer", policy)));
+        let thresholds = cluster.circuit_breakers.iter().flat_map(|breakers| &breakers.thresholds);
+        let threshold =
+            thresholds.into_iter().find(|one| one.priority.as_deref().is_none_or(|p| p == "DEFAULT"));
+        let limit = |limit: Option<u64>| {
+            limit.filter(|&limit| limit < UNLIMITED).and_then(|limit| u32::try_from(limit).ok())
+        };
+        if let Some(threshold) = threshold {
+            more.extend(limit(threshold.max_requests).map(|most| ("requests.most", most.to_string())));
+            more.extend(limit(threshold.max_retries).map(|most| ("retries.most", most.to_string())));
+        }
+        let parameters = RuntimeParameters {
+            max_connections: threshold.and_then(|threshold| limit(threshold.max_connections)),
+            max_pending: threshold.and_then(|threshold| limit(threshold.max_pending_requests)),
+            consecutive_errors: outlier
+                .and_then(|outlier| limit(outlier.consecutive_5xx.or(outlier.consecutive_gateway_failure)))
+                .filter(|&errors| errors > 0),
+            ..RuntimeParameters::default()
+        };
+        let scope = self.scope(address.subset, String::new());
+        self.state(&address.name, scope, parameters, more, path);
+        if let Some(assignment) = &cluster.load_assignment {
+            self.endpoints(name, assignment, &format!("{path}.load_assignment"));
+        }
+    }
+
+    fn endpoints(&mut self, cluster: &str, assignment: &Assignment, path: &str) {
+        let Some(address) = Address::new(cluster) else { return };
+        for (i, group) in assignment.endpoints.iter().enumerate() {
+            for one in &group.lb_endpoints {
+                let Some(instance) = one.address() else { continue };
+                self.endpoint(
+                    &address.name,
+                    instance,
+                    group.locality.as_ref(),
+                    &format!("{path}.endpoints[{i}]"),
+                );
+            }
+        }
+    }
+
+    fn endpoint(&mut self, of: &Name, instance: String, locality: Option<&dump::Locality>, path: &str) {
+        let mut labels = BTreeMap::new();
+        if let Some(dump::Locality { region, zone }) = locality {
+            let some = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+            labels.extend(some(region).map(|region| (REGION.to_owned(), region)));
+            labels.extend(some(zone).map(|zone| (ZONE.to_owned(), zone)));
+        }
+        let provenance = self.provenance(format!("endpoint {instance} of {of}"), path);
+        self.facts.endpoints.push(Endpoint { of: of.clone(), instance, labels, provenance });
+    }
+
+    // === routes ===
+
+    fn listener(&mut self, listener: &Listener, path: &str) {
+        let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
+        let configs =
+            chains.flat_map(|chain| &chain.filters).filter_map(|filter| filter.typed_config.as_ref());
+        for routes in configs.filter_map(|config| config.route_config.as_ref()) {
+            self.routes(routes, &format!("{path}.route_config"));
+        }
+    }
+
+    fn routes(&mut self, config: &RouteConfig, path: &str) {
+        for (h, host) in config.virtual_hosts.iter().enumerate() {
+            for (r, route) in host.routes.iter().enumerate() {
+                let path = format!("{path}.virtual_hosts[{h}].routes[{r}]");
+                let Some(action) = &route.route else { continue };
+                let mirrors =
+                    action.request_mirror_policies.as_ref().or(host.request_mirror_policies.as_ref());
+                let retry = action.retry_policy.as_ref().or(host.retry_policy.as_ref());
+                self.route(route, action, retry, mirrors.map_or(&[], Vec::as_slice), &path);
+            }
+        }
+    }
+
+    fn route(
+        &mut self,
+        route: &Route,
+        action: &RouteAction,
+        retry: Option<&dump::RetryPolicy>,
+        mirrors: &[MirrorPolicy],
+        path: &str,
+    ) {
+        let condition = route.condition();
+        let shares = shares(action);
+        let Some(first) = shares.first().map(|(destination, _)| destination.clone()) else { return };
+        let (parameters, mut more) = route_parameters(action, retry);
+        more.extend(action.timeout.is_none().then(|| ("timeout", "15 s, Envoy's default".to_owned())));
+        for (destination, _) in &shares {
+            // The route says it, whichever subset it leads to.
+            let scope = self.scope(None, condition.clone());
+            self.state(&destination.to, scope, parameters.clone(), more.clone(), path);
+        }
+        if shares.len() > 1 {
+            let provenance = self.provenance(format!("calls are divided: {}", divided(&shares)), path);
+            let scope = self.scope(None, condition.clone());
+            self.facts.splits.push(Split { host: first.to.clone(), scope, shares, provenance });
+        }
+        for mirror in mirrors {
+            self.mirror(mirror, &first, &condition, path);
+        }
+    }
+
+    fn mirror(&mut self, policy: &MirrorPolicy, original: &Destination, condition: &str, path: &str) {
+        let Some(to) = policy.cluster.as_deref().and_then(destination) else { return };
+        let fraction = policy.runtime_fraction.as_ref().and_then(|fraction| fraction.default_value.as_ref());
+        let share = fraction.map_or(Some(Ratio::ONE), Fraction::share);
+        let Some(share) = share else { return };
+        let says = format!("{:.1} % of the calls are copied to {}", share.get() * 100.0, to.to);
+        let provenance = self.provenance(says, path);
+        let scope = self.scope(original.subset.clone(), condition.to_owned());
+        self.facts.mirrors.push(Mirror { host: original.to.clone(), scope, to, share, provenance });
+    }
+}
+
+fn destination(cluster: &str) -> Option<Destination> {
+    Address::new(cluster).map(|address| Destination { to: address.name, subset: address.subset })
+}
+
+/// Destinations of a route with their shares.
+fn shares(action: &RouteAction) -> Vec<(Destination, Ratio)> {
+    if let Some(cluster) = action.cluster.as_deref() {
+        return destination(cluster).map(|to| (to, Ratio::ONE)).into_iter().collect();
+    }
+    let clusters = action.weighted_clusters.iter().flat_map(|weighted| &weighted.clusters);
+    let sum: u64 = clusters.clone().map(|one| one.weight.unwrap_or(0)).sum();
+    let share = |one: &dump::WeightedCluster| {
+        let share = Ratio::new(one.weight.unwrap_or(0) as f64 / sum as f64).ok()?;
+        Some((destination(one.name.as_deref()?)?, share))
+    };
+    clusters.filter_map(share).collect()
+}
+
+fn route_parameters(
+    action: &RouteAction,
+    retry: Option<&dump::RetryPolicy>,
+) -> (RuntimeParameters, BTreeMap<&'static str, String>) {
+    let limit = |text: &Option<String>| text.as_deref().and_then(|text| millis(text).ok().flatten());
+    let retry = retry.filter(|retry| retry.retry_on.as_deref().is_some_and(|on| !on.is_empty()));
+    let parameters = RuntimeParameters {
+        timeout_ms: if action.timeout.is_none() { Some(TIMEOUT_MS) } else { limit(&action.timeout) },
+        per_try_timeout_ms: retry.and_then(|retry| limit(&retry.per_try_timeout)),
+        attempts: retry.map(|retry| retry.num_retries.unwrap_or(1).saturating_add(1)),
+        retry_on: retry.and_then(dump::RetryPolicy::conditions),
+        ..RuntimeParameters::default()
+    };
+    let hash: Vec<_> = action.hash_policy.iter().filter_map(dump::HashPolicy::text).collect();
+    let more = (!hash.is_empty()).then(|| ("hash", hash.join(", ")));
+    (parameters, more.into_iter().collect())
+}

@@ -1,0 +1,96 @@
+//! Against other people's files: every field that is read exists in the kinds' own schemas, and names of clusters in traces are understood.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::super::istio::FIELDS;
+use super::super::{Address, Matched, Name, best};
+use emac_document::{Limits, Node, Problems, Value as Yaml, read_file};
+
+/// A file of the third-party data; says so when it is not there.
+fn shared(path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("EMAC_SHARED_DATA").map(PathBuf::from);
+    let root =
+        root.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")));
+    let file = root.join(path);
+    if !file.is_file() {
+        println!("not run: no {path} under EMAC_SHARED_DATA or ../shared/data");
+        return None;
+    }
+    Some(file)
+}
+
+fn json(node: &Node) -> Value {
+    match &node.value {
+        Yaml::String(text) => Value::from(text.as_str()),
+        Yaml::Bool(value) => Value::from(*value),
+        Yaml::Sequence(items) => items.iter().map(json).collect(),
+        Yaml::Mapping(entries) => {
+            Value::Object(entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect())
+        }
+        _ => Value::Null,
+    }
+}
+
+/// Walks a dotted path through `properties`, through `items` of lists.
+fn has(schema: &Value, path: &str) -> bool {
+    let mut here = schema;
+    for key in path.split('.') {
+        let within = if here["items"].is_object() { &here["items"] } else { here };
+        here = &within["properties"][key];
+    }
+    here.is_object()
+}
+
+/// `consecutiveErrors` was taken out of the schema; objects of older meshes still have it.
+const OLD: [&str; 1] = ["trafficPolicy.outlierDetection.consecutiveErrors"];
+
+#[test]
+fn every_field_read_stands_in_the_schema_of_each_version() {
+    let Some(file) = shared("crds/istio/crd-all.gen.yaml") else { return };
+    let documents = read_file(&file, &Limits::default(), &Problems::new());
+    let schemas: Vec<Value> = documents.iter().map(|document| json(&document.root)).collect();
+    let mut checked = 0;
+    for (kind, path) in FIELDS.iter().filter(|(_, path)| !OLD.contains(path)) {
+        let crd = schemas.iter().find(|crd| crd["spec"]["names"]["kind"] == *kind).unwrap();
+        for version in crd["spec"]["versions"].as_array().unwrap() {
+            let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+            assert!(has(spec, path), "{kind} {} has no {path}", version["name"]);
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 3 * (FIELDS.len() - OLD.len()));
+}
+
+/// Values of an attribute anywhere in a JSON text.
+fn attribute(value: &Value, key: &str, found: &mut Vec<String>) {
+    if value["key"] == key
+        && let Some(text) = value["value"]["stringValue"].as_str()
+    {
+        found.push(text.to_owned());
+    }
+    let members = value.as_object().into_iter().flat_map(|map| map.values());
+    members.chain(value.as_array().into_iter().flatten()).for_each(|inner| attribute(inner, key, found));
+}
+
+#[test]
+fn clusters_and_services_of_istios_traces_are_one_another() {
+    let Some(file) = shared("istio-traces/responseTrace.json") else { return };
+    let trace: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let of = |key| {
+        let mut found = Vec::new();
+        attribute(&trace, key, &mut found);
+        found
+    };
+    let services: Vec<String> = of("service.name");
+    let mut names: Vec<Name> = services.iter().map(|service| Name::new(service)).collect();
+    names.sort();
+    names.dedup();
+    let clusters = of("upstream_cluster");
+    let outbound: Vec<Address> = clusters.iter().filter_map(|cluster| Address::new(cluster)).collect();
+    assert_eq!((names.len(), clusters.len(), outbound.len()), (5, 8, 4));
+    for address in &outbound {
+        assert!(matches!(best(&address.name, &names), Matched::One(_)), "{address:?}");
+    }
+}

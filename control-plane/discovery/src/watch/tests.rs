@@ -1,0 +1,389 @@
+//! Windows of hop records against intents, accepted models and manifests.
+
+use emac_core::id::HopKey;
+use emac_core::outcome::Outcome as Ended;
+use proptest::prelude::*;
+
+use super::*;
+use crate::mesh;
+use emac_compile::accept::ChangeKind;
+use emac_compile::declared::Files;
+use emac_compile::model::Status as Sureness;
+use emac_document::Problems;
+use emac_document::{Limits, Source, parse};
+use emac_journey::slo::Slos;
+
+const BEGIN_MS: u64 = 1_700_000_000_000;
+const WINDOW_MS: u64 = 60_000;
+const TRACES: u64 = 40;
+
+fn settings() -> Settings {
+    Settings {
+        window: Millis(WINDOW_MS),
+        silence: Millis(1_000),
+        traces_min: 20,
+        recurrence: Recurrence::default(),
+    }
+}
+
+/// The checkout of the examples with payment networks read from labels, and changes to its text.
+fn intent(changes: &[(&str, &str)]) -> Intent {
+    let networks = [
+        ("[payment-network-a]", "[payment-network]"),
+        ("[payment-network-b]", "[payment-network]"),
+        (
+            "- {name: payment-network-a, kind: declared}",
+            "- {name: payment-network, kind: inferred, source: kubernetes, key: network}",
+        ),
+        ("      - {name: payment-network-b, kind: declared}\n", ""),
+    ];
+    let text = include_str!("../../../examples/checkout/intent.yaml").to_owned();
+    let text = networks.iter().chain(changes).fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    });
+    let problems = Problems::new();
+    let documents = parse(&Source::new("intent.yaml", text), &Limits::default(), &problems);
+    emac_journey::intent::read(&documents[0], &problems)
+        .unwrap_or_else(|| panic!("{}", emac_document::render_text(&problems, false)))
+}
+
+fn mesh(of_payb: &str) -> MeshFacts {
+    let pod = |name: &str, network: &str| {
+        let pod = |n: u64| {
+            format!(
+                "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}-{n}, namespace: shop, ownerReferences: [{{kind: StatefulSet, \
+                 name: {name}}}], labels: {{network: {network}}}}}\nspec: {{}}\n"
+            )
+        };
+        (0..4).map(pod).collect::<String>()
+    };
+    let problems = Problems::new();
+    let facts = mesh::read_text("pods.yaml", &(pod("paya", "a") + &pod("payb", of_payb)), &problems);
+    assert_eq!(problems.errors(), 0);
+    facts
+}
+
+/// Both sides of a call.
+fn call(trace: u64, from: &str, to: &str, start_ms: u64, ms: u64) -> [(String, HopRecord); 2] {
+    let record = |inbound: bool| HopRecord {
+        trace_id: u128::from(trace + 1).to_be_bytes(),
+        parent_span_id: 1_u64.to_be_bytes(),
+        hop: HopKey {
+            journey: "checkout".into(),
+            source: if inbound { String::new() } else { format!("shop/{from}") },
+            destination: if inbound { format!("shop/{to}") } else { to.into() },
+            operation: String::new(),
+        },
+        start_unix_us: start_ms * 1_000 + u64::from(inbound),
+        duration: Micros(ms * 1_000 - 2 * u64::from(inbound)),
+        outcome: Ended::Success,
+        attempts: 1,
+        status: 200,
+        inbound,
+    };
+    [(format!("{from}-1"), record(false)), (format!("{to}-1"), record(true))]
+}
+
+/// One checkout; `swapped`: paya before cart and pricing.
+fn checkout(trace: u64, at_ms: u64, swapped: bool) -> Vec<(String, HopRecord)> {
+    let (first, second) = if swapped { (40, 5) } else { (5, 40) };
+    let calls = [
+        call(trace, "edge", "front", at_ms, 100),
+        call(trace, "front", "cart", at_ms + first, 20),
+        call(trace, "front", "pricing", at_ms + first + trace % 3, 20),
+        call(trace, "front", "paya", at_ms + second, 30),
+    ];
+    calls.into_iter().flatten().collect()
+}
+
+fn declared(intent: &Intent, accepted: Option<&AcceptedModel>) -> Declared {
+    let promises = Slos::default().resolve(intent, &Problems::new());
+    let files = Files { model: "model.yaml".into(), candidate: "candidate.yaml".into(), is_referred: false };
+    Declared::new(intent.clone(), accepted.cloned(), promises, files)
+}
+
+/// What the watch asks for.
+#[derive(Debug, PartialEq)]
+struct Told {
+    candidate: Option<CandidateModel>,
+    accepted: Option<AcceptedModel>,
+}
+
+/// A watch with its clock.
+struct Bench {
+    watch: Watch,
+    at: u64,
+    traces: u64,
+}
+
+impl Bench {
+    fn new(intent: &Intent) -> Self {
+        let mut watch = Watch::new(settings(), Moment { at: Micros(0), unix_ms: BEGIN_MS });
+        watch.expect(&[declared(intent, None)]);
+        Self { watch, at: 0, traces: 0 }
+    }
+
+    fn now(&self) -> Moment {
+        Moment { at: Micros(self.at * 1_000), unix_ms: BEGIN_MS + self.at }
+    }
+
+    /// A window with so many checkouts, `age_ms` old when they are reported, and its end.
+    fn window(
+        &mut self,
+        traces: u64,
+        (age_ms, swapped): (u64, bool),
+        intent: &Intent,
+        accepted: Option<&AcceptedModel>,
+        mesh: &MeshFacts,
+    ) -> Option<Told> {
+        for _ in 0..traces {
+            self.at += 100;
+            let now = self.now();
+            for (node, record) in checkout(self.traces, now.unix_ms - age_ms, swapped) {
+                self.watch.hop(&node, &record, now);
+            }
+            self.traces += 1;
+        }
+        self.at = (self.at / WINDOW_MS + 1) * WINDOW_MS;
+        let now = self.now();
+        assert!(self.watch.is_due(now));
+        let journeys = [declared(intent, accepted)];
+        self.watch
+            .close(now, &journeys, mesh)
+            .pop()
+            .map(|due| Told { candidate: due.candidate, accepted: due.accepted })
+    }
+
+    fn said(&self) -> JourneyStatus {
+        self.watch.status().journeys["checkout"].clone()
+    }
+}
+
+const GOOD: (u64, bool) = (200, false);
+
+fn payb(outcome: Option<Told>) -> Option<String> {
+    let candidate = outcome?.candidate?;
+    let (name, finding) = candidate.model().domains.iter().find(|(name, _)| name.as_str() == "payb")?;
+    Some(format!("{name} {:?} {:?}", finding.status, finding.domains))
+}
+
+#[test]
+fn the_journey_is_found_from_hop_records_and_a_moved_network_after_it_recurred() {
+    let intent = intent(&[]);
+    let (a, b) = (mesh("a"), mesh("b"));
+    let mut bench = Bench::new(&intent);
+    assert_eq!(bench.window(TRACES, GOOD, &intent, None, &b), None, "one window proposes nothing");
+    let first = bench.window(TRACES, GOOD, &intent, None, &b).and_then(|outcome| outcome.candidate).unwrap();
+    let observed = bench.said().observed.unwrap();
+    assert_eq!(observed.expression, Some(intent.structure.to_string()));
+    assert_eq!((observed.source, observed.traces), (EvidenceSource::HopRecords, TRACES));
+    assert_eq!(first.model().structure, Some(intent.structure.clone()));
+    // Nothing new: the same file.
+    assert_eq!(bench.window(TRACES, GOOD, &intent, None, &b), None);
+    assert_eq!(bench.window(TRACES, GOOD, &intent, None, &a), None, "once is no drift");
+    let moved = payb(bench.window(TRACES, GOOD, &intent, None, &a));
+    assert_eq!(moved.as_deref(), Some("payb Identified {\"payment-network:a\"}"));
+    let status = bench.said();
+    let shared = status
+        .deltas
+        .iter()
+        .find(|delta| delta.kind == ChangeKind::FailureDomain && delta.change.contains("payb"));
+    let shared = shared.unwrap();
+    assert_eq!(shared.status, Sureness::Identified);
+    assert!(
+        shared.provenance.iter().any(|one| one
+            .place
+            .as_ref()
+            .is_some_and(|(file, field)| file == "pods.yaml" && field.ends_with("labels.network"))),
+        "{shared:?}"
+    );
+}
+
+/// paya fails, and the sidecar asks payb.
+fn helped(trace: u64, at_ms: u64) -> Vec<(String, HopRecord)> {
+    let mut records = checkout(trace, at_ms, false);
+    let paya = records.split_off(6);
+    let [mut asked, mut served] = [paya[0].clone(), paya[1].clone()];
+    (asked.1.outcome, asked.1.duration) = (Ended::Alternate, Micros(55_000));
+    served.1.outcome = Ended::Error;
+    let [_, mut other] = call(trace, "front", "payb", at_ms + 72, 20);
+    other.1.hop.destination = "shop/payb".into();
+    records.extend([asked, served, other]);
+    records
+}
+
+#[test]
+fn an_alternate_that_sidecars_asked_is_seen_with_all_confidence_that_acceptance_asks() {
+    let intent = intent(&[]);
+    let b = mesh("b");
+    let mut bench = Bench::new(&intent);
+    for trace in 0..3 * TRACES {
+        bench.at += 100;
+        let now = bench.now();
+        let began = now.unix_ms - 200;
+        let records =
+            if trace % 2 == 0 { helped(1_000 + trace, began) } else { checkout(1_000 + trace, began, false) };
+        records.iter().for_each(|(node, record)| bench.watch.hop(node, record, now));
+    }
+    bench.window(0, GOOD, &intent, None, &b);
+    let observed = bench.said().observed.unwrap();
+    assert_eq!(observed.expression, Some(intent.structure.to_string()));
+    assert!(observed.confidence >= Some(0.8), "{observed:#?}");
+    let (_, why) =
+        observed.operators.iter().find(|(operator, _)| operator == "Fallback(paya, payb)").unwrap();
+    assert_eq!(why[0].source, EvidenceSource::HopRecords);
+}
+
+#[test]
+fn a_window_with_too_few_traces_neither_proposes_nor_withdraws() {
+    let intent = intent(&[]);
+    let b = mesh("b");
+    let mut bench = Bench::new(&intent);
+    assert_eq!(bench.window(19, GOOD, &intent, None, &b), None);
+    assert_eq!(bench.said().said, "too few traces: 19 of 20 that a window needs");
+    for _ in 0..2 {
+        bench.window(TRACES, GOOD, &intent, None, &b);
+    }
+    let before = bench.said();
+    assert!(!before.deltas.is_empty());
+    for _ in 0..5 {
+        assert_eq!(bench.window(0, GOOD, &intent, None, &b), None);
+    }
+    let after = bench.said();
+    assert_eq!((after.deltas, after.candidate), (before.deltas, before.candidate));
+    assert_eq!(after.said, "too few traces: 0 of 20 that a window needs");
+}
+
+#[test]
+fn evidence_that_is_too_old_is_refused_and_counted() {
+    let intent =
+        intent(&[("  operator:", "  evidence: {modelDiscovery: {freshness: {maxAge: 1h}}}\n  operator:")]);
+    let b = mesh("b");
+    let mut bench = Bench::new(&intent);
+    for _ in 0..3 {
+        assert_eq!(bench.window(TRACES, (3_700_000, false), &intent, None, &b), None);
+    }
+    let status = bench.watch.status();
+    assert_eq!((status.stale, status.traces), (3 * TRACES * 8, 0));
+    bench.window(TRACES, (3_500_000, false), &intent, None, &b);
+    assert_eq!(bench.watch.status().traces, TRACES);
+}
+
+#[test]
+fn once_accepted_it_is_proposed_no_more() {
+    let intent = intent(&[]);
+    let b = mesh("b");
+    let mut bench = Bench::new(&intent);
+    bench.window(TRACES, GOOD, &intent, None, &b);
+    let candidate =
+        bench.window(TRACES, GOOD, &intent, None, &b).and_then(|outcome| outcome.candidate).unwrap();
+    let declared = AcceptedModel::declared(&intent);
+    let proposal = emac_compile::accept::Proposal::new(&declared, &candidate, Some(&intent));
+    let all = emac_compile::accept::Selection::new(&proposal, &[], true).unwrap();
+    let consent = emac_compile::accept::Consent { by: "ann", at: "2026-01-31T12:00:00Z" };
+    let accepted = proposal.accept(&all, Some(&intent), consent).unwrap();
+    let next = bench
+        .window(TRACES, GOOD, &intent, Some(&accepted), &b)
+        .and_then(|outcome| outcome.candidate)
+        .unwrap();
+    assert_eq!(next.base(), accepted.version());
+    assert_eq!((bench.said().deltas, bench.said().base.as_deref()), (Vec::new(), accepted.version()));
+    assert_eq!(bench.window(TRACES, GOOD, &intent, Some(&accepted), &b), None);
+}
+
+#[test]
+fn a_policy_agrees_to_what_is_sure_and_matters_little_where_the_intent_says_so() {
+    let allowing = [(
+        "    evaluationMode: conservative",
+        "    autoAccept: {lowImpact: true}\n    evaluationMode: conservative",
+    )];
+    for (changes, agrees) in [(&allowing[..], true), (&[], false)] {
+        let intent = intent(changes);
+        let b = mesh("b");
+        let mut bench = Bench::new(&intent);
+        bench.window(TRACES, GOOD, &intent, None, &b);
+        let outcome = bench.window(TRACES, GOOD, &intent, None, &b).unwrap();
+        let Some(accepted) = outcome.accepted else {
+            assert!(!agrees, "{:?}", bench.said().policy);
+            assert!(bench.said().policy.unwrap().contains("allows no acceptance"));
+            continue;
+        };
+        assert!(agrees);
+        let acceptance = &accepted.record().unwrap().acceptance;
+        assert_eq!((acceptance.by.as_str(), acceptance.parent.as_deref()), ("policy", None));
+        assert!(acceptance.deltas.iter().any(|delta| delta.change.contains("call front -> cart")));
+        // Separate networks move A- by more than a policy may.
+        assert!(acceptance.deltas.iter().all(|delta| !delta.change.contains("failure domains")));
+        bench.window(TRACES, GOOD, &intent, Some(&accepted), &b);
+        assert!(bench.said().deltas.iter().any(|delta| delta.change.contains("failure domains of payb")));
+    }
+}
+
+#[test]
+fn spans_of_tracing_are_watched_too_and_the_source_that_saw_more_is_believed() {
+    use emac_trace::{Span, SpanId, SpanKind, SpanOutcome, TraceId};
+    let intent = intent(&[]);
+    let mut bench = Bench::new(&intent);
+    for trace in 0..TRACES {
+        bench.at += 100;
+        let now = bench.now();
+        let mut sink = bench.watch.spans(now);
+        let start_ns = i64::try_from((now.unix_ms - 200) * 1_000_000).unwrap();
+        for (id, parent, service) in [(1, None, "front"), (2, Some(1), "cart")] {
+            let (service, operation) = (sink.symbols().of(service), sink.symbols().of("op"));
+            sink.span(Span {
+                trace: TraceId(u128::from(trace) + 1),
+                id: SpanId(id),
+                parent: parent.map(SpanId),
+                kind: SpanKind::Server,
+                service,
+                operation,
+                peer: emac_trace::Symbol::NONE,
+                instance: emac_trace::Symbol::NONE,
+                start_ns: start_ns + i64::try_from(id).unwrap() * 1_000_000,
+                duration_ns: 50_000_000 / i64::try_from(id).unwrap(),
+                outcome: SpanOutcome::Good,
+                status: 200,
+                attempt: 0,
+                shared: false,
+            });
+        }
+    }
+    let b = mesh("b");
+    bench.window(0, GOOD, &intent, None, &b);
+    let traced = bench.watch.status();
+    assert_eq!(traced.traces, TRACES);
+    bench.window(TRACES, GOOD, &intent, None, &b);
+    assert_eq!(bench.said().observed.unwrap().source, EvidenceSource::HopRecords);
+}
+
+/// Candidates that a sequence of windows gives: payb on network a or b.
+fn candidates(windows: &[bool]) -> Vec<Option<String>> {
+    let intent = intent(&[]);
+    let mut bench = Bench::new(&intent);
+    let facts = [mesh("b"), mesh("a")];
+    let each = windows.iter().map(|&moved| {
+        let outcome = bench.window(TRACES, GOOD, &intent, None, &facts[usize::from(moved)]);
+        outcome.and_then(|outcome| outcome.candidate).map(|candidate| candidate.to_text())
+    });
+    each.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6) })]
+
+    /// A network that flaps does not flap the model: a candidate is written when what lasts has changed, and only then; and again the same bytes.
+    #[test]
+    fn a_flapping_network_does_not_flap_the_model(windows in prop::collection::vec(any::<bool>(), 1..12)) {
+        let written = candidates(&windows);
+        prop_assert_eq!(&written, &candidates(&windows));
+        let (mut twin, mut before) = (Recurring::default(), None);
+        for (at, (&moved, candidate)) in windows.iter().zip(&written).enumerate() {
+            twin.window(&Recurrence::default(), std::collections::BTreeSet::from([moved.to_string(), "other".to_owned()]));
+            let kept = (at > 0).then(|| twin.kept().clone());
+            prop_assert_eq!(candidate.is_some(), kept != before, "window {}", at);
+            before = kept;
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The task of one stream.
+
+use super::Shared;
+use crate::protocol::{Receipt, Received, Request, Scope, Snapshot, Stream, StreamError, Watch};
+use crate::proxies::Connection;
+use crate::standing::End;
+use emac_core::units::Micros;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::Sender;
+use tokio::sync::watch;
+use tonic::{Status, Streaming};
+
+/// How long a status may wait for a client that does not read before the stream is dropped without one.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the request's half of a stream may take to say why the response's half is gone.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// One stream: its machine, its entry in the registry, and what all streams share.
+pub(super) struct Session<W: Watch> {
+    shared: Arc<Shared>,
+    connection: Connection,
+    peer: Option<SocketAddr>,
+    machine: Stream<W>,
+    /// How the stream ended, as far as the client has said.
+    end: End,
+}
+
+/// What ended a wait.
+enum Event<R> {
+    Request(Option<R>),
+    Changed,
+    Sent { more: bool },
+    Due,
+    Gone,
+}
+
+impl<W: Watch> Session<W> {
+    pub(super) fn new(shared: Arc<Shared>, connection: Connection, peer: Option<SocketAddr>) -> Self {
+        let machine = Stream::new(Arc::clone(&shared.kinds), Scope::Aggregated, shared.limits.stream);
+        Self { shared, connection, peer, machine, end: End::Dismissed }
+    }
+
+    /// Serves the stream to its end; whatever the end, the registry's entry goes with it.
+    pub(super) async fn run(
+        mut self,
+        mut requests: Streaming<W::Request>,
+        out: Sender<Result<W::Response, Status>>,
+    ) {
+        let shutdown = self.shared.shutdown.clone();
+        let ended = match shutdown.run_until_cancelled(self.serve(&mut requests, &out)).await {
+            Some(ended) => ended,
+            None => Err(Status::unavailable("the control plane is shutting down")),
+        };
+        self.connection.ended(self.end, (self.shared.now)().at);
+        drop(self);
+        if let Err(status) = ended {
+            tracing::debug!(code = ?status.code(), message = status.message(), "stream ended");
+            // A client that does not take it in time, or has gone, is told nothing.
+            let _ = tokio::time::timeout(FAREWELL, out.send(Err(status))).await;
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        requests: &mut Streaming<W::Request>,
+        out: &Sender<Result<W::Response, Status>>,
+    ) -> Result<(), Status> {
+        if !self.greet(requests).await? {
+            return Ok(());
+        }
+        let mut snapshots = self.shared.snapshots.clone();
+        let mut ready = true;
+        loop {
+            match self.next(requests, &mut snapshots, out, ready).await? {
+                Event::Request(None) => return Ok(()),
+                Event::Gone => {
+                    // Both halves go at once and either may be seen first; only this one knows why.
+                    self.end = End::Broken;
+                    let _ = tokio::time::timeout(LAST_WORD, self.hear(requests)).await;
+                    return Ok(());
+                }
+                Event::Request(Some(request)) => self.on_request(&request)?,
+                Event::Sent { more: false } => {
+                    ready = false;
+                    continue;
+                }
+                Event::Changed | Event::Due | Event::Sent { more: true } => {}
+            }
+            ready = true;
+        }
+    }
+
+    /// The first request says who the client is. Returns whether there was one.
+    async fn greet(&mut self, requests: &mut Streaming<W::Request>) -> Result<bool, Status> {
+        let wait = self.shared.limits.first_request_within;
+        let first = tokio::time::timeout(wait, self.hear(requests)).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no request came on this stream"))?;
+        let Some(request) = first? else { return Ok(false) };
+        let admitted = self.shared.admission.admit(request.node(), self.peer);
+        admitted.map_err(Status::permission_denied)?;
+        self.on_request(&request)?;
+        Ok(true)
+    }
+
+    async fn hear(&mut self, requests: &mut Streaming<W::Request>) -> Result<Option<W::Request>, Status> {
+        let request = requests.message().await;
+        self.note_end(&request);
+        request
+    }
+
+    /// A filter that leaves resets its streams with CANCEL: nothing else sends that, least of all a host that fails.
+    fn note_end(&mut self, heard: &Result<Option<W::Request>, Status>) {
+        self.end = match heard {
+            Ok(Some(_)) => return,
+            Ok(None) => End::Closed,
+            Err(status) if status.code() == tonic::Code::Cancelled => End::Closed,
+            Err(_) => End::Broken,
+        };
+    }
+
+    async fn next(
+        &mut self,
+        requests: &mut Streaming<W::Request>,
+        snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+        out: &Sender<Result<W::Response, Status>>,
+        ready: bool,
+    ) -> Result<Event<W::Request>, Status> {
+        let due = sleep_until(self.machine.wake_at(), (self.shared.now)().at);
+        tokio::select! {
+            () = out.closed() => Ok(Event::Gone),
+            request = requests.message() => {
+                self.note_end(&request);
+                request.map(Event::Request)
+            }
+            changed = snapshots.changed() => {
+                changed.map_err(|_| StreamError::SourceClosed)?;
+                Ok(Event::Changed)
+            }
+            // Only with room in hand is the machine asked, so what goes out is the latest.
+            permit = out.reserve(), if ready => {
+                let Ok(permit) = permit else { return Ok(Event::Gone) };
+                let snapshot = Arc::clone(&snapshots.borrow_and_update());
+                let response = self.machine.poll(&snapshot, (self.shared.now)().at);
+                let more = response.is_some();
+                if let Some(response) = response {
+                    self.connection.pushed((self.shared.now)().at);
+                    permit.send(Ok(response));
+                }
+                Ok(Event::Sent { more })
+            }
+            () = due => Ok(Event::Due),
+        }
+    }
+
+    fn on_request(&mut self, request: &W::Request) -> Result<(), StreamError> {
+        let Received { type_url, receipt } = self.machine.on_request(request)?;
+        self.connection.introduce(self.machine.node_id(), request.named());
+        self.connection.received(&receipt, (self.shared.now)());
+        self.log(&type_url, &receipt);
+        Ok(())
+    }
+
+    fn log(&self, type_url: &str, receipt: &Receipt) {
+        let node = self.machine.node_id();
+        match receipt {
+            Receipt::Nacked { shipment, error } => {
+                let resources: Vec<_> = shipment.resources.iter().map(|(name, _)| name).collect();
+                tracing::warn!(node, type_url, ?resources, code = error.code, error.message, "refused");
+            }
+            Receipt::Acked(shipment) => {
+                tracing::debug!(node, type_url, version = &*shipment.version, "accepted")
+            }
+            Receipt::Subscribed | Receipt::Stale { .. } => tracing::debug!(node, type_url, "request"),
+            Receipt::UnknownKind => tracing::warn!(node, type_url, "asked for a kind that is not served"),
+        }
+    }
+}
+
+/// Waits for ever when nothing is due.
+async fn sleep_until(due: Option<Micros>, now: Micros) {
+    match due {
+        Some(due) => tokio::time::sleep(Duration::from_micros(due.since(now).0)).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,164 @@
+//! Which resource each workload has, since when, and when it must be issued anew.
+
+use crate::protocol::{Name, Resource, ResourceSet, Version};
+use emac_core::budget::WorkloadBudgets;
+use emac_core::id::WorkloadName;
+use emac_core::units::Moment;
+use emac_core::units::{Generation, Micros};
+use emac_document::hex;
+use emac_proto::v1;
+use prost::Message;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// What publishing a plan came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Workloads with a new resource.
+    pub issued: Vec<WorkloadName>,
+    /// Workloads whose resource stays.
+    pub unchanged: usize,
+    /// Workloads that have a resource no more.
+    pub removed: Vec<WorkloadName>,
+    /// Workloads whose budgets were of a lower generation than the one issued: the newer ones stay.
+    pub refused: Vec<WorkloadName>,
+}
+
+/// The issued resources.
+#[derive(Debug, Default)]
+pub struct Issuer {
+    leases: BTreeMap<WorkloadName, Lease>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    /// Name of the resource, shared with every snapshot and stream.
+    name: Name,
+    /// Newest of the plan; what the next issue carries.
+    offered: WorkloadBudgets,
+    /// Generation of the issued resource.
+    generation: Generation,
+    resource: Resource,
+    renew_at: Micros,
+}
+
+// === impl Issuer ===
+
+impl Issuer {
+    /// Takes over a plan. Workloads that are not in it lose their resource. Cost: one encoding per changed workload.
+    pub fn publish(&mut self, plan: &BTreeMap<WorkloadName, WorkloadBudgets>, now: Moment) -> Published {
+        let mut published = Published { removed: self.retain(plan), ..Published::default() };
+        for (workload, budgets) in plan {
+            self.offer(workload, budgets, now, &mut published);
+        }
+        published
+    }
+
+    /// Issues anew what is due. Returns how many.
+    pub fn renew(&mut self, now: Moment) -> usize {
+        let mut renewed = 0;
+        for (workload, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.renew_at <= now.at) {
+            *lease = Lease::issue(workload, lease.offered.clone(), now);
+            renewed += 1;
+        }
+        renewed
+    }
+
+    /// When [`Issuer::renew`] has work next.
+    pub fn next_renewal(&self) -> Option<Micros> {
+        self.leases.values().map(|lease| lease.renew_at).min()
+    }
+
+    /// Generation a workload's sidecars should hold.
+    pub fn generation(&self, workload: &WorkloadName) -> Option<Generation> {
+        self.leases.get(workload).map(|lease| lease.generation)
+    }
+
+    /// The resources as they are. Its version is derived from theirs.
+    pub fn set(&self) -> ResourceSet {
+        let entry = |lease: &Lease| (Name::clone(&lease.name), lease.resource.clone());
+        let resources: BTreeMap<Name, Resource> = self.leases.values().map(entry).collect();
+        ResourceSet { version: self.version(), resources }
+    }
+
+    fn retain(&mut self, plan: &BTreeMap<WorkloadName, WorkloadBudgets>) -> Vec<WorkloadName> {
+        let gone = self.leases.extract_if(.., |workload, _| !plan.contains_key(workload));
+        gone.map(|(workload, _)| workload).collect()
+    }
+
+    fn offer(
+        &mut self,
+        workload: &WorkloadName,
+        budgets: &WorkloadBudgets,
+        now: Moment,
+        out: &mut Published,
+    ) {
+        match self.leases.get_mut(workload) {
+            Some(lease) if budgets.generation < lease.generation => out.refused.push(workload.clone()),
+            Some(lease) if same(&lease.offered, budgets) => {
+                lease.offered.generation = budgets.generation;
+                out.unchanged += 1;
+            }
+            _ => {
+                self.leases.insert(workload.clone(), Lease::issue(workload, budgets.clone(), now));
+                out.issued.push(workload.clone());
+            }
+        }
+    }
+
+    fn version(&self) -> Version {
+        let mut digest = Sha256::new();
+        for (workload, lease) in &self.leases {
+            digest.update(workload.as_str());
+            digest.update([0]);
+            digest.update(&*lease.resource.version);
+            digest.update([0]);
+        }
+        let generation = self.leases.values().map(|lease| lease.generation.0).max().unwrap_or(0);
+        format!("g{generation}.{}", short(digest)).into()
+    }
+}
+
+// === impl Lease ===
+
+impl Lease {
+    fn issue(workload: &WorkloadName, offered: WorkloadBudgets, now: Moment) -> Self {
+        let mut message = v1::WorkloadBudgets::from(&offered);
+        message.workload = workload.to_string();
+        message.issued_at_unix_ms = now.unix_ms;
+        let body = message.encode_to_vec();
+        let digest = short(Sha256::new_with_prefix(&body));
+        let generation = offered.generation;
+        // The time of issue makes a renewal a new version, also across a restart of the control plane, where a counter would
+        // begin again and a client that reconnects would be taken to hold what is current.
+        let version = format!("g{}.{}.{digest}", generation.0, now.unix_ms).into();
+        let renew_at = now.at.after(renewal_after(workload, &offered));
+        let name = workload.as_str().into();
+        Self { name, offered, generation, resource: Resource { version, body: body.into() }, renew_at }
+    }
+}
+
+/// Between a quarter and a third of the validity, by the workload's name.
+fn renewal_after(workload: &WorkloadName, budgets: &WorkloadBudgets) -> Micros {
+    let validity = budgets.valid_for.to_micros().0;
+    let spread = u64::from(Sha256::digest(workload.as_str())[0]);
+    Micros(validity / 4 + validity / 12 * spread / 255)
+}
+
+/// Equal in what they tell a sidecar to do: generation and time of issue aside.
+fn same(a: &WorkloadBudgets, b: &WorkloadBudgets) -> bool {
+    let told = |x: &WorkloadBudgets| (x.valid_for, x.on_expiry);
+    told(a) == told(b) && a.model_digest == b.model_digest && a.journeys == b.journeys && a.hops == b.hops
+}
+
+fn short(digest: Sha256) -> String {
+    hex(&digest.finalize()[..6])
+}
+
+/// The generation named by a version this module made.
+pub fn generation_of(version: &str) -> Option<Generation> {
+    version.strip_prefix('g')?.split('.').next()?.parse().ok().map(Generation)
+}
+
+#[cfg(test)]
+mod tests;

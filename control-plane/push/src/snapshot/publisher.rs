@@ -1,0 +1,98 @@
+//! The issuer behind a lock, and the channel that tells streams of a new snapshot.
+
+use super::issuer::{Issuer, Published};
+use crate::Now;
+use crate::protocol::Snapshot;
+use emac_core::budget::WorkloadBudgets;
+use emac_core::id::WorkloadName;
+use emac_core::units::Moment;
+use emac_core::units::{Generation, Micros};
+use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Renewals are gathered for this long, so that leases falling due one by one make a few snapshots a second, not one each. The
+/// shortest lease (1 s, renewed after a third at the latest) is still renewed twice in its life.
+const RENEWAL_TICK: Duration = Duration::from_millis(250);
+
+/// Where plans go in and snapshots come out. Shared by reference: all methods take `&self`.
+///
+/// Nothing has been published at first, and clients wait; see [`Snapshot`].
+#[derive(Debug)]
+pub struct Publisher {
+    issuer: Mutex<Issuer>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self { issuer: Mutex::default(), snapshots: watch::Sender::new(Arc::default()) }
+    }
+}
+
+impl Publisher {
+    /// Takes over a plan; streams are told if any resource changed.
+    pub fn publish(&self, plan: &BTreeMap<WorkloadName, WorkloadBudgets>, now: Moment) -> Published {
+        let mut issuer = self.issuer();
+        let published = issuer.publish(plan, now);
+        let first = self.snapshots.borrow().get(WORKLOAD_BUDGETS_TYPE_URL).is_none();
+        if first || !published.issued.is_empty() || !published.removed.is_empty() {
+            self.send(&issuer);
+        }
+        published
+    }
+
+    /// Issues the leases anew that are due. Returns how many.
+    pub fn renew(&self, now: Moment) -> usize {
+        let mut issuer = self.issuer();
+        let renewed = issuer.renew(now);
+        if renewed > 0 {
+            self.send(&issuer);
+        }
+        renewed
+    }
+
+    /// When [`Publisher::renew`] has work next; `None` while there is no lease.
+    pub fn next_renewal(&self) -> Option<Micros> {
+        self.issuer().next_renewal()
+    }
+
+    /// Renews leases until told to stop.
+    pub async fn keep_leases(&self, now: Now, stop: CancellationToken) {
+        let renewals = async {
+            loop {
+                tokio::time::sleep(RENEWAL_TICK).await;
+                self.renew(now());
+            }
+        };
+        let _: Option<()> = stop.run_until_cancelled(renewals).await;
+    }
+
+    /// Generation a workload's sidecars should hold.
+    pub fn generation(&self, workload: &WorkloadName) -> Option<Generation> {
+        self.issuer().generation(workload)
+    }
+
+    /// What is current.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// News of what is current. The latest wins: a receiver that is late skips what lies between.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.subscribe()
+    }
+
+    fn send(&self, issuer: &Issuer) {
+        let snapshot = Snapshot::default().with(WORKLOAD_BUDGETS_TYPE_URL, Arc::new(issuer.set()));
+        self.snapshots.send_replace(Arc::new(snapshot));
+    }
+
+    /// A panic while the lock was held leaves whole leases, each old or new: going on is safe.
+    fn issuer(&self) -> MutexGuard<'_, Issuer> {
+        self.issuer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,68 @@
+//! What services say of where they run.
+
+use std::collections::BTreeMap;
+
+use crate::Symbol;
+
+type Values = BTreeMap<Box<str>, u64>;
+
+/// Values of attributes that may tell a failure domain, by service and attribute, with how often each was said. Bounded: an attribute with
+/// a value per request tells no domain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    services: BTreeMap<Symbol, BTreeMap<Box<str>, Values>>,
+    dropped: u64,
+}
+
+impl Labels {
+    /// Most attributes of a service.
+    pub const KEYS_MAX: usize = 64;
+    /// Most values of an attribute.
+    pub const VALUES_MAX: usize = 256;
+    /// Longest key or value, in bytes.
+    pub const BYTES_MAX: usize = 256;
+
+    /// Counts a value.
+    pub fn add(&mut self, service: Symbol, key: &str, value: &str) {
+        if self.count(service, key, value).is_none() {
+            self.dropped += 1;
+        }
+    }
+
+    fn count(&mut self, service: Symbol, key: &str, value: &str) -> Option<()> {
+        if key.len().max(value.len()) > Self::BYTES_MAX {
+            return None;
+        }
+        let keys = self.services.entry(service).or_default();
+        if !keys.contains_key(key) {
+            keys.len().lt(&Self::KEYS_MAX).then(|| keys.insert(key.into(), Values::new()))?;
+        }
+        let values = keys.get_mut(key)?;
+        if let Some(count) = values.get_mut(value) {
+            *count += 1;
+            return Some(());
+        }
+        values.len().lt(&Self::VALUES_MAX).then(|| values.insert(value.into(), 1))?;
+        Some(())
+    }
+
+    /// Everything said: service, attribute, value, how often. Ordered.
+    pub fn iter(&self) -> impl Iterator<Item = (Symbol, &str, &str, u64)> {
+        self.services.iter().flat_map(|(&service, keys)| {
+            keys.iter().flat_map(move |(key, values)| {
+                values.iter().map(move |(value, &count)| (service, &**key, &**value, count))
+            })
+        })
+    }
+
+    /// Values of one attribute of one service, with how often each was said.
+    pub fn values(&self, service: Symbol, key: &str) -> impl Iterator<Item = (&str, u64)> {
+        let values = self.services.get(&service).and_then(|keys| keys.get(key));
+        values.into_iter().flatten().map(|(value, &count)| (&**value, count))
+    }
+
+    /// What did not fit.
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}

@@ -1,0 +1,105 @@
+//! A span at rest.
+
+use crate::{CallOutcome, Span, SpanKind, SpanOutcome, Symbol};
+
+/// What joining needs of a span, in 56 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanRecord {
+    pub(crate) id: u64,
+    /// 0: none.
+    pub(crate) parent: u64,
+    pub(crate) start_ns: i64,
+    pub(crate) duration_ns: i64,
+    pub(crate) service: Symbol,
+    pub(crate) operation: Symbol,
+    pub(crate) peer: Symbol,
+    pub(crate) instance: Symbol,
+    /// The arena's: where the record of the same trace that came before lies.
+    pub(crate) before: u32,
+    /// 0: not said; 255 stands for more.
+    pub(crate) attempt: u8,
+    pub(crate) kind: SpanKind,
+    /// A superset of a span's: hops know of fallbacks.
+    pub(crate) outcome: CallOutcome,
+    /// Both sides of the call share the id.
+    pub(crate) shared: bool,
+}
+
+impl SpanRecord {
+    pub(crate) fn of(span: &Span) -> Self {
+        Self {
+            id: span.id.0,
+            parent: span.parent.map_or(0, |parent| parent.0),
+            start_ns: span.start_ns,
+            duration_ns: span.duration_ns.max(0),
+            service: span.service,
+            operation: span.operation,
+            peer: span.peer,
+            instance: span.instance,
+            before: u32::MAX,
+            attempt: u8::try_from(span.attempt).unwrap_or(u8::MAX),
+            kind: span.kind,
+            outcome: outcome_of(span.outcome),
+            shared: span.shared,
+        }
+    }
+
+    /// Nothing is said yet but who, when and which side.
+    pub(crate) const fn new(kind: SpanKind, service: Symbol, start_ns: i64, duration_ns: i64) -> Self {
+        Self {
+            id: 0,
+            parent: 0,
+            start_ns,
+            duration_ns,
+            service,
+            operation: Symbol::NONE,
+            peer: Symbol::NONE,
+            instance: Symbol::NONE,
+            before: u32::MAX,
+            attempt: 0,
+            kind,
+            outcome: CallOutcome::Good,
+            shared: false,
+        }
+    }
+
+    pub(crate) const fn end_ns(&self) -> i64 {
+        self.start_ns.saturating_add(self.duration_ns)
+    }
+
+    /// Says that somebody is called.
+    pub(crate) const fn calls(&self) -> bool {
+        matches!(self.kind, SpanKind::Client | SpanKind::Producer)
+    }
+
+    /// Says that it was called.
+    pub(crate) const fn is_called(&self) -> bool {
+        matches!(self.kind, SpanKind::Server | SpanKind::Consumer)
+    }
+
+    /// Total order of contents: equal records stand side by side, records of one id together, the earlier one first.
+    pub(crate) fn order(&self) -> impl Ord + use<> {
+        let names = [self.service, self.operation, self.peer, self.instance];
+        let sides = (self.kind as u8, self.shared, self.outcome as u8, self.attempt);
+        (self.id, self.start_ns, self.duration_ns, self.parent, sides, names)
+    }
+}
+
+const fn outcome_of(outcome: SpanOutcome) -> CallOutcome {
+    match outcome {
+        SpanOutcome::Good => CallOutcome::Good,
+        SpanOutcome::Error => CallOutcome::Error,
+        SpanOutcome::Timeout => CallOutcome::Timeout,
+        SpanOutcome::Cancelled => CallOutcome::Cancelled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_small() {
+        assert_eq!(size_of::<SpanRecord>(), 56);
+    }
+}

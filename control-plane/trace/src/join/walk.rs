@@ -1,0 +1,300 @@
+//! From a tree of spans to a tree of calls.
+//!
+//! A span is *remote* if it is of another service than its parent, or the served half of what its parent sends (a service may call itself).
+//! A span *asks* if it says so (client, producer), or if it says nothing, is within a service, and its only child is remote: so are client
+//! halves recognised in traces without span kinds.
+//!
+//! | spans | call |
+//! |---|---|
+//! | asks, one remote child | one, named by the callee, timed by the caller |
+//! | asks, several remote children of one service, one after the other | one, with so many attempts (a proxy between tried again) |
+//! | asks, several other remote children | one each (consumers of a message; an unseen proxy that fans out) |
+//! | asks, no remote child, but others ask below it | none of its own (a library above a library) |
+//! | asks, nothing below | one, to the peer it names, else to its own service under its own name |
+//! | remote, its parent does not ask | one, timed by the callee, on the caller's clock |
+//! | anything else | none; calls below it are its service's |
+//!
+//! A root that asks (a gateway that reports its clients only) stands for what its service served, with the call below it.
+
+use crate::assemble::SpanRecord;
+use crate::quality::{Quality, Side};
+use crate::skew::Clocks;
+use crate::{Call, CallKind, CallOutcome, SpanKind, Symbol};
+
+use super::tree::Tree;
+
+/// Goes down a tree; keeps what it allocates.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// Room for the calls of the next trace.
+    pub(super) calls: Vec<Call>,
+    spans: Vec<Facts>,
+    order: Vec<u32>,
+    steps: Vec<Step>,
+    callees: Vec<u32>,
+    resent: super::attempts::Resent,
+}
+
+/// What is known of a span before the walk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Facts {
+    remote: bool,
+    asks: bool,
+    /// Something below asks or is remote.
+    calls_below: bool,
+}
+
+/// A span to look at.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    span: u32,
+    /// Within which call; `None` at the root.
+    within: Option<u32>,
+    /// From the clock of the span to that of the root.
+    shift_ns: i64,
+    /// Whom a span above, of the same service, said it calls.
+    peer: Symbol,
+    /// The call of its service was made from this very span.
+    served: bool,
+}
+
+/// What a walk reads and writes.
+struct Job<'a> {
+    records: &'a [SpanRecord],
+    tree: &'a Tree,
+    clocks: &'a mut Clocks,
+    quality: &'a mut Quality,
+    calls: &'a mut Vec<Call>,
+}
+
+impl Walk {
+    /// Looks at all spans of a request.
+    pub(super) fn prepare(&mut self, records: &[SpanRecord], tree: &Tree) {
+        self.spans.clear();
+        self.spans.resize(records.len(), Facts::default());
+        self.order.clear();
+        self.order.extend(tree.roots.iter().map(|&(root, _)| root));
+        let mut next = 0;
+        while let Some(&place) = self.order.get(next) {
+            self.order.extend_from_slice(tree.children(place));
+            next += 1;
+        }
+        for i in (0..self.order.len()).rev() {
+            let Some(&place) = self.order.get(i) else { continue };
+            let facts = self.look_at(place, records, tree);
+            self.spans.get_mut(place as usize).into_iter().for_each(|slot| *slot = facts);
+        }
+    }
+
+    /// Children were looked at before.
+    fn look_at(&self, place: u32, records: &[SpanRecord], tree: &Tree) -> Facts {
+        let Some(record) = records.get(place as usize) else { return Facts::default() };
+        let parent = tree.parent(place).and_then(|parent| records.get(parent as usize));
+        let remote = parent.is_some_and(|parent| is_remote(record, parent));
+        let children = tree.children(place);
+        let calls_below = children.iter().any(|&child| {
+            let child = self.facts(child);
+            child.remote || child.asks || child.calls_below
+        });
+        let says_nothing = record.kind == SpanKind::Internal && parent.is_some() && !remote;
+        let only_remote = matches!(children, [only] if self.facts(*only).remote);
+        Facts { remote, asks: record.calls() || says_nothing && only_remote, calls_below }
+    }
+
+    fn facts(&self, place: u32) -> Facts {
+        self.spans.get(place as usize).copied().unwrap_or_default()
+    }
+
+    /// Makes the calls of one tree. Parents stand before their children.
+    pub(super) fn run(
+        &mut self,
+        root: u32,
+        records: &[SpanRecord],
+        tree: &Tree,
+        clocks: &mut Clocks,
+        quality: &mut Quality,
+        calls: &mut Vec<Call>,
+    ) {
+        calls.clear();
+        let mut job = Job { records, tree, clocks, quality, calls };
+        self.resent.clear();
+        self.steps.clear();
+        self.begin(root, &mut job);
+        while let Some(step) = self.steps.pop() {
+            let Some(record) = records.get(step.span as usize) else { continue };
+            let facts = self.facts(step.span);
+            match (step.served, facts.remote) {
+                (false, true) => self.serve_alone(step, record, &mut job),
+                _ if facts.asks => self.ask(step, record, facts, &mut job),
+                _ => self.go_below(step, record, &job, |_| true),
+            }
+        }
+        self.resent.settle(job.calls);
+    }
+
+    fn begin(&mut self, root: u32, job: &mut Job<'_>) {
+        let Some(record) = job.records.get(root as usize) else { return };
+        let message = matches!(record.kind, SpanKind::Producer | SpanKind::Consumer);
+        let call = Call { parent: None, ..call_of(record, 0, message) };
+        job.quality.saw(record.service, Side::Root);
+        self.serve(root, job.push(call), 0);
+    }
+
+    /// A served span whose call was made.
+    fn serve(&mut self, span: u32, call: u32, shift_ns: i64) {
+        self.steps.push(Step { span, within: Some(call), shift_ns, peer: Symbol::NONE, served: true });
+    }
+
+    /// A call that only the callee recorded.
+    fn serve_alone(&mut self, step: Step, record: &SpanRecord, job: &mut Job<'_>) {
+        let message = record.kind == SpanKind::Consumer;
+        let parent = job.tree.parent(step.span).and_then(|parent| job.records.get(parent as usize));
+        let offset = parent.map_or(0, |parent| job.clocks.guess(parent, record, !message));
+        let shift_ns = step.shift_ns.saturating_add(offset);
+        let call = Call { parent: step.within, ..call_of(record, shift_ns, message) };
+        job.quality.saw(record.service, Side::Callee);
+        self.serve(step.span, job.push(call), shift_ns);
+    }
+
+    /// Looks at the children that are wanted, earliest first.
+    fn go_below(&mut self, step: Step, record: &SpanRecord, job: &Job<'_>, wanted: impl Fn(Facts) -> bool) {
+        let peer = if record.peer.is_none() { step.peer } else { record.peer };
+        for &child in job.tree.children(step.span).iter().rev() {
+            if wanted(self.facts(child)) {
+                self.steps.push(Step { span: child, peer, served: false, ..step });
+            }
+        }
+    }
+
+    fn ask(&mut self, step: Step, record: &SpanRecord, facts: Facts, job: &mut Job<'_>) {
+        self.go_below(step, record, job, |child| !child.remote);
+        let mut callees = std::mem::take(&mut self.callees);
+        callees.clear();
+        callees.extend(job.tree.children(step.span).iter().filter(|&&child| self.facts(child).remote));
+        match callees.as_slice() {
+            [] if facts.calls_below => {}
+            [] => self.ask_alone(step, record, job),
+            _ if are_tries(&callees, job.records) => self.ask_one(step, record, &callees, job),
+            _ => callees.iter().for_each(|&callee| self.ask_each(step, record, callee, job)),
+        }
+        self.callees = callees;
+    }
+
+    /// A call that only the caller recorded.
+    fn ask_alone(&mut self, step: Step, record: &SpanRecord, job: &mut Job<'_>) {
+        let peer = if record.peer.is_none() { step.peer } else { record.peer };
+        if peer.is_none() && step.served {
+            return;
+        }
+        let callee = if peer.is_none() { record.service } else { peer };
+        let message = record.kind == SpanKind::Producer;
+        job.quality.saw(callee, Side::Caller);
+        let call = Call {
+            parent: step.within,
+            service: callee,
+            via: record.operation,
+            attempts: 1,
+            ..call_of(record, step.shift_ns, message)
+        };
+        let index = job.push(call);
+        self.resent.saw(index, record);
+    }
+
+    /// A call that both recorded, the callee perhaps several times.
+    fn ask_one(&mut self, step: Step, record: &SpanRecord, callees: &[u32], job: &mut Job<'_>) {
+        let Some(last) = callees.last().and_then(|&last| job.records.get(last as usize)) else { return };
+        let message = record.kind == SpanKind::Producer || last.kind == SpanKind::Consumer;
+        let mut call = Call { parent: step.within, ..joined(record, last, step.shift_ns, message) };
+        let tries = u16::try_from(callees.len()).unwrap_or(u16::MAX);
+        call.attempts = tries.max(last.attempt.into()).max(1);
+        let index = job.push(call);
+        self.resent.saw(index, record);
+        for &callee in callees.iter().rev() {
+            job.quality.saw(last.service, Side::Both);
+            let offset = job.offset(record, callee, message);
+            self.serve(callee, index, step.shift_ns.saturating_add(offset));
+        }
+    }
+
+    /// One of several that answered to one span.
+    fn ask_each(&mut self, step: Step, record: &SpanRecord, callee: u32, job: &mut Job<'_>) {
+        let Some(served) = job.records.get(callee as usize) else { return };
+        let message = record.kind == SpanKind::Producer || served.kind == SpanKind::Consumer;
+        let offset = job.clocks.guess(record, served, !message);
+        let shift_ns = step.shift_ns.saturating_add(offset);
+        let mut call = Call { parent: step.within, ..joined(record, served, step.shift_ns, message) };
+        if !message {
+            call = Call { via: record.operation, parent: step.within, ..call_of(served, shift_ns, false) };
+        }
+        job.quality.saw(served.service, Side::Both);
+        let index = job.push(call);
+        self.serve(callee, index, shift_ns);
+    }
+}
+
+impl Job<'_> {
+    fn push(&mut self, call: Call) -> u32 {
+        self.calls.push(call);
+        u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    fn offset(&mut self, caller: &SpanRecord, callee: u32, message: bool) -> i64 {
+        let Some(callee) = self.records.get(callee as usize) else { return 0 };
+        // Who stopped waiting does not bound when the callee stopped working.
+        let waited = matches!(caller.outcome, CallOutcome::Good | CallOutcome::Error);
+        self.clocks.learn(caller, callee, waited && !message)
+    }
+}
+
+fn is_remote(record: &SpanRecord, parent: &SpanRecord) -> bool {
+    record.service != parent.service
+        || record.is_called() && parent.calls()
+        || record.kind == SpanKind::Server && are_two(record.instance, parent.instance)
+}
+
+fn are_two(a: Symbol, b: Symbol) -> bool {
+    a != b && !a.is_none() && !b.is_none()
+}
+
+/// All of one service, one after the other.
+fn are_tries(callees: &[u32], records: &[SpanRecord]) -> bool {
+    let record = |place: u32| records.get(place as usize);
+    callees.windows(2).all(|pair| match pair {
+        &[a, b] => record(a).zip(record(b)).is_some_and(|(a, b)| {
+            a.service == b.service && a.end_ns() <= b.start_ns && b.kind == SpanKind::Server
+        }),
+        _ => true,
+    })
+}
+
+/// A span as a call, of whoever reported it.
+fn call_of(record: &SpanRecord, shift_ns: i64, message: bool) -> Call {
+    let start_ns = record.start_ns.saturating_add(shift_ns);
+    Call {
+        parent: None,
+        service: record.service,
+        operation: record.operation,
+        via: Symbol::NONE,
+        kind: if message { CallKind::Message } else { CallKind::Request },
+        start_ns,
+        end_ns: start_ns.saturating_add(record.duration_ns),
+        done_ns: start_ns.saturating_add(record.duration_ns),
+        outcome: record.outcome,
+        attempts: u16::from(record.attempt.max(1)),
+    }
+}
+
+/// Both halves. A caller that says nothing of kinds says nothing of outcomes either.
+fn joined(caller: &SpanRecord, callee: &SpanRecord, shift_ns: i64, message: bool) -> Call {
+    let silent = caller.kind == SpanKind::Internal && caller.outcome == CallOutcome::Good;
+    let call = call_of(caller, shift_ns, message);
+    Call {
+        done_ns: call.end_ns.max(call.start_ns.saturating_add(callee.duration_ns)),
+        service: callee.service,
+        operation: if callee.operation.is_none() { caller.operation } else { callee.operation },
+        via: caller.operation,
+        outcome: if silent { callee.outcome } else { caller.outcome },
+        attempts: 1,
+        ..call
+    }
+}

@@ -1,0 +1,194 @@
+//! The signal-quality report, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::Refused;
+
+/// How good the signal was. All counts are exact.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SignalQuality {
+    /// Spans and hop records that were taken.
+    pub spans: u64,
+    /// Of them, hop records.
+    pub hops: u64,
+    /// Spans that could not be taken, by reason.
+    pub refused: BTreeMap<Refused, u64>,
+    /// Spans that were there already.
+    pub duplicates: u64,
+    /// Spans that share their id with another one of their trace and are not the other half of its call.
+    pub conflicting: u64,
+    /// Spans that came after their trace was handed on.
+    pub late: u64,
+    /// Spans above the limit of one trace.
+    pub cut: u64,
+    /// Trees that were handed on: a request of which spans are missing is several.
+    pub traces: u64,
+    /// Of them, those that lack nothing.
+    pub complete: u64,
+    /// Of them, those of requests that lack something.
+    pub incomplete: u64,
+    /// Requests none of whose spans is a root.
+    pub rootless: u64,
+    /// Requests handed on early, for want of room.
+    pub evicted: u64,
+    /// Spans whose parent is missing.
+    pub orphans: u64,
+    /// Spans that were their own ancestors.
+    pub circles: u64,
+    /// Share of all requests that was recorded, in (0, 1]; `None`: unknown.
+    pub sampling_rate: Option<f64>,
+    /// Clocks that were certainly wrong, by service and instance.
+    pub skews: Vec<Skew>,
+    /// How often what was known of two clocks turned out wrong: one was set, drifted, or is several hosts' that say no name.
+    pub clock_restarts: u64,
+    /// By service, who recorded its calls.
+    pub services: BTreeMap<String, ServiceRecorders>,
+    /// Names that were one too many.
+    pub names_overflowed: u64,
+}
+
+/// A clock that was certainly wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skew {
+    /// Whose.
+    pub service: String,
+    /// On which host; empty: not said.
+    pub instance: String,
+    /// At least what must be added to its times to have them on a caller's clock, nanoseconds.
+    pub offset_ns: i64,
+}
+
+/// Who recorded the calls of a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceRecorders {
+    /// Nobody is known to have called it: a root.
+    pub as_root: u64,
+    /// Its callers alone.
+    pub by_caller: u64,
+    /// It alone.
+    pub by_callee: u64,
+    /// Both.
+    pub by_both: u64,
+}
+
+impl SignalQuality {
+    /// Services that recorded nothing themselves: their structure is unknown.
+    pub fn silent(&self) -> impl Iterator<Item = &str> {
+        self.services
+            .iter()
+            .filter(|(_, seen)| seen.as_root + seen.by_callee + seen.by_both == 0)
+            .map(|(name, _)| &**name)
+    }
+
+    /// Services whose callers recorded nothing: how their calls looked to those is unknown.
+    pub fn unasked(&self) -> impl Iterator<Item = &str> {
+        let unasked = |seen: &ServiceRecorders| seen.by_callee > 0 && seen.by_caller + seen.by_both == 0;
+        self.services.iter().filter(move |(_, seen)| unasked(seen)).map(|(name, _)| &**name)
+    }
+
+    /// Everything, for programs.
+    pub fn to_value(&self) -> Value {
+        let refused = self.refused.iter().map(|(reason, &count)| (reason.label().to_owned(), count.into()));
+        let services = self.services.iter().map(|(name, seen)| (name.clone(), seen.to_value()));
+        json!({
+            "spans": {
+                "taken": self.spans,
+                "hops": self.hops,
+                "refused": refused.collect::<serde_json::Map<String, Value>>(),
+                "duplicates": self.duplicates,
+                "conflicting": self.conflicting,
+                "late": self.late,
+                "cut": self.cut,
+                "orphans": self.orphans,
+                "circles": self.circles,
+            },
+            "traces": {
+                "handedOn": self.traces,
+                "complete": self.complete,
+                "incomplete": self.incomplete,
+                "rootless": self.rootless,
+                "evicted": self.evicted,
+            },
+            "samplingRate": self.sampling_rate,
+            "clocks": {
+                "skewed": self.skews.iter().map(Skew::to_value).collect::<Vec<_>>(),
+                "restarts": self.clock_restarts,
+            },
+            "services": services.collect::<serde_json::Map<String, Value>>(),
+            "namesOverflowed": self.names_overflowed,
+        })
+    }
+}
+
+impl Skew {
+    fn to_value(&self) -> Value {
+        json!({"service": self.service, "instance": self.instance, "offsetNs": self.offset_ns})
+    }
+}
+
+impl ServiceRecorders {
+    fn to_value(self) -> Value {
+        let Self { as_root, by_caller, by_callee, by_both } = self;
+        json!({"asRoot": as_root, "byCaller": by_caller, "byCallee": by_callee, "byBoth": by_both})
+    }
+}
+
+/// A few lines; what is zero is not mentioned.
+impl fmt::Display for SignalQuality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { spans, traces, complete, incomplete, .. } = self;
+        writeln!(f, "{spans} spans in {traces} traces: {complete} complete, {incomplete} incomplete")?;
+        for (count, what) in self.troubles() {
+            if count > 0 {
+                writeln!(f, "  {count} {what}")?;
+            }
+        }
+        for (reason, count) in &self.refused {
+            writeln!(f, "  {count} spans refused: {}", reason.label())?;
+        }
+        match self.sampling_rate {
+            Some(rate) => writeln!(f, "sampling rate {:.2} %, as spans say", rate * 100.0)?,
+            None => writeln!(f, "sampling rate unknown: spans do not say")?,
+        }
+        for Skew { service, instance, offset_ns } in &self.skews {
+            let host = if instance.is_empty() { String::new() } else { format!(" on {instance}") };
+            let ms = *offset_ns as f64 / 1e6;
+            writeln!(f, "clock of {service}{host} corrected by at least {ms:+.3} ms")?;
+        }
+        list(f, "recorded by their callers only", self.silent())?;
+        list(f, "recorded by themselves only", self.unasked())
+    }
+}
+
+impl SignalQuality {
+    fn troubles(&self) -> [(u64, &'static str); 10] {
+        [
+            (self.duplicates, "spans were there already"),
+            (self.conflicting, "spans share an id with another span"),
+            (self.late, "spans came too late"),
+            (self.cut, "spans above the limit of one trace"),
+            (self.orphans, "spans whose parent is missing"),
+            (self.circles, "circles of parents, cut"),
+            (self.rootless, "requests without a root"),
+            (self.evicted, "requests handed on early for want of room"),
+            (self.clock_restarts, "times two clocks contradicted what was known of them"),
+            (self.names_overflowed, "names too many"),
+        ]
+    }
+}
+
+/// At most this many names in a line.
+const NAMES_MAX: usize = 20;
+
+fn list<'a>(f: &mut fmt::Formatter<'_>, what: &str, names: impl Iterator<Item = &'a str>) -> fmt::Result {
+    let names: Vec<&str> = names.collect();
+    let shown = names.get(..NAMES_MAX.min(names.len())).unwrap_or_default().join(", ");
+    match names.len() {
+        0 => Ok(()),
+        count if count > NAMES_MAX => writeln!(f, "{what}: {shown} and {} more", count - NAMES_MAX),
+        _ => writeln!(f, "{what}: {shown}"),
+    }
+}

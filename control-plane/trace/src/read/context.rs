@@ -1,0 +1,140 @@
+//! What all readers share: who takes the spans, names already known, what was counted.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+
+use super::keys::Keys;
+use super::{Progress, Settings};
+use crate::{Refused, Sink, Span, Symbol, Symbols};
+
+/// Bytes between two reports of progress.
+const PROGRESS_BYTES: u64 = 1 << 20;
+
+/// What a reader works with.
+pub(super) struct ReadContext<'s> {
+    sink: &'s mut dyn Sink,
+    pub(super) keys: Keys,
+    /// Operations by what spans are called.
+    pub(super) operations: Memo,
+    /// Services, peers and instances.
+    pub(super) names: Memo,
+    element_bytes_max: usize,
+    pub(super) deferred_max: usize,
+    /// Spans taken.
+    pub(super) spans: u64,
+    /// Spans refused.
+    pub(super) refused: u64,
+    progress: &'s mut dyn FnMut(Progress),
+    /// Bytes read of all files, before decompression.
+    pub(super) bytes: Rc<Cell<u64>>,
+    bytes_total: u64,
+    reported: u64,
+}
+
+impl<'s> ReadContext<'s> {
+    pub(super) fn new(
+        settings: &Settings,
+        bytes_total: u64,
+        sink: &'s mut dyn Sink,
+        progress: &'s mut dyn FnMut(Progress),
+    ) -> Self {
+        Self {
+            sink,
+            keys: Keys::new(settings.label_keys.iter().map(String::as_str)),
+            operations: Memo::default(),
+            names: Memo::default(),
+            element_bytes_max: settings.element_bytes_max,
+            deferred_max: settings.deferred_max,
+            spans: 0,
+            refused: 0,
+            progress,
+            bytes: Rc::default(),
+            bytes_total,
+            reported: 0,
+        }
+    }
+
+    /// A window over `source`, as large as the settings allow.
+    pub(super) fn window<'r>(&self, source: impl std::io::Read + 'r) -> super::window::Window<'r> {
+        super::window::Window::new(source, self.element_bytes_max)
+    }
+
+    /// Takes a span or counts why not.
+    pub(super) fn take(&mut self, span: Result<Span, Refused>) {
+        match span {
+            Ok(span) => {
+                self.spans += 1;
+                self.sink.span(span);
+            }
+            Err(reason) => self.refuse(reason),
+        }
+    }
+
+    pub(super) fn refuse(&mut self, reason: Refused) {
+        self.refused += 1;
+        self.sink.refuse(reason);
+    }
+
+    pub(super) fn label(&mut self, service: Symbol, key: &str, value: &str) {
+        if !value.is_empty() {
+            self.sink.label(service, key, value);
+        }
+    }
+
+    /// The symbol of a name as it is.
+    pub(super) fn name(&mut self, name: &str) -> Symbol {
+        if name.is_empty() {
+            return Symbol::NONE;
+        }
+        self.names.symbol(name, self.sink.symbols(), |symbols| symbols.of(name))
+    }
+
+    /// The symbol of the operation that a span's name means.
+    pub(super) fn operation(&mut self, name: &str) -> Symbol {
+        let of = |symbols: &mut Symbols| symbols.of(&super::operation::operation(name));
+        self.operations.symbol(name, self.sink.symbols(), of)
+    }
+
+    /// Says how far reading is, now and then.
+    pub(super) fn progress(&mut self) {
+        if self.bytes.get() >= self.reported + PROGRESS_BYTES {
+            self.report();
+        }
+    }
+
+    /// Says how far reading is.
+    pub(super) fn report(&mut self) {
+        self.reported = self.bytes.get();
+        (self.progress)(Progress { bytes: self.reported, bytes_total: self.bytes_total, spans: self.spans });
+    }
+}
+
+/// Symbols of names seen, so that a name is made once and not a span.
+#[derive(Default)]
+pub(super) struct Memo {
+    by_name: HashMap<Box<str>, Symbol>,
+}
+
+impl Memo {
+    /// Names kept. Spans named by ids would otherwise grow it without bound; it then begins anew.
+    const NAMES_MAX: usize = 1 << 14;
+
+    fn symbol(
+        &mut self,
+        name: &str,
+        symbols: &mut Symbols,
+        make: impl FnOnce(&mut Symbols) -> Symbol,
+    ) -> Symbol {
+        if let Some(&symbol) = self.by_name.get(name) {
+            return symbol;
+        }
+        let symbol = make(symbols);
+        if self.by_name.len() >= Self::NAMES_MAX {
+            self.by_name.clear();
+        }
+        self.by_name.insert(name.into(), symbol);
+        symbol
+    }
+}

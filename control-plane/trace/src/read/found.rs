@@ -1,0 +1,140 @@
+//! From what a reader found of a span to the span.
+
+use std::borrow::Cow;
+
+use super::attributes::{Attributes, host_of_cluster};
+use super::context::ReadContext;
+use crate::{Refused, Span, SpanId, SpanKind, Symbol, TraceId};
+
+/// What stands for a service that nobody names.
+pub(super) const UNKNOWN: &str = "unknown";
+/// A clock that was never set says 1970: what began before 1971 has no time.
+const START_NS_MIN: i128 = 365 * 86_400 * 1_000_000_000;
+
+/// Who reported spans: an OTLP resource, a Jaeger process, a Zipkin endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reporter {
+    /// None until it is known.
+    pub(super) service: Symbol,
+    pub(super) instance: Symbol,
+}
+
+impl Reporter {
+    /// Takes what a resource says; its labels are handed on.
+    pub(super) fn new(attributes: &Attributes<'_>, context: &mut ReadContext<'_>) -> Self {
+        let service = attributes.service_name().map_or(Symbol::NONE, |name| context.name(&name));
+        for (key, value) in attributes.labels.iter().filter(|_| !service.is_none()) {
+            context.label(service, key, value);
+        }
+        Self { service, instance: context.name(attributes.instance()) }
+    }
+}
+
+/// Parent, as a format says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Parent {
+    #[default]
+    None,
+    Is(SpanId),
+    /// Something is said, but it is no id.
+    Unreadable,
+}
+
+/// A span as its format gives it. Times in nanoseconds, unchecked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RawSpan<'a> {
+    pub(super) trace: Option<TraceId>,
+    pub(super) id: Option<SpanId>,
+    pub(super) parent: Parent,
+    pub(super) kind: SpanKind,
+    pub(super) name: Cow<'a, str>,
+    pub(super) start_ns: Option<i128>,
+    pub(super) duration_ns: Option<i128>,
+    /// The format says that it failed.
+    pub(super) error: bool,
+    pub(super) shared: bool,
+    pub(super) attributes: Attributes<'a>,
+}
+
+impl RawSpan<'_> {
+    /// The span, its service and instance by its reporter or else by its own attributes; the service is none when neither says it.
+    pub(super) fn span(&self, reporter: Reporter, context: &mut ReadContext<'_>) -> Result<Span, Refused> {
+        let (trace, id) = self.trace.zip(self.id).ok_or(Refused::Id)?;
+        let parent = self.parent(id)?;
+        let (start_ns, duration_ns) = self.times()?;
+        let attributes = &self.attributes;
+        Ok(Span {
+            trace,
+            id,
+            parent,
+            kind: self.kind,
+            service: self.service(reporter, context),
+            operation: context.operation(&attributes.name(&self.name)),
+            peer: self.peer(context),
+            instance: self.instance(reporter, context),
+            start_ns,
+            duration_ns,
+            outcome: attributes.outcome(self.error),
+            status: attributes.status(),
+            attempt: attributes.attempt,
+            shared: self.shared,
+        })
+    }
+
+    /// Hands on the span of a reporter, or counts why not.
+    pub(super) fn hand_on(&self, reporter: Reporter, context: &mut ReadContext<'_>) {
+        let mut span = match self.span(reporter, context) {
+            Ok(span) => span,
+            Err(reason) => return context.refuse(reason),
+        };
+        if span.service.is_none() {
+            span.service = context.name(self.fronted().unwrap_or(UNKNOWN));
+        }
+        for (key, value) in &self.attributes.labels {
+            context.label(span.service, key, value);
+        }
+        context.take(Ok(span));
+    }
+
+    fn parent(&self, id: SpanId) -> Result<Option<SpanId>, Refused> {
+        match self.parent {
+            Parent::None => Ok(None),
+            Parent::Unreadable => Err(Refused::Id),
+            Parent::Is(parent) if parent == id => Err(Refused::SelfParent),
+            Parent::Is(parent) => Ok(Some(parent)),
+        }
+    }
+
+    fn times(&self) -> Result<(i64, i64), Refused> {
+        let times = self.start_ns.zip(self.duration_ns);
+        let (start, duration) =
+            times.filter(|&(start, duration)| start >= START_NS_MIN && duration >= 0).ok_or(Refused::Time)?;
+        let end = start.checked_add(duration).ok_or(Refused::Time)?;
+        i64::try_from(end).map_err(|_| Refused::Time)?;
+        Ok((i64::try_from(start).unwrap_or(i64::MAX), i64::try_from(duration).unwrap_or(i64::MAX)))
+    }
+
+    fn service(&self, reporter: Reporter, context: &mut ReadContext<'_>) -> Symbol {
+        match self.attributes.service_name() {
+            Some(name) if reporter.service.is_none() => context.name(&name),
+            _ => reporter.service,
+        }
+    }
+
+    fn instance(&self, reporter: Reporter, context: &mut ReadContext<'_>) -> Symbol {
+        if reporter.instance.is_none() { context.name(self.attributes.instance()) } else { reporter.instance }
+    }
+
+    fn peer(&self, context: &mut ReadContext<'_>) -> Symbol {
+        match self.kind {
+            SpanKind::Client | SpanKind::Producer => context.name(&self.attributes.peer()),
+            _ => Symbol::NONE,
+        }
+    }
+
+    /// Whom a proxy that does not say its own name stands for: the cluster it asks on behalf of its caller.
+    fn fronted(&self) -> Option<&str> {
+        let fronts = matches!(self.kind, SpanKind::Server | SpanKind::Consumer);
+        Some(host_of_cluster(&self.attributes.cluster)).filter(|name| fronts && !name.is_empty())
+    }
+}

@@ -1,0 +1,77 @@
+mod damage;
+mod data;
+mod formats;
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::{Refused, Span, Symbol, Symbols};
+
+/// Keeps everything.
+#[derive(Debug, Default)]
+struct Kept {
+    symbols: Symbols,
+    spans: Vec<Span>,
+    labels: BTreeMap<(String, String), String>,
+    refused: BTreeMap<Refused, u64>,
+}
+
+impl Sink for Kept {
+    fn symbols(&mut self) -> &mut Symbols {
+        &mut self.symbols
+    }
+
+    fn span(&mut self, span: Span) {
+        self.spans.push(span);
+    }
+
+    fn label(&mut self, service: Symbol, key: &str, value: &str) {
+        self.labels.insert((self.symbols.text(service).to_owned(), key.to_owned()), value.to_owned());
+    }
+
+    fn refuse(&mut self, reason: Refused) {
+        *self.refused.entry(reason).or_default() += 1;
+    }
+}
+
+impl Kept {
+    fn text(&self, symbol: Symbol) -> &str {
+        self.symbols.text(symbol)
+    }
+
+    /// Spans with names for symbols, sorted: comparable between tables.
+    fn named(&self) -> Vec<String> {
+        let name = |span: &Span| {
+            let [service, operation, peer, instance] =
+                [span.service, span.operation, span.peer, span.instance].map(|symbol| self.text(symbol));
+            let blank = Span {
+                service: Symbol::NONE,
+                operation: Symbol::NONE,
+                peer: Symbol::NONE,
+                instance: Symbol::NONE,
+                ..*span
+            };
+            format!("{service:?} {operation:?} {peer:?} {instance:?} {blank:?}")
+        };
+        let mut all: Vec<_> = self.spans.iter().map(name).collect();
+        all.sort();
+        all
+    }
+
+    /// Number of spans by what `of` says of each.
+    fn count<T: Ord>(&self, of: impl Fn(&Span) -> T) -> BTreeMap<T, usize> {
+        let mut counts = BTreeMap::new();
+        self.spans.iter().for_each(|span| *counts.entry(of(span)).or_default() += 1);
+        counts
+    }
+}
+
+fn read_with(bytes: &[u8], settings: &Settings) -> (Kept, Result<(u64, u64), ReadError>) {
+    let mut kept = Kept::default();
+    let result = read_source(bytes, settings, &mut kept);
+    (kept, result)
+}
+
+fn read(bytes: impl AsRef<[u8]>) -> (Kept, Result<(u64, u64), ReadError>) {
+    read_with(bytes.as_ref(), &Settings::default())
+}
