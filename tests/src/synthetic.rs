@@ -29,7 +29,7 @@ mod world;
 
 pub use draw::Draw;
 pub use faults::{Domains, Outages};
-pub use files::Format;
+pub use files::{Format, Labels, write_spans};
 pub use hops::Propagation;
 pub use service::{Service, ServiceId};
 pub use settings::{Faults, Operators, Settings, Signals, Style};

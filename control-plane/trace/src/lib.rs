@@ -13,7 +13,6 @@ pub mod read;
 mod skew;
 mod span;
 mod symbol;
-pub mod write;
 
 #[cfg(test)]
 mod facts;

@@ -1,4 +1,4 @@
-//! A world's spans as files, in the formats that tracing backends write.
+//! Spans as files, in the formats that tracing backends write: a world's, and any that a test makes up.
 //!
 //! Written here on their own, not with the readers' code, so that a mistake in one is not a mistake in both. OTLP and Zipkin stream; a Jaeger
 //! document lists traces whole, so it is built in memory.
@@ -50,8 +50,8 @@ impl Format {
 /// Spans that one export request carries; the SDKs' default.
 const BATCH: usize = 512;
 
-/// Labels by service and instance.
-type Labels = BTreeMap<(Symbol, Symbol), Vec<(&'static str, String)>>;
+/// What each process that records spans says of itself beside its names, by service and instance.
+pub type Labels = BTreeMap<(Symbol, Symbol), Vec<(&'static str, String)>>;
 /// Where a span was recorded, and its spans.
 type Batch<'a> = BTreeMap<(Symbol, Symbol), Vec<&'a Span>>;
 
@@ -65,13 +65,7 @@ impl World {
         let spans = self.spans(&mut symbols);
         let labels = self.labels(&mut symbols);
         let envoy = self.settings.signals.style == Style::Envoy;
-        let names = Texts { symbols: &symbols, labels: &labels, envoy };
-        match format {
-            Format::OtlpJson => otlp_json::write(spans, &names, out),
-            Format::OtlpProtobuf => otlp_protobuf::write(spans, &names, out),
-            Format::Jaeger => jaeger::write(spans, &names, out),
-            Format::Zipkin => zipkin::write(spans, &names, out),
-        }
+        Texts { symbols: &symbols, labels: &labels, envoy }.write(format, spans, out)
     }
 
     /// What each instance's resource says. Of a key with two values every instance but the first says the second.
@@ -93,6 +87,21 @@ impl World {
     }
 }
 
+/// Writes spans whose names are of `symbols`; how many. Jaeger and Zipkin count microseconds: what is finer is cut off, and Zipkin knows no shorter
+/// time than one.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_spans(
+    format: Format,
+    spans: impl Iterator<Item = Span>,
+    symbols: &Symbols,
+    labels: &Labels,
+    out: &mut impl Write,
+) -> io::Result<u64> {
+    Texts { symbols, labels, envoy: false }.write(format, spans, out)
+}
+
 /// What symbols stand for.
 struct Texts<'a> {
     symbols: &'a Symbols,
@@ -109,22 +118,38 @@ enum Value<'a> {
 }
 
 impl<'a> Texts<'a> {
+    fn write(
+        &self,
+        format: Format,
+        spans: impl Iterator<Item = Span>,
+        out: &mut impl Write,
+    ) -> io::Result<u64> {
+        match format {
+            Format::OtlpJson => otlp_json::write(spans, self, out),
+            Format::OtlpProtobuf => otlp_protobuf::write(spans, self, out),
+            Format::Jaeger => jaeger::write(spans, self, out),
+            Format::Zipkin => zipkin::write(spans, self, out),
+        }
+    }
+
     fn text(&self, symbol: Symbol) -> &'a str {
         self.symbols.text(symbol)
     }
 
     /// Attributes of the process that recorded a span.
     fn resource(&self, (service, instance): (Symbol, Symbol)) -> Vec<(&'a str, &'a str)> {
-        let named = [("service.name", self.text(service)), ("service.instance.id", self.text(instance))];
+        let instance_id = Some(("service.instance.id", self.text(instance))).filter(|(_, id)| !id.is_empty());
+        let named = std::iter::once(("service.name", self.text(service))).chain(instance_id);
         let labels = self.labels.get(&(service, instance)).into_iter().flatten();
-        named.into_iter().chain(labels.map(|(key, value)| (*key, value.as_str()))).collect()
+        named.chain(labels.map(|(key, value)| (*key, value.as_str()))).collect()
     }
 
     /// Attributes of a span in OpenTelemetry's words.
     fn attributes(&self, span: &Span) -> Vec<(&'static str, Value<'a>)> {
         let mut all = Vec::new();
         if span.status != 0 {
-            all.push(("http.response.status_code", Value::Number(span.status.into())));
+            let key = if is_grpc(span) { GRPC_STATUS } else { "http.response.status_code" };
+            all.push((key, Value::Number(span.status.into())));
         }
         if !span.peer.is_none() {
             let peer = self.text(span.peer);
@@ -135,11 +160,25 @@ impl<'a> Texts<'a> {
                 ("peer.service", Value::Name(peer))
             });
         }
-        if span.attempt > 1 {
-            all.push(("http.request.resend_count", Value::Number(i64::from(span.attempt) - 1)));
-        }
+        all.extend(attempt(span).map(|(key, number)| (key, Value::Number(number))));
         all.extend(error(span).map(|text| ("error.type", Value::Name(text))));
         all
+    }
+}
+
+const GRPC_STATUS: &str = "rpc.grpc.status_code";
+
+/// HTTP's statuses begin at 100, gRPC's end at 16.
+const fn is_grpc(span: &Span) -> bool {
+    span.status < 100
+}
+
+/// Which try a span is, as OpenTelemetry counts (those before it), and the first one as Envoy does (from 1).
+fn attempt(span: &Span) -> Option<(&'static str, i64)> {
+    match span.attempt {
+        0 => None,
+        1 => Some(("x-envoy-attempt-count", 1)),
+        more => Some(("http.request.resend_count", i64::from(more) - 1)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod domains;
 mod files;
+mod formats;
 mod found;
 mod generator;
 mod hostile;

@@ -1,8 +1,9 @@
 //! Trace files and OTLP requests: whatever the bytes, spans that come out are whole, each counted once, and reading twice is the same.
 
 use emac_trace::read::{ReadError, Settings, read_otlp_json, read_otlp_proto, read_source};
-use emac_trace::write::{self, Labels, Spans};
 use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
+
+use emac_tests::synthetic::{Format, Labels, write_spans};
 
 use super::harness::fuzz;
 
@@ -32,7 +33,7 @@ impl Sink for Kept {
     }
 }
 
-fn spans(write: impl Fn(&Spans<'_>, &mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
+fn spans(format: Format) -> Vec<u8> {
     let mut symbols = Symbols::default();
     let (front, cart, operation) = (symbols.of("front"), symbols.of("cart"), symbols.of("GET /cart/{id}"));
     let span = |id, kind, service, peer| Span {
@@ -56,9 +57,9 @@ fn spans(write: impl Fn(&Spans<'_>, &mut Vec<u8>) -> std::io::Result<()>) -> Vec
         span(2, SpanKind::Client, front, cart),
         span(3, SpanKind::Server, cart, Symbol::NONE),
     ];
-    let labels = Labels::from([(cart, [("cloud.region".to_owned(), "eu\n\"1\"".to_owned())].into())]);
+    let labels = Labels::from([((cart, front), vec![("cloud.region", "eu\n\"1\"".to_owned())])]);
     let mut out = Vec::new();
-    write(&Spans { symbols: &symbols, spans: &spans, labels: &labels }, &mut out).expect("memory");
+    write_spans(format, spans.into_iter(), &symbols, &labels, &mut out).expect("memory");
     out
 }
 
@@ -100,32 +101,32 @@ fn otlp_json_file() {
     let tempo = br#"{"batches":[{"scopeSpans":[{"spans":[{"traceId":"O6VWCcPN5JZJzXfR+dzZNg==","spanId":"Sc130fnc2TY=","kind":
         "SPAN_KIND_CLIENT","startTimeUnixNano":"1701779876570888000","endTimeUnixNano":1701779876582820000,"name":"a.b:80/c"}]}],
         "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}}]}}]}"#;
-    files(&[spans(write::otlp_json), tempo.to_vec()]);
+    files(&[spans(Format::OtlpJson), tempo.to_vec()]);
 }
 
 #[test]
 fn otlp_protobuf_file() {
-    let proto = spans(write::otlp_proto);
+    let proto = spans(Format::OtlpProtobuf);
     let prefixed = [&u32::try_from(proto.len()).expect("small").to_be_bytes()[..], &proto].concat();
     files(&[proto, prefixed]);
 }
 
 #[test]
 fn jaeger_file() {
-    files(&[spans(write::jaeger)]);
+    files(&[spans(Format::Jaeger)]);
 }
 
 #[test]
 fn zipkin_file() {
-    files(&[spans(write::zipkin)]);
+    files(&[spans(Format::Zipkin)]);
 }
 
 #[test]
 fn otlp_request() {
-    fuzz(&[spans(write::otlp_proto)], |bytes| {
+    fuzz(&[spans(Format::OtlpProtobuf)], |bytes| {
         lawful(bytes, |bytes, kept| read_otlp_proto(bytes.to_vec(), &settings(), kept))
     });
-    fuzz(&[spans(write::otlp_json)], |bytes| {
+    fuzz(&[spans(Format::OtlpJson)], |bytes| {
         lawful(bytes, |bytes, kept| read_otlp_json(bytes.to_vec(), &settings(), kept))
     });
 }

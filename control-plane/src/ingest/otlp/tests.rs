@@ -13,8 +13,7 @@ use tonic::Code;
 use tonic::codec::CompressionEncoding;
 
 use super::*;
-use emac_trace::write::{self, Labels, Spans};
-use emac_trace::{Sink as _, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
+use emac_trace::Sink as _;
 
 fn small() -> Settings {
     Settings { spans_max: 10, request_bytes_max: 64 << 10, ..Settings::default() }
@@ -22,32 +21,36 @@ fn small() -> Settings {
 
 /// A request with so many spans, in both encodings.
 fn request(spans: u64) -> (Vec<u8>, Vec<u8>) {
-    let mut symbols = Symbols::default();
-    let (service, operation) = (symbols.of("front"), symbols.of("GET /"));
-    let span = |id| Span {
-        trace: TraceId(7),
-        id: SpanId(id),
-        parent: None,
-        kind: SpanKind::Server,
-        service,
-        operation,
-        peer: Symbol::NONE,
-        instance: Symbol::NONE,
-        start_ns: 1_700_000_000_000_000_000,
-        duration_ns: 1_000_000,
-        outcome: SpanOutcome::Good,
-        status: 200,
-        attempt: 0,
-        shared: false,
+    const START: u64 = 1_700_000_000_000_000_000;
+    let ids = || 1..=spans;
+    let text = |key: &str, value: &str| {
+        field(1, &[field(1, key.as_bytes()), field(2, &field(1, value.as_bytes()))].concat())
     };
-    let spans: Vec<_> = (1..=spans).map(span).collect();
-    let (mut proto, mut json) = (Vec::new(), Vec::new());
-    let zone = [("cloud.availability_zone".to_owned(), "a".to_owned())];
-    let labels = Labels::from([(service, zone.into())]);
-    let spans = Spans { symbols: &symbols, spans: &spans, labels: &labels };
-    write::otlp_proto(&spans, &mut proto).unwrap();
-    write::otlp_json(&spans, &mut json).unwrap();
-    (proto, json)
+    let span = |id: u64| {
+        let time = |number: u8| [&[number << 3 | 1][..], &START.to_le_bytes()].concat();
+        let ids = [field(1, &7_u128.to_be_bytes()), field(2, &id.to_be_bytes())].concat();
+        field(2, &[ids, field(5, b"GET /"), vec![6 << 3, 2], time(7), time(8)].concat())
+    };
+    let resource = [text("service.name", "front"), text("cloud.availability_zone", "a")].concat();
+    let scope: Vec<u8> = ids().flat_map(span).collect();
+    let proto = field(1, &[field(1, &resource), field(2, &scope)].concat());
+    let text = |key, value| serde_json::json!({"key": key, "value": {"stringValue": value}});
+    let span = |id| {
+        serde_json::json!({"traceId": format!("{:032x}", 7), "spanId": format!("{id:016x}"), "name": "GET /", "kind": 2,
+            "startTimeUnixNano": START.to_string(), "endTimeUnixNano": START.to_string()})
+    };
+    let resource = [text("service.name", "front"), text("cloud.availability_zone", "a")];
+    let spans: Vec<_> = ids().map(span).collect();
+    let json = serde_json::json!({"resourceSpans": [{"resource": {"attributes": resource}, "scopeSpans": [{"spans": spans}]}]});
+    (proto, json.to_string().into_bytes())
+}
+
+/// A length-delimited field of protobuf.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2];
+    prost::encoding::encode_varint(value.len() as u64, &mut field);
+    field.extend_from_slice(value);
+    field
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use emac_trace::{Span, Symbol, TraceId};
 use serde_json::{Value, json};
 
-use super::{Texts, error, kind_text};
+use super::{GRPC_STATUS, Texts, attempt, error, is_grpc, kind_text};
 
 pub(super) fn write(
     spans: impl Iterator<Item = Span>,
@@ -62,14 +62,13 @@ fn span_json(span: &Span, process: &str, names: &Texts<'_>) -> Value {
 fn tags(span: &Span, names: &Texts<'_>) -> Vec<Value> {
     let mut tags = vec![tag("span.kind", kind_text(span.kind))];
     if span.status != 0 {
-        tags.push(json!({"key": "http.status_code", "type": "int64", "value": span.status}));
+        let key = if is_grpc(span) { GRPC_STATUS } else { "http.status_code" };
+        tags.push(json!({"key": key, "type": "int64", "value": span.status}));
     }
     if !span.peer.is_none() {
         tags.push(tag("peer.service", names.text(span.peer)));
     }
-    if span.attempt > 1 {
-        tags.push(json!({"key": "http.request.resend_count", "type": "int64", "value": span.attempt - 1}));
-    }
+    tags.extend(attempt(span).map(|(key, number)| json!({"key": key, "type": "int64", "value": number})));
     if let Some(why) = error(span) {
         tags.extend([json!({"key": "error", "type": "bool", "value": true}), tag("error.type", why)]);
     }

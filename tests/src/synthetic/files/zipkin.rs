@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use emac_trace::{Span, SpanKind};
 use serde_json::{Map, Value, json};
 
-use super::{Texts, error, kind_text};
+use super::{GRPC_STATUS, Texts, attempt, error, is_grpc, kind_text};
 
 pub(super) fn write(
     spans: impl Iterator<Item = Span>,
@@ -53,7 +53,11 @@ fn tags(span: &Span, names: &Texts<'_>) -> Value {
     let resource = names.resource((span.service, span.instance));
     resource.into_iter().skip(1).for_each(|(key, value)| drop(tags.insert(key.into(), value.into())));
     if span.status != 0 {
-        tags.insert("http.status_code".into(), span.status.to_string().into());
+        let key = if is_grpc(span) { GRPC_STATUS } else { "http.status_code" };
+        tags.insert(key.into(), span.status.to_string().into());
+    }
+    if let Some((key, number)) = attempt(span) {
+        tags.insert(key.into(), number.to_string().into());
     }
     if let Some(why) = error(span) {
         tags.insert("error".into(), why.into());

@@ -3,11 +3,11 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
+use emac_tests::synthetic::{Format, Labels, write_spans};
 use emac_trace::read::{Settings, read_paths};
-use emac_trace::write::{self, Labels, Spans};
 use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 
 /// Counts and forgets.
@@ -103,20 +103,11 @@ fn spans(count: usize, symbols: &mut Symbols) -> Vec<Span> {
 fn make_files(count: usize, folder: &Path) -> std::io::Result<()> {
     let mut symbols = Symbols::default();
     let all = spans(count, &mut symbols);
-    let labels = Labels::new();
-    let create = |name: &str| File::create(PathBuf::from(folder).join(name)).map(BufWriter::new);
-    let mut out = create("jaeger.json")?;
-    write::jaeger(&Spans { symbols: &symbols, spans: &all, labels: &labels }, &mut out)?;
-    out.flush()?;
-    let (mut json, mut proto, mut zipkin) =
-        (create("otlp.jsonl")?, create("otlp.pb")?, create("zipkin.jsonl")?);
-    for part in all.chunks(1_000) {
-        let part = Spans { symbols: &symbols, spans: part, labels: &labels };
-        write::otlp_json(&part, &mut json)?;
-        write::otlp_proto(&part, &mut proto)?;
-        write::zipkin(&part, &mut zipkin)?;
+    for format in Format::ALL {
+        let file = File::create(folder.join(format!("spans.{}", format.extension())))?;
+        let mut out = BufWriter::new(file);
+        write_spans(format, all.iter().copied(), &symbols, &Labels::new(), &mut out)?;
+        out.flush()?;
     }
-    json.flush()?;
-    proto.flush()?;
-    zipkin.flush()
+    Ok(())
 }
