@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::journey::{ComponentName, Journey};
 
 pub use candidate::IDENTIFIED_MIN;
-pub use complete::{Known, complete};
+pub use complete::{DiscoveryEvidence, complete};
 use journeys::TraceGroup;
 pub(crate) use model::confidence;
 use names::Names;
@@ -36,7 +36,7 @@ use crate::trace::{Symbol, Symbols, TraceId};
 
 /// What discovery works with besides traces.
 #[derive(Clone, Copy, Debug)]
-pub struct Given<'a> {
+pub struct DiscoveryContext<'a> {
     /// Declared journeys; may be none.
     pub intents: &'a [Intent],
     /// Where the traces come from.
@@ -73,7 +73,11 @@ const FIT_MIN: f64 = 0.5;
 /// Finds every journey, most frequent first.
 ///
 /// Costs what [`structure::infer`] does for each caller, on samples of bounded size: independent of the number of traces.
-pub fn discover(observations: &Observations, symbols: &Symbols, given: &Given<'_>) -> Vec<Discovered> {
+pub fn discover(
+    observations: &Observations,
+    symbols: &Symbols,
+    given: &DiscoveryContext<'_>,
+) -> Vec<Discovered> {
     let fragmentary = observations.is_fragmentary();
     let observations = observations.best();
     let groups = journeys::group(observations);
@@ -97,7 +101,7 @@ fn journey(
     taken: &[&str],
     observations: &Observations,
     symbols: &Symbols,
-    given: &Given<'_>,
+    given: &DiscoveryContext<'_>,
 ) -> Option<Discovered> {
     let intent = declared.and_then(|place| given.intents.get(place));
     let entry = entry(observations.sites().get(group.root), symbols);

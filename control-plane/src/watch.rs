@@ -32,15 +32,15 @@ use std::collections::BTreeMap;
 use emac_core::evidence::HopRecord;
 use emac_core::units::{Micros, Millis};
 
-use crate::compile::{Given as Numbers, Promises};
+use crate::compile::{Given, Promises};
 use crate::discover::domains::Profile;
-use crate::discover::{Discovered, Given, Known, complete};
+use crate::discover::{Discovered, DiscoveryContext, DiscoveryEvidence, complete};
 use crate::intent::Intent;
 use crate::mesh::MeshFacts;
 use crate::model::{AcceptedModel, CandidateModel, EvidenceSource};
 use crate::trace::Sink;
 pub use field::field;
-use journey::{Found, Watched};
+use journey::{Watched, WindowModel};
 pub use recurring::{Recurrence, Recurring};
 use source::Source;
 pub use status::{DeltaStatus, JourneyStatus, Observed, Status, Undeclared};
@@ -164,7 +164,7 @@ impl Watch {
         self.tick(now);
         self.windows += 1;
         let began = std::mem::replace(&mut self.began, now);
-        let mut best: BTreeMap<usize, Found> = BTreeMap::new();
+        let mut best: BTreeMap<usize, WindowModel> = BTreeMap::new();
         self.undeclared.clear();
         for source in &mut self.sources {
             for found in discovered(source, world, (began, now)) {
@@ -172,7 +172,7 @@ impl Watch {
                     self.undeclared.push(Undeclared::of(&found));
                     continue;
                 };
-                let found = Found { source: source.kind(), traces: found.traces, model: found.model };
+                let found = WindowModel { source: source.kind(), traces: found.traces, model: found.model };
                 if best.get(&place).is_none_or(|other| found.is_better_than(other)) {
                     best.insert(place, found);
                 }
@@ -187,13 +187,13 @@ impl Watch {
     fn judge(
         &mut self,
         place: usize,
-        found: Option<Found>,
+        found: Option<WindowModel>,
         world: &World<'_>,
         now: Moment,
     ) -> Option<Outcome> {
         let (intent, promises) = (world.intents.get(place)?, world.promises.get(place)?);
         let accepted = world.accepted.get(place).and_then(Option::as_ref);
-        let numbers = Numbers { promises, evidence: None, now_unix_ms: now.unix_ms };
+        let numbers = Given { promises, evidence: None, now_unix_ms: now.unix_ms };
         let watched = self.journeys.entry(intent.name.to_string()).or_insert_with(|| Watched::new(intent));
         let judged = watched.judge(&self.settings, found, intent, accepted, numbers);
         (judged.candidate.is_some() || judged.accepted.is_some()).then_some(Outcome {
@@ -224,7 +224,7 @@ fn discovered(source: &mut Source, world: &World<'_>, window: (Moment, Moment)) 
     if window.observations.traces().1 == 0 {
         return Vec::new();
     }
-    let known = Known {
+    let known = DiscoveryEvidence {
         observations: &window.observations,
         symbols: source.symbols(),
         labels: &window.labels,
@@ -232,5 +232,5 @@ fn discovered(source: &mut Source, world: &World<'_>, window: (Moment, Moment)) 
         profile: Profile::default(),
     };
     let evidence = [window.evidence];
-    complete(&known, &Given { intents: world.intents, source: source.kind(), evidence: &evidence })
+    complete(&known, &DiscoveryContext { intents: world.intents, source: source.kind(), evidence: &evidence })
 }

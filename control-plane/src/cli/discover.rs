@@ -12,7 +12,7 @@ use super::inputs::read_accepted;
 use super::output::{Format, complain, print_json, print_text, show_problems};
 use crate::discover::domains::Profile;
 use crate::discover::observe::Observations;
-use crate::discover::{Discovered, Given, Known, complete};
+use crate::discover::{Discovered, DiscoveryContext, DiscoveryEvidence, complete};
 use crate::document::Problems;
 use crate::intent::{self, Intent};
 use crate::mesh::{self, MeshFacts};
@@ -91,14 +91,15 @@ pub(super) fn run(args: &Args) -> Exit {
 fn discovered(args: &Args) -> Result<(), Exit> {
     let inputs = read_inputs(args)?;
     let (assembled, evidence) = read_traces(args, &inputs.intents)?;
-    let known = Known {
+    let known = DiscoveryEvidence {
         observations: &assembled.consumer,
         symbols: &assembled.symbols,
         labels: &assembled.labels,
         mesh: &inputs.mesh,
         profile: args.profile.into(),
     };
-    let given = Given { intents: &inputs.intents, source: EvidenceSource::Traces, evidence: &evidence };
+    let given =
+        DiscoveryContext { intents: &inputs.intents, source: EvidenceSource::Traces, evidence: &evidence };
     let found = complete(&known, &given);
     if found.is_empty() {
         complain("no journey was found: no trace is whole");

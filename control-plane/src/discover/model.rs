@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::journey::{ComponentName, Expr, Join, Journey};
 use emac_core::units::Ratio;
 
-use super::Given;
+use super::DiscoveryContext;
 use super::candidate::{IDENTIFIED_MIN, ReasonedExpr, Writer, finding, findings, key, ratio};
 use super::journeys::TraceGroup;
 use super::names::{Names, share_seen};
@@ -26,7 +26,7 @@ pub(super) fn model(
     names: &Names,
     observations: &Observations,
     intent: Option<&Intent>,
-    given: &Given<'_>,
+    given: &DiscoveryContext<'_>,
 ) -> Option<Model> {
     let Inferred { journey, written, taken } = inferred(group, names, observations, intent)?;
     let topology = topology(group, observations, names, given.source);

@@ -15,7 +15,7 @@ use crate::measured::format_timestamp;
 use crate::model::{AcceptedModel, CandidateModel, EvidenceSource, Field, Model};
 
 /// What a window saw of a journey.
-pub(super) struct Found {
+pub(super) struct WindowModel {
     pub(super) source: EvidenceSource,
     /// Whole traces.
     pub(super) traces: u64,
@@ -43,7 +43,7 @@ pub(super) struct Watched {
     status: JourneyStatus,
 }
 
-impl Found {
+impl WindowModel {
     /// Which of two sources is believed: the one that saw more components, then more traces.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
         let coverage = |found: &Self| found.model.edge_coverage.map_or(0.0, Ratio::get);
@@ -93,7 +93,7 @@ impl Watched {
     pub(super) fn judge(
         &mut self,
         settings: &Settings,
-        found: Option<Found>,
+        found: Option<WindowModel>,
         intent: &Intent,
         accepted: Option<&AcceptedModel>,
         given: Given<'_>,
@@ -132,7 +132,7 @@ impl Watched {
         self.status.base.clone_from(&self.base);
     }
 
-    fn take(&mut self, settings: &Recurrence, found: Found, before: &AcceptedModel, intent: &Intent) {
+    fn take(&mut self, settings: &Recurrence, found: WindowModel, before: &AcceptedModel, intent: &Intent) {
         self.status.windows += 1;
         self.status.observed = Some(found.observed());
         let seen = CandidateModel::new(found.model, None);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::discover::{Discovered, Given, discover};
+use emac_control_plane::discover::{Discovered, DiscoveryContext, discover};
 use emac_control_plane::model::EvidenceSource;
 use emac_control_plane::trace::read::{Settings, read_source};
 use emac_control_plane::trace::{Assembler, Limits, Symbols};
@@ -50,7 +50,7 @@ pub(crate) fn from_traces(world: &World) -> Vec<Discovered> {
 }
 
 fn given(observations: &Observations, symbols: &Symbols, source: EvidenceSource) -> Vec<Discovered> {
-    discover(observations, symbols, &Given { intents: &[], source, evidence: &[] })
+    discover(observations, symbols, &DiscoveryContext { intents: &[], source, evidence: &[] })
 }
 
 /// As it is scored.

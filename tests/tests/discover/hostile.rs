@@ -1,7 +1,7 @@
 //! What means harm is bounded, counted, and believed in nothing it does not show.
 
 use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::discover::{Given, discover};
+use emac_control_plane::discover::{DiscoveryContext, discover};
 use emac_control_plane::model::{EvidenceSource, Status};
 use emac_control_plane::trace::{Assembled, Assembler, Limits, Sink};
 use emac_tests::synthetic::hostile;
@@ -14,7 +14,7 @@ fn assembled(feed: impl FnOnce(&mut dyn Sink)) -> Assembled<Observations> {
 
 /// Discovery of it ends; the fields of what is found that would act.
 fn identified(assembled: &Assembled<Observations>) -> Vec<String> {
-    let given = Given { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
+    let given = DiscoveryContext { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
     let found = discover(&assembled.consumer, &assembled.symbols, &given);
     let findings = found.iter().flat_map(|one| &one.model.findings);
     let acting = findings.filter(|(_, finding)| finding.status == Status::Identified);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::discover::{Discovered, Given, discover};
+use emac_control_plane::discover::{Discovered, DiscoveryContext, discover};
 use emac_control_plane::model::EvidenceSource;
 use emac_control_plane::trace::read::{Settings, read_paths};
 use emac_control_plane::trace::{Assembler, Limits};
@@ -23,7 +23,7 @@ fn in_files(path: &Path) -> Vec<Discovered> {
     let summary = read_paths(&[path.to_owned()], &Settings::default(), &mut assembler, &mut |_| {});
     assert!(summary.problems.is_empty(), "{:?}", summary.problems);
     let assembled = assembler.finish();
-    let given = Given { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
+    let given = DiscoveryContext { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
     discover(&assembled.consumer, &assembled.symbols, &given)
 }
 

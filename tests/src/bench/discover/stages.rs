@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use emac_control_plane::discover::observe::Observations;
-use emac_control_plane::discover::{Given, discover};
+use emac_control_plane::discover::{DiscoveryContext, discover};
 use emac_control_plane::model::EvidenceSource;
 use emac_control_plane::trace::{Assembled, Assembler, Limits, Sink as _, Span, Symbols, Trace, TraceId};
 
@@ -78,6 +78,6 @@ fn assemble<C: emac_control_plane::trace::Consumer>(
 }
 
 fn infer(assembled: &Assembled<Observations>) -> usize {
-    let given = Given { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
+    let given = DiscoveryContext { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
     discover(&assembled.consumer, &assembled.symbols, &given).len()
 }
