@@ -42,7 +42,7 @@ use crate::trace::Sink;
 pub use field::field;
 use journey::{Watched, WindowModel};
 pub use recurring::{Recurrence, Recurring};
-use source::Source;
+use source::EvidenceStream;
 pub use status::{DeltaStatus, JourneyStatus, Observed, Status, Undeclared};
 
 /// How drift is watched.
@@ -95,7 +95,7 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Watch {
     settings: Settings,
-    sources: [Source; 2],
+    sources: [EvidenceStream; 2],
     /// Longest age of evidence, by journey.
     ages: BTreeMap<String, Micros>,
     /// The longest; `None` where some evidence may be of any age.
@@ -109,7 +109,7 @@ pub struct Watch {
 impl Watch {
     /// Begins with an empty window.
     pub fn new(settings: Settings, now: Moment) -> Self {
-        let source = |kind| Source::new(kind, settings.silence);
+        let source = |kind| EvidenceStream::new(kind, settings.silence);
         Self {
             settings,
             sources: [source(EvidenceSource::HopRecords), source(EvidenceSource::Traces)],
@@ -205,8 +205,8 @@ impl Watch {
 
     /// What is known now.
     pub fn status(&self) -> Status {
-        let stale = self.sources.iter().map(Source::stale).sum();
-        let traces = self.sources.iter().map(Source::traces).sum();
+        let stale = self.sources.iter().map(EvidenceStream::stale).sum();
+        let traces = self.sources.iter().map(EvidenceStream::traces).sum();
         Status {
             windows: self.windows,
             window_began_unix_ms: self.began.unix_ms,
@@ -219,7 +219,7 @@ impl Watch {
 }
 
 /// Every journey that a source saw in the window that ends.
-fn discovered(source: &mut Source, world: &World<'_>, window: (Moment, Moment)) -> Vec<Discovered> {
+fn discovered(source: &mut EvidenceStream, world: &World<'_>, window: (Moment, Moment)) -> Vec<Discovered> {
     let window = source.cut(window);
     if window.observations.traces().1 == 0 {
         return Vec::new();
