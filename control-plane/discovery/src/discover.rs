@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::journey::{ComponentName, Journey};
 
 pub use candidate::IDENTIFIED_MIN;
-pub use complete::{Known, complete};
+pub use complete::{DiscoveryEvidence, complete};
 use journeys::TraceGroup;
 pub(crate) use model::confidence;
 use names::Names;
@@ -36,7 +36,7 @@ use emac_trace::{Symbol, Symbols, TraceId};
 
 /// What discovery works with besides traces.
 #[derive(Clone, Copy, Debug)]
-pub struct Given<'a> {
+pub struct DiscoveryContext<'a> {
     /// Declared journeys; may be none.
     pub intents: &'a [&'a Intent],
     /// Where the traces come from.
@@ -73,41 +73,49 @@ const FIT_MIN: f64 = 0.5;
 /// Finds every journey, most frequent first.
 ///
 /// Costs what [`structure::infer`] does for each caller, on samples of bounded size: independent of the number of traces.
-pub fn discover(observations: &Observations, symbols: &Symbols, given: &Given<'_>) -> Vec<Discovered> {
+pub fn discover(
+    observations: &Observations,
+    symbols: &Symbols,
+    given: &DiscoveryContext<'_>,
+) -> Vec<Discovered> {
     let fragmentary = observations.is_fragmentary();
     let observations = observations.best();
     let groups = journeys::group(observations);
     let declared = declared(&groups, observations, symbols, given.intents);
     let mut found: Vec<Discovered> = Vec::new();
     for (group, declared) in groups.iter().zip(declared) {
-        let intent = declared.and_then(|place| given.intents.get(place).copied());
-        let entry = entry(observations.sites().get(group.root), symbols);
         let taken: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
-        let said = symbols.text(group.journey);
-        let name = match intent {
-            Some(intent) => intent.name.to_string(),
-            None if said.is_empty() || taken.contains(&said) => proposed(&entry, &taken),
-            None => said.to_owned(),
-        };
-        let names = Names::of(group, observations, symbols, intent);
-        let Some(mut model) = model::model(&name, group, &names, observations, intent, given) else {
-            continue;
-        };
+        let Some(mut one) = journey(group, declared, &taken, observations, symbols, given) else { continue };
         if fragmentary {
-            model.confidence.flags.push(INCOMPLETE.to_owned());
+            one.model.confidence.flags.push(INCOMPLETE.to_owned());
         }
-        let services = names.services(observations);
-        found.push(Discovered {
-            name,
-            declared,
-            entry,
-            traces: group.traces,
-            examples: group.examples.clone(),
-            services,
-            model,
-        });
+        found.push(one);
     }
     found
+}
+
+/// The journey of a group, declared by the intent at `declared`, under none of the names that are taken; `None` when it has no component.
+fn journey(
+    group: &TraceGroup,
+    declared: Option<usize>,
+    taken: &[&str],
+    observations: &Observations,
+    symbols: &Symbols,
+    given: &DiscoveryContext<'_>,
+) -> Option<Discovered> {
+    let intent = declared.and_then(|place| given.intents.get(place).copied());
+    let entry = entry(observations.sites().get(group.root), symbols);
+    let said = symbols.text(group.journey);
+    let name = match intent {
+        Some(intent) => intent.name.to_string(),
+        None if said.is_empty() || taken.contains(&said) => proposed(&entry, taken),
+        None => said.to_owned(),
+    };
+    let names = Names::of(group, observations, symbols, intent);
+    let model = model::model(&name, group, &names, observations, intent, given)?;
+    let services = names.services(observations);
+    let (traces, examples) = (group.traces, group.examples.clone());
+    Some(Discovered { name, declared, entry, traces, examples, services, model })
 }
 
 /// For each group the intent that declares it: the best fit of both, each intent once.

@@ -33,17 +33,17 @@ use emac_core::evidence::HopRecord;
 use emac_core::units::{Micros, Millis, Moment};
 
 use crate::discover::domains::Profile;
-use crate::discover::{Discovered, Given, Known, complete};
+use crate::discover::{Discovered, DiscoveryContext, DiscoveryEvidence, complete};
 use crate::mesh::MeshFacts;
-use emac_compile::compile::Given as Numbers;
+use emac_compile::compile::Given;
 use emac_compile::declared::Declared;
 use emac_compile::model::{AcceptedModel, CandidateModel, EvidenceSource};
 use emac_journey::intent::Intent;
 use emac_trace::Sink;
 pub use field::field;
-use journey::{Found, Watched};
+use journey::{Watched, WindowModel};
 pub use recurring::{Recurrence, Recurring};
-use source::Source;
+use source::EvidenceStream;
 pub use status::{DeltaStatus, JourneyStatus, Observed, Status, Undeclared};
 
 /// How drift is watched.
@@ -74,7 +74,7 @@ pub struct Due<'a> {
 #[derive(Debug)]
 pub struct Watch {
     settings: Settings,
-    sources: [Source; 2],
+    sources: [EvidenceStream; 2],
     /// Longest age of evidence, by journey.
     ages: BTreeMap<String, Micros>,
     /// The longest; `None` where some evidence may be of any age.
@@ -88,7 +88,7 @@ pub struct Watch {
 impl Watch {
     /// Begins with an empty window.
     pub fn new(settings: Settings, now: Moment) -> Self {
-        let source = |kind| Source::new(kind, settings.silence);
+        let source = |kind| EvidenceStream::new(kind, settings.silence);
         Self {
             settings,
             sources: [source(EvidenceSource::HopRecords), source(EvidenceSource::Traces)],
@@ -144,7 +144,7 @@ impl Watch {
         self.tick(now);
         self.windows += 1;
         let began = std::mem::replace(&mut self.began, now);
-        let mut best: BTreeMap<usize, Found> = BTreeMap::new();
+        let mut best: BTreeMap<usize, WindowModel> = BTreeMap::new();
         self.undeclared.clear();
         for source in &mut self.sources {
             for found in discovered(source, journeys, mesh, (began, now)) {
@@ -152,7 +152,7 @@ impl Watch {
                     self.undeclared.push(Undeclared::of(&found));
                     continue;
                 };
-                let found = Found { source: source.kind(), traces: found.traces, model: found.model };
+                let found = WindowModel { source: source.kind(), traces: found.traces, model: found.model };
                 if best.get(&place).is_none_or(|other| found.is_better_than(other)) {
                     best.insert(place, found);
                 }
@@ -164,9 +164,14 @@ impl Watch {
         each.filter_map(|(place, journey)| self.judge(journey, best.remove(&place), now)).collect()
     }
 
-    fn judge<'a>(&mut self, journey: &'a Declared, found: Option<Found>, now: Moment) -> Option<Due<'a>> {
+    fn judge<'a>(
+        &mut self,
+        journey: &'a Declared,
+        found: Option<WindowModel>,
+        now: Moment,
+    ) -> Option<Due<'a>> {
         let Declared { intent, promises, .. } = journey;
-        let numbers = Numbers { promises, evidence: None, now_unix_ms: now.unix_ms };
+        let numbers = Given { promises, evidence: None, now_unix_ms: now.unix_ms };
         let watched = self.journeys.entry(intent.name.to_string()).or_insert_with(|| Watched::new(intent));
         let judged = watched.judge(&self.settings, found, journey, numbers);
         (judged.candidate.is_some() || judged.accepted.is_some()).then_some(Due {
@@ -178,8 +183,8 @@ impl Watch {
 
     /// What is known now.
     pub fn status(&self) -> Status {
-        let stale = self.sources.iter().map(Source::stale).sum();
-        let traces = self.sources.iter().map(Source::traces).sum();
+        let stale = self.sources.iter().map(EvidenceStream::stale).sum();
+        let traces = self.sources.iter().map(EvidenceStream::traces).sum();
         Status {
             windows: self.windows,
             window_began_unix_ms: self.began.unix_ms,
@@ -193,7 +198,7 @@ impl Watch {
 
 /// Every journey that a source saw in the window that ends.
 fn discovered(
-    source: &mut Source,
+    source: &mut EvidenceStream,
     journeys: &[Declared],
     mesh: &MeshFacts,
     window: (Moment, Moment),
@@ -202,7 +207,7 @@ fn discovered(
     if window.observations.traces().1 == 0 {
         return Vec::new();
     }
-    let known = Known {
+    let known = DiscoveryEvidence {
         observations: &window.observations,
         symbols: source.symbols(),
         labels: &window.labels,
@@ -211,5 +216,5 @@ fn discovered(
     };
     let evidence = [window.evidence];
     let intents: Vec<&Intent> = journeys.iter().map(|journey| &journey.intent).collect();
-    complete(&known, &Given { intents: &intents, source: source.kind(), evidence: &evidence })
+    complete(&known, &DiscoveryContext { intents: &intents, source: source.kind(), evidence: &evidence })
 }

@@ -14,7 +14,7 @@ use answer::Answer;
 use emac_compile::model::{AcceptedModel, CandidateModel, EvidenceRef, EvidenceSource};
 use emac_discovery::discover::domains::Profile;
 use emac_discovery::discover::observe::Observations;
-use emac_discovery::discover::{Discovered, Given, Known, complete};
+use emac_discovery::discover::{Discovered, DiscoveryContext, DiscoveryEvidence, complete};
 use emac_discovery::mesh::{self, MeshFacts};
 use emac_document::Problems;
 use emac_journey::intent::{self, Intent};
@@ -91,7 +91,7 @@ pub(super) fn run(args: &Args) -> Exit {
 fn discovered(args: &Args) -> Result<(), Exit> {
     let inputs = read_inputs(args)?;
     let (assembled, evidence) = read_traces(args, &inputs.intents)?;
-    let known = Known {
+    let known = DiscoveryEvidence {
         observations: &assembled.consumer,
         symbols: &assembled.symbols,
         labels: &assembled.labels,
@@ -99,7 +99,7 @@ fn discovered(args: &Args) -> Result<(), Exit> {
         profile: args.profile.into(),
     };
     let intents: Vec<&Intent> = inputs.intents.iter().collect();
-    let given = Given { intents: &intents, source: EvidenceSource::Traces, evidence: &evidence };
+    let given = DiscoveryContext { intents: &intents, source: EvidenceSource::Traces, evidence: &evidence };
     let found = complete(&known, &given);
     if found.is_empty() {
         complain("no journey was found: no trace is whole");

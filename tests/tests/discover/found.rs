@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use emac_compile::model::EvidenceSource;
 use emac_core::journey::{ComponentName, Journey, parse};
 use emac_discovery::discover::observe::Observations;
-use emac_discovery::discover::{Discovered, Given, discover};
+use emac_discovery::discover::{Discovered, DiscoveryContext, discover};
 use emac_tests::synthetic::score::calibration::{Claim, judge};
 use emac_tests::synthetic::score::{Found, edges_of};
 use emac_tests::synthetic::{Propagation, World};
@@ -50,7 +50,7 @@ pub(crate) fn from_traces(world: &World) -> Vec<Discovered> {
 }
 
 fn given(observations: &Observations, symbols: &Symbols, source: EvidenceSource) -> Vec<Discovered> {
-    discover(observations, symbols, &Given { intents: &[], source, evidence: &[] })
+    discover(observations, symbols, &DiscoveryContext { intents: &[], source, evidence: &[] })
 }
 
 /// As it is scored.

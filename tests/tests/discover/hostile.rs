@@ -2,7 +2,7 @@
 
 use emac_compile::model::{EvidenceSource, Status};
 use emac_discovery::discover::observe::Observations;
-use emac_discovery::discover::{Given, discover};
+use emac_discovery::discover::{DiscoveryContext, discover};
 use emac_tests::synthetic::hostile;
 use emac_trace::{Assembled, Assembler, Limits, Sink};
 
@@ -14,7 +14,7 @@ fn assembled(feed: impl FnOnce(&mut dyn Sink)) -> Assembled<Observations> {
 
 /// Discovery of it ends; the fields of what is found that would act.
 fn identified(assembled: &Assembled<Observations>) -> Vec<String> {
-    let given = Given { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
+    let given = DiscoveryContext { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
     let found = discover(&assembled.consumer, &assembled.symbols, &given);
     let findings = found.iter().flat_map(|one| &one.model.findings);
     let acting = findings.filter(|(_, finding)| finding.status == Status::Identified);

@@ -5,7 +5,7 @@ use std::path::Path;
 use emac_compile::model::EvidenceSource;
 use emac_core::journey::Expr;
 use emac_discovery::discover::observe::Observations;
-use emac_discovery::discover::{Discovered, Given, discover};
+use emac_discovery::discover::{Discovered, DiscoveryContext, discover};
 use emac_tests::{not_run, shared_data};
 use emac_trace::read::{Settings, read_paths};
 use emac_trace::{Assembler, Limits};
@@ -23,7 +23,7 @@ fn in_files(path: &Path) -> Vec<Discovered> {
     let summary = read_paths(&[path.to_owned()], &Settings::default(), &mut assembler, &mut |_| {});
     assert!(summary.problems.is_empty(), "{:?}", summary.problems);
     let assembled = assembler.finish();
-    let given = Given { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
+    let given = DiscoveryContext { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
     discover(&assembled.consumer, &assembled.symbols, &given)
 }
 

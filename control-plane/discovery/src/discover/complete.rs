@@ -9,7 +9,7 @@ use super::domains::correlation::{self, Options, Slot, correlated};
 use super::domains::{Profile, Subject, TraceLabel, domains};
 use super::model::confidence;
 use super::observe::Observations;
-use super::{Discovered, Given, discover};
+use super::{Discovered, DiscoveryContext, discover};
 use crate::mesh::{MeshFacts, Name};
 use crate::mesh::{ModelCall, runtime};
 use emac_compile::model::{Field, Model};
@@ -18,7 +18,7 @@ use emac_trace::{Labels, Symbol, Symbols};
 
 /// Everything discovery looks at.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct DiscoveryEvidence<'a> {
     /// Traces.
     pub observations: &'a Observations,
     /// Their names.
@@ -35,7 +35,7 @@ pub struct Known<'a> {
 const CORRELATED_MAX: usize = 200;
 
 /// Every journey with everything that is known of it, most frequent first.
-pub fn complete(known: &Known<'_>, given: &Given<'_>) -> Vec<Discovered> {
+pub fn complete(known: &DiscoveryEvidence<'_>, given: &DiscoveryContext<'_>) -> Vec<Discovered> {
     let labels = trace_labels(known);
     let mut found = discover(known.observations, known.symbols, given);
     for one in &mut found {
@@ -50,7 +50,7 @@ pub fn complete(known: &Known<'_>, given: &Given<'_>) -> Vec<Discovered> {
 /// What resources say, by service.
 type LabelsOf = BTreeMap<Symbol, Vec<TraceLabel>>;
 
-fn trace_labels(known: &Known<'_>) -> LabelsOf {
+fn trace_labels(known: &DiscoveryEvidence<'_>) -> LabelsOf {
     let mut labels = LabelsOf::new();
     for (service, key, value, count) in known.labels.iter() {
         labels.entry(service).or_default().push(TraceLabel {
@@ -65,7 +65,12 @@ fn trace_labels(known: &Known<'_>) -> LabelsOf {
 
 // === failure domains ===
 
-fn add_domains(one: &mut Discovered, intent: Option<&Intent>, labels: &LabelsOf, known: &Known<'_>) {
+fn add_domains(
+    one: &mut Discovered,
+    intent: Option<&Intent>,
+    labels: &LabelsOf,
+    known: &DiscoveryEvidence<'_>,
+) {
     let components: BTreeSet<ComponentName> =
         one.structure().map(|journey| journey.leaves().into_iter().cloned().collect()).unwrap_or_default();
     let subject = |name: &ComponentName| {
@@ -124,7 +129,7 @@ fn names_of(one: &Discovered, component: &ComponentName, symbols: &Symbols) -> V
 }
 
 /// Own failures of each component in time.
-fn series(one: &Discovered, known: &Known<'_>) -> correlation::SlotSeries {
+fn series(one: &Discovered, known: &DiscoveryEvidence<'_>) -> correlation::SlotSeries {
     let mut series = correlation::SlotSeries::new();
     for (component, services) in &one.services {
         let mut slots: BTreeMap<u64, Slot> = BTreeMap::new();
@@ -148,7 +153,7 @@ fn edges(model: &Model) -> Vec<(ComponentName, ComponentName)> {
 
 // === runtime parameters ===
 
-fn add_runtime(one: &mut Discovered, known: &Known<'_>) {
+fn add_runtime(one: &mut Discovered, known: &DiscoveryEvidence<'_>) {
     let name = |text: &str| {
         let component = ComponentName::new(text).ok();
         let names = component.map(|component| names_of(one, &component, known.symbols)).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::journey::{ComponentName, Expr, Join, Journey};
 use emac_core::units::Ratio;
 
-use super::Given;
+use super::DiscoveryContext;
 use super::candidate::{IDENTIFIED_MIN, ReasonedExpr, Writer, finding, findings, key, ratio};
 use super::journeys::TraceGroup;
 use super::names::{Names, share_seen};
@@ -26,7 +26,7 @@ pub(super) fn model(
     names: &Names,
     observations: &Observations,
     intent: Option<&Intent>,
-    given: &Given<'_>,
+    given: &DiscoveryContext<'_>,
 ) -> Option<Model> {
     let Inferred { journey, written, taken } = inferred(group, names, observations, intent)?;
     let topology = topology(group, observations, names, given.source);
@@ -163,34 +163,39 @@ fn topology(
     names: &Names,
     source: EvidenceSource,
 ) -> TracedTopology {
-    let mut called: BTreeMap<(String, String), Called> = BTreeMap::new();
-    let mut nodes = BTreeSet::new();
-    for &id in &group.sites {
-        let (Some(site), Some(to)) = (observations.sites().get(id), names.get(id)) else { continue };
-        nodes.insert(to.to_string());
-        let Some(from) = site.parent.and_then(|parent| names.get(parent)) else { continue };
-        let edge = called.entry((from.to_string(), to.to_string())).or_default();
-        edge.message |= site.message;
-        edge.sites.push(id);
-    }
-    for edge in called.values_mut() {
-        count(edge, group, observations);
-    }
-    let mut findings = BTreeMap::new();
-    let mut edges = Vec::new();
-    for ((from, to), edge) in called {
-        let says = format!("called {} times in {} of {} traces", edge.times, edge.traces, group.traces);
-        let support = Support::of_seen(edge.traces, says).shown_by(examples(&edge, group, observations));
-        findings.insert(Field::Edge { from: from.clone(), to: to.clone() }, finding(&support, source));
-        edges.push(Edge {
+    let nodes = group.sites.iter().filter_map(|id| names.get(*id)).map(ToString::to_string).collect();
+    let mut traced = TracedTopology { nodes, edges: Vec::new(), findings: BTreeMap::new() };
+    for ((from, to), called) in called(group, observations, names) {
+        let says = format!("called {} times in {} of {} traces", called.times, called.traces, group.traces);
+        let support = Support::of_seen(called.traces, says).shown_by(examples(&called, group, observations));
+        traced.findings.insert(Field::Edge { from: from.clone(), to: to.clone() }, finding(&support, source));
+        traced.edges.push(Edge {
             from,
             to,
-            call_type: Some(if edge.message { CallType::Async } else { CallType::Sync }),
-            probability: Some(rounded(edge.traces as f64 / group.traces.max(1) as f64)),
+            call_type: Some(if called.message { CallType::Async } else { CallType::Sync }),
+            probability: Some(rounded(called.traces as f64 / group.traces.max(1) as f64)),
             attempts: None,
         });
     }
-    TracedTopology { nodes, edges, findings }
+    traced
+}
+
+/// Who calls whom, counted over all sites at which it does.
+fn called(
+    group: &TraceGroup,
+    observations: &Observations,
+    names: &Names,
+) -> BTreeMap<(String, String), Called> {
+    let mut all: BTreeMap<(String, String), Called> = BTreeMap::new();
+    for &id in &group.sites {
+        let (Some(site), Some(to)) = (observations.sites().get(id), names.get(id)) else { continue };
+        let Some(from) = site.parent.and_then(|parent| names.get(parent)) else { continue };
+        let edge = all.entry((from.to_string(), to.to_string())).or_default();
+        edge.message |= site.message;
+        edge.sites.push(id);
+    }
+    all.values_mut().for_each(|edge| count(edge, group, observations));
+    all
 }
 
 /// Traces that make a call, and how often they do.

@@ -147,44 +147,42 @@ fn wrap(found: Expr, protected: &BTreeSet<ComponentName>, declared: &Expr) -> Ex
     }
 }
 
-/// Takes declared parameters where what was seen agrees with them.
+/// Takes declared parameters where what was seen agrees with them, operator by operator.
 fn adopt(found: Expr, declared: &BTreeMap<NodeKey, &Expr>, taken: &mut FromIntent) -> Expr {
     let key = key(&found);
-    let own = declared.get(&key).copied();
-    let found = match (found, own) {
-        (Expr::Branch(choices), Some(Expr::Branch(stated))) => Expr::Branch(agreed(choices, stated)),
-        (Expr::Retry { attempts, body, .. }, Some(Expr::Retry { attempts: stated, per_try_timeout, .. }))
+    let found = match declared.get(&key) {
+        Some(stated) => {
+            taken.confirmed.insert(key);
+            with_parameters(found, stated)
+        }
+        None => found,
+    };
+    map_children(found, &mut |child| adopt(child, declared, taken))
+}
+
+/// An operator with the parameters of the declared one over the same components, where what was seen agrees with them.
+fn with_parameters(found: Expr, stated: &Expr) -> Expr {
+    match (found, stated) {
+        (Expr::Branch(choices), Expr::Branch(stated)) => Expr::Branch(agreed(choices, stated)),
+        // Attempts seen are those that were needed.
+        (Expr::Retry { attempts, body, .. }, Expr::Retry { attempts: stated, per_try_timeout, .. })
             if attempts <= *stated =>
         {
             Expr::Retry { attempts: *stated, per_try_timeout: *per_try_timeout, body }
         }
-        (Expr::Timeout { after, body }, Some(Expr::Timeout { after: stated, .. }))
-            if near(after.0, stated.0) =>
-        {
+        (Expr::Timeout { after, body }, Expr::Timeout { after: stated, .. }) if near(after.0, stated.0) => {
             Expr::Timeout { after: *stated, body }
         }
-        (Expr::Race { delay, branches }, Some(Expr::Race { delay: stated, .. }))
+        (Expr::Race { delay, branches }, Expr::Race { delay: stated, .. })
             if near(delay.0, stated.0) || delay.0 == 0 =>
         {
             Expr::Race { delay: *stated, branches }
         }
-        (Expr::Fallback { primary, alternates }, Some(Expr::Fallback { alternates: stated, .. })) => {
+        (Expr::Fallback { primary, alternates }, Expr::Fallback { alternates: stated, .. }) => {
             Expr::Fallback { primary, alternates: weighed(alternates, stated) }
         }
         (found, _) => found,
-    };
-    if own.is_some() {
-        taken.confirmed.insert(key);
     }
-    let mut inner = Vec::new();
-    let found = map_children(found, &mut |child| {
-        let mut part = FromIntent::default();
-        let child = adopt(child, declared, &mut part);
-        inner.extend(part.confirmed);
-        child
-    });
-    taken.confirmed.extend(inner);
-    found
 }
 
 /// Times are the same that differ by one in so many: a person writes round numbers, and a sample of requests meets its timer a little late.

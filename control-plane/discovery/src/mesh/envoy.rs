@@ -13,6 +13,7 @@ use emac_core::units::Ratio;
 
 use self::dump::{
     Assignment, Cluster, Config, Dump, Fraction, Listener, MirrorPolicy, Route, RouteAction, RouteConfig,
+    Threshold,
 };
 use super::at::millis;
 use super::istio::divided;
@@ -44,6 +45,33 @@ pub(super) fn read(source: &Arc<Source>, facts: &mut MeshFacts) -> Result<(), se
     }
     dump.configs.iter().enumerate().for_each(|(i, config)| reading.config(config, i));
     Ok(())
+}
+
+/// The threshold of requests that bear no priority.
+fn usual_threshold(cluster: &Cluster) -> Option<&Threshold> {
+    let mut thresholds = cluster.circuit_breakers.iter().flat_map(|breakers| &breakers.thresholds);
+    thresholds.find(|one| one.priority.as_deref().is_none_or(|priority| priority == "DEFAULT"))
+}
+
+/// A number that limits anything.
+fn limit(number: Option<u64>) -> Option<u32> {
+    number.filter(|&number| number < UNLIMITED).and_then(|number| u32::try_from(number).ok())
+}
+
+/// What a cluster says besides the parameters of a model, by name.
+fn more_of(cluster: &Cluster, threshold: Option<&Threshold>) -> BTreeMap<&'static str, String> {
+    let mut more = BTreeMap::new();
+    if let Some(outlier) = &cluster.outlier_detection {
+        more.extend(outlier.interval.clone().map(|text| ("outlier.interval", text)));
+        more.extend(outlier.base_ejection_time.clone().map(|text| ("outlier.ejection", text)));
+        more.extend(outlier.max_ejection_percent.map(|most| ("outlier.most", format!("{most} %"))));
+    }
+    more.extend(cluster.lb_policy.clone().map(|policy| ("balancer", policy)));
+    if let Some(threshold) = threshold {
+        more.extend(limit(threshold.max_requests).map(|most| ("requests.most", most.to_string())));
+        more.extend(limit(threshold.max_retries).map(|most| ("retries.most", most.to_string())));
+    }
+    more
 }
 
 struct Reading<'a> {
@@ -97,24 +125,7 @@ impl Reading<'_> {
     fn cluster(&mut self, cluster: &Cluster, path: &str) {
         let Some(name) = cluster.name.as_deref() else { return };
         let Some(address) = Address::new(name) else { return };
-        let mut more = BTreeMap::new();
-        let outlier = cluster.outlier_detection.as_ref();
-        if let Some(outlier) = outlier {
-            more.extend(outlier.interval.clone().map(|text| ("outlier.interval", text)));
-            more.extend(outlier.base_ejection_time.clone().map(|text| ("outlier.ejection", text)));
-            more.extend(outlier.max_ejection_percent.map(|most| ("outlier.most", format!("{most} %"))));
-        }
-        more.extend(cluster.lb_policy.clone().map(|policy| ("balancer", policy)));
-        let thresholds = cluster.circuit_breakers.iter().flat_map(|breakers| &breakers.thresholds);
-        let threshold =
-            thresholds.into_iter().find(|one| one.priority.as_deref().is_none_or(|p| p == "DEFAULT"));
-        let limit = |limit: Option<u64>| {
-            limit.filter(|&limit| limit < UNLIMITED).and_then(|limit| u32::try_from(limit).ok())
-        };
-        if let Some(threshold) = threshold {
-            more.extend(limit(threshold.max_requests).map(|most| ("requests.most", most.to_string())));
-            more.extend(limit(threshold.max_retries).map(|most| ("retries.most", most.to_string())));
-        }
+        let (outlier, threshold) = (cluster.outlier_detection.as_ref(), usual_threshold(cluster));
         let parameters = RuntimeParameters {
             max_connections: threshold.and_then(|threshold| limit(threshold.max_connections)),
             max_pending: threshold.and_then(|threshold| limit(threshold.max_pending_requests)),
@@ -123,6 +134,7 @@ impl Reading<'_> {
                 .filter(|&errors| errors > 0),
             ..RuntimeParameters::default()
         };
+        let more = more_of(cluster, threshold);
         let scope = self.scope(address.subset, String::new());
         self.state(&address.name, scope, parameters, more, path);
         if let Some(assignment) = &cluster.load_assignment {

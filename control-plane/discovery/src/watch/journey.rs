@@ -16,7 +16,7 @@ use emac_document::format_timestamp;
 use emac_journey::intent::Intent;
 
 /// What a window saw of a journey.
-pub(super) struct Found {
+pub(super) struct WindowModel {
     pub(super) source: EvidenceSource,
     /// Whole traces.
     pub(super) traces: u64,
@@ -44,7 +44,7 @@ pub(super) struct Watched {
     status: JourneyStatus,
 }
 
-impl Found {
+impl WindowModel {
     /// Which of two sources is believed: the one that saw more components, then more traces.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
         let coverage = |found: &Self| found.model.edge_coverage.map_or(0.0, Ratio::get);
@@ -94,7 +94,7 @@ impl Watched {
     pub(super) fn judge(
         &mut self,
         settings: &Settings,
-        found: Option<Found>,
+        found: Option<WindowModel>,
         journey: &Declared,
         given: Given<'_>,
     ) -> Judged {
@@ -131,7 +131,7 @@ impl Watched {
         self.status.base.clone_from(&self.base);
     }
 
-    fn take(&mut self, settings: &Recurrence, found: Found, before: &AcceptedModel, intent: &Intent) {
+    fn take(&mut self, settings: &Recurrence, found: WindowModel, before: &AcceptedModel, intent: &Intent) {
         self.status.windows += 1;
         self.status.observed = Some(found.observed());
         let seen = CandidateModel::new(found.model, None);

@@ -15,7 +15,7 @@ const OPEN_MAX: usize = 500_000;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct EvidenceStream {
     kind: EvidenceSource,
     assembler: Assembler<Observations>,
     /// Of everything taken in this window, in the order in which it came.
@@ -27,7 +27,7 @@ pub(super) struct Source {
 
 /// Lets through what is young enough.
 pub(super) struct Fresh<'a> {
-    source: &'a mut Source,
+    source: &'a mut EvidenceStream,
     oldest_ns: i64,
 }
 
@@ -61,13 +61,13 @@ impl Sink for Fresh<'_> {
 }
 
 /// What was seen in a window.
-pub(super) struct Window {
+pub(super) struct StreamWindow {
     pub(super) observations: Observations,
     pub(super) labels: Labels,
     pub(super) evidence: EvidenceRef,
 }
 
-impl Source {
+impl EvidenceStream {
     pub(super) fn new(kind: EvidenceSource, silence: Millis) -> Self {
         let silence_ns = silence.0.saturating_mul(1_000_000);
         let limits = Limits { silence_ns, spans_open_max: OPEN_MAX, ..Limits::default() };
@@ -119,13 +119,13 @@ impl Source {
     }
 
     /// Takes out what was seen since the last cut.
-    pub(super) fn cut(&mut self, (began, ends): (Moment, Moment)) -> Window {
+    pub(super) fn cut(&mut self, (began, ends): (Moment, Moment)) -> StreamWindow {
         let observations = std::mem::take(self.assembler.consumer_mut());
         self.traces += observations.traces().1;
         let name = format!("{} from {} to {} ms", self.kind.label(), began.unix_ms, ends.unix_ms);
         self.digest.update(&name);
         let digest = hex(&std::mem::take(&mut self.digest).finalize());
         let evidence = EvidenceRef { name, source: self.kind, digest };
-        Window { observations, labels: self.assembler.take_labels(), evidence }
+        StreamWindow { observations, labels: self.assembler.take_labels(), evidence }
     }
 }

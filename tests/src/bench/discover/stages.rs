@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use emac_compile::model::EvidenceSource;
 use emac_discovery::discover::observe::Observations;
-use emac_discovery::discover::{Given, discover};
+use emac_discovery::discover::{DiscoveryContext, discover};
 use emac_trace::{Assembled, Assembler, Limits, Sink as _, Span, Symbols, Trace, TraceId};
 
 use super::super::table::{Better, Row, markdown};
@@ -74,6 +74,6 @@ fn assemble<C: emac_trace::Consumer>(symbols: &Symbols, spans: &[Span], consumer
 }
 
 fn infer(assembled: &Assembled<Observations>) -> usize {
-    let given = Given { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
+    let given = DiscoveryContext { intents: &[], source: EvidenceSource::Traces, evidence: &[] };
     discover(&assembled.consumer, &assembled.symbols, &given).len()
 }

@@ -3,6 +3,9 @@
 //! A call is an alternate when in every request that makes it another call had failed before, and requests in which that one did not fail do not
 //! make it. Whether it helps is seen from how the caller went on: what is called after a failure and does not save the request
 //! (compensation, error reporting) is no redundancy, and is left out.
+//!
+//! Each condition is one function, in this order: [`triggers`] (it is called only after failures, and which), [`contrasted`] (it is not called where
+//! those did well), [`helped`] (it saves requests), [`put_back`] (what it stands in for).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -34,29 +34,35 @@ pub(super) fn detach(log: &mut Log) -> BTreeMap<Activity, Unawaited> {
     if later.iter().any(|&place| moments.ends(place)) {
         return BTreeMap::new();
     }
-    let all: Vec<&Run> = log.runs.iter().collect();
-    let relations = Relations::of(&activities, &all);
-    let mut union = Union::new(activities.len());
-    for b in 0..activities.len() {
-        let before = |a: &usize| relations.relation(*a, b) == Relation::Before && moments.triggers(*a, b);
-        (0..activities.len())
-            .filter(before)
-            .filter(|a| later.contains(&b) || later.contains(a))
-            .for_each(|a| union.join(a, b));
-    }
-    // Two that begin later after the same call are one work.
-    let groups: Vec<_> = union
-        .groups()
-        .into_iter()
-        .filter(|group| group.len() > 1 && group.iter().any(|place| later.contains(place)))
-        .collect();
     let mut found = BTreeMap::new();
-    for group in groups {
-        let members: BTreeSet<Activity> =
-            group.iter().filter_map(|&place| activities.get(place)).copied().collect();
+    for members in works(&activities, &later, &moments, log) {
         found.extend(take_out(&members, log));
     }
     found
+}
+
+/// Calls that begin later, with the calls that they follow, work by work: two that begin later after the same call are one work.
+fn works(
+    activities: &[Activity],
+    later: &BTreeSet<usize>,
+    moments: &Moments,
+    log: &Log,
+) -> Vec<BTreeSet<Activity>> {
+    let all: Vec<&Run> = log.runs.iter().collect();
+    let relations = Relations::of(activities, &all);
+    let leads_to = |a: usize, b: usize| {
+        (later.contains(&a) || later.contains(&b))
+            && relations.relation(a, b) == Relation::Before
+            && moments.triggers(a, b)
+    };
+    let mut union = Union::new(activities.len());
+    for b in 0..activities.len() {
+        (0..activities.len()).filter(|&a| leads_to(a, b)).for_each(|a| union.join(a, b));
+    }
+    let is_work =
+        |group: &BTreeSet<usize>| group.len() > 1 && group.iter().any(|place| later.contains(place));
+    let calls = |group: BTreeSet<usize>| group.iter().filter_map(|&at| activities.get(at)).copied().collect();
+    union.groups().into_iter().filter(is_work).map(calls).collect()
 }
 
 /// Whether a call begins after its caller ended well, in some requests.
