@@ -140,7 +140,7 @@ impl Known {
         }
         let nothing = Provenance {
             source: EvidenceSource::Intent,
-            says: "no failure domain is declared, and no rule finds one".to_owned(),
+            says: "no failure domain is declared, and no rule matches".to_owned(),
             traces: Vec::new(),
             place: None,
         };

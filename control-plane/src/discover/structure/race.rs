@@ -121,7 +121,7 @@ fn group(
         return None;
     }
     let says = format!(
-        "the caller went on after {needed} of {} answers in {times} of {seen} requests",
+        "the caller continued after {needed} of {} answers in {times} of {seen} requests",
         group.branches.len()
     );
     group.needed = needed;

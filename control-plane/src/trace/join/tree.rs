@@ -22,7 +22,7 @@ pub(in crate::trace) enum Root {
 /// What had to be put right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::trace) struct Found {
-    /// Spans that were there already.
+    /// Duplicate spans, ignored.
     pub(in crate::trace) duplicates: u64,
     /// Spans that share their id with another one and are not the other half of its call.
     pub(in crate::trace) conflicting: u64,
