@@ -157,19 +157,19 @@ impl Server {
         self.shutdown.cancel();
         let ended = tokio::time::timeout(GRACE, async { while self.tasks.join_next().await.is_some() {} });
         if ended.await.is_err() {
-            warn!("connections did not end in {GRACE:?} and are cut");
+            warn!("connections did not end within {GRACE:?} and were closed");
             self.tasks.shutdown().await;
         }
         // The last queue is gone with its server, so the committer is at its last batch.
         let committer = self.committer;
         if tokio::task::spawn_blocking(move || committer.join()).await.is_err() {
-            warn!("the committer did not end in order");
+            warn!("the committer did not shut down cleanly");
         }
         // Its queue is gone with the committer.
         if let Some(discovery) = self.discovery
             && tokio::task::spawn_blocking(move || discovery.join()).await.is_err()
         {
-            warn!("discovery did not end in order");
+            warn!("discovery did not shut down cleanly");
         }
     }
 

@@ -95,14 +95,17 @@ fn what_is_accepted_acts_and_has_a_lineage() {
     let folder = folder();
     let (code, stdout, stderr) = accept(folder.path(), &["--by", "ann"]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("left out, unresolved") && stdout.contains("call front -> cart"), "{stdout}");
+    assert!(
+        stdout.contains("not accepted (unresolved)") && stdout.contains("call front -> cart"),
+        "{stdout}"
+    );
     let (code, stdout, _) = run(folder.path(), &["gate", "--intent", "intent.yaml", "--model", "model.yaml"]);
     assert_eq!((code, stdout.lines().next()), (2, Some("FAIL checkout")), "{stdout}");
     let first = version(folder.path());
     // The same candidate does not fit the model it has become.
     let (code, _, stderr) = accept(folder.path(), &["--by", "bob"]);
     assert_eq!(code, 65);
-    assert!(stderr.contains("has moved on") && stderr.contains(&first), "{stderr}");
+    assert!(stderr.contains("conflict: the acceptance is based on") && stderr.contains(&first), "{stderr}");
     rebase(folder.path(), &[]);
     let (code, _, stderr) = accept(folder.path(), &["--by", "bob"]);
     assert_eq!(code, 65, "only doubt is left: {stderr}");
@@ -119,7 +122,7 @@ fn what_is_accepted_acts_and_has_a_lineage() {
     assert_eq!(run(folder.path(), &["verify", "--sealed", "model.yaml"]).0, 0);
     rebase(folder.path(), &[]);
     let (code, stdout, _) = accept(folder.path(), &["--by", "bob"]);
-    assert_eq!((code, stdout.as_str()), (0, "nothing to accept: the candidate says what the model says\n"));
+    assert_eq!((code, stdout.as_str()), (0, "nothing to accept: the candidate equals the model\n"));
 }
 
 #[test]
@@ -192,7 +195,9 @@ fn of_many_who_accept_at_once_one_is_first_and_all_others_are_told() {
         "{codes:?}"
     );
     let late = outputs.iter().filter(|output| output.status.code() == Some(65));
-    late.for_each(|output| assert!(String::from_utf8_lossy(&output.stderr).contains("has moved on")));
+    late.for_each(|output| {
+        assert!(String::from_utf8_lossy(&output.stderr).contains("conflict: the acceptance"))
+    });
     let log = json(folder.path(), &["log", "model.yaml", "--format", "json"]);
     assert_eq!(log[0]["versions"][0]["parent"].as_str(), Some(before.as_str()));
     let names: Vec<_> =
@@ -218,7 +223,7 @@ fn chosen_deltas_and_nothing_else() {
     assert!(stderr.contains("is unresolved") && stderr.contains("--unresolved"), "{stderr}");
     let (code, _, stderr) = accept(folder.path(), &["--by", "ann", "--only", &id("redundancy of paya")]);
     assert_eq!(code, 65);
-    assert!(stderr.contains("follows from"), "{stderr}");
+    assert!(stderr.contains("depends on"), "{stderr}");
     assert_eq!(accept(folder.path(), &["--by", "ann", "--only", "zzz"]).0, 65);
     assert_eq!(accept(folder.path(), &["--by", " "]).0, 65);
     assert_eq!(accept(folder.path(), &[]).0, 64, "an acceptance is somebody's");
@@ -242,7 +247,10 @@ fn a_policy_takes_what_the_intent_lets_it_take() {
     fs::write(folder.path().join("intent.yaml"), allowing).unwrap();
     let (code, _, stderr) = accept(folder.path(), &["--policy"]);
     assert_eq!(code, 65);
-    assert!(stderr.contains("no delta is identified, sure enough and of low impact"), "{stderr}");
+    assert!(
+        stderr.contains("no delta is identified, of sufficient confidence and of low impact"),
+        "{stderr}"
+    );
     let harmless = CANDIDATE.replace("payb: [payment-network-a]", "payb: [payment-network-c]");
     fs::write(folder.path().join("candidate.yaml"), harmless).unwrap();
     let (code, stdout, stderr) = accept(folder.path(), &["--policy"]);

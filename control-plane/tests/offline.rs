@@ -160,7 +160,10 @@ fn a_gate_records_what_its_guards_were_told() {
     let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     let ledger = folder.path().join("actions.jsonl");
     let contents = emac_journey::guard::ledger::read(&ledger).unwrap();
-    assert!(stderr.contains(&format!("2 recorded, 2 in all, last {}", contents.head.digest)), "{stderr}");
+    assert!(
+        stderr.contains(&format!("2 entries added, 2 in total, last digest {}", contents.head.digest)),
+        "{stderr}"
+    );
     let recorded = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
     let text = fs::read_to_string(&ledger).unwrap();
     for (line, guard) in text.lines().map(recorded).zip(answer["guards"].as_array().unwrap()) {
@@ -179,7 +182,7 @@ fn a_gate_records_what_its_guards_were_told() {
     // A writer died half-way: its line goes aside, and the gate goes on.
     fs::write(&ledger, format!("{text}{{\"sequence\":3,")).unwrap();
     let (code, _, stderr) = gate(folder.path(), &more);
-    assert!(code == 0 && stderr.contains("14 bytes of a line that was never finished"), "{stderr}");
+    assert!(code == 0 && stderr.contains("14 bytes of an incomplete last line"), "{stderr}");
     assert_eq!(fs::read_to_string(folder.path().join("actions.jsonl.torn")).unwrap(), "{\"sequence\":3,\n");
     // Somebody changed an answer: no gate goes on from there.
     let changed = fs::read_to_string(&ledger).unwrap().replacen("allowed", "denied", 1);
@@ -256,7 +259,8 @@ fn the_papers_discovered_model_is_reviewed_and_with_less_doubt_fails() {
         let (code, stdout, _) = gate(folder.path(), &args);
         assert_eq!(code, 3, "{stdout}");
         assert!(
-            stdout.contains("A+ 0.99747706  A- 0.99251449")
+            stdout.contains("A+ 0.99747706")
+                && stdout.contains("A- 0.99251449")
                 && stdout.contains("confidence 0.78 is below 0.8"),
             "{stdout}"
         );
@@ -267,7 +271,7 @@ fn the_papers_discovered_model_is_reviewed_and_with_less_doubt_fails() {
             "      A_plus: 0.99747706\n      A_minus: 0.99251449\n",
             "      payment-network: 0.50040191\n",
             "    - kind: shared_fate_loss\n      of: Race(paya, payb)\n      value: 0.004975\n",
-            "A_minus 0.99251449 is below objective 0.99500000",
+            "A- 0.99251449 is below the objective 0.99500000",
         ] {
             assert!(report.contains(part), "{part}{report}");
         }

@@ -134,10 +134,7 @@ impl Bounds {
 pub fn compile<'a>(intent: &'a Intent, model: &'a AcceptedModel, given: Given<'_>) -> Compiled<'a> {
     let mut compiled = with(intent, model.model(), given, false);
     if model.version().is_some() && !model.is_sealed() {
-        compiled
-            .decision
-            .notes
-            .push("the model has no seal: a change by hand would not be noticed".to_owned());
+        compiled.decision.notes.push("the model has no seal: manual changes are not detected".to_owned());
     }
     compiled
 }

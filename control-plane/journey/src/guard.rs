@@ -51,23 +51,27 @@ impl Type {
 
 /// What a guard may name, with its type and meaning.
 pub const SYMBOLS: [(&str, Type, &str); 14] = [
-    ("A_plus", Type::Double, "availability if components fail independently (upper end)"),
-    ("A_minus", Type::Double, "availability under the domain envelope (lower end)"),
+    ("A_plus", Type::Double, "A+: availability if components fail independently (upper end)"),
+    (
+        "A_minus",
+        Type::Double,
+        "A-: availability if components that share a failure domain may fail together (lower end)",
+    ),
     ("any_lo", Type::Double, "availability under any dependence, lower end"),
     ("any_hi", Type::Double, "availability under any dependence, upper end"),
-    ("objective", Type::Double, "availability promised"),
-    ("p99_L", Type::Double, "objective's latency quantile in seconds, lower end"),
-    ("p99_U", Type::Double, "objective's latency quantile in seconds, upper end"),
+    ("objective", Type::Double, "availability objective"),
+    ("p99_L", Type::Double, "latency quantile of the objective in seconds, lower end"),
+    ("p99_U", Type::Double, "latency quantile of the objective in seconds, upper end"),
     (
         "no_unresolved_domain_conflict",
         Type::Bool,
-        "no failure domain is missing or contradictory where it matters",
+        "no failure domain is missing or contradictory where redundancy depends on it",
     ),
     ("fresh", Type::Bool, "evidence is younger than freshness.maxAge"),
     ("verdict", Type::Text, "PASS, FAIL, REVIEW or UNASSESSABLE"),
     ("mode", Type::Text, "governance.runtime.mode"),
     ("journey", Type::Text, "name of the journey"),
-    ("delta", Type::Subject, "conf(delta): confidence of the change that is looked at"),
+    ("delta", Type::Subject, "conf(delta): confidence of the delta under review"),
     ("model", Type::Subject, "conf(model): confidence of the model as a whole"),
 ];
 

@@ -151,8 +151,9 @@ impl PushService {
     fn connect(&self, variant: Variant) -> Result<Connection, Status> {
         let (max, now) = (self.shared.limits.streams_max, (self.shared.now)());
         let connection = self.shared.proxies.connect(variant, max, now);
-        connection
-            .ok_or_else(|| Status::resource_exhausted(format!("{max} streams are open, which is the most")))
+        connection.ok_or_else(|| {
+            Status::resource_exhausted(format!("stream limit reached: {max} streams are open"))
+        })
     }
 }
 

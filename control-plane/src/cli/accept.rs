@@ -13,7 +13,7 @@ use emac_document::Problems;
 use emac_document::{format_timestamp, parse_timestamp};
 use emac_journey::intent::Intent;
 
-/// Agree to a candidate, or to some of its deltas: the model is replaced, sealed, with its lineage
+/// Accept a candidate, or some of its deltas: replaces the model and seals it with its lineage
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac accept --candidate candidate.yaml --into journeys/checkout/model.yaml --by ann
@@ -22,36 +22,36 @@ use emac_journey::intent::Intent;
 
 Without --only everything that is identified is taken; what is unresolved or contradictory is left out and listed.
 Where nothing has been accepted yet, the candidate is compared with what the intent declares.
-Exit code 65: nothing was changed, for the reason that is told.")]
+Exit code 65: nothing was changed; the message says why.")]
 pub(super) struct Args {
-    /// The candidate
+    /// Candidate model
     #[arg(long, value_name = "FILE")]
     candidate: PathBuf,
-    /// The accepted model; made when it is not there
+    /// Accepted model; created if it does not exist
     #[arg(long, value_name = "FILE")]
     into: PathBuf,
-    /// Who agrees
+    /// Name of the person who accepts
     #[arg(long, value_name = "NAME", required_unless_present = "policy", conflicts_with = "policy")]
     by: Option<String>,
-    /// Take only these deltas, by id or its beginning; may be given several times
+    /// Accept only these deltas, by id or id prefix; repeatable
     #[arg(long, value_name = "DELTA_ID", conflicts_with = "policy")]
     only: Vec<String>,
-    /// Take also what is unresolved or contradictory
+    /// Also accept unresolved and contradictory deltas
     #[arg(long, conflicts_with = "policy")]
     unresolved: bool,
-    /// Take what the intent lets a policy take: governance.autoAccept
+    /// Accept what the intent allows by policy (governance.autoAccept)
     #[arg(long)]
     policy: bool,
-    /// The intent. Without it: intent.yaml beside the model
+    /// Intent; default: intent.yaml in the model's directory
     #[arg(long, value_name = "FILE")]
     intent: Option<PathBuf>,
-    /// OpenSLO documents for --policy. Without it: the nearest directory `slos` above the intent
+    /// OpenSLO documents for --policy; default: the nearest directory `slos` above the intent
     #[arg(long, value_name = "PATH")]
     slo: Vec<PathBuf>,
-    /// Version of the model that was looked at, or its beginning. Without it: the one the candidate was made from
+    /// Version (or version prefix) of the model that was reviewed; default: the candidate's base version
     #[arg(long, value_name = "VERSION")]
     parent: Option<String>,
-    /// When, as 2026-01-31T12:00:00Z; without it now
+    /// Time of acceptance, such as 2026-01-31T12:00:00Z; default: now
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<u64>,
 }
@@ -86,15 +86,17 @@ impl Args {
         let before = match (&model, &intent) {
             (Some(model), _) => model.clone(),
             (None, Some((intent, _))) => AcceptedModel::declared(intent),
-            (None, None) => return Err(refuse("the first acceptance needs the intent: give --intent")),
+            (None, None) => return Err(refuse("the first acceptance needs the intent; pass --intent")),
         };
         let proposal = Proposal::new(&before, &candidate, intent.as_ref().map(|(intent, _)| intent));
         if model.is_some() && proposal.is_same() {
-            return Ok(vec!["nothing to accept: the candidate says what the model says".to_owned()]);
+            return Ok(vec!["nothing to accept: the candidate equals the model".to_owned()]);
         }
         let (proposal, selection) = self.select(proposal, intent.as_ref())?;
         if selection.taken.is_empty() && !proposal.deltas.is_empty() {
-            return Err(refuse("no delta is identified; to take one in doubt, give --only ID --unresolved"));
+            return Err(refuse(
+                "no delta is identified; to accept an uncertain one, pass --only ID --unresolved",
+            ));
         }
         let accepted = self.agree(&proposal, &selection, intent.as_ref().map(|(intent, _)| intent))?;
         file.replace(&accepted).map_err(|error| failed(&error))?;
@@ -121,7 +123,7 @@ impl Args {
             return selection.map(|selection| (proposal, selection)).map_err(|refusal| refused(&refusal));
         }
         let Some((intent, file)) = intent else {
-            return Err(refuse("a policy needs the intent: give --intent"));
+            return Err(refuse("--policy needs the intent; pass --intent"));
         };
         let promises = promises(intent, file, &self.slo, Format::Text)?;
         let given = Given::promises(&promises);
@@ -148,10 +150,10 @@ impl Args {
         lines.extend(taken.iter().map(|taken| format!("  {}  {}", taken.id, taken.change)));
         for delta in proposal.deltas.iter().filter(|delta| selection.left.contains(&delta.id)) {
             let status = delta.evidence().status.label();
-            lines.push(format!("left out, {status}: {}  {}", delta.id, delta.change));
+            lines.push(format!("not accepted ({status}): {}  {}", delta.id, delta.change));
         }
         let unfounded = proposal.unfounded.iter();
-        lines.extend(unfounded.map(|change| format!("left out, without provenance: {change}")));
+        lines.extend(unfounded.map(|change| format!("not accepted (no provenance): {change}")));
         lines
     }
 }
@@ -164,7 +166,7 @@ fn refuse(message: impl std::fmt::Display) -> Exit {
 fn refused(refusal: &Refusal) -> Exit {
     complain(refusal);
     if matches!(refusal, Refusal::Unresolved { .. }) {
-        complain("to take it all the same, give --unresolved");
+        complain("to accept it anyway, pass --unresolved");
     }
     Exit::InvalidInput
 }
@@ -174,7 +176,7 @@ fn failed(error: &StoreError) -> Exit {
     match error {
         StoreError::MovedOn { .. } => {
             complain(
-                "nothing was changed; look at `emac diff` again, then give --parent with the version seen there",
+                "nothing was changed; run `emac diff` again, then pass --parent with the version it shows",
             );
             Exit::InvalidInput
         }

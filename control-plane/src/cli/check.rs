@@ -13,16 +13,16 @@ use emac_document::{Document, Limits, Problem, Problems, read_all, render_json};
 use emac_journey::slo::Slos;
 use emac_journey::{intent, measured};
 
-/// Validate intents, SLOs, models, evidence, profiles and configurations; all problems at once
+/// Validate intents, SLOs, models, evidence, profiles and configurations; reports every problem
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac check emac.yaml journeys/
   emac check --format json journeys/checkout/intent.yaml")]
 pub(super) struct Args {
-    /// Files, or directories searched for .yaml, .yml and .json files; other kinds of documents are passed over
+    /// Files, or directories searched for .yaml, .yml and .json files; other kinds of documents are skipped
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args) -> Exit {
     let found = ValidNames::read(&args.paths, &problems);
     if problems.is_empty() && found.is_empty() {
         problems.push(Problem::error(
-            "no intent, SLO, model, evidence, profile or configuration in what was given",
+            "no intent, SLO, model, evidence, profile or configuration found in the given paths",
         ));
     }
     match args.format {

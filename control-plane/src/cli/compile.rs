@@ -17,17 +17,17 @@ use emac_document::to_yaml;
   emac compile --intent journeys/checkout/intent.yaml --out journeys/checkout/compiled
   emac compile --intent intent.yaml --model candidate.yaml --preview --slo slos --out /tmp/preview
 
-The derivation report also goes to standard output.")]
+The derivation report is also written to standard output.")]
 pub(super) struct Args {
     #[command(flatten)]
     inputs: InputArgs,
-    /// Where artifacts go; without it only the report is printed
+    /// Output directory of the artifacts; without it only the report is printed
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Form of the report
+    /// Format of the report
     #[arg(long, value_enum, default_value_t)]
     format: ReportFormat,
-    /// Names in Prometheus rules
+    /// Naming scheme of the Prometheus rules
     #[arg(long, value_enum, default_value_t)]
     dialect: DialectArg,
     /// Overwrite files that were edited by hand

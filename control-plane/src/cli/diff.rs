@@ -7,21 +7,22 @@ use super::inputs::{InputArgs, read_candidate};
 use super::output::{Format, complain, print_json, print_text};
 use emac_compile::accept::{Comparison, markdown, text, to_json};
 
-/// Show what a candidate would change: typed deltas with evidence, confidence and impact
+/// Show what a candidate would change: typed deltas with evidence, confidence and impact on A- and p99
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac diff --intent journeys/checkout/intent.yaml --model journeys/checkout/model.yaml --candidate journeys/checkout/candidate.yaml
   emac diff --intent intent.yaml --candidate candidate.yaml --format markdown > comment.md
 
-Without --model the candidate is compared with the accepted model beside the intent, else with what the intent declares. Differences are no failure: the exit code is 0.
-To agree to some of them: emac accept --only ID.")]
+Default model: the accepted model beside the intent, else what the intent declares. Differences are no failure: the exit code is 0.
+A- is the lower end of the availability if components that share a failure domain may fail together.
+To accept some of the deltas: emac accept --only ID.")]
 pub(super) struct Args {
     #[command(flatten)]
     inputs: InputArgs,
-    /// The candidate
+    /// Candidate model
     #[arg(long, value_name = "FILE", conflicts_with = "preview")]
     candidate: PathBuf,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: DiffFormat,
 }
@@ -51,7 +52,10 @@ fn answer(args: &Args, format: Format) -> Result<(), Exit> {
     let candidate = read_candidate(&args.candidate, format)?;
     let journey = &candidate.model().journey;
     if journey.as_str() != inputs.intent().name.as_str() {
-        complain(format!("the candidate is of journey {journey}, the intent of {}", inputs.intent().name));
+        complain(format!(
+            "the candidate belongs to journey {journey}, the intent to {}",
+            inputs.intent().name
+        ));
         return Err(Exit::InvalidInput);
     }
     let Some(proposal) = inputs.proposal(&candidate) else { return Err(Exit::Usage) };

@@ -21,7 +21,7 @@ use emac_journey::intent::{self, Intent};
 use emac_trace::read::{Progress, Settings, Summary, read_paths};
 use emac_trace::{Assembled, Assembler, Limits};
 
-/// Find the journeys in traces: a candidate model each, with a reason for every field, and a picture beside it
+/// Discover journeys in traces: writes a candidate model and a picture for each, with evidence for every field
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac discover --traces traces/ --out found/
@@ -30,36 +30,36 @@ use emac_trace::{Assembled, Assembler, Limits};
 
 Traces are OTLP (JSON, JSON lines, protobuf), Jaeger JSON or Zipkin v2 JSON, also in gzip; what a file is shows from its content.
 With an output ending in .yaml the journey of the intent is written there; otherwise every journey into that folder.
-Next: emac diff, then emac accept. A candidate changes nothing by itself.")]
+Next: emac diff, then emac accept. A candidate has no effect until it is accepted.")]
 pub(super) struct Args {
-    /// Files or folders of traces
+    /// Trace files, or directories of them
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     traces: Vec<PathBuf>,
-    /// Intents, files or folders: they name components and say what to compare with
+    /// Intents (files or directories): they name the components and are compared with the traces
     #[arg(long, value_name = "PATH", num_args = 1..)]
     intent: Vec<PathBuf>,
-    /// Accepted models that candidates will be compared with
+    /// Accepted models that the candidates are compared with
     #[arg(long, value_name = "FILE", num_args = 1..)]
     model: Vec<PathBuf>,
-    /// Istio objects or Envoy config dumps, files or folders
+    /// Istio objects or Envoy config dumps (files or directories)
     #[arg(long, value_name = "PATH", num_args = 1..)]
     mesh: Vec<PathBuf>,
-    /// Kubernetes manifests, files or folders
+    /// Kubernetes manifests (files or directories)
     #[arg(long, value_name = "PATH", num_args = 1..)]
     k8s: Vec<PathBuf>,
-    /// Where candidates and pictures go: one .yaml file, or a folder
+    /// Output of candidates and pictures: one .yaml file, or a directory
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// Confidence in failure domains: measured, or the paper's constants
+    /// How confidence in failure domains is computed
     #[arg(long, value_enum, default_value_t)]
     profile: ProfileName,
-    /// Use what stands before the damage of a broken file
+    /// Use the readable part of damaged files
     #[arg(long)]
     partial: bool,
     /// Overwrite files that were edited by hand
     #[arg(long)]
     force: bool,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -102,7 +102,7 @@ fn discovered(args: &Args) -> Result<(), Exit> {
     let given = DiscoveryContext { intents: &intents, source: EvidenceSource::Traces, evidence: &evidence };
     let found = complete(&known, &given);
     if found.is_empty() {
-        complain("no journey was found: no trace is whole");
+        complain("no journey was found: no trace is complete");
         complain(&assembled.quality);
         return Err(Exit::InvalidInput);
     }
@@ -185,10 +185,10 @@ fn report(summary: &Summary, partial: bool) -> bool {
     if !summary.passed_over.is_empty() {
         let names: Vec<_> =
             summary.passed_over.iter().map(|passed| passed.path.display().to_string()).collect();
-        complain(format!("passed over, no traces in them: {}", listed(&names)));
+        complain(format!("skipped, they contain no traces: {}", listed(&names)));
     }
     if !summary.problems.is_empty() && !partial {
-        complain("nothing was written; --partial uses what could be read");
+        complain("nothing was written; --partial uses the part that could be read");
     }
     !summary.problems.is_empty()
 }

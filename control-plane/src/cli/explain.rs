@@ -9,7 +9,7 @@ use super::output::{Format, print_json, print_line};
 use emac_compile::compile::{Bounds, Compiled, NodeBounds, derivation, exact8};
 use emac_document::format_duration;
 
-/// Show how every number came about, from leaf to decision
+/// Show the derivation of every number, from components to decision
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac explain --intent journeys/checkout/intent.yaml
@@ -17,10 +17,10 @@ use emac_document::format_duration;
 pub(super) struct Args {
     #[command(flatten)]
     inputs: InputArgs,
-    /// Only this component, and what it does to the journey
+    /// Show only this component and its effect on the journey
     #[arg(long, value_name = "COMPONENT")]
     hop: Option<String>,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -64,7 +64,7 @@ fn explain(compiled: &Compiled<'_>, judged: &JudgedModel, hop: Option<&str>) -> 
     }
     lines.push(String::new());
     lines.push(format!("decision: {}", compiled.decision.verdict.label()));
-    lines.extend(compiled.decision.reasons.iter().map(|reason| format!("  because {reason}")));
+    lines.extend(compiled.decision.reasons.iter().map(|reason| format!("  reason: {reason}")));
     lines.extend(compiled.decision.notes.iter().map(|note| format!("  note: {note}")));
     lines
 }
@@ -74,10 +74,10 @@ fn leaves(compiled: &Compiled<'_>, hop: Option<&str>, lines: &mut Vec<String>) {
         if hop.is_some_and(|hop| hop != name.as_str()) {
             continue;
         }
-        let value = leaf.availability.map_or_else(|| "not known".to_owned(), |value| value.to_string());
+        let value = leaf.availability.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
         let domains = if leaf.domains.is_empty() { "none".to_owned() } else { leaf.domains.join(", ") };
         let status = leaf.domain_status.label();
-        lines.push(format!("  {name} = {value}  ({})  domains {domains} ({status})", leaf.source));
+        lines.push(format!("  {name} = {value}  ({})  failure domains {domains} ({status})", leaf.source));
     }
 }
 
@@ -103,7 +103,7 @@ fn at<'e>(root: &'e Expr, path: &[usize]) -> Option<&'e Expr> {
 fn loss(node: &NodeBounds) -> String {
     let loss = node.shared_fate_loss();
     if node.redundant && loss > 0.0 {
-        format!("  shared fate may cost {}", exact8(loss))
+        format!("  shared failure domains may cost {}", exact8(loss))
     } else {
         String::new()
     }
@@ -120,29 +120,38 @@ fn formula(expr: &Expr) -> &'static str {
         Expr::Fallback { .. } => "first success, weighted",
         Expr::Branch(_) => "mean by probability",
         Expr::Retry { .. } => "1 - failure to the power of tries",
-        Expr::Timeout { .. } => "value x share in time",
+        Expr::Timeout { .. } => "value x share answered in time",
         Expr::Repeat { .. } => "value to the power of count",
-        Expr::Async(_) => "1, not waited for",
+        Expr::Async(_) => "1, asynchronous",
     }
 }
 
 fn ends(compiled: &Compiled<'_>, bounds: &Bounds, lines: &mut Vec<String>) {
     let objective = compiled.intent.objectives.availability.target.get();
     let budget = 1.0 - objective;
-    let spent = |value: f64| format!("spends {:.4} of the error budget", (1.0 - value) / budget);
+    let spent = |value: f64| format!("uses {:.2} % of the error budget", (1.0 - value) / budget * 100.0);
     lines.push(format!("  objective {}", exact8(objective)));
-    lines.push(format!("  A+ {}  {}", exact8(bounds.a_plus()), spent(bounds.a_plus())));
-    lines.push(format!("  A- {}  {}", exact8(bounds.a_minus()), spent(bounds.a_minus())));
+    lines.push(format!(
+        "  A+ {}  if components fail independently; {}",
+        exact8(bounds.a_plus()),
+        spent(bounds.a_plus())
+    ));
+    lines.push(format!(
+        "  A- {}  lower end if components that share a failure domain may fail together; {}",
+        exact8(bounds.a_minus()),
+        spent(bounds.a_minus())
+    ));
     for (domain, beta) in &bounds.break_even {
         let text = beta.map_or_else(
-            || "never breaks the objective".to_owned(),
-            |beta| format!("breaks it from beta {beta:.4} on"),
+            || "objective met for every beta".to_owned(),
+            |beta| format!("objective missed from beta {beta:.4} up (share of a member's failures caused by the domain)"),
         );
-        lines.push(format!("  domain {domain} {text}"));
+        lines.push(format!("  failure domain {domain}: {text}"));
     }
     if let Some(change) = &bounds.restoring {
         let (from, to) = (exact8(change.from), exact8(change.to));
-        lines.push(format!("  restored by {} alone from {from} to {to}", change.component));
+        lines
+            .push(format!("  objective restored if {} alone improves from {from} to {to}", change.component));
     }
 }
 
@@ -156,13 +165,13 @@ fn latency(compiled: &Compiled<'_>, lines: &mut Vec<String>) {
     // Outward to whole milliseconds: more digits would claim what a grid does not know.
     let time = |time: Option<Micros>, up: u64| {
         time.map_or_else(
-            || "never".to_owned(),
+            || "not reached".to_owned(),
             |Micros(micros)| format_duration(Micros(micros.saturating_add(up) / 1_000 * 1_000)),
         )
     };
     let threshold = format_duration(objective.threshold);
     lines.push(String::new());
-    lines.push(format!("  answered within {threshold}, and {}", objective.metric.name));
+    lines.push(format!("  share answered within {threshold}, and {}", objective.metric.name));
     let assumptions = [
         ("any dependence", bounds.any_dependence),
         ("independent", bounds.independent),
@@ -177,10 +186,13 @@ fn latency(compiled: &Compiled<'_>, lines: &mut Vec<String>) {
 fn part(bounds: &Bounds, hop: &str, lines: &mut Vec<String>) {
     for part in bounds.attribution.iter().filter(|part| part.component.as_str() == hop) {
         lines.push(format!("  importance (Birnbaum) {}", exact8(part.importance)));
-        lines.push(format!("  the journey would gain {} if it never failed", exact8(part.gain)));
+        lines.push(format!("  availability the journey gains if it never fails: {}", exact8(part.gain)));
     }
     let budget = bounds.budget.iter().flatten().find(|(name, _)| name.as_str() == hop);
     if let Some((_, unavailability)) = budget {
-        lines.push(format!("  it may fail {} of the time", exact8(*unavailability)));
+        lines.push(format!(
+            "  unavailability allowed so that A- meets the objective: {}",
+            exact8(*unavailability)
+        ));
     }
 }

@@ -25,13 +25,13 @@ is refused (65), one that cannot be written ends the gate (1).")]
 pub(super) struct Args {
     #[command(flatten)]
     inputs: InputArgs,
-    /// A candidate to look at beside the model: while it would move A- by 0.001 or more, what would pass is REVIEW
+    /// Candidate to consider beside the model: if it would change A- by 0.001 or more, PASS becomes REVIEW
     #[arg(long, value_name = "FILE", conflicts_with = "preview")]
     candidate: Option<PathBuf>,
-    /// Append what guards of actions were told and said to this file
+    /// Append the inputs and results of action guards to this ledger file
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -74,7 +74,7 @@ fn pending(proposal: &Proposal<'_>) -> Vec<String> {
             Some(Ok(Shift { before, after })) => {
                 let (before, after) = (exact8(*before), exact8(*after));
                 format!(
-                    "unresolved high-impact delta {id} ({change}): A_minus would go from {before} to {after}"
+                    "unresolved high-impact delta {id} ({change}): A- would change from {before} to {after}"
                 )
             }
             Some(Err(reason)) => format!("unresolved delta {id} ({change}) of unknown impact: {reason}"),
@@ -89,14 +89,16 @@ fn record(file: &Path, records: &[Record]) -> Result<(), LedgerError> {
     let mut ledger = Ledger::open(file)?;
     if ledger.recovered() > 0 {
         let bytes = ledger.recovered();
-        complain(format!(
-            "{}: {bytes} bytes of a line that was never finished moved to .torn",
-            file.display()
-        ));
+        complain(format!("{}: {bytes} bytes of an incomplete last line moved to .torn", file.display()));
     }
     let head = ledger.append(records)?;
     let count = records.len();
-    complain(format!("{}: {count} recorded, {} in all, last {}", file.display(), head.sequence, head.digest));
+    complain(format!(
+        "{}: {count} entries added, {} in total, last digest {}",
+        file.display(),
+        head.sequence,
+        head.digest
+    ));
     Ok(())
 }
 
@@ -114,7 +116,11 @@ fn show(compiled: &Compiled<'_>, judged: &JudgedModel) {
     print_line(format!("{mark}{} {}", compiled.decision.verdict.label(), compiled.intent.name));
     print_line(judged);
     if let Some(bounds) = &compiled.bounds {
-        print_line(format!("A+ {}  A- {}", exact8(bounds.a_plus()), exact8(bounds.a_minus())));
+        print_line(format!("A+ {}  if components fail independently", exact8(bounds.a_plus())));
+        let minus = exact8(bounds.a_minus());
+        print_line(format!(
+            "A- {minus}  lower end if components that share a failure domain may fail together"
+        ));
     }
     compiled.decision.reasons.iter().for_each(|reason| print_line(format!("- {reason}")));
     for (action, evaluation) in &compiled.guards {

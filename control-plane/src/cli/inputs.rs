@@ -21,23 +21,23 @@ use emac_journey::slo::Slos;
 /// Options that the commands share.
 #[derive(Debug, clap::Args)]
 pub(super) struct InputArgs {
-    /// The intent
+    /// Intent
     #[arg(long, value_name = "FILE")]
     intent: PathBuf,
-    /// The model. Without it: the one that `emac serve` enforces, which is the accepted model in the file that discoveredModelRef names,
-    /// or in model.yaml beside the intent; where there is none, the structure that the intent declares
+    /// Model; default: the model that `emac serve` enforces, which is the accepted model in the file that discoveredModelRef names, else in
+    /// model.yaml beside the intent, else the structure declared in the intent
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Take a candidate as the model. Every output says PREVIEW, and a gate never passes
+    /// Use a candidate as the model without accepting it: every output says PREVIEW, and a gate never passes
     #[arg(long)]
     preview: bool,
-    /// OpenSLO documents, files or directories. Without it: the nearest directory `slos` above the intent
+    /// OpenSLO documents (files or directories); default: the nearest directory `slos` above the intent
     #[arg(long, value_name = "PATH")]
     slo: Vec<PathBuf>,
-    /// Evidence of the journey, files or directories; without it promises alone
+    /// Measured evidence of the journey (files or directories); default: promises only
     #[arg(long, value_name = "PATH")]
     evidence: Vec<PathBuf>,
-    /// Decide as of this time, such as 2026-01-31T12:00:00Z, instead of now: the age of evidence, the time in a ledger
+    /// Time of the decision, such as 2026-01-31T12:00:00Z, used for the age of evidence and in the ledger; default: now
     #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
     at: Option<u64>,
 }
@@ -92,11 +92,9 @@ impl InputArgs {
         match documents.iter().find(|document| document.is_kind(CANDIDATE_KIND)) {
             Some(document) if self.preview => CandidateModel::read(document, problems).map(Named::Candidate),
             Some(document) => {
-                let problem = Problem::error("this model is a candidate that nobody has accepted");
+                let problem = Problem::error("this model is a candidate that has not been accepted");
                 problems.push(
-                    problem
-                        .at(&document.source, document.root.span)
-                        .help("accept it, or look at it with --preview"),
+                    problem.at(&document.source, document.root.span).help("accept it, or use --preview"),
                 );
                 None
             }

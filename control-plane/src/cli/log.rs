@@ -9,7 +9,7 @@ use super::inputs::read_accepted;
 use super::output::{Format, print_json, print_line};
 use emac_compile::model::{Acceptance, AcceptedModel};
 
-/// Show the lineage of accepted models, newest first: who agreed to what, when, from which candidate
+/// Show the lineage of accepted models, newest first: who accepted which deltas, when, from which candidate
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac log journeys/checkout/model.yaml
@@ -18,7 +18,7 @@ pub(super) struct Args {
     /// Accepted models
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<PathBuf>,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -48,7 +48,7 @@ fn show(model: &AcceptedModel) {
     print_line(format!("journey {}", model.model().journey));
     for (version, acceptance) in versions(model) {
         let Some(acceptance) = acceptance else {
-            print_line(format!("version {version}\n  written by hand: nobody accepted it here"));
+            print_line(format!("version {version}\n  written by hand, not accepted with emac"));
             continue;
         };
         let Acceptance { at, by, candidate, deltas, .. } = acceptance;

@@ -19,16 +19,16 @@ use emac_replay::{Outcome, read, replay};
   emac replay emac-checkout/replay
   emac replay emac-checkout/replay --intent emac-checkout/v2/spec/emac.checkout.yaml --out out --format json")]
 pub(super) struct Args {
-    /// Folder with fixtures/{accepted,atomic,policy,evidence}
+    /// Directory with fixtures/{accepted,atomic,policy,evidence}
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The intent, to be compared with the accepted model
+    /// Intent, compared with the accepted model
     #[arg(long, value_name = "FILE")]
     intent: Option<PathBuf>,
-    /// Where models, deltas, reports and the summary go
+    /// Output directory of models, deltas, reports and the summary
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Overwrite files that were edited by hand

@@ -16,34 +16,34 @@ use crate::config::{self, Config, Log, LogFormat, Overrides};
 use crate::serve::{Intents, Server, StartError};
 use emac_document::Problems;
 
-/// Run the control plane: evidence in, budgets out
+/// Run the control plane: receives evidence, sends budgets
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac serve --config emac.yaml
   emac serve --grpc 127.0.0.1:0 --http 127.0.0.1:0 --ports-file ports.json --intent journeys/")]
 pub(super) struct Args {
-    /// Configuration file; without it the defaults hold
+    /// Configuration file; default: built-in defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Address for evidence and budgets; port 0 takes a free one
+    /// Listen address for evidence and budgets (gRPC); port 0: any free port
     #[arg(long, value_name = "IP:PORT")]
     grpc: Option<SocketAddr>,
-    /// Address for API and metrics; port 0 takes a free one
+    /// Listen address for API and metrics (HTTP); port 0: any free port
     #[arg(long, value_name = "IP:PORT")]
     http: Option<SocketAddr>,
-    /// Write the bound addresses here, as JSON
+    /// Write the bound addresses to this file, as JSON
     #[arg(long, value_name = "FILE")]
     ports_file: Option<PathBuf>,
-    /// Directory of the store; without one nothing survives a restart
+    /// Directory of the store; without it nothing survives a restart
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// File, directory or glob of intents; may be repeated
+    /// File, directory or glob of intents; repeatable
     #[arg(long = "intent", value_name = "PATH")]
     intents: Vec<String>,
-    /// Form of log lines
+    /// Format of log lines
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
-    /// What is logged, as `info` or `info,emac_control_plane::ingest=debug`
+    /// Log filter, such as `info` or `info,emac_control_plane::ingest=debug`
     #[arg(long, value_name = "FILTER", value_parser = check_level)]
     log_level: Option<String>,
 }
@@ -110,7 +110,7 @@ async fn serve(config: &Config, intents: Intents) -> Result<(), StartError> {
     };
     info!(reason, "shutting down");
     server.shutdown().await;
-    info!("bye");
+    info!("stopped");
     Ok(())
 }
 

@@ -12,25 +12,25 @@ use emac_compile::simulate::{
 };
 use emac_document::{Document, Limits, Problem, Problems, read_file};
 
-/// Monte Carlo over a model: replica, edge and domain failures, fail-stop sweeps, with confidence intervals
+/// Simulate a model by Monte Carlo: failures of replicas, calls and domains, fail-stop sweeps, with confidence intervals
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac simulate --model journeys/checkout/model.yaml --profile what-if.yaml
   emac simulate --model model.yaml --trials 1000000 --seed 7 --format json")]
 pub(super) struct Args {
-    /// The model
+    /// Model, accepted or candidate
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// What-if numbers: replicas, availabilities, domains, endpoints, fail-stop shares
+    /// Simulation profile: replicas, availabilities, domains, endpoints, fail-stop shares
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// Trials of each estimate
+    /// Number of trials per estimate
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     trials: u64,
     /// Seed; the same seed gives the same numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

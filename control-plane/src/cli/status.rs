@@ -20,7 +20,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Show journeys, proxies, the plan and what discovery proposes, of a running control plane
+/// Show journeys, proxies, plan and proposed changes of a running control plane
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac status
@@ -30,10 +30,10 @@ pub(super) struct Args {
     /// The control plane's HTTP address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: Uri,
-    /// Show again every second, until interrupted
+    /// Refresh every second until interrupted
     #[arg(long)]
     watch: bool,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -155,17 +155,17 @@ fn spans(journeys: &Value) -> String {
     let (start, end) = (clock(&window["start_unix_ms"]), clock(&window["end_unix_ms"]));
     let length = window["length_ms"].as_u64().unwrap_or_default();
     let totals = match journeys["totals_since"].as_str() {
-        Some("store") => "the store began".to_owned(),
-        _ => format!("the control plane began, {}", clock(&journeys["began_unix_ms"])),
+        Some("store") => "the store was created".to_owned(),
+        _ => format!("the control plane started, {}", clock(&journeys["began_unix_ms"])),
     };
     let seconds = format!("{}.{}", length / 1_000, length % 1_000 / 100);
-    format!("numbers from {start} to {end} UTC ({seconds} s); totals since {totals}\n\n")
+    format!("window: {start} to {end} UTC ({seconds} s); totals since {totals}\n\n")
 }
 
 /// How its stream is, in words with ages.
 fn stream(proxy: &Value) -> String {
     let refused = proxy["refused"].as_str().map(|error| format!(", refused: {}", brief(error)));
-    let unanswered = age(&proxy["unanswered_age_ms"]).map(|age| format!(", owes an answer for {age}"));
+    let unanswered = age(&proxy["unanswered_age_ms"]).map(|age| format!(", unacknowledged for {age}"));
     let notes = refused.or(unanswered).unwrap_or_default();
     match (age(&proxy["connected_age_ms"]), ago(&proxy["ended_age_ms"])) {
         (Some(open), _) => format!("open for {open}{notes}"),
@@ -189,7 +189,7 @@ fn forgotten(forgotten: &Value) -> String {
     }
     let kept = age(&forgotten["after_ms"]).unwrap_or_default();
     format!(
-        "not listed: {by_time} whose stream ended more than {kept} ago, {by_number} beyond the {} remembered\n",
+        "not listed: {by_time} whose stream ended more than {kept} ago, {by_number} beyond the limit of {}\n",
         forgotten["most"]
     )
 }
@@ -286,7 +286,7 @@ mod tests {
                 }}],
                 "edges": [{"message": null}, {"message": "no edge has reported for search"}],
             },
-            "hops": {"bypassed": [{"message": "calls reach pay"}]},
+            "hops": {"bypassed": [{"message": "pay answered 1 calls in the window"}]},
             "proxies": {"proxies": [
                 {
                     "node": "sidecar~1", "workload": "shop/front", "state": "live", "connected_age_ms": 130_000,
@@ -302,30 +302,30 @@ mod tests {
                 },
             ], "forgotten": {"after_ms": 3_600_000, "by_time": 3, "most": 1000, "by_number": 0}},
             "discovery": {"enabled": true, "windows": 3, "traces": 900, "problems": [], "journeys": {"checkout": {
-                "said": "300 traces looked at, 1 changes proposed", "candidate": "0123456789abcdef", "deltas": [{
+                "said": "300 traces processed, 1 changes proposed", "candidate": "0123456789abcdef", "deltas": [{
                     "id": "3d3fd0d60e", "status": "identified", "impact": {"class": "high"}, "change": "failure domains of payb: b -> a",
                 }],
             }}},
         });
         insta::assert_snapshot!(render(&status), @"
         plan generation 7
-        numbers from 01:01:01 to 01:01:07 UTC (5.5 s); totals since the control plane began, 01:00:00
+        window: 01:01:01 to 01:01:07 UTC (5.5 s); totals since the control plane started, 01:00:00
 
         JOURNEY   REQUESTS  IN DEADLINE  DEGRADED  P50 MS  P99 MS  TOTAL
         checkout  1200      99.58 %      -         41.5    -       90000
         no edge has reported for search
-        calls reach pay
+        pay answered 1 calls in the window
 
         PROXY      WORKLOAD    STATE    STREAM                                  GENERATION  LAST REPORT
         sidecar~1  shop/front  live     open for 2 min                          7           412 ms ago
-        sidecar~2  shop/cart   silent   open for 61 s, owes an answer for 14 s  6 of 7      never
+        sidecar~2  shop/cart   silent   open for 61 s, unacknowledged for 14 s  6 of 7      never
         sidecar~3  shop/pay    cut off  broken 4 s ago                          7           4 s ago
-        not listed: 3 whose stream ended more than 60 min ago, 0 beyond the 1000 remembered
+        not listed: 3 whose stream ended more than 60 min ago, 0 beyond the limit of 1000
 
         3 windows, 900 traces
 
         JOURNEY   DISCOVERY                                 CANDIDATE     PROPOSED
-        checkout  300 traces looked at, 1 changes proposed  0123456789ab  1
+        checkout  300 traces processed, 1 changes proposed  0123456789ab  1
 
         JOURNEY   DELTA       STATUS      IMPACT  CHANGE
         checkout  3d3fd0d60e  identified  high    failure domains of payb: b -> a

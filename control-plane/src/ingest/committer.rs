@@ -197,7 +197,7 @@ impl Committer {
             ReportStatus::Count { .. } if !stored => self.counting(&self.stats.not_stored, Answer::NotStored),
             ReportStatus::Count { missing } => {
                 if missing > 0 {
-                    warn!(missing, "reports of a sidecar never came: acknowledged by another store");
+                    warn!(missing, "reports of a sidecar are missing: acknowledged by another store");
                 }
                 Stats::add(&self.stats.missing, missing);
                 self.counting(&self.stats.counted, Answer::Durable(sequence))

@@ -51,7 +51,7 @@ impl EvidenceService for Evidence {
         request: Request<Streaming<ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
         let open = Open::new(&self.stats).ok_or_else(|| {
-            Status::resource_exhausted(format!("{STREAMS_MAX} streams are open, which is the most"))
+            Status::resource_exhausted(format!("stream limit reached: {STREAMS_MAX} streams are open"))
         })?;
         let (answers, receiver) = mpsc::channel(1);
         let (queue, stats) = (self.queue.clone(), Arc::clone(&self.stats));

@@ -71,9 +71,9 @@ impl Builder<'_> {
         }
         let hop = hop_ref(self.intent, &allocation.leaf)?;
         let sources = hop.source.as_ref().map_or(self.intent.runtime.edges.clone(), |one| vec![one.clone()]);
-        let note = sources
-            .is_empty()
-            .then(|| format!("{}: no source and no edge, so nobody is told its budget", allocation.leaf));
+        let note = sources.is_empty().then(|| {
+            format!("{}: no source and no edge, so its budget is sent to no workload", allocation.leaf)
+        });
         let (fallback, fallback_note) = self.fallback(place, component);
         let mut timeout = Millis(0);
         let mut bound = Bound::Optimum;

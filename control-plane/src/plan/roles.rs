@@ -79,7 +79,7 @@ impl Roles {
                     )),
                 }
                 if alternates.len() > 1 {
-                    self.notes.push(format!("{expr}: a sidecar asks the first alternate only"));
+                    self.notes.push(format!("{expr}: sidecars use the first alternate only"));
                 }
                 expr.children().into_iter().for_each(|child| self.walk(child, next));
             }

@@ -12,7 +12,7 @@ static COMPOSITE: Mapping = Mapping::of(&[
     required(
         "operator",
         Shape::Named(&OPERATOR),
-        "instead of the other fields: a named part of the expression, for which a `ref` to it stands",
+        "a named part of the expression, used by `ref`; instead of the other fields",
     ),
     optional("description", WORD, "for people"),
 ]);
@@ -21,33 +21,33 @@ static COMPONENT: Mapping = Mapping::of(&[
     optional(
         "kind",
         KIND,
-        "what it is; without it `static_response` where there is a `response`, else `service`",
+        "kind of component; default: `static_response` if there is a `response`, else `service`",
     ),
     optional("description", WORD, "for people"),
     optional(
         "atomicSLORef",
         SLO_REFS,
-        "OpenSLO documents that say what it promises, `#` and a name or number choosing one objective",
+        "OpenSLO documents with the component's objectives; `#` and a name or number selects one objective",
     ),
-    optional("availability", TARGET, "promised share of good answers where there is no SLO document"),
-    optional("failureDomains", WORDS, "what it fails together with; none: not known"),
-    optional("telemetry", Shape::Mapping(&TELEMETRY), "how evidence names it"),
-    optional("hop", Shape::Mapping(&HOP), "the call through the mesh that asks it"),
+    optional("availability", TARGET, "promised share of good answers, if there is no SLO document"),
+    optional("failureDomains", WORDS, "failure domains of the component; an empty list means unknown"),
+    optional("telemetry", Shape::Mapping(&TELEMETRY), "names of the component in telemetry"),
+    optional("hop", Shape::Mapping(&HOP), "the call through the mesh that reaches it"),
     optional(
         "response",
         Shape::Mapping(&RESPONSE),
-        "an answer kept in the sidecar; only as an alternate of a fallback",
+        "static response kept in the sidecar; only as an alternate of a fallback",
     ),
-    optional("latency", Shape::Mapping(&EXPECTED), "expected while nothing is measured"),
+    optional("latency", Shape::Mapping(&EXPECTED), "expected latency, used until measurements exist"),
     optional(
         "success",
         Shape::Mapping(&SUCCESS),
-        "what counts as a good answer; without it HTTP below 500 and gRPC OK",
+        "what counts as a good answer; default: HTTP status below 500 and gRPC OK",
     ),
     optional(
         "fallbackBudget",
         Shape::Mapping(&FALLBACK_BUDGET),
-        "bound on degraded answers in its place; without it the journey's",
+        "limit on degraded answers in its place; default: the journey's",
     ),
 ])
 .with(&[Rule::NotBoth("atomicSLORef", "availability"), Rule::NotBoth("hop", "response")]);
@@ -55,7 +55,7 @@ static COMPONENT: Mapping = Mapping::of(&[
 const SLO_REFS: Shape = Shape::Either(&[SLO_REF, Shape::List(&SLO_REF)]);
 
 static TELEMETRY: Mapping = Mapping::of(&[
-    optional("span", Shape::Mapping(&SPAN), "which spans are calls of it"),
+    optional("span", Shape::Mapping(&SPAN), "spans that are calls of the component"),
     optional("metrics", Shape::Mapping(&METRICS), "PromQL selectors"),
 ]);
 
@@ -71,54 +71,67 @@ static METRICS: Mapping = Mapping::of(&[
 ]);
 
 static HOP: Mapping = Mapping::of(&[
-    optional("source", WORKLOAD, "who calls; without it the edge"),
+    optional("source", WORKLOAD, "calling workload; default: the edge"),
     required("destination", WORD, "Istio service host or Envoy cluster"),
-    optional("operation", WORD, "`METHOD /path/template` or `package.Service/Method`; without it any"),
+    optional(
+        "operation",
+        WORD,
+        "`METHOD /path/template` or `package.Service/Method`; default: any operation",
+    ),
     optional(
         "workload",
         WORKLOAD,
-        "who answers; when it calls other hops of the journey, this hop encloses them",
+        "answering workload; if it calls other hops of the journey, this hop encloses them",
     ),
     default(
         "withoutContext",
         FLAG,
         "false",
-        "calls that carry no journey context have this hop's budget too; only where no other journey says so of the same hop",
+        "apply this hop's budget to calls without journey context too; only one journey may set it for the same hop",
     ),
     default(
         "stream",
         FLAG,
         "false",
-        "its calls are streams (server-sent events, gRPC streams, watches, long polls): nothing bounds them, and they are counted as a class of their own",
+        "its calls are streams (server-sent events, gRPC streams, watches, long polls): they are not bounded and have an outcome of their own",
     ),
-    optional("callout", Shape::Mapping(&CALLOUT), "how it is asked when it stands in for another"),
+    optional("callout", Shape::Mapping(&CALLOUT), "how it is called as an alternate"),
 ]);
 
 static CALLOUT: Mapping = Mapping::of(&[
     optional(
         "cluster",
         TEXT,
-        "Envoy cluster asked after a failure; without it the destination, empty: none is asked",
+        "Envoy cluster called after a failure; default: the destination; empty: no call",
     ),
-    optional("authority", WORD, "without it the request's own"),
-    optional("path", PATH, "without it the request's own"),
-    optional("routeHeader", Shape::Mapping(&ROUTE_HEADER), "makes the route table choose it before the call"),
-    default("allowNonIdempotent", FLAG, "false", "repeat POST and PATCH too"),
-    default("maxBody", BODY_BYTES, "16384", "bytes of a request body that are kept for repeating it"),
+    optional("authority", WORD, "default: that of the request"),
+    optional("path", PATH, "default: that of the request"),
+    optional(
+        "routeHeader",
+        Shape::Mapping(&ROUTE_HEADER),
+        "header by which the route table selects it before the call",
+    ),
+    default("allowNonIdempotent", FLAG, "false", "also repeat POST and PATCH"),
+    default(
+        "maxBody",
+        BODY_BYTES,
+        "16384",
+        "largest request body in bytes that is kept for repeating the call",
+    ),
 ]);
 
 static ROUTE_HEADER: Mapping =
-    Mapping::of(&[required("name", HEADER_NAME, "name of the header"), required("value", WORD, "its value")]);
+    Mapping::of(&[required("name", HEADER_NAME, "header name"), required("value", WORD, "header value")]);
 
 static RESPONSE: Mapping = Mapping::of(&[
     default("status", STATUS, "200", "HTTP status"),
-    optional("headers", HEADERS, "at most 8"),
-    optional("body", TEXT, "at most 65536 bytes"),
+    optional("headers", HEADERS, "response headers, at most 8"),
+    optional("body", TEXT, "response body, at most 65536 bytes"),
 ]);
 
 static EXPECTED: Mapping = Mapping::of(&[
-    required("p50", MILLIS, "half of the answers are quicker"),
-    required("p99", MILLIS, "99 % of the answers are quicker; at least `p50`"),
+    required("p50", MILLIS, "median latency"),
+    required("p99", MILLIS, "99th percentile of latency; at least `p50`"),
 ]);
 
 static SUCCESS: Mapping = Mapping::of(&[

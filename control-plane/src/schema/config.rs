@@ -4,74 +4,65 @@ use super::scalar::{DURATION, FLAG, WORD, WORDS, scalars};
 use super::shape::{Form, Mapping, Shape, default, optional};
 
 pub(super) static ROOT: Mapping = Mapping::of(&[
-    optional("listen", Shape::Mapping(&LISTEN), "where"),
-    optional("portsFile", WORD, "written with the bound addresses once both sockets listen"),
+    optional("listen", Shape::Mapping(&LISTEN), "listen addresses"),
+    optional("portsFile", WORD, "file that receives the bound addresses once both sockets listen"),
     optional("state", WORD, "directory of the store; without it nothing survives a restart"),
-    optional("intents", WORDS, "files, directories and globs"),
-    optional("evidence", Shape::Mapping(&EVIDENCE), "taking in evidence"),
-    optional("plan", Shape::Mapping(&PLAN), "making plans"),
-    optional("discovery", Shape::Mapping(&DISCOVERY), "discovering models from what sidecars record"),
-    optional("log", Shape::Mapping(&LOG), "what is logged, to standard error"),
+    optional("intents", WORDS, "intents: files, directories and globs"),
+    optional("evidence", Shape::Mapping(&EVIDENCE), "ingestion of evidence"),
+    optional("plan", Shape::Mapping(&PLAN), "planning"),
+    optional("discovery", Shape::Mapping(&DISCOVERY), "discovery of models from hop records and traces"),
+    optional("log", Shape::Mapping(&LOG), "logging to standard error"),
 ]);
 
 static LISTEN: Mapping = Mapping::of(&[
-    default("grpc", ADDRESS, "127.0.0.1:18000", "evidence and budgets; port 0: any free one"),
-    default("http", ADDRESS, "127.0.0.1:8080", "API, health and metrics; port 0: any free one"),
+    default("grpc", ADDRESS, "127.0.0.1:18000", "address for evidence and budgets; port 0: any free port"),
+    default("http", ADDRESS, "127.0.0.1:8080", "address for API, health and metrics; port 0: any free port"),
 ]);
 
 static EVIDENCE: Mapping = Mapping::of(&[
-    default("window", DURATION, "5s", "how far back the planner looks, 1s to 5m"),
+    default("window", DURATION, "5s", "length of the planner's evidence window, 1s to 5m"),
     default(
         "queue",
         QUEUE,
         "1024",
-        "reports waiting for the store; beyond it sidecars are asked to come again",
+        "largest number of reports queued for the store; beyond it sidecars are told to retry",
     ),
-    default("commitDelay", DURATION, "5ms", "how long a commit waits for company, 1ms to 1s"),
+    default("commitDelay", DURATION, "5ms", "delay by which commits are batched, 1ms to 1s"),
 ]);
 
-static PLAN: Mapping =
-    Mapping::of(&[default("period", DURATION, "500ms", "how often a plan is made, 50ms to 1h")]);
+static PLAN: Mapping = Mapping::of(&[default("period", DURATION, "500ms", "planning period, 50ms to 1h")]);
 
 static DISCOVERY: Mapping = Mapping::of(&[
-    default("enabled", FLAG, "false", "whether it is done"),
-    default("window", DURATION, "5m", "length of a window of observation, 1s to 24h"),
-    default("silence", DURATION, "10s", "a trace without news for so long is over, 100ms to 5m"),
+    default("enabled", FLAG, "false", "whether discovery is enabled"),
+    default("window", DURATION, "5m", "length of an observation window, 1s to 24h"),
+    default("silence", DURATION, "10s", "a trace without new spans for this time is complete, 100ms to 5m"),
     default("minTraces", TRACES, "100", "a window with fewer traces of a journey proposes nothing"),
-    optional(
-        "recurrence",
-        Shape::Mapping(&RECURRENCE),
-        "when a change is proposed, and when it is withdrawn",
-    ),
+    optional("recurrence", Shape::Mapping(&RECURRENCE), "rule by which changes are proposed and withdrawn"),
     default(
         "queue",
         RECORDS,
         "65536",
-        "records waiting for discovery; beyond it they are dropped and counted",
+        "largest number of records queued for discovery; beyond it they are dropped and counted",
     ),
-    optional("mesh", WORDS, "Kubernetes, Istio and Envoy files and directories, read again when they change"),
-    optional(
-        "otlp",
-        Shape::Mapping(&OTLP),
-        "where traces of OpenTelemetry are taken; nowhere unless it is said",
-    ),
-    optional("candidates", WORD, "directory of candidates; without it they stand beside the intents"),
+    optional("mesh", WORDS, "Kubernetes, Istio and Envoy files and directories; reloaded on change"),
+    optional("otlp", Shape::Mapping(&OTLP), "addresses that accept OpenTelemetry traces; default: none"),
+    optional("candidates", WORD, "directory of candidates; default: that of the intent"),
 ]);
 
 static OTLP: Mapping = Mapping::of(&[
-    optional("grpc", ADDRESS, "OTLP over gRPC, usually port 4317; port 0: any free one"),
-    optional("http", ADDRESS, "OTLP over HTTP, usually port 4318; port 0: any free one"),
+    optional("grpc", ADDRESS, "OTLP over gRPC, usually port 4317; port 0: any free port"),
+    optional("http", ADDRESS, "OTLP over HTTP, usually port 4318; port 0: any free port"),
 ]);
 
 static RECURRENCE: Mapping = Mapping::of(&[
-    default("windows", WINDOWS, "2", "proposed once seen in so many windows"),
-    default("of", WINDOWS, "3", "of the last so many; at least `windows`"),
-    default("absent", WINDOWS, "3", "withdrawn once absent from so many windows in a row"),
+    default("windows", WINDOWS, "2", "a change is proposed once observed in this many windows"),
+    default("of", WINDOWS, "3", "out of this many last windows; at least `windows`"),
+    default("absent", WINDOWS, "3", "a change is withdrawn once absent from this many windows in a row"),
 ]);
 
 static LOG: Mapping = Mapping::of(&[
-    default("format", FORMAT, "text", "for people or for machines"),
-    default("level", LEVEL, "info", "as `info` or `info,emac_control_plane::ingest=debug`"),
+    default("format", FORMAT, "text", "format of log lines"),
+    default("level", LEVEL, "info", "log filter, such as `info` or `info,emac_control_plane::ingest=debug`"),
 ]);
 
 scalars! {

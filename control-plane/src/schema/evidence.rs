@@ -4,21 +4,21 @@ use super::scalar::{COMPONENT_PATTERN, DURATION, REQUESTS, WORD, scalars};
 use super::shape::{Field, Form, Mapping, Rule, Shape, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::of(&[
-    required("metadata", Shape::Mapping(&METADATA), "whose"),
-    required("spec", Shape::Mapping(&SPEC), "what was seen"),
+    required("metadata", Shape::Mapping(&METADATA), "identity of the journey"),
+    required("spec", Shape::Mapping(&SPEC), "measurements"),
 ]);
 
-static METADATA: Mapping = Mapping::open(&[required("name", WORD, "the journey")]);
+static METADATA: Mapping = Mapping::open(&[required("name", WORD, "name of the journey")]);
 
 static SPEC: Mapping = Mapping::of(&[
-    optional("observedAt", TIME, "when the window ended, as RFC 3339; decides whether evidence is fresh"),
-    optional("window", DURATION, "how long was looked"),
-    optional("journey", Shape::Mapping(&COUNTS), "at the journey's edge"),
-    optional("components", Shape::Map(COMPONENT_PATTERN, &Shape::Mapping(&SEEN)), "by component"),
+    optional("observedAt", TIME, "end of the window in RFC 3339; decides whether evidence is fresh"),
+    optional("window", DURATION, "length of the window"),
+    optional("journey", Shape::Mapping(&COUNTS), "counts at the journey's edge"),
+    optional("components", Shape::Map(COMPONENT_PATTERN, &Shape::Mapping(&SEEN)), "counts by component"),
 ]);
 
-const ALL: Field = required("requests", REQUESTS, "all intended ones");
-const GOOD: Field = required("good", REQUESTS, "answered well; at most `requests`");
+const ALL: Field = required("requests", REQUESTS, "all intended requests");
+const GOOD: Field = required("good", REQUESTS, "good answers; at most `requests`");
 
 static COUNTS: Mapping = Mapping::of(&[ALL, GOOD]);
 
@@ -28,15 +28,15 @@ static SEEN: Mapping = Mapping::of(&[
     optional(
         "latency",
         Shape::List(&Shape::Mapping(&BOUND)),
-        "good answers, counted cumulatively as classic histograms do; ascending",
+        "cumulative counts of good answers, as in classic histograms; ascending",
     ),
     optional("latencySketch", SKETCH, "base64 of the sidecars' sketch"),
 ])
 .with(&[Rule::NotBoth("latency", "latencySketch")]);
 
 static BOUND: Mapping = Mapping::of(&[
-    required("within", DURATION, "the bound"),
-    required("count", REQUESTS, "good answers at most so late"),
+    required("within", DURATION, "upper bound of the bucket"),
+    required("count", REQUESTS, "good answers within the bound"),
 ]);
 
 scalars! {

@@ -10,146 +10,174 @@ pub(super) static GOVERNANCE: Mapping = Mapping::of(&[
         "evaluationMode",
         MODE,
         "conservative",
-        "conservative: the lower end decides alone; selective: between the ends a person decides",
+        "conservative: the lower bound decides; selective: an objective between the bounds gives REVIEW",
     ),
-    default("autoAcceptConfidence", SHARE, "0.8", "a model less sure than this makes a decision REVIEW"),
+    default(
+        "autoAcceptConfidence",
+        SHARE,
+        "0.8",
+        "if the model's confidence is lower, the decision is REVIEW",
+    ),
     optional(
         "autoAccept",
         Shape::Mapping(&AUTO_ACCEPT),
-        "what of a candidate may be accepted without a person",
+        "which changes of a candidate may be accepted by policy",
     ),
-    optional("useBoundsForAutomation", Shape::Mapping(&ENDS), "which ends gates and guards use"),
-    optional("alerts", Shape::Mapping(&ALERTS), "when somebody is told"),
+    optional("useBoundsForAutomation", Shape::Mapping(&ENDS), "which bounds gates and guards use"),
+    optional("alerts", Shape::Mapping(&ALERTS), "alerts"),
     optional(
         "progressiveDelivery",
         Shape::Mapping(&DELIVERY),
-        "who rolls out, and what a canary may not exceed",
+        "progressive delivery: provider and limits of a canary",
     ),
-    optional("actions", Shape::List(&Shape::Mapping(&ACTION)), "what may be done without a person, and when"),
-    optional("runtime", Shape::Mapping(&RUNTIME), "how far and how fast budgets act on live traffic"),
+    optional(
+        "actions",
+        Shape::List(&Shape::Mapping(&ACTION)),
+        "actions allowed without a person, with their guards",
+    ),
+    optional("runtime", Shape::Mapping(&RUNTIME), "how budgets act on live traffic"),
 ]);
 
-static AUTO_ACCEPT: Mapping =
-    Mapping::of(&[default("lowImpact", FLAG, "false", "identified changes that move A- by less than 0.001")]);
+static AUTO_ACCEPT: Mapping = Mapping::of(&[default(
+    "lowImpact",
+    FLAG,
+    "false",
+    "accept identified changes that move A- by less than 0.001",
+)]);
 
 static ENDS: Mapping = Mapping::of(&[
-    default("availability", AVAILABILITY_END, "pessimistic", "pessimistic: the lower end"),
-    default("latency", LATENCY_END, "upperConfidence", "upperConfidence: the later end"),
+    default("availability", AVAILABILITY_END, "pessimistic", "pessimistic: the lower bound"),
+    default("latency", LATENCY_END, "upperConfidence", "upperConfidence: the upper bound"),
 ]);
 
 static ALERTS: Mapping = Mapping::of(&[
-    optional("promRuleOutput", WORD, "where the paper's compiler writes; kept, not used"),
+    optional("promRuleOutput", WORD, "output path of the paper's compiler; read and not used"),
     optional(
         "sloBudgetWindow",
         DURATION,
-        "the period burn rates refer to; without it the window of the availability objective",
+        "period of the burn rates; default: the window of the availability objective",
     ),
     optional(
         "burnRatePolicy",
         Shape::Mapping(&BURN_RATES),
-        "pairs of windows; without it the standard ones, scaled to the period",
+        "pairs of windows; default: the standard pairs, scaled to the period",
     ),
 ]);
 
 static BURN_RATES: Mapping = Mapping::of(&[
-    optional("page", Shape::List(&Shape::Mapping(&BURN_RATE)), "what wakes somebody"),
-    optional("ticket", Shape::List(&Shape::Mapping(&BURN_RATE)), "what can wait"),
+    optional("page", Shape::List(&Shape::Mapping(&BURN_RATE)), "alerts that page"),
+    optional("ticket", Shape::List(&Shape::Mapping(&BURN_RATE)), "alerts that open a ticket"),
 ]);
 
 static BURN_RATE: Mapping = Mapping::of(&[
     required(
         "burnRate",
         ABOVE_ZERO,
-        "multiples of the rate that spends the budget exactly by the end of the period",
+        "burn rate, as a multiple of the rate that spends the budget exactly by the end of the period",
     ),
-    required("longWindow", DURATION, "over which the rate must be exceeded"),
-    required("shortWindow", DURATION, "and still is; shorter than `longWindow`"),
+    required("longWindow", DURATION, "long window in which the rate must be exceeded"),
+    required(
+        "shortWindow",
+        DURATION,
+        "short window in which it must still be exceeded; shorter than `longWindow`",
+    ),
 ]);
 
 static DELIVERY: Mapping = Mapping::of(&[
-    required("provider", PROVIDER, "who rolls out"),
-    optional("analysisTemplateOutput", WORD, "where the paper's compiler writes; kept, not used"),
-    optional("gate", Shape::Mapping(&GATE), "what a canary may not exceed"),
+    required("provider", PROVIDER, "rollout controller"),
+    optional("analysisTemplateOutput", WORD, "output path of the paper's compiler; read and not used"),
+    optional("gate", Shape::Mapping(&GATE), "limits of a canary"),
 ]);
 
 static GATE: Mapping = Mapping::of(&[
-    optional("maxCanaryBurnRate", ABOVE_ZERO, "multiples of the rate that spends the budget exactly"),
-    optional("maxP99LatencySeconds", SECONDS, "of the canary's answers"),
+    optional(
+        "maxCanaryBurnRate",
+        ABOVE_ZERO,
+        "largest burn rate of the canary, as a multiple of the rate that spends the budget exactly",
+    ),
+    optional("maxP99LatencySeconds", SECONDS, "largest p99 latency of the canary"),
 ]);
 
 static ACTION: Mapping = Mapping::of(&[
-    required("kind", WORD, "such as `promote`"),
-    required("guard", GUARD, "CEL that must be true; see the symbols below"),
+    required("kind", WORD, "kind of action, such as `promote`"),
+    required("guard", GUARD, "CEL expression that must be true; see the symbols below"),
     optional(
         "parameterBounds",
         Shape::Map(ANY_NAME, &PARAMETER),
-        "limits of the action's parameters, by name",
+        "limits of the action's parameters, by parameter name",
     ),
-    optional("rollback", Shape::Mapping(&ROLLBACK), "what happens when the guard no longer holds"),
-    optional("rateLimit", Shape::Mapping(&RATE_LIMIT), "how often it may be done"),
+    optional("rollback", Shape::Mapping(&ROLLBACK), "what to do when the guard becomes false"),
+    optional("rateLimit", Shape::Mapping(&RATE_LIMIT), "rate limit of the action"),
 ]);
 
 static ROLLBACK: Mapping = Mapping::of(&[
-    default("onGuardViolation", FLAG, "true", "whether anything is done then"),
-    default("action", WORD, "rollback", "what"),
+    default("onGuardViolation", FLAG, "true", "whether to roll back"),
+    default("action", WORD, "rollback", "rollback action"),
 ]);
 
-static RATE_LIMIT: Mapping =
-    Mapping::of(&[required("maxActions", ACTIONS, "so many"), required("window", DURATION, "in this time")]);
+static RATE_LIMIT: Mapping = Mapping::of(&[
+    required("maxActions", ACTIONS, "largest number of actions"),
+    required("window", DURATION, "time window of the limit"),
+]);
 
 static RUNTIME: Mapping = Mapping::of(&[
-    default("mode", ACT, "observe", "observe: record; dry-run: decide and count; enforce: act"),
+    default("mode", ACT, "observe", "observe: measure; dry-run: decide and count; enforce: act"),
     optional(
         "deadline",
         MILLIS,
-        "from the end of the request at the edge to the first byte of a useful answer, at most 2m; without it the latency objective's threshold",
+        "deadline from the end of the request at the edge to the first byte of a useful answer, at most 2m; default: the threshold of the latency objective",
     ),
     optional(
         "edge",
         Shape::List(&WORKLOAD),
         "workloads where the journey enters; they call hops without a `source`",
     ),
-    default("priority", PRIORITY, "100", "0 is shed first"),
-    default("record", SHARE_ABOVE_0, "0.01", "share of traces recorded hop by hop"),
+    default("priority", PRIORITY, "100", "priority; 0 is shed first"),
+    default("record", SHARE_ABOVE_0, "0.01", "share of traces of which hop records are kept"),
     optional(
         "margin",
         MILLIS,
-        "kept back at the end of the deadline, so that the answer arrives at the edge in time; without it 5 % of the deadline",
+        "time reserved at the end of the deadline, so that the answer reaches the edge in time; default: 5 % of the deadline",
     ),
-    optional("timeout", Shape::Mapping(&TIMEOUTS), "bounds on timeouts"),
-    optional("retry", RETRIES, "the journey's retry budget, or `none`: the route's own retries without one"),
+    optional("timeout", Shape::Mapping(&TIMEOUTS), "limits of timeouts"),
+    optional("retry", RETRIES, "the journey's retry budget; `none`: the route's retries without a budget"),
     optional(
         "fallback",
         Shape::Mapping(&FALLBACK_BUDGET),
-        "budget of degraded fallbacks that state none; without it 20 % and a burst of 10",
+        "default budget of degraded fallbacks; default: 20 % and a burst of 10",
     ),
-    default("minEvidence", CALLS, "50", "with fewer calls of a hop in the window its expected latency rules"),
-    optional("damping", Shape::Mapping(&DAMPING), "when a changed plan takes effect, and how much of it"),
-    optional("lease", Shape::Mapping(&LEASE), "how long budgets hold without the control plane"),
+    default(
+        "minEvidence",
+        CALLS,
+        "50",
+        "with fewer calls of a hop in the window, its expected latency is used",
+    ),
+    optional("damping", Shape::Mapping(&DAMPING), "when and in which steps a changed plan takes effect"),
+    optional("lease", Shape::Mapping(&LEASE), "validity of budgets without the control plane"),
 ]);
 
 static TIMEOUTS: Mapping = Mapping::of(&[
-    default("min", MILLIS, "1ms", "no timeout is shorter"),
-    optional("max", MILLIS, "no timeout is longer; without it the deadline"),
+    default("min", MILLIS, "1ms", "shortest timeout"),
+    optional("max", MILLIS, "longest timeout; default: the deadline"),
 ]);
 
 const RETRIES: Shape = Shape::Either(&[NONE, Shape::Mapping(&RETRY)]);
 
 static RETRY: Mapping = Mapping::of(&[
-    default("ratio", SHARE_ABOVE_0, "0.2", "tokens that a request deposits; a retry costs one"),
+    default("ratio", SHARE_ABOVE_0, "0.2", "tokens deposited per request; a retry costs one"),
     default(
         "floorPerSecond",
         FLOOR,
         "10",
-        "tokens deposited every second, so that a quiet hop can retry at all",
+        "tokens deposited per second, so that a hop with few requests can retry",
     ),
-    default("burst", BURST, "100", "most tokens held"),
-    optional("maxRetries", RETRIES_MAX, "most retries of one request; without it the route's own number"),
+    default("burst", BURST, "100", "largest number of tokens"),
+    optional("maxRetries", RETRIES_MAX, "largest number of retries per request; default: the route's number"),
 ]);
 
 pub(super) static FALLBACK_BUDGET: Mapping = Mapping::of(&[
-    required("share", SHARE_ABOVE_0, "largest share of requests that may be answered so"),
-    default("burst", BURST, "10", "most tokens held"),
+    required("share", SHARE_ABOVE_0, "largest share of requests that may get a degraded answer"),
+    default("burst", BURST, "10", "largest number of tokens"),
 ]);
 
 static DAMPING: Mapping = Mapping::of(&[
@@ -157,16 +185,16 @@ static DAMPING: Mapping = Mapping::of(&[
         "hysteresis",
         SHARE,
         "0.1",
-        "the plan stays unless some timeout moves by more than this share of itself",
+        "a plan changes only if some timeout changes by more than this share",
     ),
-    default("minGain", SHARE, "0.0005", "and the predicted success grows by at least this much"),
-    default("maxStep", SHARE_ABOVE_0, "0.5", "most by which a timeout moves at once, as a share of itself"),
-    default("period", MILLIS, "5s", "at most one step in this time, 1ms to 24h"),
+    default("minGain", SHARE, "0.0005", "and the predicted success grows by at least this share"),
+    default("maxStep", SHARE_ABOVE_0, "0.5", "largest change of a timeout in one step, as a share of it"),
+    default("period", MILLIS, "5s", "shortest time between steps, 1ms to 24h"),
 ]);
 
 static LEASE: Mapping = Mapping::of(&[
-    default("validFor", LEASE_TIME, "60s", "1s to 24h"),
-    default("onExpiry", ON_EXPIRY, "hold", "hold: budgets stay; release: traffic is as if there were none"),
+    default("validFor", LEASE_TIME, "60s", "validity of a budget, 1s to 24h"),
+    default("onExpiry", ON_EXPIRY, "hold", "hold: keep the budgets; release: drop the budgets"),
 ]);
 
 scalars! {

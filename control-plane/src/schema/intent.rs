@@ -9,98 +9,98 @@ use super::scalar::{
 use super::shape::{Form, Mapping, Rule, Shape, default, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::of(&[
-    required("metadata", Shape::Mapping(&METADATA), "who it is"),
-    required("spec", Shape::Mapping(&SPEC), "what it says"),
+    required("metadata", Shape::Mapping(&METADATA), "identity of the journey"),
+    required("spec", Shape::Mapping(&SPEC), "specification"),
 ]);
 
 static METADATA: Mapping = Mapping::of(&[
-    required("name", JOURNEY, "the journey's name: it stands in labels, file names and headers"),
-    optional("labels", LABELS, "for people and their tools"),
-    optional("annotations", LABELS, "for people and their tools"),
+    required("name", JOURNEY, "the journey's name, used in labels, file names and headers"),
+    optional("labels", LABELS, "free text for people and tools"),
+    optional("annotations", LABELS, "free text for people and tools"),
 ]);
 
 static SPEC: Mapping = Mapping::of(&[
-    required("objectives", Shape::Mapping(&OBJECTIVES), "what is promised"),
+    required("objectives", Shape::Mapping(&OBJECTIVES), "objectives"),
     optional(
         "entry",
         Shape::List(&Shape::Mapping(&ENTRY)),
-        "how the edge recognises a request of the journey, at most 16 rules of which any will do; without one the journey is computed, not enforced. CORS preflights, probes and scrapes, and calls of `grpc.health.v1.Health` enter only by a rule whose method is OPTIONS, that names `user-agent`, or that names that service",
+        "rules by which the edge recognises requests of the journey, at most 16; one match is enough; without rules the journey is computed, not enforced. CORS preflights, probes and scrapes, and calls of `grpc.health.v1.Health` enter only by a rule whose method is OPTIONS, that names `user-agent`, or that names that service",
     ),
-    required("operator", Shape::Named(&OPERATOR), "how components combine"),
+    required("operator", Shape::Named(&OPERATOR), "how the components combine"),
     required(
         "components",
         Shape::Map(COMPONENT_PATTERN, &DECLARED),
-        "what the leaves of the operator are, by name",
+        "the components that the operator names",
     ),
-    optional("evidence", Shape::Mapping(&EVIDENCE), "where the structure is learnt"),
+    optional("evidence", Shape::Mapping(&EVIDENCE), "where the structure is discovered"),
     optional(
         "failureDomains",
         Shape::Mapping(&DOMAINS),
-        "what fails together; with rules, components may name no other domains",
+        "failure domains; if rules are given, components may name no other domains",
     ),
-    optional("governance", Shape::Mapping(&GOVERNANCE), "what automation may decide, and by which numbers"),
+    optional("governance", Shape::Mapping(&GOVERNANCE), "what automation may decide, and on which bounds"),
 ]);
 
 static OBJECTIVES: Mapping = Mapping::of(&[
-    required("availability", Shape::Mapping(&AVAILABILITY), "the share of requests that succeed"),
+    required(
+        "availability",
+        Shape::Mapping(&AVAILABILITY),
+        "availability: the share of requests that succeed",
+    ),
     optional(
         "latency",
         Shape::Mapping(&LATENCY),
-        "a quantile of latency; its threshold is the deadline unless `governance.runtime.deadline` says otherwise",
+        "latency quantile; its threshold is the deadline unless `governance.runtime.deadline` is set",
     ),
 ]);
 
 static AVAILABILITY: Mapping = Mapping::of(&[
-    required("window", DURATION, "over which the share is taken"),
-    required("target", TARGET, "the share promised, above 0 and below 1"),
-    optional(
-        "sli",
-        Shape::Mapping(&SLI),
-        "how the share is measured; without it the sidecars' metrics are asked",
-    ),
+    required("window", DURATION, "time window of the share"),
+    required("target", TARGET, "target share, above 0 and below 1"),
+    optional("sli", Shape::Mapping(&SLI), "how the share is measured; default: the sidecars' metrics"),
 ]);
 
 static SLI: Mapping = Mapping::of(&[
-    required("goodEventQuery", WORD, "PromQL of good events, `{{ .window }}` where the window goes"),
+    required("goodEventQuery", WORD, "PromQL of good events; `{{ .window }}` is replaced by the window"),
     required("totalEventQuery", WORD, "PromQL of all events"),
 ]);
 
 static LATENCY: Mapping = Mapping::of(&[
-    required("window", DURATION, "over which the quantile is taken"),
-    required("objective", Shape::Mapping(&LATENCY_OBJECTIVE), "the promise"),
+    required("window", DURATION, "time window of the quantile"),
+    required("objective", Shape::Mapping(&LATENCY_OBJECTIVE), "the latency objective"),
     optional("evidence", Shape::Mapping(&PROMQL), "how the quantile is measured"),
 ]);
 
 static LATENCY_OBJECTIVE: Mapping = Mapping::of(&[
     required("metric", QUANTILE, "`p50` to `p99.9`"),
-    required("threshold", SECONDS, "what the quantile stays below; a bare number is seconds"),
+    required("threshold", SECONDS, "upper limit of the quantile; a bare number is seconds"),
 ]);
 
 static PROMQL: Mapping = Mapping::of(&[required("promql", WORD, "PromQL of the quantile")]);
 
 static ENTRY: Mapping = Mapping::of(&[
-    optional("host", HOST, "exact host, without port; case and a final dot count for nothing"),
-    optional("method", METHOD, "upper case; GET takes HEAD too"),
-    optional("path", WORD, "path template: `{name}` stands for one segment, a last `**` for any rest; empty segments count for nothing, so `/a//b/` is `/a/b`"),
+    optional("host", HOST, "exact host, without port; case and a final dot are ignored"),
+    optional("method", METHOD, "HTTP method in upper case; GET also matches HEAD"),
+    optional("path", WORD, "path template: `{name}` matches one segment, a final `**` any rest; empty segments are ignored, so `/a//b/` equals `/a/b`"),
     optional(
         "headers",
         HEADERS,
-        "name to exact value, at most 8; an empty value means that the header is there",
+        "header names with exact values, at most 8; an empty value matches any value of a present header",
     ),
     optional("grpc", GRPC, "`package.Service` or `package.Service/Method`"),
 ])
 .with(&[Rule::Something]);
 
 static EVIDENCE: Mapping =
-    Mapping::of(&[required("modelDiscovery", Shape::Mapping(&DISCOVERY), "how the model is learnt")]);
+    Mapping::of(&[required("modelDiscovery", Shape::Mapping(&DISCOVERY), "how the model is discovered")]);
 
 static DISCOVERY: Mapping = Mapping::of(&[
-    default("enabled", FLAG, "false", "whether it is"),
-    optional("discoveredModelRef", WORD, "the model file, relative to the intent"),
-    optional("inputs", Shape::List(&Shape::Mapping(&INPUT)), "what is looked at"),
-    optional("evidenceWindow", DURATION, "how far back evidence counts"),
-    optional("freshness", Shape::Mapping(&FRESHNESS), "how old evidence may be"),
-    optional("coveragePolicy", Shape::Mapping(&COVERAGE), "how much must have been seen"),
+    default("enabled", FLAG, "false", "whether discovery is enabled"),
+    optional("discoveredModelRef", WORD, "path of the model file, relative to the intent"),
+    optional("inputs", Shape::List(&Shape::Mapping(&INPUT)), "evidence sources"),
+    optional("evidenceWindow", DURATION, "length of the evidence window"),
+    optional("freshness", Shape::Mapping(&FRESHNESS), "maximum age of evidence"),
+    optional("coveragePolicy", Shape::Mapping(&COVERAGE), "required coverage"),
 ]);
 
 static INPUT: Mapping = Mapping::of(&[
@@ -109,27 +109,31 @@ static INPUT: Mapping = Mapping::of(&[
 ]);
 
 static FRESHNESS: Mapping =
-    Mapping::of(&[required("maxAge", DURATION, "older evidence makes a decision REVIEW")]);
+    Mapping::of(&[required("maxAge", DURATION, "with older evidence the decision is REVIEW")]);
 
 static COVERAGE: Mapping = Mapping::of(&[
-    optional("minTraceEdgeCoverage", SHARE, "a smaller share of expected edges seen makes a decision REVIEW"),
-    default("requireBranchCoverage", FLAG, "false", "every branch of a race must have been seen"),
-    default("requirePaymentBranchCoverage", FLAG, "false", "the same, by the paper's name"),
+    optional(
+        "minTraceEdgeCoverage",
+        SHARE,
+        "if a smaller share of the expected edges was observed, the decision is REVIEW",
+    ),
+    default("requireBranchCoverage", FLAG, "false", "every branch of a race must have been observed"),
+    default("requirePaymentBranchCoverage", FLAG, "false", "the same under the paper's name"),
 ]);
 
 static DOMAINS: Mapping =
-    Mapping::of(&[optional("rules", Shape::List(&Shape::Mapping(&DOMAIN)), "the domains there are")]);
+    Mapping::of(&[optional("rules", Shape::List(&Shape::Mapping(&DOMAIN)), "the failure domains")]);
 
 static DOMAIN: Mapping = Mapping::of(&[
-    required("name", WORD, "as `components.<leaf>.failureDomains` says it"),
-    required("kind", DOMAIN_KIND, "said by a person, or read from evidence"),
-    optional("source", WORD, "of an inferred domain, which needs it, such as `kubernetes`"),
-    optional("key", WORD, "of an inferred domain, which needs it, such as a label"),
+    required("name", WORD, "name used in `components.<leaf>.failureDomains`"),
+    required("kind", DOMAIN_KIND, "declared by a person, or inferred from evidence"),
+    optional("source", WORD, "evidence source, such as `kubernetes`; required for inferred domains"),
+    optional("key", WORD, "key to look up, such as a label; required for inferred domains"),
     optional("description", WORD, "for people"),
     optional(
         "beta",
         SHARE,
-        "share of a member's unavailability that the domain causes; given, the journey's value under common cause is exact",
+        "share of a member's unavailability that the domain causes; if given, the journey's availability under common cause is computed exactly",
     ),
 ]);
 

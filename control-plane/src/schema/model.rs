@@ -11,106 +11,104 @@ use super::scalar::{ANY_NAME, COMPONENTS, SHARE, TEXT, WORD, WORDS, scalars};
 use super::shape::{Form, Mapping, Shape, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::open(&[
-    required("metadata", Shape::Mapping(&METADATA), "who it is"),
-    required("spec", Shape::Mapping(&SPEC), "what it says"),
+    required("metadata", Shape::Mapping(&METADATA), "identity of the model"),
+    required("spec", Shape::Mapping(&SPEC), "specification"),
     optional(
         "seal",
         Shape::Map(ANY_NAME, &TEXT),
-        "tags of every value, from which a change by hand is told; `emac` writes it",
+        "tags of every value, by which manual changes are detected; written by `emac`",
     ),
 ]);
 
 static METADATA: Mapping = Mapping::open(&[
-    required("name", WORD, "the journey's name, unless a label says it"),
+    required("name", WORD, "the journey's name, unless a label gives it"),
     optional(
         "version",
         DIGEST,
-        "SHA-256 of everything else; a document with a version or a seal is refused once it has been changed",
+        "SHA-256 of everything else; a document with a version or a seal is refused after a change",
     ),
-    optional("labels", Shape::Mapping(&LABELS_), "for people and their tools, one aside"),
+    optional("labels", Shape::Mapping(&LABELS_), "free text for people and tools, except `journey`"),
 ]);
 
 static LABELS_: Mapping =
-    Mapping::open(&[optional("journey", WORD, "the journey's name, where the document has one of its own")]);
+    Mapping::open(&[optional("journey", WORD, "the journey's name, if the document has another name")]);
 
 static SPEC: Mapping = Mapping::open(&[
-    optional(
-        "expression",
-        EXPRESSION,
-        "the operators in their canonical text; without any the intent's stand",
-    ),
-    optional(
-        "operator",
-        Shape::Named(&OPERATOR),
-        "the operators as a tree; agrees with `expression` where both are given",
-    ),
-    optional("operatorGraph", Shape::Mapping(&GRAPH), "the same as the paper's replay writes it"),
-    optional("topology", Shape::Mapping(&TOPOLOGY), "who calls whom"),
-    optional("redundancy", Shape::List(&Shape::Mapping(&REDUNDANCY)), "who stands in for whom"),
-    optional("failureDomains", Shape::Mapping(&DOMAINS), "who fails together"),
-    optional("confidence", Shape::Mapping(&CONFIDENCE), "how sure all this is"),
+    optional("expression", EXPRESSION, "the operators in canonical text; default: those of the intent"),
+    optional("operator", Shape::Named(&OPERATOR), "the operators as a tree; must agree with `expression`"),
+    optional("operatorGraph", Shape::Mapping(&GRAPH), "the same in the format of the paper's replay"),
+    optional("topology", Shape::Mapping(&TOPOLOGY), "services and calls"),
+    optional("redundancy", Shape::List(&Shape::Mapping(&REDUNDANCY)), "redundant components"),
+    optional("failureDomains", Shape::Mapping(&DOMAINS), "failure domains"),
+    optional("confidence", Shape::Mapping(&CONFIDENCE), "confidence"),
     optional(
         "runtime",
         Shape::List(&Shape::Mapping(&RUNTIME)),
-        "timeouts, retries and breakers of a call, as configured or seen",
+        "timeouts, retries and circuit breakers of calls, configured or observed",
     ),
     optional(
         "fields",
         Shape::List(&FINDING),
-        "for each part of the model how sure it is, and why; only what is identified may act",
+        "confidence and provenance of each part of the model; only identified parts may act",
     ),
     optional(
         "disagreements",
         Shape::List(&DISAGREEMENT),
-        "where intent and evidence differ: a person decides",
+        "differences between intent and evidence; a person decides",
     ),
-    optional("evidence", Shape::List(&Shape::Mapping(&EVIDENCE)), "what it was made from"),
-    optional("base", WORD, "the accepted model a candidate was compared with, by version"),
-    optional("acceptance", Shape::Mapping(&ACCEPTANCE), "who agreed to it, when, and to which changes"),
-    optional("lineage", Shape::List(&Shape::Mapping(&ANCESTOR)), "the versions before, oldest first"),
+    optional("evidence", Shape::List(&Shape::Mapping(&EVIDENCE)), "evidence used"),
+    optional("base", WORD, "version of the accepted model that a candidate was compared with"),
+    optional("acceptance", Shape::Mapping(&ACCEPTANCE), "who accepted which changes, and when"),
+    optional("lineage", Shape::List(&Shape::Mapping(&ANCESTOR)), "earlier versions, oldest first"),
 ]);
 
 static GRAPH: Mapping = Mapping::open(&[
-    optional("expression", EXPRESSION, "the operators in their canonical text"),
+    optional("expression", EXPRESSION, "the operators in canonical text"),
     optional("root", Shape::Named(&OPERATOR), "the operators as a tree"),
 ]);
 
 static TOPOLOGY: Mapping = Mapping::open(&[
-    optional("nodes", Shape::List(&Shape::Mapping(&NODE)), "who there is"),
-    optional("edges", Shape::List(&Shape::Mapping(&EDGE)), "the calls"),
-    optional("edgeDiagnostics", Shape::Mapping(&DIAGNOSTICS), "how much of what was expected was seen"),
+    optional("nodes", Shape::List(&Shape::Mapping(&NODE)), "services"),
+    optional("edges", Shape::List(&Shape::Mapping(&EDGE)), "calls"),
+    optional("edgeDiagnostics", Shape::Mapping(&DIAGNOSTICS), "coverage of the expected edges"),
 ]);
 
-static NODE: Mapping = Mapping::open(&[required("id", WORD, "its name")]);
+static NODE: Mapping = Mapping::open(&[required("id", WORD, "service name")]);
 
 static EDGE: Mapping = Mapping::open(&[
-    required("from", WORD, "who calls"),
-    required("to", WORD, "who is called"),
+    required("from", WORD, "caller"),
+    required("to", WORD, "callee"),
     optional("callType", WORD, "`sync` or `async`"),
-    optional("probability", SHARE, "how often a request of the journey makes the call"),
-    optional("attempts", ATTEMPTS, "most tries of one call"),
+    optional("probability", SHARE, "probability that a request of the journey makes the call"),
+    optional("attempts", ATTEMPTS, "largest number of tries of one call"),
     CONFIDENCE_OF_IT,
     OBSERVATIONS,
     PROVENANCE_OF_IT,
 ]);
 
 static DIAGNOSTICS: Mapping =
-    Mapping::open(&[optional("coverage", SHARE, "share of the expected edges that were seen")]);
+    Mapping::open(&[optional("coverage", SHARE, "share of the expected edges that were observed")]);
 
 static REDUNDANCY: Mapping = Mapping::open(&[
-    required("pattern", WORD, "such as `race`"),
-    required("group", COMPONENTS, "its members"),
+    required("pattern", WORD, "pattern, such as `race`"),
+    required("group", COMPONENTS, "members"),
 ]);
 
 static DOMAINS: Mapping = Mapping::open(&[
-    optional("inferred", Shape::List(&Shape::Mapping(&GROUP)), "domains read from evidence"),
-    optional("declared", Shape::List(&Shape::Mapping(&GROUP)), "domains that people said"),
+    optional("inferred", Shape::List(&Shape::Mapping(&GROUP)), "domains inferred from evidence"),
+    optional("declared", Shape::List(&Shape::Mapping(&GROUP)), "domains declared by people"),
     optional("effective", Shape::Map(ANY_NAME, &WORDS), "domains in effect, by component"),
-    optional("details", Shape::Map(ANY_NAME, &Shape::Mapping(&DETAIL)), "how sure each is, by component"),
+    optional(
+        "details",
+        Shape::Map(ANY_NAME, &Shape::Mapping(&DETAIL)),
+        "status of the domains, by component",
+    ),
 ]);
 
-static GROUP: Mapping =
-    Mapping::open(&[required("name", WORD, "the domain"), required("members", COMPONENTS, "its components")]);
+static GROUP: Mapping = Mapping::open(&[
+    required("name", WORD, "name of the domain"),
+    required("members", COMPONENTS, "components of the domain"),
+]);
 
 static DETAIL: Mapping = Mapping::open(&[
     required(
@@ -127,10 +125,10 @@ static CONFIDENCE: Mapping = Mapping::open(&[
     optional(
         "overall",
         SHARE,
-        "of the model as a whole; below `governance.autoAcceptConfidence` a decision is REVIEW",
+        "overall confidence; below `governance.autoAcceptConfidence` the decision is REVIEW",
     ),
-    optional("fields", Shape::Map(ANY_NAME, &SHARE), "of its parts"),
-    optional("evidenceFlags", WORDS, "what is incomplete or in conflict"),
+    optional("fields", Shape::Map(ANY_NAME, &SHARE), "confidence by part"),
+    optional("evidenceFlags", WORDS, "flags of incomplete or conflicting evidence"),
 ]);
 
 scalars! {

@@ -27,25 +27,25 @@ fn operator() -> Shape {
 const ANY: Shape = Shape::Named(&OPERATOR);
 const SEVERAL: Shape = Shape::List(&ANY);
 
-const ID: Field = optional("id", WORD, "a name for people and reports");
-const DESCRIPTION: Field = optional("description", WORD, "for people");
+const ID: Field = optional("id", WORD, "name used in reports");
+const DESCRIPTION: Field = optional("description", WORD, "free text");
 const REF: Field = optional("ref", WORD, "a component, instead of `operator`");
 const BODY: Field = optional("operator", ANY, "an operator, instead of `ref`");
 const OPERAND: [Rule; 1] = [Rule::OneOf("ref", "operator")];
 
 static REFERENCE: Mapping =
-    Mapping::of(&[required("ref", WORD, "the component, by its name under `components`"), ID, DESCRIPTION]);
+    Mapping::of(&[required("ref", WORD, "name of the component under `components`"), ID, DESCRIPTION]);
 
 static SERIES: Mapping = Mapping::of(&[
-    required("type", TYPE_SERIES, "one after the other; all must succeed"),
+    required("type", TYPE_SERIES, "operands one after the other; all must succeed"),
     required("steps", SEVERAL, "the operands, in order"),
     ID,
     DESCRIPTION,
 ]);
 
 static PARALLEL: Mapping = Mapping::of(&[
-    required("type", TYPE_PARALLEL, "at the same time"),
-    default("join", JOIN, "all", "how many must succeed"),
+    required("type", TYPE_PARALLEL, "operands at the same time"),
+    default("join", JOIN, "all", "how many branches must succeed"),
     required("branches", SEVERAL, "the operands"),
     ID,
     DESCRIPTION,
@@ -53,22 +53,25 @@ static PARALLEL: Mapping = Mapping::of(&[
 
 const JOIN: Shape = Shape::Either(&[ALL, Shape::Mapping(&AT_LEAST)]);
 
-static AT_LEAST: Mapping =
-    Mapping::of(&[required("atLeast", COUNT, "so many, at most the number of branches")]);
+static AT_LEAST: Mapping = Mapping::of(&[required(
+    "atLeast",
+    COUNT,
+    "this many branches must succeed; at most the number of branches",
+)]);
 
 static RACE: Mapping = Mapping::of(&[
-    required("type", TYPE_RACE, "at the same time; the first success wins"),
-    default("semantics", HEDGED, "hedged", "the only one there is"),
-    optional("delay", MILLIS, "how long the later branches wait for the first"),
+    required("type", TYPE_RACE, "operands at the same time; the first success wins"),
+    default("semantics", HEDGED, "hedged", "the only value"),
+    optional("delay", MILLIS, "delay before the later branches start (hedging)"),
     required("branches", SEVERAL, "the operands"),
     ID,
     DESCRIPTION,
 ]);
 
 static FALLBACK: Mapping = Mapping::of(&[
-    required("type", TYPE_FALLBACK, "the alternates in turn, once the primary has failed"),
-    required("primary", ANY, "what is asked first"),
-    required("alternates", Shape::List(&Shape::Mapping(&ALTERNATE)), "what stands in, in order"),
+    required("type", TYPE_FALLBACK, "the alternates in order, after the primary failed"),
+    required("primary", ANY, "the first operand"),
+    required("alternates", Shape::List(&Shape::Mapping(&ALTERNATE)), "the alternates, in order"),
     ID,
     DESCRIPTION,
 ]);
@@ -78,7 +81,7 @@ static ALTERNATE: Mapping = Mapping::of(&[
         "weight",
         SHARE_ABOVE_0,
         "1",
-        "worth of its answer beside the primary's; below 1 it is degraded and has a budget",
+        "worth of its answer relative to the primary's; below 1 the answer is degraded and has a budget",
     ),
     REF,
     BODY,
@@ -86,7 +89,7 @@ static ALTERNATE: Mapping = Mapping::of(&[
 .with(&OPERAND);
 
 static BRANCH: Mapping = Mapping::of(&[
-    required("type", TYPE_BRANCH, "one of them, by chance"),
+    required("type", TYPE_BRANCH, "exactly one operand, with its probability"),
     required(
         "choices",
         Shape::List(&Shape::Mapping(&CHOICE)),
@@ -97,7 +100,7 @@ static BRANCH: Mapping = Mapping::of(&[
 ]);
 
 static CHOICE: Mapping = Mapping::of(&[
-    required("probability", PROBABILITY, "how often, or `[low, high]`"),
+    required("probability", PROBABILITY, "a probability, or an interval `[low, high]`"),
     REF,
     BODY,
     DESCRIPTION,
@@ -107,9 +110,9 @@ static CHOICE: Mapping = Mapping::of(&[
 const PROBABILITY: Shape = Shape::Either(&[SHARE, Shape::List(&SHARE)]);
 
 static RETRY: Mapping = Mapping::of(&[
-    required("type", TYPE_RETRY, "again, while it fails"),
-    required("attempts", ATTEMPTS, "tries in all, the first one included"),
-    optional("perTryTimeout", MILLIS, "after which a try counts as failed"),
+    required("type", TYPE_RETRY, "the operand again after a failure"),
+    required("attempts", ATTEMPTS, "total tries, including the first"),
+    optional("perTryTimeout", MILLIS, "timeout of one try"),
     REF,
     BODY,
     ID,
@@ -118,8 +121,8 @@ static RETRY: Mapping = Mapping::of(&[
 .with(&OPERAND);
 
 static TIMEOUT: Mapping = Mapping::of(&[
-    required("type", TYPE_TIMEOUT, "what is not there in time has failed"),
-    required("after", MILLIS, "the time"),
+    required("type", TYPE_TIMEOUT, "the operand with a time limit; a later answer is a failure"),
+    required("after", MILLIS, "the time limit"),
     REF,
     BODY,
     ID,
@@ -128,8 +131,8 @@ static TIMEOUT: Mapping = Mapping::of(&[
 .with(&OPERAND);
 
 static REPEAT: Mapping = Mapping::of(&[
-    required("type", TYPE_REPEAT, "several times, one after the other; all must succeed"),
-    required("count", TIMES, "how often"),
+    required("type", TYPE_REPEAT, "the operand several times in sequence; all must succeed"),
+    required("count", TIMES, "number of times"),
     REF,
     BODY,
     ID,
@@ -138,7 +141,7 @@ static REPEAT: Mapping = Mapping::of(&[
 .with(&OPERAND);
 
 static ASYNC: Mapping = Mapping::of(&[
-    required("type", TYPE_ASYNC, "not waited for: it cannot fail the answer, only the eventual outcome"),
+    required("type", TYPE_ASYNC, "not awaited: it cannot fail the answer, only the eventual outcome"),
     REF,
     BODY,
     ID,

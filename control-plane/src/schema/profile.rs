@@ -4,64 +4,72 @@ use super::scalar::{ANY_NAME, SHARE, WORD, WORDS, scalars};
 use super::shape::{Form, Mapping, Rule, Shape, default, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::of(&[
-    optional("metadata", Shape::Mapping(&METADATA), "for people"),
-    required("spec", Shape::Mapping(&SPEC), "the numbers"),
+    optional("metadata", Shape::Mapping(&METADATA), "free text"),
+    required("spec", Shape::Mapping(&SPEC), "numbers of the simulation"),
 ]);
 
-static METADATA: Mapping = Mapping::open(&[optional("name", WORD, "for people")]);
+static METADATA: Mapping = Mapping::open(&[optional("name", WORD, "free text")]);
 
 static SPEC: Mapping = Mapping::of(&[
-    optional("defaults", Shape::Mapping(&DEFAULTS), "what holds where nothing is said"),
-    optional("nodes", Shape::Map(ANY_NAME, &Shape::Mapping(&NODE)), "by name; added to the model's"),
-    optional("edges", Shape::List(&Shape::Mapping(&EDGE)), "calls; added to the model's"),
-    optional("domains", Shape::List(&Shape::Mapping(&DOMAIN)), "what takes its members with it"),
+    optional("defaults", Shape::Mapping(&DEFAULTS), "default values"),
+    optional(
+        "nodes",
+        Shape::Map(ANY_NAME, &Shape::Mapping(&NODE)),
+        "nodes by name; added to those of the model",
+    ),
+    optional("edges", Shape::List(&Shape::Mapping(&EDGE)), "calls; added to those of the model"),
+    optional("domains", Shape::List(&Shape::Mapping(&DOMAIN)), "failure domains"),
     optional(
         "endpoints",
         Shape::List(&Shape::Mapping(&ENDPOINT)),
-        "what is asked; without any the model's expression, both outcomes",
+        "endpoints to estimate; default: the model's expression, immediate and eventual",
     ),
-    optional("failStop", Shape::Mapping(&FAIL_STOP), "containers stopped, drawn without replacement"),
+    optional(
+        "failStop",
+        Shape::Mapping(&FAIL_STOP),
+        "fail-stop sweep: containers stopped, drawn without replacement",
+    ),
 ]);
 
 static DEFAULTS: Mapping = Mapping::of(&[
-    optional("replicas", REPLICAS, "of a node; without it 1"),
-    optional("nodeAvailability", SHARE, "of a replica; without it 1"),
-    optional("edgeAvailability", SHARE, "of a call; without it 1"),
+    optional("replicas", REPLICAS, "replicas of a node; default: 1"),
+    optional("nodeAvailability", SHARE, "availability of a replica; default: 1"),
+    optional("edgeAvailability", SHARE, "availability of a call; default: 1"),
 ]);
 
 static NODE: Mapping = Mapping::of(&[
-    optional("replicas", REPLICAS, "a node lives while one replica does"),
-    optional("availability", SHARE, "of a replica"),
+    optional("replicas", REPLICAS, "replicas; a node is up while one replica is"),
+    optional("availability", SHARE, "availability of a replica"),
 ]);
 
 static EDGE: Mapping = Mapping::of(&[
-    required("from", WORD, "who calls"),
-    required("to", WORD, "who is called"),
-    optional("availability", SHARE, "of the call itself"),
-    optional("callType", CALL, "`async` is not waited for; without it what the model says, else `sync`"),
+    required("from", WORD, "caller"),
+    required("to", WORD, "callee"),
+    optional("availability", SHARE, "availability of the call itself"),
+    optional("callType", CALL, "`async` calls are not awaited; default: that of the model, else `sync`"),
 ]);
 
 static DOMAIN: Mapping = Mapping::of(&[
-    required("name", WORD, "its name"),
-    required("members", WORDS, "nodes"),
+    required("name", WORD, "name"),
+    required("members", WORDS, "member nodes"),
     required("beta", SHARE, "share of a member's unavailability that the domain causes"),
 ]);
 
 static ENDPOINT: Mapping = Mapping::of(&[
-    required("name", WORD, "its name"),
+    required("name", WORD, "name"),
     optional(
         "entry",
         WORD,
-        "the node where requests enter; with `targets`. Without both the model's expression is asked",
+        "node where requests enter; needs `targets`; without both the model's expression is evaluated",
     ),
-    optional("targets", WORDS, "the nodes that must be reached"),
-    default("predicate", PREDICATE, "all", "how many of them"),
-    default("weight", SHARE, "1", "part in the weighted sum"),
+    optional("targets", WORDS, "nodes that must be reached"),
+    default("predicate", PREDICATE, "all", "how many targets must be reached"),
+    default("weight", SHARE, "1", "weight in the weighted sum"),
     default(
         "semantics",
         SEMANTICS,
         "immediate",
-        "immediate: asynchronous calls are not waited for; eventual: they count",
+        "immediate: without asynchronous calls; eventual: with them",
     ),
 ])
 .with(&[
@@ -72,12 +80,12 @@ static ENDPOINT: Mapping = Mapping::of(&[
 
 const PREDICATE: Shape = Shape::Either(&[HOW_MANY, Shape::Mapping(&AT_LEAST)]);
 
-static AT_LEAST: Mapping = Mapping::of(&[required("atLeast", TARGETS, "so many")]);
+static AT_LEAST: Mapping = Mapping::of(&[required("atLeast", TARGETS, "number of targets")]);
 
 static FAIL_STOP: Mapping = Mapping::of(&[required(
     "fractions",
     Shape::List(&SHARE),
-    "shares of all containers, each a point of the sweep",
+    "shares of all containers that are stopped, one point of the sweep each",
 )]);
 
 scalars! {

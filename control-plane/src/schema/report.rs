@@ -7,102 +7,106 @@ use super::scalar::{ANY_NAME, COMPONENT_PATTERN, FLAG, SHARE, TEXT, WORD, WORDS,
 use super::shape::{Field, Form, Mapping, Shape, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::open(&[
-    required("metadata", Shape::Mapping(&METADATA), "which journey"),
+    required("metadata", Shape::Mapping(&METADATA), "identity of the journey"),
     required("spec", Shape::Mapping(&SPEC), "the derivation"),
 ]);
 
-static METADATA: Mapping = Mapping::open(&[required("name", WORD, "the journey")]);
+static METADATA: Mapping = Mapping::open(&[required("name", WORD, "name of the journey")]);
 
 static SPEC: Mapping = Mapping::open(&[
-    optional("preview", WORD, "there when the model is a candidate"),
-    required("intent", Shape::Mapping(&INTENT), "the intent it was made from"),
-    required("model", Shape::Mapping(&MODEL), "the model it was made from"),
+    optional("preview", WORD, "present when the model is a candidate"),
+    required("intent", Shape::Mapping(&INTENT), "the intent it was compiled from"),
+    required("model", Shape::Mapping(&MODEL), "the model it was compiled from"),
     required("expression", WORD, "the structure in its canonical text"),
     required(
         "leaves",
         Shape::Map(COMPONENT_PATTERN, &Shape::Mapping(&LEAF)),
-        "what is known of each component",
+        "input values of each component",
     ),
-    required("objectives", Shape::Mapping(&OBJECTIVES), "what is promised"),
-    optional("results", Shape::Mapping(&RESULTS), "the journey's bounds; not there when it is UNASSESSABLE"),
+    required("objectives", Shape::Mapping(&OBJECTIVES), "objectives"),
+    optional("results", Shape::Mapping(&RESULTS), "bounds of the journey; absent when it is UNASSESSABLE"),
     optional(
         "derivation",
         Shape::List(&Shape::Mapping(&NODE)),
         "the bounds of every operator, outermost first",
     ),
     optional("budget", Shape::Mapping(&BUDGET), "the error budget"),
-    optional("contributors", Shape::List(&Shape::Mapping(&CONTRIBUTOR)), "what the journey loses, by cause"),
-    required("confidence", Shape::Mapping(&CONFIDENCE), "how sure the model is"),
-    required("decision", Shape::Mapping(&DECISION), "what follows"),
+    optional("contributors", Shape::List(&Shape::Mapping(&CONTRIBUTOR)), "causes of unavailability"),
+    required("confidence", Shape::Mapping(&CONFIDENCE), "confidence of the model"),
+    required("decision", Shape::Mapping(&DECISION), "decision"),
     optional("guards", Shape::List(&Shape::Mapping(&GUARD)), "the guard of every action, evaluated"),
 ]);
 
 const DIGEST: Field = required("digest", SHA256, "SHA-256 of its canonical JSON");
 
 static INTENT: Mapping = Mapping::open(&[DIGEST]);
-static MODEL: Mapping = Mapping::open(&[required("source", SOURCE, "who agreed to it"), DIGEST]);
+static MODEL: Mapping = Mapping::open(&[required("source", SOURCE, "who accepted it"), DIGEST]);
 
 static LEAF: Mapping = Mapping::open(&[
-    optional("availability", VALUE, "a number, or an interval; not there when nothing is known"),
-    required("source", TEXT, "where it comes from"),
-    required("failureDomains", WORDS, "what it fails together with"),
-    required("domainStatus", STATUS, "how sure that is"),
+    optional("availability", VALUE, "a number or an interval; absent when unknown"),
+    required("source", TEXT, "source of the value"),
+    required("failureDomains", WORDS, "failure domains"),
+    required("domainStatus", STATUS, "status of the failure domains"),
 ]);
 
 static OBJECTIVES: Mapping = Mapping::open(&[
-    required("availability", Shape::Mapping(&TARGET), "the share of requests that succeed"),
-    optional("latency", Shape::Mapping(&QUANTILE), "the quantile of latency"),
+    required("availability", Shape::Mapping(&TARGET), "availability: the share of requests that succeed"),
+    optional("latency", Shape::Mapping(&QUANTILE), "latency quantile"),
 ]);
 
 static TARGET: Mapping =
-    Mapping::open(&[required("target", SHARE, "the share"), required("window", WORD, "over this time")]);
+    Mapping::open(&[required("target", SHARE, "target share"), required("window", WORD, "time window")]);
 
 static QUANTILE: Mapping = Mapping::open(&[
-    required("metric", WORD, "which quantile"),
-    required("threshold", WORD, "what it stays below"),
+    required("metric", WORD, "quantile"),
+    required("threshold", WORD, "upper limit of the quantile"),
 ]);
 
 static RESULTS: Mapping = Mapping::open(&[
-    required("availability", Shape::Mapping(&AVAILABILITY), "the share of requests that succeed"),
+    required(
+        "availability",
+        Shape::Mapping(&AVAILABILITY),
+        "availability: the share of requests that succeed",
+    ),
     optional(
         "latency",
         Shape::Mapping(&LATENCY),
-        "at the objective; not there when it is not known of every component",
+        "latency at the objective; absent when it is unknown for some component",
     ),
 ]);
 
 static AVAILABILITY: Mapping = Mapping::open(&[
-    required("A_plus", SHARE, "if components fail independently, upper end"),
-    required("A_minus", SHARE, "the domain envelope's lower end"),
-    required("width", SHARE, "between the two"),
+    required("A_plus", SHARE, "A+: availability if components fail independently"),
+    required("A_minus", SHARE, "A-: lower end if components that share a failure domain may fail together"),
+    required("width", SHARE, "A+ minus A-"),
     required("independent", INTERVAL, "if components fail independently"),
-    required("domain_envelope", INTERVAL, "if those that share a domain may fail together"),
-    required("any_dependence", INTERVAL, "whatever the dependence"),
-    optional("common_cause", COMMON_CAUSE, "with the stated betas, or why there is none"),
+    required("domain_envelope", INTERVAL, "if components that share a failure domain may fail together"),
+    required("any_dependence", INTERVAL, "under any dependence"),
+    optional("common_cause", COMMON_CAUSE, "exact value with the stated betas, or why there is none"),
     optional(
         "break_even_beta",
         Shape::Map(ANY_NAME, &BETA),
-        "by domain: from this beta on it breaks the objective",
+        "by domain: the beta from which the objective is missed",
     ),
-    optional("eventual", Shape::Mapping(&EVENTUAL), "once asynchronous parts are done"),
+    optional("eventual", Shape::Mapping(&EVENTUAL), "eventual outcome: with asynchronous parts"),
 ]);
 
 const COMMON_CAUSE: Shape = Shape::Either(&[INTERVAL, Shape::Mapping(&NOT_COMPUTED)]);
-static NOT_COMPUTED: Mapping = Mapping::open(&[required("notComputed", WORD, "why")]);
+static NOT_COMPUTED: Mapping = Mapping::open(&[required("notComputed", WORD, "reason")]);
 
 static EVENTUAL: Mapping = Mapping::open(&[
     required("independent", INTERVAL, "if components fail independently"),
-    required("domain_envelope", INTERVAL, "if those that share a domain may fail together"),
+    required("domain_envelope", INTERVAL, "if components that share a failure domain may fail together"),
 ]);
 
 static LATENCY: Mapping = Mapping::open(&[
     required(
         "any_dependence",
         AT_OBJECTIVE,
-        "`withinThreshold`: share answered in time; `p99`: the quantile in seconds",
+        "`withinThreshold`: share answered within the threshold; `p99`: the quantile in seconds",
     ),
-    required("independent", AT_OBJECTIVE, "the same when calls are independent"),
-    required("comonotone", AT_OBJECTIVE, "the same when all are slow together"),
+    required("independent", AT_OBJECTIVE, "the same if latencies are independent"),
+    required("comonotone", AT_OBJECTIVE, "the same if all calls are slow together"),
 ]);
 
 const AT_OBJECTIVE: Shape = Shape::Map(r"^(withinThreshold|p[0-9]+(\.[0-9]+)?)$", &Shape::Mapping(&ENDS));
@@ -110,35 +114,39 @@ const AT_OBJECTIVE: Shape = Shape::Map(r"^(withinThreshold|p[0-9]+(\.[0-9]+)?)$"
 static ENDS: Mapping = Mapping::open(&[required("lo", END, "at least"), required("hi", END, "at most")]);
 
 static NODE: Mapping = Mapping::open(&[
-    required("path", Shape::List(&PLACE), "which operand, from the root"),
+    required("path", Shape::List(&PLACE), "operand indices from the root"),
     required("expression", WORD, "the operator in its canonical text"),
     required("independent", INTERVAL, "if components fail independently"),
-    required("domain_envelope", INTERVAL, "if those that share a domain may fail together"),
-    required("any_dependence", INTERVAL, "whatever the dependence"),
+    required("domain_envelope", INTERVAL, "if components that share a failure domain may fail together"),
+    required("any_dependence", INTERVAL, "under any dependence"),
 ]);
 
 static BUDGET: Mapping = Mapping::open(&[
-    required("total", SHARE, "what may fail"),
-    required("spent", Shape::Mapping(&SPENT), "by the bounds, as shares of the total"),
-    optional("measured", Shape::Mapping(&MEASURED), "by evidence, as shares of the total"),
-    required("unavailability", SPLIT, "what each component may fail so that A- meets the objective"),
-    optional("smallestRestoringChange", Shape::Mapping(&CHANGE), "the least that one component must improve"),
+    required("total", SHARE, "total error budget"),
+    required("spent", Shape::Mapping(&SPENT), "spent according to the bounds, as a share of the total"),
+    optional("measured", Shape::Mapping(&MEASURED), "spent according to evidence, as a share of the total"),
+    required("unavailability", SPLIT, "unavailability allowed per component so that A- meets the objective"),
+    optional(
+        "smallestRestoringChange",
+        Shape::Mapping(&CHANGE),
+        "smallest improvement of one component that restores the objective",
+    ),
 ]);
 
 static SPENT: Mapping =
     Mapping::open(&[required("A_plus", NUMBER, "at A+"), required("A_minus", NUMBER, "at A-")]);
 
 static MEASURED: Mapping = Mapping::open(&[
-    required("spent", NUMBER, "above 1 when the budget is gone"),
-    required("left", NUMBER, "below 0 when the budget is gone"),
+    required("spent", NUMBER, "spent share; above 1 when the budget is exhausted"),
+    required("left", NUMBER, "remaining share; below 0 when the budget is exhausted"),
 ]);
 
 const SPLIT: Shape = Shape::Either(&[WORD, Shape::Map(COMPONENT_PATTERN, &SHARE)]);
 
 static CHANGE: Mapping = Mapping::open(&[
-    required("component", WORD, "which"),
-    required("from", SHARE, "its availability"),
-    required("to", SHARE, "and what it must become"),
+    required("component", WORD, "component"),
+    required("from", SHARE, "its availability now"),
+    required("to", SHARE, "availability required"),
 ]);
 
 static CONTRIBUTOR: Mapping = Mapping::open(&[
@@ -147,16 +155,16 @@ static CONTRIBUTOR: Mapping = Mapping::open(&[
         CONTRIBUTION,
         "shared fate at a redundant operator, the shortfall of A-, or a component",
     ),
-    required("of", WORD, "which operator, journey or component"),
-    required("value", SHARE, "what it costs"),
-    optional("birnbaum", SHARE, "importance of a component"),
+    required("of", WORD, "operator, journey or component"),
+    required("value", SHARE, "availability lost"),
+    optional("birnbaum", SHARE, "Birnbaum importance of the component"),
 ]);
 
 static CONFIDENCE: Mapping = Mapping::open(&[
-    optional("overall", SHARE, "of the model as a whole"),
-    required("autoAccept", SHARE, "what is asked for"),
-    required("fields", Shape::Map(ANY_NAME, &SHARE), "of its parts"),
-    required("flags", WORDS, "what is incomplete or in conflict"),
+    optional("overall", SHARE, "overall confidence"),
+    required("autoAccept", SHARE, "required confidence"),
+    required("fields", Shape::Map(ANY_NAME, &SHARE), "confidence by part"),
+    required("flags", WORDS, "flags of incomplete or conflicting evidence"),
 ]);
 
 static DECISION: Mapping = Mapping::open(&[

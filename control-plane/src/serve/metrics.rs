@@ -51,12 +51,12 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
 
 fn journeys(evidence: &Aggregate) -> Vec<MetricFamily> {
     let mut requests =
-        counter("journey_requests_total", "Requests of a journey by result, as seen at the edge.");
+        counter("journey_requests_total", "Requests of a journey by result, measured at the edge.");
     let mut within =
         counter("emac_journey_within_deadline_total", "Good answers within the journey's deadline.");
     let mut degraded =
         counter("emac_journey_degraded_total", "Good answers of a journey with a degraded part.");
-    let help = "Latency of a journey's good answers, as seen at the edge.";
+    let help = "Latency of a journey's good answers, measured at the edge.";
     let mut latency = MetricFamily::new("journey_latency_seconds", MetricType::Histogram, help);
     for (name, journey) in evidence.journeys() {
         let (name, totals) = (name.as_str(), &journey.totals);
@@ -73,9 +73,10 @@ fn journeys(evidence: &Aggregate) -> Vec<MetricFamily> {
 
 fn hops(evidence: &Aggregate) -> Vec<MetricFamily> {
     let mut requests =
-        counter("emac_hop_requests_total", "Calls of a hop by outcome, as the caller saw them.");
-    let mut retries = counter("emac_hop_retries_total", "Tries of a hop after the first.");
-    let mut decisions = counter("emac_hop_decisions_total", "Decisions for a hop, acted upon or not.");
+        counter("emac_hop_requests_total", "Calls of a hop by outcome, measured by the caller.");
+    let mut retries = counter("emac_hop_retries_total", "Retries of a hop.");
+    let mut decisions =
+        counter("emac_hop_decisions_total", "Enforcement decisions for a hop by kind, including dry-run.");
     for (key, hop) in evidence.hops() {
         let labels = [
             ("journey", key.journey.as_str()),
@@ -96,18 +97,16 @@ fn hops(evidence: &Aggregate) -> Vec<MetricFamily> {
 }
 
 fn sidecars(evidence: &Aggregate, now: Micros) -> Vec<MetricFamily> {
-    let mut lag = gauge(
-        "emac_evidence_lag_seconds",
-        "Time since the last counted report, of the sidecar silent for longest.",
-    );
+    let mut lag = gauge("emac_evidence_lag_seconds", "Largest time since a sidecar's last counted report.");
     let silent = evidence.nodes().values().map(|node| now.since(node.seen)).max().unwrap_or_default();
     lag.gauge(&[], seconds(silent));
     let mut reporting =
         gauge("emac_sidecars_reporting", "Sidecars whose evidence was counted in the last hour.");
     reporting.gauge(&[], evidence.nodes().len() as f64);
-    let mut stale = gauge("emac_sidecars_stale", "Sidecars whose lease had expired at their last report.");
+    let mut stale =
+        gauge("emac_sidecars_stale", "Sidecars whose last report said that the lease had expired.");
     stale.gauge(&[], evidence.nodes().values().filter(|node| node.stale).count() as f64);
-    let mut epochs = gauge("emac_evidence_epochs", "Leaders' lives remembered to recognise duplicates.");
+    let mut epochs = gauge("emac_evidence_epochs", "Epochs kept to detect duplicate reports.");
     epochs.gauge(&[], evidence.marks().len() as f64);
     vec![lag, reporting, stale, epochs, filter_events(evidence)]
 }
@@ -116,24 +115,25 @@ fn sidecars(evidence: &Aggregate, now: Micros) -> Vec<MetricFamily> {
 fn presence(shared: &Shared, evidence: &Aggregate, now: Micros) -> Vec<MetricFamily> {
     let rows = Seen::take(shared, evidence, now).rows();
     let intents = shared.intents.load();
-    let mut proxies = gauge("emac_proxies", "Proxies by how they stand; gone ones for an hour.");
+    let mut proxies = gauge("emac_proxies", "Proxies by state; gone proxies are counted for one hour.");
     for standing in Standing::ALL {
         let count = rows.iter().filter(|row| row.standing == standing).count();
         proxies.gauge(&[("state", standing.label())], count as f64);
     }
     let totals = shared.proxies.totals();
-    let mut forgotten = counter("emac_proxies_forgotten_total", "Proxies that are no longer listed, by why.");
+    let mut forgotten = counter("emac_proxies_forgotten_total", "Proxies no longer listed, by reason.");
     forgotten.counter(&[("reason", "time")], totals.forgotten_by_time);
     forgotten.counter(&[("reason", "number")], totals.forgotten_by_number);
-    let help = "Whether nobody has reported a journey's requests since this process began and no proxy of its edge is there (1).";
+    let help = "1 if no requests of the journey were reported since process start and no proxy of its edge is connected, else 0.";
     let mut without_edge = gauge("emac_journey_without_edge", help);
-    let mut missing = gauge("emac_journey_edges_missing", "Edge workloads of a journey without any proxy.");
+    let mut missing =
+        gauge("emac_journey_edges_missing", "Edge workloads of a journey without a known proxy.");
     for edge in standing::edges(&intents.planned, evidence, &rows, now) {
         let labels = [("journey", edge.journey.as_str())];
         without_edge.gauge(&labels, f64::from(u8::from(edge.seen == EdgeSeen::NoEdge)));
         missing.gauge(&labels, edge.workloads.iter().filter(|(_, there)| *there == 0).count() as f64);
     }
-    let help = "Calls in the window that a destination answered while no filter of its workload is there.";
+    let help = "Calls in the window answered by a destination whose workload has no known filter.";
     let mut bypassed = gauge("emac_destination_bypassed_calls", help);
     for one in standing::bypassed(&intents.planned, evidence, &rows, now) {
         let labels = [
@@ -147,7 +147,7 @@ fn presence(shared: &Shared, evidence: &Aggregate, now: Micros) -> Vec<MetricFam
 }
 
 fn filter_events(evidence: &Aggregate) -> MetricFamily {
-    let help = "Things that should not happen in sidecars, since this process began.";
+    let help = "Abnormal events in sidecars by kind, since process start.";
     let mut events = counter("emac_filter_events_total", help);
     let health = evidence.health();
     for (event, count) in [
@@ -164,7 +164,7 @@ fn filter_events(evidence: &Aggregate) -> MetricFamily {
 }
 
 fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
-    let mut reports = counter("emac_reports_total", "Reports by what became of them.");
+    let mut reports = counter("emac_reports_total", "Evidence reports by result.");
     for (result, count) in [
         ("counted", stats.counted),
         ("duplicate", stats.duplicates),
@@ -175,63 +175,69 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
     ] {
         reports.counter(&[("result", result)], count);
     }
-    let mut missing = counter("emac_reports_missing_total", "Reports acknowledged by a store that is gone.");
+    let mut missing = counter(
+        "emac_reports_missing_total",
+        "Reports acknowledged by an earlier store and missing in this one.",
+    );
     missing.counter(&[], stats.missing);
-    let mut records = counter("emac_hop_records_total", "Single calls reported.");
+    let mut records = counter("emac_hop_records_total", "Hop records received.");
     records.counter(&[], stats.records);
-    let mut dropped =
-        counter("emac_hop_records_dropped_total", "Single calls that found discovery's queue full.");
+    let mut dropped = counter(
+        "emac_hop_records_dropped_total",
+        "Hop records dropped because the discovery queue was full.",
+    );
     dropped.counter(&[], stats.records_dropped);
-    let mut failures = counter("emac_store_commit_failures_total", "Transactions that failed.");
+    let mut failures = counter("emac_store_commit_failures_total", "Failed store transactions.");
     failures.counter(&[], stats.commit_failures);
-    let mut queued = gauge("emac_ingest_queue_reports", "Reports waiting for the store.");
+    let mut queued = gauge("emac_ingest_queue_reports", "Evidence reports queued for the store.");
     queued.gauge(&[], stats.queued as f64);
-    let mut streams = gauge("emac_evidence_streams", "Sidecars with an open evidence stream.");
+    let mut streams = gauge("emac_evidence_streams", "Open evidence streams.");
     streams.gauge(&[], stats.streams as f64);
-    let help = "Time a transaction took, from its start until it was durable.";
+    let help = "Duration of store transactions until durable.";
     let mut commits = MetricFamily::new("emac_store_commit_seconds", MetricType::Histogram, help);
     commits.histogram(&[], histogram(&stats.commits));
     vec![reports, missing, records, dropped, failures, queued, streams, commits]
 }
 
 fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
-    let mut generation = gauge("emac_plan_generation", "Generation of the plan in force.");
+    let mut generation = gauge("emac_plan_generation", "Generation of the current plan.");
     generation.gauge(&[], shared.plan.load().generation.0 as f64);
-    let help = "Time a plan took, from evidence to the publisher.";
+    let help = "Duration of planning, from reading evidence to publishing.";
     let mut plans = MetricFamily::new("emac_plan_seconds", MetricType::Histogram, help);
     plans.histogram(&[], histogram(&stats.plans));
-    let mut intents = gauge("emac_intents", "Journeys that are planned.");
+    let mut intents = gauge("emac_intents", "Journeys with a plan.");
     intents.gauge(&[], shared.intents.load().planned.len() as f64);
-    let mut reloads = counter("emac_intent_reloads_total", "Times the intents' files were read again.");
+    let mut reloads = counter("emac_intent_reloads_total", "Reloads of the intent files by result.");
     reloads.counter(&[("result", "taken")], stats.reloads);
     reloads.counter(&[("result", "refused")], stats.reloads_refused);
-    let mut durable = gauge("emac_store_durable", "Whether evidence survives a restart (1) or not (0).");
+    let mut durable = gauge("emac_store_durable", "1 if evidence survives a restart, else 0.");
     durable.gauge(&[], f64::from(u8::from(shared.durable)));
     vec![generation, plans, intents, reloads, durable]
 }
 
 fn push(proxies: &Proxies) -> Vec<MetricFamily> {
     let totals = proxies.totals();
-    let mut connected = gauge("emac_proxies_connected", "Open budget streams.");
+    let mut connected = gauge("emac_proxies_connected", "Open xDS streams.");
     connected.gauge(&[], proxies.connected() as f64);
-    let mut responses = counter("emac_xds_responses_total", "Budget responses sent.");
+    let mut responses = counter("emac_xds_responses_total", "xDS responses sent.");
     responses.counter(&[], totals.pushes);
-    let mut answers = counter("emac_xds_answers_total", "What proxies said to budget responses.");
+    let mut answers = counter("emac_xds_answers_total", "Answers of proxies to xDS responses, by kind.");
     answers.counter(&[("answer", "ack")], totals.acks);
     answers.counter(&[("answer", "nack")], totals.nacks);
     answers.counter(&[("answer", "stale")], totals.stale);
-    let mut streams = counter("emac_xds_streams_total", "Budget streams by what became of them at the door.");
+    let mut streams = counter("emac_xds_streams_total", "xDS streams by admission result.");
     streams.counter(&[("result", "opened")], totals.streams);
     streams.counter(&[("result", "turned_away")], totals.turned_away);
     vec![connected, responses, answers, streams]
 }
 
 fn predictions(shared: &Shared) -> Vec<MetricFamily> {
-    let help = "Share of requests predicted to succeed within the deadline under the plan in force.";
+    let help = "Predicted share of requests that succeed within the deadline under the current plan.";
     let mut predicted = gauge("emac_journey_predicted_success", help);
-    let help = "The same from the lower confidence bound of the evidence.";
+    let help = "Predicted share of requests that succeed within the deadline, from the lower confidence bound of the evidence.";
     let mut lower = gauge("emac_journey_predicted_success_lower", help);
-    let mut objective = gauge("emac_journey_objective", "Promised share of good answers.");
+    let mut objective =
+        gauge("emac_journey_objective", "Availability objective: required share of good answers.");
     for (name, journey) in &shared.plan.load().journeys {
         let labels = [("journey", name.as_str())];
         predicted.gauge(&labels, journey.predicted);
@@ -248,8 +254,8 @@ fn discovery(shared: &Shared) -> Vec<MetricFamily> {
         family.counter(&[], value);
         family
     };
-    let mut requests = counter("emac_otlp_requests_total", "OTLP requests by what became of them.");
-    let mut spans = counter("emac_otlp_spans_total", "Spans sent by OTLP by what became of them.");
+    let mut requests = counter("emac_otlp_requests_total", "OTLP export requests by result.");
+    let mut spans = counter("emac_otlp_spans_total", "Spans received by OTLP, by result.");
     let read = |counter: &AtomicU64| counter.load(Relaxed);
     let otlp = &shared.otlp;
     for (result, count) in [("taken", &otlp.requests), ("invalid", &otlp.invalid), ("shed", &otlp.shed)] {
@@ -261,17 +267,20 @@ fn discovery(shared: &Shared) -> Vec<MetricFamily> {
         spans.counter(&[("result", result)], read(count));
     }
     let watch = &known.watch;
-    let mut proposed =
-        gauge("emac_discovery_deltas_proposed", "Changes that a journey's candidate would make.");
+    let mut proposed = gauge("emac_discovery_deltas_proposed", "Deltas proposed by a journey's candidate.");
     for (name, journey) in &watch.journeys {
         proposed.gauge(&[("journey", name.as_str())], journey.deltas.len() as f64);
     }
-    let mut waiting = gauge("emac_discovery_queue_records", "Records waiting for discovery.");
+    let mut waiting = gauge("emac_discovery_queue_records", "Records queued for discovery.");
     waiting.gauge(&[], known.waiting as f64);
     vec![
-        total("emac_discovery_windows_total", "Windows of observation that ended.", watch.windows),
-        total("emac_discovery_traces_total", "Whole traces that discovery looked at.", watch.traces),
-        total("emac_discovery_stale_records_total", "Records older than their intent allows.", watch.stale),
+        total("emac_discovery_windows_total", "Completed observation windows.", watch.windows),
+        total("emac_discovery_traces_total", "Complete traces processed by discovery.", watch.traces),
+        total(
+            "emac_discovery_stale_records_total",
+            "Records refused because they were older than the intent's freshness.maxAge.",
+            watch.stale,
+        ),
         total("emac_discovery_candidates_total", "Candidates written.", known.written),
         total("emac_discovery_policy_acceptances_total", "Models accepted by policy.", known.by_policy),
         proposed,

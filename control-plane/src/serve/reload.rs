@@ -51,7 +51,7 @@ fn reload(shared: &Shared, patterns: &[String]) {
         }
         None => {
             shared.stats.reloads_refused.fetch_add(1, Relaxed);
-            warn!("intents are invalid; the last good ones stay in force\n{}", render_text(&problems, false));
+            warn!("intents are invalid; the last valid ones stay in use\n{}", render_text(&problems, false));
         }
     }
 }

@@ -201,22 +201,22 @@ fn edge(
         None => EdgeSeen::NoEdge,
     };
     let names = missing.join(", ");
-    let absent = (!missing.is_empty()).then(|| format!("no filter of {names} is there"));
+    let absent = (!missing.is_empty()).then(|| format!("no filter of {names} is known"));
     let message = match seen {
         EdgeSeen::NoEdge if workloads.is_empty() => Some(format!(
-            "no edge has reported for {journey} since the control plane began, {} ago: its intent names none; name the gateway under governance.runtime.edge",
+            "no edge has reported for {journey} since the control plane started, {} ago: the intent names no edge; set governance.runtime.edge to the gateway's workload",
             age(now)
         )),
         EdgeSeen::NoEdge => Some(format!(
-            "no edge has reported for {journey} since the control plane began, {} ago: give the gateway {names} the filter, and see that it reaches this address",
+            "no edge has reported for {journey} since the control plane started, {} ago: check that the gateway {names} has the filter and reaches the control plane",
             age(now)
         )),
         EdgeSeen::NoRequest => {
             let since = last.map_or_else(
-                || "since the control plane began".to_owned(),
-                |last| format!("in the last window, the last {} ago", age(now.since(last))),
+                || "since the control plane started".to_owned(),
+                |last| format!("in the last window (the last one {} ago)", age(now.since(last))),
             );
-            let subject = if connected { "an edge is there" } else { "an edge has reported" };
+            let subject = if connected { "an edge is connected" } else { "an edge has reported" };
             let rest = absent.map(|absent| format!("; {absent}")).unwrap_or_default();
             Some(format!("{subject} for {journey}, but no request entered {since}{rest}"))
         }
@@ -262,7 +262,7 @@ pub(super) fn bypassed(
             let workload = suspects.get(&name)?.to_string();
             let (journey, destination) = (name.0.to_owned(), name.1.to_owned());
             let message = format!(
-                "calls reach {destination} ({calls} answered in the window), but no filter of {workload} is there: bypassed, or not in the mesh"
+                "{destination} answered {calls} calls in the window, but no filter of {workload} is known: bypassed, or not in the mesh"
             );
             Some(Bypassed { journey, destination, workload, calls, message })
         })

@@ -18,10 +18,10 @@ pub struct Selection {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no such delta; it may have been taken already, or the model has moved on.
-    #[error("there is no delta {0} between this model and this candidate")]
+    #[error("no delta {0} between this model and this candidate")]
     NoDelta(String),
     /// The beginning of more than one id.
-    #[error("{0} is the beginning of several ids; write more of it")]
+    #[error("{0} is a prefix of several ids; give a longer one")]
     Ambiguous(String),
     /// Asked for by id without saying that doubt is accepted.
     #[error("{id} is {}: {change}", .status.label())]
@@ -34,7 +34,7 @@ pub enum Refusal {
         change: String,
     },
     /// It only follows from others.
-    #[error("{id} follows from {}: take {}", list(.needs), if .needs.len() == 1 { "it" } else { "them" })]
+    #[error("{id} depends on {}: accept {}", list(.needs), if .needs.len() == 1 { "it" } else { "them" })]
     Consequence {
         /// Which.
         id: DeltaId,
@@ -42,7 +42,7 @@ pub enum Refusal {
         needs: Vec<String>,
     },
     /// Together they make no valid model.
-    #[error("these deltas alone make no valid model: {reason}; they need {}", list(.needs))]
+    #[error("these deltas alone do not form a valid model: {reason}; they need {}", list(.needs))]
     Incomplete {
         /// Which rule would be broken.
         reason: String,
@@ -50,7 +50,7 @@ pub enum Refusal {
         needs: Vec<String>,
     },
     /// They are about different journeys.
-    #[error("the candidate is of journey {candidate}, the other of {other}")]
+    #[error("the candidate belongs to journey {candidate}, the other document to {other}")]
     Journey {
         /// The candidate's.
         candidate: String,
@@ -58,7 +58,7 @@ pub enum Refusal {
         other: String,
     },
     /// An acceptance is somebody's.
-    #[error("nobody is named as the one who accepts")]
+    #[error("the name of the person who accepts is empty")]
     Nobody,
 }
 

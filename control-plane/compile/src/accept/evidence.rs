@@ -57,7 +57,7 @@ fn enclosing<'a>(place: &str, candidate: &'a Model) -> Option<&'a Finding> {
 fn unweighed(candidate: &Model) -> Finding {
     let provenance = |evidence: &crate::model::EvidenceRef| Provenance {
         source: evidence.source,
-        says: format!("{} as a whole; there is no finding about this field", evidence.name),
+        says: format!("{} as a whole; no finding for this field", evidence.name),
         traces: Vec::new(),
         place: None,
     };

@@ -99,10 +99,10 @@ fn p99(compiled: &Compiled<'_>) -> Result<f64, String> {
         return Err("the intent has no latency objective".to_owned());
     }
     let Some(latency) = &compiled.latency else {
-        return Err("of some component no latency is known".to_owned());
+        return Err("the latency of some component is unknown".to_owned());
     };
     let later = latency.any_dependence.quantile.1;
-    later.map(|time| time.0 as f64 / 1e6).ok_or_else(|| "there is no finite bound".to_owned())
+    later.map(|time| time.0 as f64 / 1e6).ok_or_else(|| "no finite bound".to_owned())
 }
 
 impl Proposal<'_> {

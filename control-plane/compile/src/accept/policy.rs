@@ -15,16 +15,16 @@ use emac_journey::intent::Intent;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
     /// The intent does not say so.
-    #[error("the intent allows no acceptance without a person (governance.autoAccept.lowImpact)")]
+    #[error("the intent does not allow acceptance by policy (governance.autoAccept.lowImpact)")]
     Forbidden,
     /// No delta is identified, sure enough and of low impact.
-    #[error("no delta is identified, sure enough and of low impact")]
+    #[error("no delta is identified, of sufficient confidence and of low impact")]
     Nothing,
     /// Each alone is of low impact, together they are not.
-    #[error("together the deltas of low impact are of {} impact", .0.label())]
+    #[error("the deltas of low impact have {} impact together", .0.label())]
     Together(Class),
     /// The journey would no longer pass.
-    #[error("the decision would go from PASS to {}", .0.label())]
+    #[error("the decision would change from PASS to {}", .0.label())]
     Verdict(Verdict),
     /// They cannot be taken.
     #[error(transparent)]

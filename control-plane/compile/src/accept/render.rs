@@ -25,7 +25,7 @@ impl Comparison<'_> {
         (of(self.before), of(self.after))
     }
 
-    /// `3 changes; A- 0.99747706 -> 0.99251449 (-0.00496257, high); PASS -> FAIL`.
+    /// `3 changes; A- 0.99747706 -> 0.99251449 (-0.00496257, high impact); decision PASS -> FAIL`.
     fn summary(&self) -> String {
         let count = match self.proposal.deltas.len() {
             0 => "no changes".to_owned(),
@@ -36,11 +36,11 @@ impl Comparison<'_> {
             (Some(before), Some(after)) => {
                 let class = Impact { a_minus: Ok(Shift { before, after }), p99: Err(String::new()) }.class();
                 let (was, is) = (exact8(before), exact8(after));
-                format!("A- {was} -> {is} ({:+.8}, {})", tidy(after - before), class.label())
+                format!("A- {was} -> {is} ({:+.8}, {} impact)", tidy(after - before), class.label())
             }
-            _ => "A- cannot be computed on both sides".to_owned(),
+            _ => "A- cannot be computed for both models".to_owned(),
         };
-        format!("{count}; {bounds}; {}", self.decision())
+        format!("{count}; {bounds}; decision {}", self.decision())
     }
 
     fn decision(&self) -> String {
@@ -109,13 +109,17 @@ fn source(provenance: &Provenance) -> String {
 
 fn follows(delta: &Delta) -> Option<String> {
     let ids: Vec<_> = delta.follows.iter().map(ToString::to_string).collect();
-    (!ids.is_empty()).then(|| format!("follows from {}", ids.join(", ")))
+    (!ids.is_empty()).then(|| format!("depends on {}", ids.join(", ")))
 }
+
+/// What A- means, for readers who meet it here first.
+const A_MINUS: &str =
+    "A-: lower end of the availability if components that share a failure domain may fail together";
 
 /// For a terminal.
 pub fn text(comparison: &Comparison<'_>) -> String {
     let Comparison { proposal, before, after } = comparison;
-    let mut lines = vec![comparison.summary(), comparison.base()];
+    let mut lines = vec![comparison.summary(), A_MINUS.to_owned(), comparison.base()];
     if before.structure != after.structure {
         lines.push(format!("- {}", before.structure));
         lines.push(format!("+ {}", after.structure));
@@ -137,7 +141,7 @@ pub fn text(comparison: &Comparison<'_>) -> String {
 }
 
 fn unfounded(change: &Change) -> String {
-    format!("not proposed, for it says not where it comes from: {change}")
+    format!("not proposed, no provenance: {change}")
 }
 
 /// Why the impact on A- is unknown.
@@ -170,20 +174,20 @@ pub fn markdown(comparison: &Comparison<'_>) -> String {
     } else {
         text.push_str(&format!("```diff\n- {}\n+ {}\n```\n\n", before.structure, after.structure));
     }
-    text.push_str(&format!("**Decision** {}\n\n", comparison.decision()));
+    text.push_str(&format!("**Decision:** {}\n\n", comparison.decision()));
     text.extend(after.decision.reasons.iter().map(|reason| format!("- {}\n", cell(reason))));
     if !proposal.deltas.is_empty() {
         text.push_str(
             "\n| id | change | before | after | A- | p99 | evidence |\n|---|---|---|---|---|---|---|\n",
         );
         comparison.sorted().into_iter().for_each(|delta| text.push_str(&row(delta)));
-        text.push_str("\n<details><summary>Where this comes from</summary>\n\n");
+        text.push_str("\n<details><summary>Provenance</summary>\n\n");
         comparison.sorted().into_iter().for_each(|delta| text.push_str(&provenance(delta)));
         text.push_str("\n</details>\n");
     }
     text.extend(comparison.unknown_p99().map(|reason| format!("\n{}\n", cell(&reason))));
     text.extend(proposal.unfounded.iter().map(|change| format!("\n{}\n", cell(&unfounded(change)))));
-    text.push_str(&format!("\n{}\n", comparison.base()));
+    text.push_str(&format!("\n{A_MINUS}\n\n{}\n", comparison.base()));
     text
 }
 

@@ -14,7 +14,7 @@ use emac_document::{Limits, Problem, Problems, ReplaceError, Source, StagedFile,
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Somebody else was quicker.
-    #[error("{path}: the model has moved on: this was made for {expected}, the file is {found}")]
+    #[error("{path}: conflict: the acceptance is based on {expected}, the file now has {found}")]
     MovedOn {
         /// The file.
         path: PathBuf,
@@ -24,7 +24,7 @@ pub enum StoreError {
         found: String,
     },
     /// It changed while it was locked.
-    #[error("{path}: the file was changed while this was accepted")]
+    #[error("{path}: conflict: the file was changed during the acceptance")]
     Changed {
         /// The file.
         path: PathBuf,
@@ -119,7 +119,7 @@ impl ModelFile {
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::metadata(path) {
         Ok(file) if file.len() > Limits::default().bytes_max as u64 => {
-            Err(io::Error::other("the file is too large for a model"))
+            Err(io::Error::other("the file exceeds the size limit of a model"))
         }
         Ok(_) => fs::read(path).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

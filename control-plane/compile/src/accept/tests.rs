@@ -246,7 +246,7 @@ fn what_belongs_together_is_named() {
     assert_eq!(
         refusal.to_string(),
         format!(
-            "these deltas alone make no valid model: the probabilities of a branch add up to 1, these to 1.25; they need {} ({})",
+            "these deltas alone do not form a valid model: the probabilities of a branch add up to 1, these to 1.25; they need {} ({})",
             probability.id, probability.change
         )
     );

@@ -19,6 +19,9 @@ use emac_journey::intent::{AvailabilityEnd, EvaluationMode, Intent, LatencyEnd};
 /// Below this a difference is rounding: bounds are computed in doubles from promises with few digits.
 const TOLERANCE: f64 = 1e-12;
 
+/// Error of a share times a power of ten, in units of the last decimal shown.
+const ROUNDING: f64 = 1e-6;
+
 /// What is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -126,9 +129,9 @@ impl Asked<'_> {
         let silent = self.leaves.iter().filter(|(_, leaf)| !leaf.kept).map(|(name, _)| name);
         let silent =
             silent.filter(|name| evidence.components.get(*name).is_none_or(|seen| seen.counts.requests == 0));
-        doubts.extend(silent.map(|name| format!("no evidence of {name}")));
+        doubts.extend(silent.map(|name| format!("no evidence for {name}")));
         if self.intent.objectives.latency.is_some() {
-            doubts.extend(self.slow.iter().map(|name| format!("no evidence of the latency of {name}")));
+            doubts.extend(self.slow.iter().map(|name| format!("no latency evidence for {name}")));
         }
         doubts
     }
@@ -137,7 +140,7 @@ impl Asked<'_> {
         let mut notes = Vec::new();
         if self.intent.objectives.latency.is_some() && self.latency.is_none() {
             notes.push(
-                "latency is not assessed: for some component there is neither a promise nor evidence"
+                "latency is not assessed: some component has neither a latency promise nor latency evidence"
                     .to_owned(),
             );
         }
@@ -163,11 +166,18 @@ fn latency_verdict(intent: &Intent, latency: &LatencyBounds) -> Option<(Verdict,
     let quantile = objective.metric.quantile.get();
     let within = latency.any_dependence.within;
     let meets = |share: f64| share >= quantile - TOLERANCE;
+    let target = percent(quantile);
+    // Outward, and never with fewer decimals than the objective has: what is shown compares as what is judged.
+    let decimals = target.split_once('.').map_or(0, |(_, decimals)| decimals.len()).max(2);
+    let shown = |share: f64, round: fn(f64) -> f64| {
+        let scale = 10f64.powi(decimals as i32);
+        format!("{:.decimals$} %", round(share * 100.0 * scale) / scale)
+    };
     let reason = format!(
-        "{} to {} of requests are answered within {}, {quantile} are promised",
-        exact8(within.lo()),
-        exact8(within.hi()),
-        format_duration(objective.threshold)
+        "between {} and {} finish within {} (objective: {target} %)",
+        shown(within.lo(), |value| (value + ROUNDING).floor()),
+        shown(within.hi(), |value| (value - ROUNDING).ceil()),
+        spaced(&format_duration(objective.threshold))
     );
     let verdict = match (intent.governance.mode, intent.governance.latency_end) {
         (EvaluationMode::Selective, _) if meets(within.lo()) => Verdict::Pass,
@@ -179,6 +189,18 @@ fn latency_verdict(intent: &Intent, latency: &LatencyBounds) -> Option<(Verdict,
     Some((verdict, reason))
 }
 
+/// A share in percent, to eight decimals of the share, without trailing zeros.
+fn percent(share: f64) -> String {
+    format!("{:.6}", share * 100.0).trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `400ms` as `400 ms`.
+fn spaced(duration: &str) -> String {
+    let unit = duration.find(|c: char| !c.is_ascii_digit()).unwrap_or(duration.len());
+    let (number, unit) = duration.split_at(unit);
+    format!("{number} {unit}")
+}
+
 /// What the availability bounds say.
 fn availability(intent: &Intent, bounds: &Bounds) -> (Verdict, String) {
     let objective = intent.objectives.availability.target.get();
@@ -186,19 +208,19 @@ fn availability(intent: &Intent, bounds: &Bounds) -> (Verdict, String) {
     let meets = |value: f64| value >= objective - TOLERANCE;
     let said = |name: &str, value: f64| {
         let relation = if meets(value) { "meets" } else { "is below" };
-        format!("{name} {} {relation} objective {}", exact8(value), exact8(objective))
+        format!("{name} {} {relation} the objective {}", exact8(value), exact8(objective))
     };
     match (intent.governance.mode, intent.governance.availability_end) {
-        (EvaluationMode::Selective, _) if meets(minus) => (Verdict::Pass, said("A_minus", minus)),
-        (EvaluationMode::Selective, _) if !meets(plus) => (Verdict::Fail, said("A_plus", plus)),
+        (EvaluationMode::Selective, _) if meets(minus) => (Verdict::Pass, said("A-", minus)),
+        (EvaluationMode::Selective, _) if !meets(plus) => (Verdict::Fail, said("A+", plus)),
         (EvaluationMode::Selective, _) => {
-            (Verdict::Review, format!("{}, {}", said("A_minus", minus), said("A_plus", plus)))
+            (Verdict::Review, format!("{}, {}", said("A-", minus), said("A+", plus)))
         }
         (EvaluationMode::Conservative, AvailabilityEnd::Pessimistic) => {
-            (one_end(meets(minus)), said("A_minus", minus))
+            (one_end(meets(minus)), said("A-", minus))
         }
         (EvaluationMode::Conservative, AvailabilityEnd::Optimistic) => {
-            (one_end(meets(plus)), said("A_plus", plus))
+            (one_end(meets(plus)), said("A+", plus))
         }
     }
 }
@@ -209,8 +231,7 @@ fn one_end(meets: bool) -> Verdict {
 
 fn unassessable(leaves: &BTreeMap<ComponentName, Leaf>) -> Vec<String> {
     let silent = leaves.iter().filter(|(_, leaf)| leaf.availability.is_none());
-    let reason =
-        |(name, _): (&ComponentName, &Leaf)| format!("nothing is known of the availability of {name}");
+    let reason = |(name, _): (&ComponentName, &Leaf)| format!("the availability of {name} is unknown");
     let reasons: Vec<_> = silent.map(reason).collect();
     if reasons.is_empty() { vec!["the structure cannot be computed".to_owned()] } else { reasons }
 }
@@ -219,7 +240,7 @@ fn unassessable(leaves: &BTreeMap<ComponentName, Leaf>) -> Vec<String> {
 fn disagreements(intent: &Intent, model: &Model, structure: &Journey) -> Vec<String> {
     let mut found = Vec::new();
     if model.journey != intent.name.as_str() {
-        found.push(format!("the model is of journey {}, the intent of {}", model.journey, intent.name));
+        found.push(format!("the model belongs to journey {}, the intent to {}", model.journey, intent.name));
     }
     if *structure != intent.structure {
         found.push(format!("the intent declares {}, the model has {structure}", intent.structure));
@@ -262,7 +283,7 @@ fn doubts_about(intent: &Intent, model: &Model) -> Vec<String> {
     let coverage = model.edge_coverage.zip(intent.evidence.edge_coverage_min);
     if let Some((seen, least)) = coverage.filter(|(seen, least)| seen < least) {
         doubts.push(format!(
-            "traces cover {} of the expected edges, {} are asked for",
+            "traces cover {} of the expected edges, {} are required",
             seen.get(),
             least.get()
         ));

@@ -56,7 +56,7 @@ fn the_papers_numbers_come_out() {
         let race = bounds.nodes.iter().find(|node| node.redundant).unwrap();
         assert_eq!(exact8(race.shared_fate_loss()), "0.00497500");
         assert_eq!(compiled.decision.verdict, Verdict::Fail);
-        assert_eq!(compiled.decision.reasons, ["A_minus 0.99251449 is below objective 0.99500000"]);
+        assert_eq!(compiled.decision.reasons, ["A- 0.99251449 is below the objective 0.99500000"]);
     });
     declared(&intent("net-a", "net-b", ""), |compiled| {
         assert_eq!(exact8(compiled.bounds.as_ref().unwrap().a_minus()), "0.99747706");
@@ -93,7 +93,7 @@ fn a_component_without_a_promise_is_unassessable() {
                 target: 0.9}}\n  operator: Series(a, b)\n  components: {a: {availability: 0.99}, b: {}}\n";
     declared(&read(text), |compiled| {
         assert_eq!(compiled.decision.verdict, Verdict::Unassessable);
-        assert_eq!(compiled.decision.reasons, ["nothing is known of the availability of b"]);
+        assert_eq!(compiled.decision.reasons, ["the availability of b is unknown"]);
     });
 }
 
@@ -152,7 +152,7 @@ fn disagreement_between_intent_and_model_is_reviewed() {
             "  expression: Series(front, cart, pricing, Race(paya, payb))",
             "the intent declares Series(front, Parallel(cart, pricing), Race(paya, payb)), the model has Series(front, cart, pricing, Race(paya, payb))",
         ),
-        ("{name: checkout}", "{name: other}", "the model is of journey other, the intent of checkout"),
+        ("{name: checkout}", "{name: other}", "the model belongs to journey other, the intent to checkout"),
         (
             "overall: 0.78",
             "overall: 0.9, evidenceFlags: [incomplete_trace_coverage]",
@@ -265,7 +265,7 @@ fn promised_latencies_bound_the_journeys() {
         assert_eq!(compiled.decision.verdict, Verdict::Fail);
         assert_eq!(
             compiled.decision.reasons[1],
-            "0.98000000 to 0.99900000 of requests are answered within 400ms, 0.99 are promised"
+            "between 98.00 % and 99.90 % finish within 400 ms (objective: 99 %)"
         );
         assert_eq!(
             compiled.guards[0].1.answer,
@@ -315,8 +315,8 @@ fn evidence_that_is_old_or_silent_is_reviewed() {
             format!("{{observedAt: 2026-01-31T13:00:00Z, components: {{a: {SEEN}, b: {SEEN}}}}}"),
             "evidence is -60 minutes old",
         ),
-        (format!("{{components: {{a: {SEEN}}}}}"), "no evidence of b"),
-        (format!("{{components: {{a: {SEEN}, b: {{requests: 0, good: 0}}}}}}"), "no evidence of b"),
+        (format!("{{components: {{a: {SEEN}}}}}"), "no evidence for b"),
+        (format!("{{components: {{a: {SEEN}, b: {{requests: 0, good: 0}}}}}}"), "no evidence for b"),
     ] {
         measured("evaluationMode: selective", &slos(0.9, 0.998), &evidence, |compiled| {
             assert_eq!(compiled.decision.verdict, Verdict::Review, "{evidence}");

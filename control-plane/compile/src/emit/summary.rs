@@ -11,11 +11,11 @@ use emac_document::format_duration;
 pub(super) fn summary(compiled: &Compiled<'_>, sli: &Sli, artifacts: &[Artifact]) -> String {
     let mut text = format!("# Journey {}: {}\n\n", sli.journey, compiled.decision.verdict.label());
     if compiled.preview {
-        text.push_str("**PREVIEW**: the model is a candidate that nobody has accepted.\n\n");
+        text.push_str("**PREVIEW**: the model is a candidate that has not been accepted.\n\n");
     }
     let _ = writeln!(text, "`{}`\n\n![the journey](journey.svg)\n", compiled.structure);
     let window = format_duration(sli.period);
-    let _ = writeln!(text, "Promised: {} of requests succeed over {window}.\n", percent(sli.target.get()));
+    let _ = writeln!(text, "Objective: {} of requests succeed over {window}.\n", percent(sli.target.get()));
     compiled.decision.reasons.iter().for_each(|reason| {
         let _ = writeln!(text, "- {reason}");
     });
@@ -37,21 +37,25 @@ fn numbers(text: &mut String, bounds: &Bounds) {
     let mut row = |name: &str, lo: f64, hi: f64| {
         let _ = writeln!(text, "| {name} | {} | {} |", exact8(lo), exact8(hi));
     };
-    row("components fail independently (A+ is the upper)", bounds.independent.lo(), bounds.independent.hi());
     row(
-        "those sharing a domain may fail together (A- is the lower)",
+        "components fail independently (A+ is the upper end)",
+        bounds.independent.lo(),
+        bounds.independent.hi(),
+    );
+    row(
+        "components that share a failure domain may fail together (A- is the lower end)",
         bounds.domain_envelope.lo(),
         bounds.domain_envelope.hi(),
     );
-    row("nothing is assumed", bounds.any_dependence.lo(), bounds.any_dependence.hi());
+    row("any dependence between failures", bounds.any_dependence.lo(), bounds.any_dependence.hi());
     if let Some(Ok(cause)) = bounds.common_cause {
-        row("domains cause their stated share (beta)", cause.lo(), cause.hi());
+        row("failure domains cause their stated share of failures (beta)", cause.lo(), cause.hi());
     }
     for (domain, beta) in &bounds.break_even {
         if let Some(beta) = beta {
             let _ = writeln!(
                 text,
-                "\nThe objective holds while less than {} of failures are `{domain}`'s.",
+                "\nThe objective is met while `{domain}` causes less than {} of its members' failures.",
                 percent(*beta)
             );
         }
@@ -67,7 +71,9 @@ fn numbers(text: &mut String, bounds: &Bounds) {
 }
 
 fn parts(text: &mut String, bounds: &Bounds) {
-    text.push_str("\n| component | would gain | may fail |\n|---|---|---|\n");
+    text.push_str(
+        "\n| component | availability gained if it never failed | unavailability allowed |\n|---|---|---|\n",
+    );
     for part in bounds.attribution.iter().take(20) {
         let budget =
             bounds.budget.as_ref().and_then(|split| split.iter().find(|(name, _)| *name == part.component));

@@ -66,10 +66,10 @@ pub enum InvalidWorld {
     #[error("more than {NODES_MAX} nodes or edges")]
     TooLarge,
     /// A domain's share leaves its member no failures of its own, and more.
-    #[error("the domains of {0} alone fail more often than it does: lower their beta")]
+    #[error("the failure domains of {0} cause more failures than it has: lower their beta")]
     Excess(String),
     /// Nothing is asked.
-    #[error("nothing is asked: give endpoints in the profile, or a model with an expression")]
+    #[error("no endpoint: give endpoints in the profile, or a model with an expression")]
     NoEndpoint,
 }
 

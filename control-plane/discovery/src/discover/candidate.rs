@@ -156,7 +156,7 @@ impl<'a> Writer<'a> {
             return written.pop().map(|choice| choice.expr);
         }
         let expr = Expr::Branch(written);
-        let says = format!("taken {} times; intervals hold with 95 %", shares.join(", "));
+        let says = format!("taken {} times; 95 % intervals", shares.join(", "));
         let claimed = Support { says, confidence: 1.0 - SHARE_ERROR, ..support.clone() };
         self.shares.insert(key(&expr).1, claimed);
         Some(expr)

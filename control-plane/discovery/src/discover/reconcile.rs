@@ -116,13 +116,14 @@ fn supply(found: Expr, declared: &Expr, calls: &Calls, taken: &mut FromIntent) -
     }
     let failed: u64 = protected.iter().filter_map(|name| calls.get(name)).map(|(_, failed)| failed).sum();
     if failed >= SUPPORT_MIN && !matches!(declared, Expr::Timeout { .. }) {
-        taken.refuted.push((declared.clone(), format!("{failed} calls failed and nothing stood in")));
+        taken.refuted.push((declared.clone(), format!("{failed} calls failed without a fallback")));
         return found;
     }
     let wrapped = wrap(found, &protected, declared);
-    taken
-        .unexercised
-        .insert(key(declared), format!("declared; needed in {failed} requests, so evidence shows nothing"));
+    taken.unexercised.insert(
+        key(declared),
+        format!("declared; needed in {failed} requests, too few to confirm or refute it"),
+    );
     wrapped
 }
 

@@ -90,7 +90,7 @@ impl<'a> Tree<'a> {
         };
         if redundant && !self.by_sidecars && node.activities().into_iter().any(unseen) {
             node.support.confidence = node.support.confidence.min(UNSEEN_MAX);
-            node.support.says.push_str("; callers recorded nothing of their own");
+            node.support.says.push_str("; callers recorded no spans of these calls");
         }
         node
     }

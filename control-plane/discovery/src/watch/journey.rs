@@ -82,7 +82,7 @@ impl Watched {
             recurring: Recurring::default(),
             seen: VecDeque::new(),
             made_of: None,
-            status: JourneyStatus { said: "no window has ended yet".to_owned(), ..JourneyStatus::default() },
+            status: JourneyStatus { said: "no window completed yet".to_owned(), ..JourneyStatus::default() },
         }
     }
 
@@ -108,7 +108,7 @@ impl Watched {
             Some(found) => self.take(&settings.recurrence, found, before, intent),
             None => {
                 self.status.said =
-                    format!("too few traces: {traces} of {} that a window needs", settings.traces_min);
+                    format!("too few traces: {traces}, a window needs {}", settings.traces_min);
             }
         }
         let mut judged = Judged::default();
@@ -141,7 +141,7 @@ impl Watched {
             self.seen.pop_front();
         }
         let (proposed, traces) = (self.recurring.kept().len(), found.traces);
-        self.status.said = format!("{traces} traces looked at, {proposed} changes proposed");
+        self.status.said = format!("{traces} traces processed, {proposed} changes proposed");
     }
 
     /// Makes a new candidate when what is proposed has changed, or when the same can be said with more confidence. Where two changes of one field are proposed, because evidence wavers, the newest window
@@ -152,7 +152,7 @@ impl Watched {
         let model = match candidate(before, &windows, self.recurring.kept(), intent) {
             Ok(model) => model,
             Err(reason) => {
-                self.status.said = format!("what is proposed makes no valid model yet: {reason}");
+                self.status.said = format!("the proposed changes do not form a valid model yet: {reason}");
                 return;
             }
         };

@@ -28,7 +28,7 @@ impl Answer<'_> {
     pub(super) fn text(&self) -> String {
         let mut text = format!("{}\n", self.quality.to_string().trim_end());
         for (count, what) in self.left_out().into_iter().filter(|(count, _)| *count > 0) {
-            let _ = writeln!(text, "left out, over the limits: {count} {what}");
+            let _ = writeln!(text, "dropped, over the limit: {count} {what}");
         }
         for ((one, candidate), written) in self.candidates.iter().zip(self.written) {
             let _ = writeln!(text, "\n{}", journey(one, candidate.model(), written.as_ref()));
@@ -39,10 +39,10 @@ impl Answer<'_> {
     fn left_out(&self) -> [(u64, &'static str); 4] {
         let Left { sites, shapes, fan_out, deep } = self.left;
         [
-            (sites, "calls at places beyond the limit"),
+            (sites, "calls at sites beyond the limit"),
             (shapes, "traces of shapes beyond the limit"),
-            (fan_out, "calls of callers that make too many"),
-            (deep, "calls too deep"),
+            (fan_out, "calls of callers with too many calls"),
+            (deep, "calls nested too deeply"),
         ]
     }
 
@@ -73,31 +73,31 @@ impl Answer<'_> {
 }
 
 fn journey(one: &Discovered, model: &Model, written: Option<&Written>) -> String {
-    let declared = if one.declared.is_some() { "declared" } else { "proposed: nobody declared it" };
+    let declared = if one.declared.is_some() { "declared" } else { "proposed: not declared" };
     let confidence = model.confidence.overall.map_or(0.0, emac_core::units::Ratio::get);
     let structure = model.structure.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut text = format!(
-        "{} ({declared}; {} traces enter at {} {})\n  {structure}\n  confidence {confidence:.2}",
+        "{} ({declared}; {} traces, entry {} {})\n  {structure}\n  confidence {confidence:.2}",
         one.name, one.traces, one.entry.0, one.entry.1
     );
     match written {
         Some(written) => {
             let (candidate, picture) = (written.candidate.display(), written.picture.display());
-            let _ = write!(text, "; written to {candidate}, drawn in {picture}");
+            let _ = write!(text, "; candidate {candidate}, picture {picture}");
         }
-        None => text.push_str("; not written: the output is for the declared journey"),
+        None => text.push_str("; not written: the output file is for the declared journey"),
     }
     let doubtful = doubtful(model);
     for field in doubtful.iter().take(DOUBTS_MAX) {
         let _ = write!(text, "\n  - {field}");
     }
     if let Some(more) = doubtful.len().checked_sub(DOUBTS_MAX).filter(|more| *more > 0) {
-        let _ = write!(text, "\n  - and {more} more, in the file");
+        let _ = write!(text, "\n  - {more} more in the file");
     }
     for disagreement in &model.disagreements {
         let (field, declared, observed) =
             (&disagreement.field, &disagreement.declared, &disagreement.observed);
-        let _ = write!(text, "\n  ! {field}: the intent says {declared}, evidence says {observed}");
+        let _ = write!(text, "\n  ! {field}: the intent declares {declared}, evidence shows {observed}");
     }
     text
 }

@@ -48,10 +48,10 @@ impl Mesh {
             return;
         }
         let text = render_text(&problems, false);
-        warn!("mesh configuration is invalid; what was read last stays in force\n{text}");
+        warn!("mesh configuration is invalid; the last valid one stays in use\n{text}");
         let count = problems.errors();
         self.problem =
-            Some(format!("mesh configuration has {count} errors; what was read last stays in force"));
+            Some(format!("mesh configuration has {count} errors; the last valid one stays in use"));
     }
 }
 
@@ -62,7 +62,9 @@ pub(super) fn write_candidate(path: &Path, text: &str) -> Result<(), ReplaceErro
         Ok(old) if old == text.as_bytes() => return Ok(()),
         Ok(old) if is_candidate(&old) => {}
         Ok(_) => {
-            return Err(failed(io::Error::other("there is a file that is no candidate; it is left alone")));
+            return Err(failed(io::Error::other(
+                "the file exists and is not a candidate; it was not overwritten",
+            )));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),

@@ -174,19 +174,19 @@ fn a_journey_without_an_edge_is_told_from_one_without_requests() {
     let _front = connect(&proxies, "front", "shop/front", 1);
     let (state, message) = edge_at(&proxies, &evidence, 30);
     assert_eq!(state, EdgeSeen::NoEdge);
-    insta::assert_snapshot!(message.unwrap(), @"no edge has reported for checkout since the control plane began, 30 s ago: give the gateway shop/gate the filter, and see that it reaches this address");
+    insta::assert_snapshot!(message.unwrap(), @"no edge has reported for checkout since the control plane started, 30 s ago: check that the gateway shop/gate has the filter and reaches the control plane");
     let gate = connect(&proxies, "gate", "shop/gate", 31);
     let (state, message) = edge_at(&proxies, &evidence, 40);
     assert_eq!(state, EdgeSeen::NoRequest);
-    insta::assert_snapshot!(message.unwrap(), @"an edge is there for checkout, but no request entered since the control plane began");
+    insta::assert_snapshot!(message.unwrap(), @"an edge is connected for checkout, but no request entered since the control plane started");
     report(&mut evidence, "gate", 41, 1, &[]);
     assert_eq!(edge_at(&proxies, &evidence, 46), (EdgeSeen::Reporting, None));
     let (state, message) = edge_at(&proxies, &evidence, 60);
     assert_eq!(state, EdgeSeen::NoRequest);
-    insta::assert_snapshot!(message.unwrap(), @"an edge is there for checkout, but no request entered in the last window, the last 19 s ago");
+    insta::assert_snapshot!(message.unwrap(), @"an edge is connected for checkout, but no request entered in the last window (the last one 19 s ago)");
     gate.ended(End::Closed, s(61));
     let (_, message) = edge_at(&proxies, &evidence, 62);
-    insta::assert_snapshot!(message.unwrap(), @"an edge has reported for checkout, but no request entered in the last window, the last 21 s ago; no filter of shop/gate is there");
+    insta::assert_snapshot!(message.unwrap(), @"an edge has reported for checkout, but no request entered in the last window (the last one 21 s ago); no filter of shop/gate is known");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_callee_without_a_filter_is_told_once_calls_reach_it() {
     report(&mut evidence, "front", 33, 0, &[Outcome::Success, Outcome::Error]);
     let found = said(&evidence, 34).remove(0);
     assert_eq!((found.destination.as_str(), found.calls), ("pay.shop", 1));
-    insta::assert_snapshot!(found.message, @"calls reach pay.shop (1 answered in the window), but no filter of shop/pay is there: bypassed, or not in the mesh");
+    insta::assert_snapshot!(found.message, @"pay.shop answered 1 calls in the window, but no filter of shop/pay is known: bypassed, or not in the mesh");
     let _pay = connect(&proxies, "pay", "shop/pay", 34);
     assert_eq!(said(&evidence, 35), []);
 }

@@ -22,7 +22,7 @@ pub(crate) enum Root {
 /// What had to be put right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Repairs {
-    /// Spans that were there already.
+    /// Duplicate spans, ignored.
     pub(crate) duplicates: u64,
     /// Spans that share their id with another one and are not the other half of its call.
     pub(crate) conflicting: u64,

@@ -16,7 +16,7 @@ pub struct SignalQuality {
     pub hops: u64,
     /// Spans that could not be taken, by reason.
     pub refused: BTreeMap<Refused, u64>,
-    /// Spans that were there already.
+    /// Duplicate spans, ignored.
     pub duplicates: u64,
     /// Spans that share their id with another one of their trace and are not the other half of its call.
     pub conflicting: u64,
@@ -34,7 +34,7 @@ pub struct SignalQuality {
     pub rootless: u64,
     /// Requests handed on early, for want of room.
     pub evicted: u64,
-    /// Spans whose parent is missing.
+    /// Spans with a missing parent.
     pub orphans: u64,
     /// Spans that were their own ancestors.
     pub circles: u64,
@@ -150,8 +150,8 @@ impl fmt::Display for SignalQuality {
             writeln!(f, "  {count} spans refused: {}", reason.label())?;
         }
         match self.sampling_rate {
-            Some(rate) => writeln!(f, "sampling rate {:.2} %, as spans say", rate * 100.0)?,
-            None => writeln!(f, "sampling rate unknown: spans do not say")?,
+            Some(rate) => writeln!(f, "sampling rate {:.2} %, from span attributes", rate * 100.0)?,
+            None => writeln!(f, "sampling rate unknown: spans carry none")?,
         }
         for Skew { service, instance, offset_ns } in &self.skews {
             let host = if instance.is_empty() { String::new() } else { format!(" on {instance}") };
@@ -166,16 +166,16 @@ impl fmt::Display for SignalQuality {
 impl SignalQuality {
     fn troubles(&self) -> [(u64, &'static str); 10] {
         [
-            (self.duplicates, "spans were there already"),
+            (self.duplicates, "duplicate spans ignored"),
             (self.conflicting, "spans share an id with another span"),
-            (self.late, "spans came too late"),
-            (self.cut, "spans above the limit of one trace"),
-            (self.orphans, "spans whose parent is missing"),
-            (self.circles, "circles of parents, cut"),
-            (self.rootless, "requests without a root"),
-            (self.evicted, "requests handed on early for want of room"),
-            (self.clock_restarts, "times two clocks contradicted what was known of them"),
-            (self.names_overflowed, "names too many"),
+            (self.late, "late spans dropped"),
+            (self.cut, "spans dropped, over the limit per trace"),
+            (self.orphans, "spans with a missing parent"),
+            (self.circles, "parent cycles cut"),
+            (self.rootless, "traces without a root"),
+            (self.evicted, "traces evicted early, buffer full"),
+            (self.clock_restarts, "clock offsets reset after contradictory bounds"),
+            (self.names_overflowed, "names over the limit"),
         ]
     }
 }

@@ -15,10 +15,10 @@ fn the_report_names_what_is_wrong_and_nothing_else() {
     );
     insta::assert_snapshot!(quality, @r"
     7 spans in 2 traces: 0 complete, 2 incomplete
-      1 spans were there already
-      1 spans whose parent is missing
+      1 duplicate spans ignored
+      1 spans with a missing parent
       1 spans refused: self_parent
-    sampling rate unknown: spans do not say
+    sampling rate unknown: spans carry none
     clock of cart on b corrected by at least +5.000 ms
     recorded by their callers only: mongo
     recorded by themselves only: pricing

@@ -103,7 +103,7 @@ pub(super) fn split(expr: &Expr) -> Option<(OperatorShape, Vec<Operand>)> {
 /// Why these operands cannot stand under it.
 pub(super) fn join(shape: &OperatorShape, mut operands: Vec<Operand>) -> Result<Expr, String> {
     if operands.is_empty() {
-        return Err("nothing is left of an operator".to_owned());
+        return Err("an operator has no operands left".to_owned());
     }
     if operands.len() == 1 && !shape.is_unary() {
         return Ok(operands.swap_remove(0).expr);
@@ -143,7 +143,7 @@ fn over(shape: &OperatorShape, expr: Expr) -> Expr {
 fn choice(operand: Operand) -> Result<Choice, String> {
     match operand.attribute {
         Some(Attribute::Probability(probability)) => Ok(Choice { probability, expr: operand.expr }),
-        _ => Err(format!("nothing says how often a branch goes to {}", operand.expr)),
+        _ => Err(format!("the probability of the branch to {} is unknown", operand.expr)),
     }
 }
 

@@ -147,7 +147,7 @@ impl ComponentDomains {
         }
         let nothing = Provenance {
             source: EvidenceSource::Intent,
-            says: "no failure domain is declared, and no rule finds one".to_owned(),
+            says: "no failure domain is declared, and no rule matches".to_owned(),
             traces: Vec::new(),
             place: None,
         };

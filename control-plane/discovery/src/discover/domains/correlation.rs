@@ -128,7 +128,7 @@ impl CorrelatedGroup {
     pub fn provenance(&self) -> Provenance {
         let slots: Vec<_> = self.outages.iter().map(|(first, last)| format!("{first}-{last}")).collect();
         let says = format!(
-            "{} were out together at least {} times, {:.2} by chance; p = {:.1e}, {:.1e} after Holm's correction over {} pairs; slots {}",
+            "{} had simultaneous outages at least {} times, {:.2} expected by chance; p = {:.1e}, {:.1e} after Holm's correction over {} pairs; slots {}",
             self.members.iter().map(ComponentName::as_str).collect::<Vec<_>>().join(" and "),
             self.support,
             self.expected,

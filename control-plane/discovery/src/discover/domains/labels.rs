@@ -67,7 +67,7 @@ fn finding(subject: &Subject, rule: &DomainRule, named: &BTreeSet<&str>) -> Opti
 }
 
 fn missing(rule: &DomainRule, key: &str) -> RuleFinding {
-    let says = format!("{} is looked up by {key}, which nothing says of this component", rule.name);
+    let says = format!("rule {} looks up {key}, which has no value for this component", rule.name);
     RuleFinding {
         rule: rule.name.clone(),
         domains: BTreeSet::new(),
@@ -188,10 +188,9 @@ fn provenance(seen: &[&Observation], key: &str, tally: Tally) -> Vec<Provenance>
         let entry = groups.entry((one.provenance.source, one.value.as_str()));
         entry.or_insert((0, &one.provenance)).0 += one.count;
     }
-    let spread =
-        if matches!(tally, Tally::Spread { .. }) { ", spread: no single place takes it down" } else { "" };
+    let spread = if matches!(tally, Tally::Spread { .. }) { ", spread over several places" } else { "" };
     let line = |((_, value), (count, first)): ((EvidenceSource, &str), (u64, &Provenance))| Provenance {
-        says: format!("{key} is {value}, said {count} times, first: {}{spread}", first.says),
+        says: format!("{key} is {value}, {count} observations, first: {}{spread}", first.says),
         ..first.clone()
     };
     groups.into_iter().map(line).collect()

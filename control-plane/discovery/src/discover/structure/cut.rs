@@ -116,7 +116,7 @@ fn branch(log: &Log, choices: &[Part], races: &Races) -> Node {
         }
     }
     let all = log.total();
-    let says = format!("never together in {} requests", log.runs.len());
+    let says = format!("never in the same request, {} requests", log.runs.len());
     let support = Support::of_rule(log.runs.len() as u64, 0, says).shown_by(traces(log));
     let mut found: Vec<_> = logs
         .iter()
@@ -244,7 +244,7 @@ fn series_support(relations: &Relations, relaxed: u64) -> Support {
         pairs(relations).filter(|pair| matches!(pair.relation(), Relation::Before | Relation::After));
     let weakest = ordered.min_by_key(|pair| pair.both()).unwrap_or_default();
     let kept = weakest.before.max(weakest.after);
-    let says = format!("in the same order and never overlapping in {kept} of {} requests", weakest.both());
+    let says = format!("in the same order without overlap in {kept} of {} requests", weakest.both());
     doubted(Support::of_rule(kept, weakest.both() - kept, says), relaxed)
 }
 
@@ -260,7 +260,7 @@ const RELAXED: f64 = 0.5;
 fn doubted(mut support: Support, relaxed: u64) -> Support {
     if relaxed > 0 {
         support.confidence *= RELAXED.powi(i32::try_from(relaxed).unwrap_or(i32::MAX));
-        support.says = format!("{}; {relaxed} other orders look accidental", support.says);
+        support.says = format!("{}; {relaxed} other orders ignored as accidental", support.says);
     }
     support
 }
@@ -273,7 +273,7 @@ fn parallel_support(relations: &Relations, relaxed: u64) -> Support {
         together.min_by_key(|pair| pair.overlap.max(pair.before.min(pair.after))).unwrap_or_default();
     let seen = weakest.overlap.max(weakest.before.min(weakest.after));
     let says = format!(
-        "overlapping in {} of {} requests, {} one way round, {} the other",
+        "overlapping in {} of {} requests; first before second in {}, second before first in {}",
         weakest.overlap,
         weakest.both(),
         weakest.before,
@@ -357,7 +357,7 @@ fn tolerant(log: &Log, branches: &[Part], node: Node) -> Node {
         match part.block {
             Block::Async(_) => part,
             _ if ignored => {
-                let says = format!("the request went well in all {} requests in which it failed", one.borne);
+                let says = format!("the request succeeded in all {} requests in which it failed", one.borne);
                 Node::new(Block::Async(Box::new(part)), Support::of_sightings(one.borne, says))
             }
             _ => part,
@@ -401,7 +401,10 @@ fn quorum(log: &Log, branches: &[Part], parts: Vec<Node>, support: Support) -> N
         Some(least) => {
             let k = u32::try_from(least).unwrap_or(u32::MAX);
             let borne = answers.len() as u64;
-            let says = format!("went on in {borne} requests with {k} or more of {} answers", branches.len());
+            let says = format!(
+                "the caller continued in {borne} requests with {k} or more of {} answers",
+                branches.len()
+            );
             let support = Support::of_sightings(borne, says).shown_by(traces(log));
             Node::new(Block::Parallel(Join::AtLeast(k), parts), support)
         }

@@ -145,7 +145,7 @@ fn alternates(
         .collect();
     let skipped = skipped(log, group, aside);
     let traces: Vec<_> = part.runs.iter().map(|run| run.trace).collect();
-    let says = format!("asked {asked} times, only after a failure; the request went on {helped} times");
+    let says = format!("called {asked} times, only after a failure; the request continued {helped} times");
     let support = Support::of_sightings(helped, says).shown_by(traces.into_iter());
     let node = whole(part, &Races::default())?;
     Some(Alternates { triggers: of, skipped, node, support })

@@ -220,7 +220,7 @@ impl Race {
             return None;
         }
         let says =
-            format!("the caller went on after {needed} of {all} answers in {times} of {seen} requests");
+            format!("the caller continued after {needed} of {all} answers in {times} of {seen} requests");
         group.needed = needed;
         group.support =
             Support::of_sightings(seen, says).shown_by(answers.into_iter().map(|(_, trace)| trace));

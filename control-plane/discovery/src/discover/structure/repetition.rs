@@ -41,7 +41,7 @@ fn kept(activity: Activity, log: &Log, node: Node) -> Node {
     if (seen.len() as u64) < SUPPORT_MIN {
         return node;
     }
-    let says = format!("the sidecar answered in its place in {} requests", seen.len());
+    let says = format!("the sidecar answered instead in {} requests", seen.len());
     let support = Support::of_sightings(seen.len() as u64, says).shown_by(seen.into_iter());
     let kept = Node::new(Block::Kept(activity), support.clone());
     Node::new(Block::Fallback(Box::new(node), vec![kept]), support)
@@ -68,7 +68,7 @@ fn given_up(log: &Log, node: Node) -> Node {
         return node;
     }
     let after_ms = ((median + NS_PER_MS / 2) / NS_PER_MS).cast_unsigned();
-    let says = format!("given up after {after_ms} ms in {} calls", lengths.len());
+    let says = format!("timed out after {after_ms} ms in {} calls", lengths.len());
     Node::new(Block::Timeout(after_ms, Box::new(node)), Support::of_sightings(lengths.len() as u64, says))
 }
 
@@ -85,8 +85,7 @@ fn retried(log: &Log, node: Node) -> Node {
     if (again.len() as u64) < SUPPORT_MIN {
         return node;
     }
-    let says =
-        format!("tried again after a failure in {} requests, at most {most} times in all", again.len());
+    let says = format!("retried after a failure in {} requests, at most {most} tries", again.len());
     let support = Support::of_sightings(again.len() as u64, says).shown_by(again.into_iter());
     Node::new(Block::Retry(most.min(emac_core::journey::Expr::ATTEMPTS_MAX), Box::new(node)), support)
 }
@@ -125,7 +124,7 @@ fn repeat(node: Node, counts: &BTreeMap<u32, u64>) -> Node {
         return node;
     }
     let Some((&count, &times)) = counts.range(2..).max_by_key(|(_, times)| **times) else { return node };
-    let says = format!("{count} times in {times} of {all} requests");
+    let says = format!("called {count} times in {times} of {all} requests");
     let mut support = Support::of_sightings(times, says);
     support.confidence *= times as f64 / all as f64;
     support.against = all - times;
@@ -295,8 +294,7 @@ impl Rounds {
         }
         let most = self.counts.keys().max().copied().unwrap_or(1);
         let several: u64 = self.counts.range(2..).map(|(_, times)| times).sum();
-        let says =
-            format!("all of it again after a failure in {several} requests, at most {most} times in all");
+        let says = format!("retried as a whole after a failure in {several} requests, at most {most} tries");
         Node::new(
             Block::Retry(most.min(emac_core::journey::Expr::ATTEMPTS_MAX), Box::new(body)),
             Support::of_sightings(several, says),

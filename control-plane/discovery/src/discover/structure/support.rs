@@ -56,7 +56,7 @@ impl Support {
 
     /// The entry of a journey: it is what the traces begin with.
     pub(in crate::discover) fn of_entry(traces: u64) -> Self {
-        Self::of_seen(traces, format!("{traces} traces begin with it"))
+        Self::of_seen(traces, format!("entry of {traces} traces"))
     }
 
     /// A call that was seen: one trace may be a mistake of its writer, by the rule of succession `(n + 1) / (n + 2)`.

@@ -82,7 +82,7 @@ fn three_that_fail_together_are_one_group_and_a_chain_is_two() {
     assert!(groups[0].shares.values().all(|share| share.get() > 0.4), "{:?}", groups[0].shares);
     assert!(groups[0].support >= 3 && groups[0].corrected <= 0.05 && groups[0].confidence.get() > 0.9);
     assert!(groups[0].outages.len() <= CorrelatedGroup::OUTAGES_MAX);
-    assert!(groups[0].provenance().says.starts_with("c0 and c1 and c2 were out together"));
+    assert!(groups[0].provenance().says.starts_with("c0 and c1 and c2 had simultaneous outages"));
     assert_eq!(members(&found(&World::new(Kind::Chain, 3))), ["c0+c1", "c1+c2"]);
 }
 
