@@ -112,12 +112,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: 256,
-            failure_persistence: None,
-            rng_seed: proptest::test_runner::RngSeed::Fixed(0x1EA5E),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(crate::laws::config(256, 0x1EA5E))]
 
         /// Whatever the clock does, a lease is fresh exactly while the time seen to pass is less than its validity.
         #[test]

@@ -111,12 +111,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: 256,
-            failure_persistence: None,
-            rng_seed: proptest::test_runner::RngSeed::Fixed(0x70C3),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(crate::laws::config(256, 0x70C3))]
 
         /// Against the law in exact arithmetic: spent <= share x requests + floor x seconds + burst.
         #[test]

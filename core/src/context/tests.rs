@@ -8,15 +8,6 @@ use super::*;
 use crate::context::baggage::{has_ours, replace};
 use crate::units::Ppm;
 
-fn fixed() -> ProptestConfig {
-    ProptestConfig {
-        cases: 256,
-        failure_persistence: None,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(0xE3AC),
-        ..ProptestConfig::default()
-    }
-}
-
 fn flags() -> impl Strategy<Value = Flags> {
     (any::<u8>(), any::<u8>()).prop_map(|(bits, priority)| Flags { bits, priority })
 }
@@ -40,7 +31,7 @@ fn other() -> impl Strategy<Value = alloc::string::String> {
 }
 
 proptest! {
-    #![proptest_config(fixed())]
+    #![proptest_config(crate::laws::config(256, 0xE3AC))]
 
     #[test]
     fn what_is_written_is_read(journey in "[a-z0-9-]{1,63}", ms in 0..=REMAINING_MAX.0, at: u64, flags in flags(), id: u64) {

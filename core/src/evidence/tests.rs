@@ -7,7 +7,6 @@ use std::string::String;
 use std::vec::Vec;
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::id::{HopKey, JourneyName};
@@ -15,12 +14,7 @@ use crate::outcome::Outcome;
 use crate::units::Micros;
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        rng_seed: RngSeed::Fixed(0xe71d),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    crate::laws::config(cases, 0xe71d)
 }
 
 fn hop_key(number: u32) -> HopKey {

@@ -5,19 +5,9 @@ use std::vec::Vec;
 
 use hdrhistogram::Histogram;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::exact::ExactSketch;
 use super::*;
-
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 256,
-        rng_seed: RngSeed::Fixed(0x5ce7c4),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
 
 /// Values of every magnitude, small ones and ends of buckets included.
 fn value() -> impl Strategy<Value = u64> {
@@ -66,7 +56,7 @@ fn error(estimate: f64, truth: f64) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(crate::laws::config(256, 0x5ce7c4))]
 
     #[test]
     fn quantiles_are_within_the_error_of_the_twin(

@@ -317,7 +317,7 @@ fn any_curves(cells: usize) -> impl Strategy<Value = Curves> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, rng_seed: proptest::test_runner::RngSeed::Fixed(11), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::laws::config(300, 11))]
 
     #[test]
     fn the_curve_is_what_enumeration_finds(expr in any_expr(), inputs in any_curves(6)) {
