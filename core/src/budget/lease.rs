@@ -156,5 +156,8 @@ mod tests {
         lease.observe(Micros(u64::MAX));
         assert_eq!(lease.validity(), Validity::Fresh);
         assert_eq!(lease.judge(Generation(1)), Ok(Offer::Newer));
+        assert_eq!(lease.generation(), Generation(0));
+        let planned = Lease::new(Generation(9), Millis(1), OnExpiry::Hold, Micros(0), Micros(0));
+        assert_eq!(planned.generation(), Generation(9));
     }
 }

@@ -162,6 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_given_back_can_be_taken_again_and_never_exceeds_the_burst() {
+        let mut bucket =
+            TokenBucket::new(Refill { share: Ppm::ZERO, floor_milli_per_s: 0, burst: 3 }, Micros(0));
+        bucket.give_back();
+        assert_eq!(bucket.tokens(), 3);
+        assert!(bucket.try_take() && bucket.try_take());
+        assert_eq!(bucket.tokens(), 1);
+        bucket.give_back();
+        assert_eq!(bucket.tokens(), 2);
+    }
+
+    #[test]
     fn one_in_five_requests_pays_a_token_at_twenty_percent() {
         let refill = Refill { share: Ppm::new(200_000).unwrap(), floor_milli_per_s: 0, burst: 1 };
         let mut bucket = TokenBucket::new(refill, Micros(0));

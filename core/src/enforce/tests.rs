@@ -251,6 +251,37 @@ fn too_late_for_a_call_is_early_enough_for_a_fallback() {
     let decision = with_alternate.on_request(Micros(0), hop_ref, at(10), GRPC);
     assert_eq!(decision.verdict, Verdict::FallbackBefore(Before::Route { timeout: Millis(10) }));
     assert_eq!(with_alternate.on_request(Micros(0), hop_ref, at(0), GRPC).verdict, Verdict::Refuse);
+
+    let (mut without_any, hop_ref) = enforcer(hop());
+    let refused = without_any.on_request(Micros(0), hop_ref, at(10), GET);
+    assert_eq!(
+        (refused.verdict, refused.state, refused.budget_spent),
+        (Verdict::Refuse, HopState::Fresh, false)
+    );
+}
+
+#[test]
+fn who_only_observes_pays_for_no_answer() {
+    let budget = HopBudget { mode: Mode::Observe, fallback: Some(cached(0, 1)), ..hop() };
+    let (mut enforcer, hop) = enforcer(budget);
+    for _ in 0..2 {
+        let followup = enforcer.on_failure(Micros(0), hop, None, GET);
+        assert_eq!(followup.what, AfterFailure::Pass(NoFallback::NoneDeclared));
+    }
+    assert_eq!(
+        enforcer.on_request(Micros(0), hop, None, GET).state,
+        HopState::Fresh,
+        "its one answer is left"
+    );
+}
+
+#[test]
+fn without_a_number_of_its_own_a_hop_leaves_the_routes_retries() {
+    let retry = RetryBudget { max_retries: 0, ..scarce() };
+    let (mut enforcer, hop) = enforcer(HopBudget { retry: Some(retry), ..hop() });
+    let decision = enforcer.on_request(Micros(0), hop, None, GET);
+    let call = Call { timeout: Some(Millis(100)), per_try: None, max_retries: None };
+    assert_eq!((decision.verdict, decision.retry_denied), (Verdict::Call(call), false));
 }
 
 #[test]
