@@ -259,8 +259,8 @@ fn bytes_are_refused_with_a_reason_and_a_place() {
         // Ten bytes, and still not the last; eight bytes that each go on.
         (&[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x81], E::Overlong { at: 1 }),
         (&[1, 8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80], E::Truncated { at: 2 }),
-        // Slot 862, then four more to the last one: the fifth of eight short tokens is one too many.
-        (&[1, 9, 3, 0xda, 0x06, 0, 0, 0, 0, 0, 0, 0, 0], E::Bucket { at: 8 }),
+        // 861 empty slots and one with a count in three bytes; of eight short tokens the fifth, at 5 + 4, has no slot left.
+        (&[1, 9, 3, 0xda, 0x06, 0, 0, 0, 0, 0, 0, 0, 0], E::Bucket { at: 9 }),
     ];
     for (bytes, error) in cases {
         assert_eq!(Sketch::decode(bytes), Err(error), "{bytes:?}");
