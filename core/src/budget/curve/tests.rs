@@ -257,6 +257,7 @@ fn other_peoples_splits_divide_the_longest_path() {
     assert_eq!(split("Series(a, Parallel(b, c))"), [[40, 40, 40], [60, 20, 20]]);
     // Three tries one after the other weigh as three.
     assert_eq!(split("Series(a, Retry(attempts=3, b))"), [[20, 20], [40, 13]]);
+    assert_eq!(split("Series(b, Retry(attempts=3, a))"), [[20, 20], [8, 24]]);
     assert_eq!(split("Race(delay=30ms, a, b)"), [[80, 50], [80, 50]]);
     assert_eq!(split("Timeout(after=25ms, a)"), [[25], [25]]);
 }
