@@ -5,7 +5,7 @@ CARGO ?= cargo
 WASM := dist/emac-filter.wasm
 BUILT := target/wasm32-wasip1/filter/emac_filter.wasm
 
-.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-istio bench docs deny verify clean
+.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-istio bench docs deny mutants verify clean
 
 help: ## This help
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>\n"} /^[a-z0-9-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ docs: ## Reference documentation, warnings are errors
 
 deny: ## Licences, advisories and duplicate versions (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "not run: cargo-deny is not installed (cargo install cargo-deny)"; exit 0; }; cargo deny check bans licenses sources
+
+mutants: ## Which changes to core its own tests do not notice (needs cargo-mutants; an hour or more); ARGS='--file core/src/enforce*' for a part
+	@command -v cargo-mutants >/dev/null || { echo "not run: cargo-mutants is not installed (cargo install cargo-mutants)"; exit 0; }; PROPTEST_DISABLE_FAILURE_PERSISTENCE=1 cargo mutants -p emac-core $(ARGS)
 
 verify: lint test docs deny ## What a pull request must pass
 

@@ -260,3 +260,42 @@ impl SuccessPredicate {
         code == 0 || self.grpc.contains(&code)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_of_two_modes_is_the_more_careful_one() {
+        let modes = [Mode::Observe, Mode::DryRun, Mode::Enforce];
+        assert!(modes.is_sorted());
+        assert_eq!(modes.map(Mode::label), ["observe", "dry-run", "enforce"]);
+    }
+
+    #[test]
+    fn only_a_fallback_of_full_weight_is_an_equal() {
+        let fallback = |weight| Fallback {
+            kind: FallbackKind::Static(StaticResponse { status: 200, headers: Vec::new(), body: Vec::new() }),
+            weight: Ppm::new(weight).unwrap(),
+            budget: None,
+        };
+        assert_eq!([0, 999_999, 1_000_000].map(|weight| fallback(weight).is_degraded()), [true, true, false]);
+    }
+
+    #[test]
+    fn a_good_answer_is_below_500_unless_ranges_say_otherwise() {
+        let default = SuccessPredicate::default();
+        let good = |status| default.accepts_http(status);
+        assert_eq!([99, 100, 404, 499, 500, 503].map(good), [false, true, true, true, false, false]);
+        let stated = SuccessPredicate { http: alloc::vec![(200, 204), (404, 404)], ..default };
+        let good = |status| stated.accepts_http(status);
+        assert_eq!([199, 200, 204, 205, 404, 405].map(good), [false, true, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_good_grpc_answer_is_ok_or_a_code_that_is_stated() {
+        let stated = SuccessPredicate { grpc: alloc::vec![5], ..SuccessPredicate::default() };
+        let good = |code| (SuccessPredicate::default().accepts_grpc(code), stated.accepts_grpc(code));
+        assert_eq!([0, 5, 14].map(good), [(true, true), (false, true), (false, false)]);
+    }
+}

@@ -41,12 +41,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: 256,
-            failure_persistence: None,
-            rng_seed: proptest::test_runner::RngSeed::Fixed(0xDEC),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(crate::laws::config(256, 0xDEC))]
 
         #[test]
         fn digits_are_those_of_the_standard_library(number: u64, shift in 0..64_u32) {

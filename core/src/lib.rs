@@ -24,6 +24,8 @@ pub mod entry;
 pub mod evidence;
 pub mod id;
 pub mod journey;
+#[cfg(test)]
+mod laws;
 pub mod outcome;
 mod probability;
 pub mod sketch;

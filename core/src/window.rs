@@ -158,7 +158,6 @@ mod tests {
     use std::vec::Vec;
 
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -180,11 +179,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            rng_seed: RngSeed::Fixed(0x31d0),
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(crate::laws::config(256, 0x31d0))]
 
         #[test]
         fn the_total_is_what_came_in_the_last_slots(

@@ -164,3 +164,57 @@ fn an_error_budget_is_split_so_that_the_objective_holds() {
     assert_eq!(required(&journey, &facts, &name("a"), 0.99), Ok(None), "b alone misses it");
     assert_eq!(required(&journey, &facts, &name("a"), 0.5), Ok(Some(0.99)));
 }
+
+#[test]
+fn an_interval_lies_within_another_give_or_take() {
+    let interval = |lo, hi| Interval::new(lo, hi).unwrap();
+    let outer = interval(0.25, 0.75);
+    assert!(outer.encloses(interval(0.25, 0.75), 0.0) && outer.encloses(interval(0.125, 0.875), 0.125));
+    assert!(!outer.encloses(interval(0.125, 0.5), 0.0) && !outer.encloses(interval(0.5, 0.875), 0.0));
+    assert_eq!(
+        (interval(0.5, 0.5).to_string(), outer.to_string()),
+        ("0.50000000".into(), "[0.25000000, 0.75000000]".into())
+    );
+    // No zero has a sign, which would be written.
+    assert!([interval(-0.0, -0.0).lo(), interval(-0.0, -0.0).hi()].iter().all(|end| end.is_sign_positive()));
+    assert!(
+        [Interval::of(-0.0, -0.0).lo(), Interval::of(-0.0, -0.0).hi()]
+            .iter()
+            .all(|end| end.is_sign_positive())
+    );
+}
+
+#[test]
+fn labels_are_those_of_the_documentation() {
+    let all = [
+        Assumption::Independent,
+        Assumption::DomainEnvelope,
+        Assumption::AnyDependence,
+        Assumption::CommonCause,
+    ];
+    assert_eq!(
+        all.map(Assumption::label),
+        ["independent", "domain_envelope", "any_dependence", "common_cause"]
+    );
+}
+
+#[test]
+fn a_person_looks_where_domains_are_missing_or_conflict() {
+    let needed = [known(&[]), known(&["d"]), Domains::Missing, Domains::Conflicting];
+    assert_eq!(needed.map(|domains| domains.needs_review()), [false, false, true, true]);
+}
+
+#[test]
+fn the_runtime_operator_weighs_what_the_fallback_answers() {
+    // Of half the requests: 0.8 x 0.5 directly, and of the other 0.6 a quarter.
+    assert!((with_fallback(0.5, 0.8, 0.5, 0.25) - 0.5 * (0.4 + 0.6 * 0.25)).abs() < 1e-15);
+}
+
+#[test]
+fn of_tries_and_repeats_any_dependence_leaves_both_extremes() {
+    let facts = facts(&[("a", 0.25, &[]), ("b", 0.875, &[])]);
+    let [_, _, tries] = bounds("Retry(attempts=2, a)", &facts);
+    assert_eq!((tries.lo(), tries.hi()), (0.25, 0.5), "fail together, or never both");
+    let [_, _, repeats] = bounds("Repeat(count=2, b)", &facts);
+    assert_eq!((repeats.lo(), repeats.hi()), (0.75, 0.875), "never fail together, or always");
+}

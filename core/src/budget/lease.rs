@@ -112,12 +112,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: 256,
-            failure_persistence: None,
-            rng_seed: proptest::test_runner::RngSeed::Fixed(0x1EA5E),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(crate::laws::config(256, 0x1EA5E))]
 
         /// Whatever the clock does, a lease is fresh exactly while the time seen to pass is less than its validity.
         #[test]
@@ -161,5 +156,8 @@ mod tests {
         lease.observe(Micros(u64::MAX));
         assert_eq!(lease.validity(), Validity::Fresh);
         assert_eq!(lease.judge(Generation(1)), Ok(Offer::Newer));
+        assert_eq!(lease.generation(), Generation(0));
+        let planned = Lease::new(Generation(9), Millis(1), OnExpiry::Hold, Micros(0), Micros(0));
+        assert_eq!(planned.generation(), Generation(9));
     }
 }

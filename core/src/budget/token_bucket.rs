@@ -111,12 +111,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: 256,
-            failure_persistence: None,
-            rng_seed: proptest::test_runner::RngSeed::Fixed(0x70C3),
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(crate::laws::config(256, 0x70C3))]
 
         /// Against the law in exact arithmetic: spent <= share x requests + floor x seconds + burst.
         #[test]
@@ -164,6 +159,18 @@ mod tests {
         assert!(!bucket.has_token());
         bucket.on_request(Micros(2_000_000));
         assert_eq!(bucket.tokens(), 1);
+    }
+
+    #[test]
+    fn a_token_given_back_can_be_taken_again_and_never_exceeds_the_burst() {
+        let mut bucket =
+            TokenBucket::new(Refill { share: Ppm::ZERO, floor_milli_per_s: 0, burst: 3 }, Micros(0));
+        bucket.give_back();
+        assert_eq!(bucket.tokens(), 3);
+        assert!(bucket.try_take() && bucket.try_take());
+        assert_eq!(bucket.tokens(), 1);
+        bucket.give_back();
+        assert_eq!(bucket.tokens(), 2);
     }
 
     #[test]

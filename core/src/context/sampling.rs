@@ -19,3 +19,24 @@ const fn mix(seed: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// First outputs of the published generator, started at 0 and at 1 234 567: every sidecar, of whatever version, chooses the same.
+    #[test]
+    fn the_mix_is_that_of_splitmix64() {
+        assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(mix(1_234_567), 6_457_827_717_110_365_317);
+    }
+
+    /// 6457827717110365317 / 2^64 is 0.350079...
+    #[test]
+    fn a_trace_is_chosen_from_its_own_millionth_on() {
+        let low = 0_u64;
+        let id = u128::from(1_234_567 ^ mix(low)) << 64 | u128::from(low);
+        let chosen = |ppm| is_chosen(id.to_be_bytes(), Ppm::new(ppm).unwrap());
+        assert_eq!([350_078, 350_079, 350_080].map(chosen), [false, false, true]);
+    }
+}

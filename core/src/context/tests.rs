@@ -8,15 +8,6 @@ use super::*;
 use crate::context::baggage::{has_ours, replace};
 use crate::units::Ppm;
 
-fn fixed() -> ProptestConfig {
-    ProptestConfig {
-        cases: 256,
-        failure_persistence: None,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(0xE3AC),
-        ..ProptestConfig::default()
-    }
-}
-
 fn flags() -> impl Strategy<Value = Flags> {
     (any::<u8>(), any::<u8>()).prop_map(|(bits, priority)| Flags { bits, priority })
 }
@@ -40,7 +31,7 @@ fn other() -> impl Strategy<Value = alloc::string::String> {
 }
 
 proptest! {
-    #![proptest_config(fixed())]
+    #![proptest_config(crate::laws::config(256, 0xE3AC))]
 
     #[test]
     fn what_is_written_is_read(journey in "[a-z0-9-]{1,63}", ms in 0..=REMAINING_MAX.0, at: u64, flags in flags(), id: u64) {
@@ -236,6 +227,40 @@ fn flags_are_independent_and_unknown_bits_stay() {
     assert_eq!(context.flags.priority, 200);
     assert_eq!(context.to_string().as_bytes(), text);
     assert!(context.flags.hedge(true).is_hedge());
+    let none = Flags::new(0);
+    assert!(!none.is_sampled() && !none.is_degraded() && !none.is_hedge());
+    assert!(none.sampled(true).is_sampled() && none.sampled(true).sampled(true).is_sampled());
+}
+
+#[test]
+fn a_clock_that_jumped_back_leaves_no_more_than_the_longest_deadline() {
+    let left = |ms| Absolute(Millis(ms)).left(Micros(1_000_000)).0;
+    assert_eq!([900, 1_000, 1_001].map(left), [Millis(0), Millis(0), Millis(1)]);
+    assert_eq!(
+        [120_999, 121_000, 121_001, u64::MAX].map(left),
+        [119_999, 120_000, 120_000, 120_000].map(Millis)
+    );
+}
+
+/// To the byte: W3C Baggage allows 8 192.
+#[test]
+fn ours_is_added_as_long_as_the_header_stays_within_the_limit() {
+    let ours = Context { journey: "j", deadline: Remaining(Millis(1)), flags: Flags::default(), id: 0 };
+    let room = baggage::BYTES_MAX - "emac=v2.j.r1.0000,".len();
+    for (bytes, omitted) in [(room, false), (room + 1, true)] {
+        let others = format!("a={}", "1".repeat(bytes - 2));
+        assert_eq!(replace(others.as_bytes(), Some(&ours)).omitted, omitted, "{bytes} bytes of others");
+    }
+}
+
+/// 128 bytes are kept free for ours.
+#[test]
+fn a_header_with_room_for_ours_is_not_full() {
+    let header = |bytes: usize| format!("a={}", "1".repeat(bytes - 2));
+    let full = |bytes| baggage::is_full(header(bytes).as_bytes());
+    assert_eq!([3, 100, 8_064, 8_065].map(full), [false, false, false, true]);
+    let full = |members| baggage::is_full(vec!["a=1"; members].join(",").as_bytes());
+    assert_eq!([63, 64].map(full), [false, true]);
 }
 
 #[test]
@@ -245,6 +270,10 @@ fn traceparent_follows_the_recommendation() {
     assert_eq!(parsed.trace_id[0..2], [0x0a, 0xf7]);
     assert_eq!(parsed.parent_span_id[7], 0x31);
     assert!(parsed.sampled);
+    for (flags, sampled) in [("00", false), ("02", false), ("03", true), ("ff", true)] {
+        let text = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+        assert_eq!(TraceParent::parse(text.as_bytes()).unwrap().sampled, sampled, "{flags}");
+    }
     let later = [good.as_slice(), b"-extra"].concat();
     assert_eq!(TraceParent::parse(&later), Err(InvalidTraceParent::Layout));
     let mut version_one: Vec<u8> = later;

@@ -150,7 +150,8 @@ impl Hop {
     }
 
     pub(super) fn denies_retries(&self) -> bool {
-        self.retry.is_some_and(|retry| retry.owed > 0 || !retry.bucket.has_token())
+        // Debts are paid first: while a token is left, nothing is owed.
+        self.retry.is_some_and(|retry| !retry.bucket.has_token())
     }
 
     pub(super) fn max_retries(&self) -> Option<u32> {

@@ -251,6 +251,37 @@ fn too_late_for_a_call_is_early_enough_for_a_fallback() {
     let decision = with_alternate.on_request(Micros(0), hop_ref, at(10), GRPC);
     assert_eq!(decision.verdict, Verdict::FallbackBefore(Before::Route { timeout: Millis(10) }));
     assert_eq!(with_alternate.on_request(Micros(0), hop_ref, at(0), GRPC).verdict, Verdict::Refuse);
+
+    let (mut without_any, hop_ref) = enforcer(hop());
+    let refused = without_any.on_request(Micros(0), hop_ref, at(10), GET);
+    assert_eq!(
+        (refused.verdict, refused.state, refused.budget_spent),
+        (Verdict::Refuse, HopState::Fresh, false)
+    );
+}
+
+#[test]
+fn who_only_observes_pays_for_no_answer() {
+    let budget = HopBudget { mode: Mode::Observe, fallback: Some(cached(0, 1)), ..hop() };
+    let (mut enforcer, hop) = enforcer(budget);
+    for _ in 0..2 {
+        let followup = enforcer.on_failure(Micros(0), hop, None, GET);
+        assert_eq!(followup.what, AfterFailure::Pass(NoFallback::NoneDeclared));
+    }
+    assert_eq!(
+        enforcer.on_request(Micros(0), hop, None, GET).state,
+        HopState::Fresh,
+        "its one answer is left"
+    );
+}
+
+#[test]
+fn without_a_number_of_its_own_a_hop_leaves_the_routes_retries() {
+    let retry = RetryBudget { max_retries: 0, ..scarce() };
+    let (mut enforcer, hop) = enforcer(HopBudget { retry: Some(retry), ..hop() });
+    let decision = enforcer.on_request(Micros(0), hop, None, GET);
+    let call = Call { timeout: Some(Millis(100)), per_try: None, max_retries: None };
+    assert_eq!((decision.verdict, decision.retry_denied), (Verdict::Call(call), false));
 }
 
 #[test]
@@ -409,6 +440,113 @@ fn budgets_of_the_configuration_rule_until_a_plan_comes() {
     assert_eq!(enforcer.apply(Micros(0), Micros(0), &plan(1, vec![])), Ok(Applied::Replaced));
 }
 
+/// A request of which only the path matters.
+struct To(&'static str);
+
+impl Request for To {
+    fn host(&self) -> &[u8] {
+        b"shop.example"
+    }
+    fn method(&self) -> &[u8] {
+        b"GET"
+    }
+    fn path(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+    fn header(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+}
+
+#[test]
+fn a_request_enters_the_first_journey_with_a_rule_that_matches() {
+    let mut enforcer = Enforcer::new(Mode::Enforce);
+    assert!(!enforcer.knows_journeys() && enforcer.classify(&To("/checkout")).is_none());
+    let rule = |path: &str| EntryRule { path_template: path.into(), ..EntryRule::default() };
+    let mut budgets = plan(1, vec![]);
+    budgets.journeys.push(JourneyBudget {
+        journey: JourneyName::new("browse").unwrap(),
+        deadline: Millis(900),
+        entry: vec![rule("/search"), rule("/**")],
+        ..journey()
+    });
+    enforcer.apply(Micros(0), Micros(0), &budgets).unwrap();
+    let entered = |path| enforcer.classify(&To(path)).map(|journey| journey.name.as_str());
+    assert_eq!(
+        ["/checkout", "/search", "/item/7"].map(entered),
+        [Some("checkout"), Some("browse"), Some("browse")]
+    );
+    assert!(enforcer.knows_journeys());
+    let deadline = |name| enforcer.journey(name).map(|journey| journey.deadline);
+    assert_eq!(["checkout", "browse", "other"].map(deadline), [Some(Millis(400)), Some(Millis(900)), None]);
+}
+
+#[test]
+fn a_request_that_no_rule_matches_enters_no_journey() {
+    let (enforcer, _) = enforcer(hop());
+    assert!(enforcer.classify(&To("/search")).is_none());
+}
+
+#[test]
+fn machines_divide_what_they_hold_as_soon_as_they_know_how_many_they_are() {
+    let retry = RetryBudget { ratio: ppm(0), floor_milli_per_s: 0, burst: 4, max_retries: 1 };
+    let budget = HopBudget { fallback: Some(cached(0, 10)), retry: Some(retry), ..hop() };
+    let (mut enforcer, hop) = enforcer(budget);
+    enforcer.share_among(2);
+    let answered = (0..20).filter(|_| enforcer.on_failure(Micros(0), hop, None, GET).acts()).count();
+    let mut retry_allowed = || {
+        let denied = enforcer.on_request(Micros(0), hop, None, GET).retry_denied;
+        enforcer.on_end(hop, u32::from(!denied));
+        !denied
+    };
+    let retried = (0..20).filter(|_| retry_allowed()).count();
+    assert_eq!((answered, retried), (5, 2));
+}
+
+#[test]
+fn a_hop_is_asked_what_it_declares() {
+    let success = SuccessPredicate { http: vec![(200, 204)], grpc: vec![5] };
+    let (enforcer, plain) = enforcer(hop());
+    assert_eq!(enforcer.fallback(plain), None);
+    assert_eq!(enforcer.success(plain), Some(&SuccessPredicate::default()));
+    assert!(!enforcer.counts_retries(plain) && !enforcer.is_stream(plain));
+    assert!(!enforcer.tells_operations_apart() && !enforcer.is_stale());
+    let full = HopBudget {
+        operation: "GET /price".into(),
+        fallback: Some(cached(0, 1)),
+        success: success.clone(),
+        retry: Some(scarce()),
+        ..hop()
+    };
+    let (enforcer, full) = self::enforcer(full);
+    assert_eq!(enforcer.fallback(full), Some(&cached(0, 1)));
+    assert_eq!(enforcer.success(full), Some(&success));
+    assert!(enforcer.counts_retries(full) && enforcer.tells_operations_apart());
+    let without_budget = enforcer.resolve("checkout", "cart", "");
+    assert_eq!((enforcer.fallback(without_budget), enforcer.success(without_budget)), (None, None));
+    assert!(!enforcer.counts_retries(without_budget) && !enforcer.is_stream(without_budget));
+}
+
+#[test]
+fn listeners_that_share_a_machine_cap_it_each() {
+    let (mut enforcer, hop) = enforcer(hop());
+    for (cap, acts) in [(Mode::DryRun, false), (Mode::Enforce, true), (Mode::Observe, false)] {
+        enforcer.cap_mode(cap);
+        let decision = enforcer.on_request(Micros(0), hop, None, GET);
+        assert_eq!((decision.mode, decision.acts()), (cap, acts));
+    }
+}
+
+#[test]
+fn labels_are_those_of_the_documentation() {
+    let states = [HopState::Cold, HopState::Fresh, HopState::Stale, HopState::Exhausted];
+    assert_eq!(states.map(HopState::label), ["cold", "fresh", "stale", "exhausted"]);
+    let call = Call { timeout: None, per_try: None, max_retries: None };
+    let verdicts =
+        [Verdict::Pass, Verdict::Call(call), Verdict::FallbackBefore(Before::Static), Verdict::Refuse];
+    assert_eq!(verdicts.map(Verdict::label), ["pass", "call", "fallback_before", "refuse"]);
+}
+
 fn mode() -> impl Strategy<Value = Mode> {
     prop_oneof![Just(Mode::Observe), Just(Mode::DryRun), Just(Mode::Enforce)]
 }
@@ -464,12 +602,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 200,
-        failure_persistence: None,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(0xE4F0),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(crate::laws::config(200, 0xE4F0))]
 
     #[test]
     fn no_call_outlives_its_deadline(budget in any_hop(), steps in steps()) {

@@ -275,12 +275,7 @@ fn any_request() -> impl Strategy<Value = Fake> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 256,
-        failure_persistence: None,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(0xE277),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(crate::laws::config(256, 0xE277))]
 
     #[test]
     fn any_request_is_named_within_bounds(method in prop::collection::vec(any::<u8>(), 0..40), path in prop::collection::vec(any::<u8>(), 0..400), grpc: bool) {

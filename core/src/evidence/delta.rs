@@ -296,8 +296,7 @@ impl Delta {
 
     /// The overflow hop does not count; it is looked for only when it matters.
     fn has_room_for_a_hop(&self, limits: &Limits) -> bool {
-        self.hops.len() < limits.hops
-            || (self.hops.len() == limits.hops && limits.hops > 0 && self.overflow_hop().is_some())
+        self.hops.len() < limits.hops || (self.hops.len() == limits.hops && self.overflow_hop().is_some())
     }
 
     fn overflow_hop(&self) -> Option<&HopKey> {

@@ -7,7 +7,6 @@ use std::string::String;
 use std::vec::Vec;
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::id::{HopKey, JourneyName};
@@ -15,12 +14,7 @@ use crate::outcome::Outcome;
 use crate::units::Micros;
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        rng_seed: RngSeed::Fixed(0xe71d),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    crate::laws::config(cases, 0xe71d)
 }
 
 fn hop_key(number: u32) -> HopKey {
@@ -171,4 +165,57 @@ fn labels_follow_the_wire() {
         counts.add(kind);
         assert_eq!(counts.to_array()[place], 1);
     }
+}
+
+#[test]
+fn decisions_are_counted_by_kind() {
+    let counts = DecisionCounts::from_array([2, 3, 5, 7, 11, 13, 17]);
+    assert_eq!(counts.to_array(), [2, 3, 5, 7, 11, 13, 17]);
+    assert_eq!(DecisionKind::ALL.map(|kind| counts.get(kind)), [2, 3, 5, 7, 11, 13, 17]);
+}
+
+#[test]
+fn a_lease_that_was_expired_once_stays_known() {
+    for (mine, theirs) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut health = FilterHealth { stale: mine, ..FilterHealth::default() };
+        health.merge(&FilterHealth { stale: theirs, ..FilterHealth::default() });
+        assert_eq!(health.stale, mine || theirs);
+    }
+}
+
+/// One call of a hop.
+fn called(key: HopKey) -> Delta {
+    let mut recorder = Recorder::default();
+    let hop = recorder.hop(HopKeyRef::from(&key));
+    recorder.record(hop, Outcome::Error, Micros(1));
+    recorder.take_delta()
+}
+
+#[test]
+fn hops_above_the_limit_go_to_the_first_overflow_hop_which_takes_no_room() {
+    let from = |source: &str, number| HopKey { source: source.into(), ..hop_key(number) };
+    let overflow = |source: &str| HopKey {
+        source: source.into(),
+        destination: HopKey::OVERFLOW_DESTINATION.into(),
+        ..HopKey::default()
+    };
+    let limits = Limits { hops: 1, ..Limits::default() };
+    let mut delta = Delta::default();
+    // What a recorder already counted under its overflow hop leaves room for a hop, and is not counted as overflow again.
+    for key in [overflow("shop/a"), from("shop/a", 1), from("shop/b", 2), overflow("shop/b")] {
+        delta.merge_within(called(key), &limits);
+    }
+    let counted: Vec<_> = delta.hops.iter().map(|(key, hop)| (key.clone(), hop.outcomes.total())).collect();
+    assert_eq!(counted, [(overflow("shop/a"), 3), (from("shop/a", 1), 1)]);
+    assert_eq!(delta.health.overflow, 3, "each request under it is counted once, by whoever put it there");
+}
+
+#[test]
+fn without_room_for_hops_all_go_to_the_overflow_hop() {
+    let mut delta = Delta::default();
+    let limits = Limits { hops: 0, ..Limits::default() };
+    (0..2).for_each(|number| delta.merge_within(called(hop_key(number)), &limits));
+    let keys: Vec<_> = delta.hops.keys().map(|key| (key.source.as_str(), key.destination.as_str())).collect();
+    assert_eq!(keys, [("shop/front", HopKey::OVERFLOW_DESTINATION)]);
+    assert_eq!(delta.health.overflow, 2);
 }

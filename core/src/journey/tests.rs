@@ -181,7 +181,7 @@ pub(crate) fn any_expr() -> impl Strategy<Value = Expr> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, rng_seed: proptest::test_runner::RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::laws::config(400, 7))]
 
     #[test]
     fn text_round_trips(expr in any_expr()) {

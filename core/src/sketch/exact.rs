@@ -17,17 +17,6 @@ impl ExactSketch {
         self.sorted.insert(at, value.0);
     }
 
-    /// Keeps the values of another.
-    pub fn merge(&mut self, other: &Self) {
-        self.sorted.extend(&other.sorted);
-        self.sorted.sort_unstable();
-    }
-
-    /// Values recorded.
-    pub fn count(&self) -> u64 {
-        self.sorted.len() as u64
-    }
-
     /// The value of rank `ceil(q * n)`, at least the first.
     pub fn quantile(&self, q: f64) -> Option<Micros> {
         if !(0.0..=1.0).contains(&q) {

@@ -116,7 +116,7 @@ pub(super) fn upper_of(slot: usize) -> u64 {
 
 /// Largest whole value below a slot; 0 for the first.
 pub(super) fn lower_of(slot: usize) -> u64 {
-    slot.checked_sub(1).map_or(0, |below| upper_of(below.min(SLOT_OVERFLOW - 1)))
+    slot.checked_sub(1).map_or(0, upper_of)
 }
 
 /// The value that stands for a slot: the harmonic mean of its smallest and largest whole value, whose relative error is the

@@ -5,19 +5,9 @@ use std::vec::Vec;
 
 use hdrhistogram::Histogram;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::exact::ExactSketch;
 use super::*;
-
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 256,
-        rng_seed: RngSeed::Fixed(0x5ce7c4),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
 
 /// Values of every magnitude, small ones and ends of buckets included.
 fn value() -> impl Strategy<Value = u64> {
@@ -44,8 +34,27 @@ fn exact_of(values: &[u64]) -> ExactSketch {
     exact
 }
 
-/// Sketches in which counts near the top are common, so that merging saturates.
 fn sketch() -> impl Strategy<Value = Sketch> {
+    prop_oneof![full(), dense()]
+}
+
+/// Neighbouring buckets with small counts, as latencies make them: most take one byte, a few more.
+fn dense() -> impl Strategy<Value = Sketch> {
+    let gap = prop_oneof![9 => 0..3_usize, 1 => 3..12_usize];
+    let count = prop_oneof![9 => 1..=32_u32, 1 => 33..1_000_u32];
+    (0..SLOT_OVERFLOW, prop::collection::vec((gap, count), 8..60)).prop_map(|(first, tokens)| {
+        let mut sketch = Sketch::new();
+        let mut slot = first;
+        for (gap, count) in tokens {
+            slot += gap + 1;
+            sketch.record_n(Micros(if slot < SLOT_OVERFLOW { upper_of(slot) } else { u64::MAX }), count);
+        }
+        sketch
+    })
+}
+
+/// Counts near the top are common, so that merging saturates.
+fn full() -> impl Strategy<Value = Sketch> {
     let n = prop_oneof![1..50_u32, (u32::MAX - 3)..=u32::MAX];
     let values = prop_oneof![value(), 1..4_u64];
     prop::collection::vec((values, n), 0..40).prop_map(|pairs| {
@@ -66,7 +75,7 @@ fn error(estimate: f64, truth: f64) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(crate::laws::config(256, 0x5ce7c4))]
 
     #[test]
     fn quantiles_are_within_the_error_of_the_twin(
@@ -196,6 +205,7 @@ proptest! {
 fn nothing_is_recorded_at_first() {
     let sketch = Sketch::new();
     assert!(sketch.is_empty() && sketch.encode().is_empty() && sketch.buckets().next().is_none());
+    assert!(!sketch_of(&[5]).is_empty());
     assert_eq!((sketch.quantile(0.5), sketch.sum_estimate()), (None, 0.0));
     assert_eq!(Sketch::decode(&[]), Ok(sketch));
 }
@@ -204,6 +214,7 @@ fn nothing_is_recorded_at_first() {
 fn zero_counts_as_one_and_the_largest_are_counted_apart() {
     let mut sketch = sketch_of(&[0, u64::MAX, mapping::VALUE_MAX]);
     assert_eq!((sketch.count(), sketch.above_range()), (3, 1));
+    assert_eq!(sketch_of(&[0, mapping::VALUE_MAX]).above_range(), 0);
     assert_eq!(sketch.quantile(0.0), Some(1.0));
     assert_eq!(sketch.quantile(1.0), Some(mapping::VALUE_MAX as f64));
     assert_eq!(sketch.quantile_bounds(1.0).unwrap().1, Micros(u64::MAX));
@@ -232,7 +243,7 @@ fn a_full_bucket_loses_no_total() {
 #[test]
 fn bytes_are_refused_with_a_reason_and_a_place() {
     use InvalidSketch as E;
-    let cases: [(&[u8], E); 12] = [
+    let cases: [(&[u8], E); 15] = [
         (&[2, 1, 0], E::Version { found: 2 }),
         (&[1], E::Truncated { at: 1 }),
         (&[1, 0], E::Total { declared: 0, held: 0 }),
@@ -245,6 +256,11 @@ fn bytes_are_refused_with_a_reason_and_a_place() {
         (&[1, 1, 3, 0xff, 0xff, 0x7f], E::Bucket { at: 2 }),
         (&[1, 1, 0xfc, 0xff, 0xff, 0xff, 0x3f], E::Count { at: 2 }),
         (&[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], E::Overlong { at: 1 }),
+        // Ten bytes, and still not the last; eight bytes that each go on.
+        (&[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x81], E::Overlong { at: 1 }),
+        (&[1, 8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80], E::Truncated { at: 2 }),
+        // 861 empty slots and one with a count in three bytes; of eight short tokens the fifth, at 5 + 4, has no slot left.
+        (&[1, 9, 3, 0xda, 0x06, 0, 0, 0, 0, 0, 0, 0, 0], E::Bucket { at: 9 }),
     ];
     for (bytes, error) in cases {
         assert_eq!(Sketch::decode(bytes), Err(error), "{bytes:?}");
@@ -253,6 +269,68 @@ fn bytes_are_refused_with_a_reason_and_a_place() {
     assert_eq!(Sketch::decode(&long), Err(E::TooLong { len: long.len() }));
     // 3 + 862 empty slots, then the last one.
     assert_eq!(Sketch::decode(&[1, 1, 3, 0xde, 0x06]).map(|s| s.above_range()), Ok(1));
+}
+
+#[test]
+fn tokens_are_read_as_the_form_says() {
+    let held = |bytes: &[u8]| {
+        let sketch = Sketch::decode(bytes).unwrap();
+        sketch.buckets().map(|bucket| (bucket.index, bucket.count)).collect::<Vec<_>>()
+    };
+    // (count - 1) << 2 | gap, eight of one byte and one more; the index is one below the slot.
+    let short = [0, 1 << 2 | 1, 31 << 2 | 2, 4 << 2, 1, 6 << 2 | 2, 2 << 2, 31 << 2 | 1, 0];
+    let bytes: Vec<u8> = [1, 84].into_iter().chain(short).collect();
+    assert_eq!(held(&bytes), [(-1, 1), (1, 2), (4, 32), (5, 5), (7, 1), (10, 7), (11, 3), (13, 32), (14, 1)]);
+    // Four tokens of two bytes: a gap of 3 + 3.
+    assert_eq!(held(&[1, 4, 3, 3, 3, 3, 3, 3, 3, 3]), [(5, 1), (12, 1), (19, 1), (26, 1)]);
+    // A count of 33 takes two bytes.
+    assert_eq!(held(&[1, 40, 0x80, 1, 0, 0, 0, 0, 0, 0, 0])[..2], [(-1, 33), (0, 1)]);
+}
+
+/// LEB128.
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = vec![];
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+#[test]
+fn the_longest_encoding_is_read_and_merges_without_losing_a_total() {
+    // Every count full, and as many lost as a total of 64 bits has room for.
+    let every_full = |total: u64| {
+        let token = varint(u64::from(u32::MAX - 1) << 2);
+        [vec![codec::VERSION], varint(total), token.repeat(mapping::SLOTS)].concat()
+    };
+    let longest = every_full(u64::MAX);
+    assert_eq!(longest.len(), ENCODED_BYTES_MAX);
+    let sketch = Sketch::decode(&longest).unwrap();
+    assert_eq!((sketch.count(), sketch.encode()), (u64::MAX, longest));
+
+    let held = mapping::SLOTS as u64 * u64::from(u32::MAX);
+    let full = Sketch::decode(&every_full(held)).unwrap();
+    let twice = merged(&full, &full);
+    assert_eq!((twice.count(), twice.lost()), (2 * held, held));
+}
+
+#[test]
+fn sketches_that_hold_something_else_are_not_equal() {
+    let with = |n: u32| {
+        let mut sketch = sketch_of(&[5]);
+        sketch.record_n(Micros(5), n);
+        sketch
+    };
+    let (empty, one) = (Sketch::new(), sketch_of(&[5]));
+    assert!(empty != one && one != empty && one != sketch_of(&[9]) && one != with(1));
+    // The same counts, and one more value lost.
+    assert_ne!(with(u32::MAX), {
+        let mut more = with(u32::MAX);
+        more.record(Micros(5));
+        more
+    });
 }
 
 #[test]

@@ -195,6 +195,131 @@ fn our_split_is_at_least_as_good_as_the_others() {
     }
 }
 
+/// Zero, and from each time on the value beside it.
+fn rising(grid: &Grid, steps: &[(usize, f64)]) -> Curve {
+    let at = |cell| steps.iter().rfind(|&&(from, _)| cell >= from).map_or(0.0, |&(_, value)| value);
+    Curve::new((0..=grid.cells()).map(at))
+}
+
+#[test]
+fn a_coarse_grid_finds_the_last_point_before_a_time() {
+    // 1 024 ms in 512 cells of 2 ms.
+    let cell = |ms| grid(1_024).cell(Millis(ms));
+    assert_eq!([0, 1, 2, 101, 1_024, 9_999].map(cell), [0, 0, 1, 50, 512, 512]);
+}
+
+#[test]
+fn a_curve_says_when_it_reaches_a_value_and_whether_time_helps() {
+    let curve = rising(&grid(4), &[(2, 0.25), (3, 0.75)]);
+    let first = |value| curve.first_at_least(value);
+    assert_eq!([0.0, 0.25, 0.3, 0.75, 0.8].map(first), [Some(0), Some(2), Some(3), Some(3), None]);
+    assert!(!curve.is_constant() && Curve::constant(&grid(4), 0.5).is_constant());
+}
+
+#[test]
+fn without_calls_a_measured_curve_is_the_default() {
+    let default = rising(&grid(10), &[(3, 0.5), (7, 0.75)]);
+    assert_eq!(measured(&grid(10), &Sketch::new(), 0, &default), default);
+    // Of 5 calls that count as the default's and 15 that failed, a quarter may answer.
+    let outvoted = measured(&grid(10), &Sketch::new(), 15, &default);
+    assert_eq!((outvoted.at(3), outvoted.at(7)), (0.125, 0.1875));
+}
+
+#[test]
+fn a_given_split_achieves_the_product_of_its_parts() {
+    let grid = grid(10);
+    let curve = |value| rising(&grid, &[(3, value / 2.0), (5, value)]);
+    let inputs = curves(0.25, &[("a", curve(0.5)), ("b", curve(1.0))]);
+    let value =
+        |text: &str, times: [u64; 2]| achieved(&journey(text), &grid, &inputs, &times.map(Millis)).unwrap();
+    assert_eq!(value("Series(a, b)", [5, 3]), 0.25);
+    assert_eq!(value("Series(a, b)", [3, 5]), 0.25);
+    assert_eq!(value("Series(a, b)", [5, 2]), 0.0);
+    // Half the requests fail; an equal answers for all of them, a degraded one for a quarter of all requests, at half its worth.
+    assert_eq!(value("Fallback(a, b)", [5, 5]), 1.0);
+    assert_eq!(value("Fallback(a, 0.5*b)", [5, 5]), 0.5 + 0.25 * 0.5);
+    let missing = achieved(&journey("Series(a, b)"), &grid, &inputs, &[Millis(1)]);
+    assert_eq!(missing.unwrap_err().0.as_str(), "b");
+}
+
+#[test]
+fn other_peoples_splits_divide_the_longest_path() {
+    let grid = grid(80);
+    let curve = rising(&grid, &[(10, 0.5)]);
+    let inputs = curves(1.0, &["a", "b", "c"].map(|name| (name, curve.clone())));
+    let split = |text: &str| {
+        let evaluation = evaluate(&journey(text), &grid, &inputs).unwrap();
+        let weight = |leaf: &ComponentName| if leaf.as_str() == "a" { 3.0 } else { 1.0 };
+        let splits = [equal(&evaluation, Millis(80)), proportional(&evaluation, Millis(80), weight)];
+        splits.map(|times| times.into_iter().map(|time| time.0).collect::<Vec<_>>())
+    };
+    assert_eq!(split("Series(a, b)"), [[40, 40], [60, 20]]);
+    assert_eq!(split("Series(a, Parallel(b, c))"), [[40, 40, 40], [60, 20, 20]]);
+    // Three tries one after the other weigh as three.
+    assert_eq!(split("Series(a, Retry(attempts=3, b))"), [[20, 20], [40, 13]]);
+    assert_eq!(split("Series(b, Retry(attempts=3, a))"), [[20, 20], [8, 24]]);
+    assert_eq!(split("Race(delay=30ms, a, b)"), [[80, 50], [80, 50]]);
+    assert_eq!(split("Timeout(after=25ms, a)"), [[25], [25]]);
+}
+
+#[test]
+fn greedy_gives_a_step_to_whoever_gains_most() {
+    let greedy = |text: &str, cells: u64, leaves: &[(&str, Curve)]| {
+        let grid = grid(cells);
+        let evaluation = evaluate(&journey(text), &grid, &curves(1.0, leaves)).unwrap();
+        super::greedy(&evaluation, Millis(cells)).into_iter().map(|time| time.0).collect::<Vec<_>>()
+    };
+    let to = |low, high| Curve::new([low, high]);
+    // In series 0.1 -> 0.3 is the larger factor; among alternates 0.5 -> 0.9 leaves fewer failures.
+    let leaves = [("a", to(0.5, 0.9)), ("b", to(0.1, 0.3))];
+    assert_eq!(greedy("Series(a, b)", 1, &leaves), [0, 1]);
+    assert_eq!(greedy("Fallback(a, b)", 1, &leaves), [1, 0]);
+    assert_eq!(greedy("Race(delay=30ms, a, b)", 80, &leaves), [80, 50]);
+    assert_eq!(greedy("Retry(attempts=4, a)", 80, &leaves), [20]);
+}
+
+#[test]
+fn an_allocation_says_when_a_leaf_starts_and_what_follows_needs() {
+    let grid = grid(100);
+    // 0.04 is less than a twentieth of 0.9, 0.05 is more; nineteen twentieths need the last step.
+    let served = |useful, needed| rising(&grid, &[(useful - 1, 0.04), (useful, 0.05), (needed, 0.9)]);
+    let inputs = curves(
+        1.0,
+        &[("a", served(7, 30)), ("b", served(10, 20)), ("c", served(5, 15)), ("d", served(3, 10))],
+    );
+    let allocated = |text: &str| evaluate(&journey(text), &grid, &inputs).unwrap().allocate(Millis(100));
+    let after = |a: &Allocation| (a.useful_after.0, a.needed_after.0, a.useful.0);
+
+    let plan = allocated("Series(a, b, c)");
+    assert_eq!(plan.iter().map(after).collect::<Vec<_>>(), [(15, 35, 7), (5, 15, 10), (0, 0, 5)]);
+    assert_eq!(plan[0].start.0, 0);
+    assert_eq!(plan[1].start.0, plan[0].time.0);
+    assert_eq!(plan[2].start.0 + plan[2].time.0, 100);
+
+    // The alternate is needed too, but nothing depends on it being useful.
+    let plan = allocated("Series(a, Fallback(b, d), c)");
+    assert_eq!(plan.iter().map(|a| after(a).1).collect::<Vec<_>>()[1..], [10 + 15, 15, 0], "{plan:?}");
+    assert_eq!(plan.iter().map(|a| after(a).0).collect::<Vec<_>>()[1..], [5, 5, 0], "{plan:?}");
+    assert_eq!((plan[1].place, plan[2].place), (Place::Primary, Place::Alternate(0)));
+    assert_eq!(plan[2].start.0, plan[1].start.0 + plan[1].time.0);
+}
+
+#[test]
+fn an_allocation_knows_waits_tries_bounds_and_what_nobody_waits_for() {
+    let grid = grid(60);
+    let curve = rising(&grid, &[(5, 0.5)]);
+    let inputs = curves(1.0, &["a", "b"].map(|name| (name, curve.clone())));
+    let allocated = |text: &str| evaluate(&journey(text), &grid, &inputs).unwrap().allocate(Millis(60));
+    let spans =
+        |text: &str| allocated(text).iter().map(|a| (a.start.0, a.time.0, a.tries)).collect::<Vec<_>>();
+    assert_eq!(spans("Race(delay=20ms, a, b)"), [(0, 60, 1), (20, 40, 1)]);
+    assert_eq!(spans("Retry(attempts=2, Retry(attempts=3, a))"), [(0, 10, 6)]);
+    assert_eq!(spans("Repeat(count=3, a)"), [(0, 20, 1)]);
+    assert_eq!(spans("Timeout(after=25ms, a)"), [(0, 25, 1)]);
+    let places: Vec<_> = allocated("Series(a, Async(b))").iter().map(|a| a.place).collect();
+    assert_eq!(places, [Place::Only, Place::Detached]);
+}
+
 // === The slow exact twin: every split, by enumeration ===
 
 struct Twin<'a> {
@@ -317,7 +442,7 @@ fn any_curves(cells: usize) -> impl Strategy<Value = Curves> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, rng_seed: proptest::test_runner::RngSeed::Fixed(11), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::laws::config(300, 11))]
 
     #[test]
     fn the_curve_is_what_enumeration_finds(expr in any_expr(), inputs in any_curves(6)) {

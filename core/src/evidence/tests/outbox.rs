@@ -183,6 +183,7 @@ fn a_report_is_offered_once_then_after_a_while_then_after_reconnecting() {
     outbox.enqueue(missing(1));
     let first = outbox.next_to_send(Micros(2_000_000)).cloned().unwrap();
     outbox.enqueue(missing(2));
+    assert_eq!(outbox.next_to_send(Micros(2_000_000)), None);
     assert_eq!(outbox.next_to_send(Micros(2_000_001)), None);
     assert_eq!(outbox.next_to_send(Micros(7_000_000)), Some(&first));
     assert_eq!(outbox.next_to_send(Micros(7_000_001)), None);
@@ -205,6 +206,9 @@ fn acknowledgements_of_other_reports_change_nothing() {
     assert_eq!(outbox.on_ack(EPOCH, 0), Acknowledged::Before);
     assert_eq!(outbox.on_ack(EPOCH + 1, 1), Acknowledged::Before);
     assert!(!outbox.is_settled());
+    assert_eq!(outbox.on_ack(outbox.epoch(), 1), Acknowledged::Now);
+    assert_eq!(outbox.on_ack(EPOCH, 1), Acknowledged::Before, "once more");
+    assert!(outbox.is_settled());
 }
 
 #[test]

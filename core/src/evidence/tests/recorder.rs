@@ -99,3 +99,33 @@ fn states_of_health_outlive_a_delta() {
     let health = recorder.take_delta().health;
     assert_eq!((health.generation, health.stale, health.dropped), (4, true, 0));
 }
+
+#[test]
+fn calls_and_journeys_are_counted_where_they_were_recorded() {
+    let mut recorder = Recorder::default();
+    let [called, _silent] = [0, 1].map(|number| recorder.hop(HopKeyRef::from(&hop_key(number))));
+    recorder.record(called, Outcome::Success, Micros(5));
+    recorder.retried(called, 2);
+    recorder.decided(called, DecisionKind::Call);
+    recorder.decided(called, DecisionKind::RetryDenied);
+    let [_silent, ended] = [0, 1].map(|number| recorder.journey(&journey_name(number)).unwrap());
+    for (outcome, within_deadline, degraded) in [
+        (Outcome::Success, true, false),
+        (Outcome::Fallback, true, true),
+        (Outcome::Alternate, false, false),
+        // Of a failure neither the time nor the marks count.
+        (Outcome::Timeout, true, true),
+    ] {
+        recorder.record_journey(ended, JourneyEnd { outcome, latency: Micros(9), within_deadline, degraded });
+    }
+
+    let delta = recorder.take_delta();
+    let hop = &delta.hops[&hop_key(0)];
+    assert_eq!((hop.outcomes.total(), hop.retries), (1, 2));
+    assert_eq!(hop.decisions.to_array(), [0, 1, 0, 0, 0, 0, 1]);
+    let journey = &delta.journeys[&journey_name(1)];
+    assert_eq!((journey.outcomes.total(), journey.latency.count()), (4, 3));
+    assert_eq!((journey.within_deadline, journey.degraded), (2, 1));
+    assert_eq!((delta.hops.len(), delta.journeys.len()), (1, 1), "what is silent is not reported");
+    assert!(recorder.take_delta().is_empty(), "and nothing twice");
+}
