@@ -24,6 +24,7 @@ pub mod entry;
 pub mod evidence;
 pub mod id;
 pub mod journey;
+pub mod mix;
 pub mod outcome;
 mod probability;
 pub mod sketch;
