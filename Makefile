@@ -1,9 +1,10 @@
-# The front door. Each target is a verb; CI calls `make test` and `make e2e-istio`, nothing else.
+# The front door. Each target is a verb; CI calls `test`, `lint`, `docs` and `e2e-istio`, nothing else.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 CARGO ?= cargo
 WASM := dist/emac-filter.wasm
-BUILT := target/wasm32-wasip1/filter/emac_filter.wasm
+# Where cargo builds; what is made here besides goes there too.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-istio bench docs deny mutants verify clean
 
@@ -13,12 +14,12 @@ help: ## This help
 
 demo: tools wasm ## The checkout journey through real Envoys: six phases, first observing, then enforcing (about 3 minutes)
 	@$(CARGO) build --quiet --release -p emac-control-plane -p emac-tests --bins
-	@target/release/demo $(ARGS)
+	@$(TARGET)/release/demo $(ARGS)
 
 test: tools sdks wasm ## Every test; ends with the list of what could not run here, and why
-	@rm -f target/not-run.txt
+	@rm -f $(TARGET)/not-run.txt
 	$(CARGO) test --workspace
-	@if [ -s target/not-run.txt ]; then sort -u target/not-run.txt; else echo "everything ran"; fi
+	@if [ -s $(TARGET)/not-run.txt ]; then sort -u $(TARGET)/not-run.txt; else echo "everything ran"; fi
 
 tools: ## Fetch what demo and tests need (Envoy, Prometheus, wasm target) into .tools, once
 	@sh tests/setup/tools.sh
@@ -30,8 +31,7 @@ build: ## Build everything (debug)
 	$(CARGO) build --workspace
 
 wasm: ## Build the filter that ships: dist/emac-filter.wasm
-	@$(CARGO) build --quiet -p emac-filter --target wasm32-wasip1 --profile filter
-	@mkdir -p dist && cp $(BUILT) $(WASM)
+	@CARGO="$(CARGO)" sh filter/build.sh
 	@printf '%s %s bytes\n' $(WASM) "$$(wc -c < $(WASM))"
 
 proto: ## Generate proto/src/generated from the .proto files
@@ -57,12 +57,12 @@ e2e: tools sdks wasm ## Only the scenarios with real Envoys
 e2e-istio: tools wasm ## The scenario in a real Istio; builds its parts from Go modules once (about 10 minutes), then takes some 5
 	@sh tests/setup/istio.sh
 	@$(CARGO) build --quiet -p emac-control-plane
-	@rm -f target/not-run.txt
+	@rm -f $(TARGET)/not-run.txt
 	$(CARGO) test -p emac-tests --test e2e-istio -- $(ARGS)
 
 bench: tools wasm ## Measure, side by side, into bench/results.md
 	$(CARGO) build --release -p emac-control-plane -p emac-tests --bins
-	target/release/bench all --out bench/results.md
+	$(TARGET)/release/bench all --out bench/results.md
 
 docs: ## Reference documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps

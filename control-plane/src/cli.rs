@@ -20,7 +20,7 @@ mod simulate;
 mod status;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -35,7 +35,7 @@ Exit codes: 0 ok, 1 runtime failure, 2 FAIL, 3 REVIEW, 64 usage, 65 invalid inpu
 
 /// Reliability of user journeys: declared, computed, reviewed and enforced.
 #[derive(Debug, Parser)]
-#[command(name = "emac", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "emac", after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -58,9 +58,10 @@ enum Command {
     Status(status::Args),
 }
 
-/// Runs the command line of this process.
-pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+/// Runs the command line of this process. `version` is what `--version` says after the name: `0.1.0 (abcdef0)`.
+pub fn main(version: &'static str) -> Exit {
+    let matches = Cli::command().version(version).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are errors to clap and answers to people. A closed pipe is no reason to fail.
@@ -87,8 +88,6 @@ pub fn main() -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

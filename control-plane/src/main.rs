@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    emac_control_plane::cli::main().into()
+    emac_control_plane::cli::main(env!("EMAC_VERSION")).into()
 }

@@ -46,6 +46,24 @@ fn usage_is_64_and_help_is_0() {
 }
 
 #[test]
+fn the_version_names_what_it_was_built_from() {
+    let (code, stdout, _) = run(Path::new("."), &["--version"]);
+    // A debug build says so instead of its commit; an archive has none.
+    let version = concat!("emac ", env!("CARGO_PKG_VERSION"));
+    let commit = stdout.trim_end().strip_prefix(version).unwrap().trim();
+    let commit = commit.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(commit);
+    assert_eq!(code, 0);
+    if std::env::var_os("EMAC_COMMIT").is_some() {
+        return;
+    }
+    let is_commit = commit.len() >= 7 && commit.chars().all(|c| c.is_ascii_hexdigit());
+    assert!(
+        if cfg!(debug_assertions) { commit == "debug" } else { is_commit || commit.is_empty() },
+        "{stdout}"
+    );
+}
+
+#[test]
 fn a_broken_configuration_and_a_broken_intent_are_65_with_every_problem() {
     let broken = INTENT.replace("target: 0.995", "target: 99.5").replace("- ref: front", "- ref: frnt");
     let folder = folder(&[

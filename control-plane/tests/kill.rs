@@ -19,16 +19,12 @@ const NODES: u64 = 4;
 const REPORTS: u64 = 60;
 const KILLS: u64 = 10;
 
-/// splitmix64: the same kills for the same seed.
+/// A state of [`emac_core::mix`]: the same kills for the same seed.
 struct Random(u64);
 
 impl Random {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
+        emac_core::mix::next(&mut self.0) % bound
     }
 }
 

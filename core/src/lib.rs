@@ -26,6 +26,7 @@ pub mod id;
 pub mod journey;
 #[cfg(test)]
 mod laws;
+pub mod mix;
 pub mod outcome;
 mod probability;
 pub mod sketch;

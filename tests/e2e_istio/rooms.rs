@@ -27,7 +27,7 @@ pub(crate) enum Where {
 
 /// Where logs, keys and configuration of a run are kept: `target/e2e-istio`.
 pub(crate) fn folder() -> PathBuf {
-    emac_tests::repo_root().join("target/e2e-istio")
+    emac_tests::target_dir().join("e2e-istio")
 }
 
 /// Goes inside, and waits there for the end.

@@ -113,10 +113,11 @@ async fn all(tools: Tools, wanted: &[String]) -> ExitCode {
         }
     }
     println!(
-        "istio: {shown} situations shown, {} failed{}{}; logs in target/e2e-istio",
+        "istio: {shown} situations shown, {} failed{}{}; logs in {}",
         failed.len(),
         if failed.is_empty() { "" } else { ": " },
-        failed.join(", ")
+        failed.join(", "),
+        crate::rooms::folder().display()
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -7,6 +7,7 @@
 //! Left out: measuring cost. That is what the benches do, on a machine that is otherwise quiet.
 
 mod live;
+mod needs;
 mod options;
 mod phase;
 mod play;
@@ -15,7 +16,6 @@ mod setup;
 mod summary;
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -44,14 +44,9 @@ pub enum DemoError {
     /// An admin interface or a file.
     #[error("running the demo")]
     Io(#[from] io::Error),
-    /// A part that `make demo` builds is not there.
-    #[error("{what} is missing at {path}: start the demo by `make demo`, which builds it")]
-    Missing {
-        /// The part.
-        what: &'static str,
-        /// Where it should be.
-        path: PathBuf,
-    },
+    /// What the demo needs and does not find, a line each; nothing was started.
+    #[error("nothing was started, for this is missing:\n{}", .0.join("\n"))]
+    Missing(Vec<String>),
     /// Budgets did not reach the sidecars.
     #[error("after {seconds} s the sidecars do not act in mode {mode}: {detail}")]
     NotInMode {

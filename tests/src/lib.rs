@@ -19,17 +19,40 @@ pub mod wasm_host;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Root of the checkout.
+/// Names the checkout where neither the current folder nor the program lies in it.
+pub const ROOT_VARIABLE: &str = "EMAC_ROOT";
+
+/// Root of the checkout this runs in: `EMAC_ROOT`, else the first folder at or above the current one, else above the program, that has
+/// what every checkout has. Never the place where the program was compiled, which need not exist any more.
+pub fn checkout() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(ROOT_VARIABLE) {
+        return Some(named.into());
+    }
+    let starts = [std::env::current_dir(), std::env::current_exe()].into_iter().flatten();
+    starts.into_iter().find_map(|start| start.ancestors().find(|dir| is_checkout(dir)).map(Path::to_path_buf))
+}
+
+/// Whether a folder is the root of a checkout.
+pub fn is_checkout(folder: &Path) -> bool {
+    ["Cargo.lock", "filter/Cargo.toml", "tests/setup/tools.sh"].iter().all(|part| folder.join(part).is_file())
+}
+
+/// Root of the checkout, see [`checkout`]; the current folder where there is none.
 pub fn repo_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    checkout().unwrap_or_default()
+}
+
+/// Where cargo builds: `CARGO_TARGET_DIR` (as make has it: below the checkout where it is relative), or `target` of the checkout.
+pub fn target_dir() -> PathBuf {
+    repo_root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// Says that a test could not run here, and why: on standard error past the test runner's capture, and in
-/// `target/not-run.txt`, which `make test` prints at its end. Never call it for a test that failed.
+/// `not-run.txt` of [`target_dir`], which `make test` prints at its end. Never call it for a test that failed.
 pub fn not_run(test: &str, why: &str) {
     let line = format!("not run: {test}: {why}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
-    let target = repo_root().join("target");
+    let target = target_dir();
     let _ = std::fs::create_dir_all(&target);
     if let Ok(mut file) =
         std::fs::OpenOptions::new().create(true).append(true).open(target.join("not-run.txt"))

@@ -210,6 +210,37 @@ fn sources_of(krate: &str) -> Vec<(String, String)> {
     found
 }
 
+/// Property tests draw the same cases in every run, so that what fails once fails again: each block has a configuration, and its seed is
+/// in the same file or in the module above.
+#[test]
+fn every_property_test_has_a_seed() {
+    let mut all = Vec::new();
+    for folder in ["core", "proto", "filter", "control-plane", "tests"] {
+        for part in
+            ["src", "tests"].map(|part| repo_root().join(folder).join(part)).iter().filter(|p| p.is_dir())
+        {
+            sources(part, &mut all);
+        }
+    }
+    let seed = "rng_seed";
+    let seeded: BTreeMap<&str, bool> =
+        all.iter().map(|(path, text)| (path.as_str(), text.contains(seed))).collect();
+    let mut blocks = 0;
+    for (path, text) in all.iter().filter(|(path, _)| !path.ends_with("architecture.rs")) {
+        let (tests, configured) =
+            (text.matches("proptest! {").count(), text.matches("#![proptest_config(").count());
+        assert_eq!(
+            tests, configured,
+            "{path}: a `proptest!` without a configuration draws other cases each time"
+        );
+        let above = Path::new(path).parent().unwrap().with_extension("rs").display().to_string();
+        let has = seeded[path.as_str()] || seeded.get(above.as_str()) == Some(&true);
+        assert!(has || tests == 0 && !text.contains("TestRunner"), "{path}: set `{seed}`");
+        blocks += tests;
+    }
+    assert!(blocks > 30, "{blocks} found: the search looks in the wrong place");
+}
+
 #[test]
 fn only_one_file_names_the_sdk() {
     for (path, text) in sources_of("filter") {

@@ -51,6 +51,52 @@ fn ended(child: &mut Child) -> ExitStatus {
     child.wait().unwrap()
 }
 
+/// Standard error of a demo that cannot run: the program alone in an empty folder, with nothing on the PATH.
+fn refused(folder: &Path, environment: &[(&str, &Path)]) -> String {
+    let program = folder.join("demo");
+    std::fs::copy(env!("CARGO_BIN_EXE_demo"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.current_dir(folder).env("PATH", "").env_remove("ENVOY_BIN").env_remove("EMAC_FILTER_WASM");
+    command.args(["--out", "out"]).envs(environment.iter().copied());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!folder.join("out").exists(), "nothing was started");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn what_is_missing_is_said_all_at_once_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = refused(folder.path(), &[]);
+    for part in ["checkout of EmaC", "EMAC_ROOT", "ENVOY_BIN", "make tools", "no `emac` beside"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(said.contains(&folder.path().display().to_string()), "{said}");
+}
+
+/// Wherever it was compiled and wherever it lies: tools are looked for in the checkout it is told of.
+#[test]
+fn tools_are_those_of_the_checkout_it_is_told_of() {
+    let (folder, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for part in
+        ["Cargo.lock", "filter/Cargo.toml", "tests/setup/tools.sh", ".tools/envoy/bin/envoy", "filter.wasm"]
+    {
+        let file = root.path().join(part);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "").unwrap();
+    }
+    let wasm = root.path().join("filter.wasm");
+    let said = refused(folder.path(), &[("EMAC_ROOT", root.path()), ("EMAC_FILTER_WASM", &wasm)]);
+    assert!(said.contains("no `emac` beside"), "{said}");
+    assert!(!said.contains("checkout") && !said.contains("Envoy") && !said.contains("filter:"), "{said}");
+    let none = root.path().join("none");
+    let said = refused(
+        folder.path(),
+        &[("EMAC_ROOT", root.path()), ("EMAC_FILTER_WASM", &none), ("ENVOY_BIN", &none)],
+    );
+    assert_eq!(said.matches(&none.display().to_string()).count(), 2, "files are named: {said}");
+}
+
 #[test]
 fn ctrl_c_ends_every_process_the_demo_started() {
     if let Some(why) = missing() {

@@ -275,7 +275,7 @@ fn check_spans(node: &Node, source: &Source) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+    #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(0xD0C5), failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
     fn hostile_yaml_never_panics(text in yamlish()) {

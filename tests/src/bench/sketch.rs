@@ -195,19 +195,10 @@ fn next<'a, T>(values: &'a [T], at: &mut usize) -> &'a [T] {
 /// Lognormal latencies in microseconds; the same for the same seed.
 pub fn latencies(n: usize, sigma: f64, seed: u64) -> Vec<u64> {
     let mut state = seed;
-    let mut uniform = move || (split_mix(&mut state) >> 11) as f64 / (1_u64 << 53) as f64;
+    let mut uniform = move || emac_core::mix::unit(&mut state);
     let mut normal =
         move || (-2.0 * (1.0 - uniform()).ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
     (0..n).map(|_| (MEDIAN_US * (sigma * normal()).exp()).round() as u64).collect()
-}
-
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 fn cost(name: &str, target: Option<f64>, times: Vec<Option<f64>>) -> Row {

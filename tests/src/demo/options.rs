@@ -29,7 +29,7 @@ pub struct Options {
     /// Seeds every latency and every trace id.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Directory of what is written; `target/demo` of the checkout unless given.
+    /// Directory of what is written; `demo` in the folder cargo builds in (`target`) unless given.
     #[arg(long)]
     pub out: Option<PathBuf>,
 }
@@ -42,7 +42,7 @@ impl Options {
 
     /// Where results go.
     pub fn out(&self) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| crate::repo_root().join("target/demo"))
+        self.out.clone().unwrap_or_else(|| crate::target_dir().join("demo"))
     }
 }
 

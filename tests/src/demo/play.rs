@@ -7,7 +7,7 @@ use super::phase::{Mode, PHASES, Phase};
 use super::report;
 use super::setup::Stage;
 use super::summary::{Row, Summary};
-use super::{DemoError, Options};
+use super::{DemoError, Options, needs};
 use crate::load::{Run, Sample};
 use crate::testbed::Fault;
 
@@ -25,6 +25,10 @@ pub(super) struct Played {
 
 /// Plays everything and writes the results.
 pub(super) async fn demo(options: &Options) -> Result<(), DemoError> {
+    let missing = needs::missing();
+    if !missing.is_empty() {
+        return Err(DemoError::Missing(missing));
+    }
     let out = options.out();
     std::fs::create_dir_all(&out)?;
     let phases = 2 * PHASES.len() as u64;

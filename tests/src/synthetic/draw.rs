@@ -1,15 +1,9 @@
 //! Random numbers: one stream a purpose, all from one seed, so that adding a draw in one place moves nothing elsewhere.
 
+pub(super) use emac_core::mix::mix;
+
 /// A stream of draws.
 pub struct Draw(fastrand::Rng);
-
-/// SplitMix64's finalizer (Steele, Lea and Flood 2014): neighbouring inputs give unrelated outputs.
-pub(super) const fn mix(value: u64) -> u64 {
-    let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
 
 impl Draw {
     /// Stream `number` of `purpose` under a seed.

@@ -33,9 +33,15 @@ pub fn wasm() -> Result<PathBuf, NotRun> {
 pub fn emac() -> Result<PathBuf, NotRun> {
     let exe = std::env::current_exe().map_err(|e| NotRun(e.to_string()))?;
     // target/<profile>/demo, or target/<profile>/deps/<test>.
-    let candidates = exe.ancestors().skip(1).take(2).map(|dir| dir.join("emac"));
-    let binary = candidates.into_iter().find(|p| p.is_file());
-    binary.ok_or_else(|| NotRun("no emac binary: run `cargo build -p emac-control-plane`".to_owned()))
+    let mut candidates = exe.ancestors().skip(1).take(2).map(|dir| dir.join("emac"));
+    let binary = candidates.find(|p| p.is_file());
+    let why = || {
+        format!(
+            "no `emac` beside {}: run `cargo build -p emac-control-plane` in the same profile",
+            exe.display()
+        )
+    };
+    binary.ok_or_else(|| NotRun(why()))
 }
 
 /// Our filter everywhere, as shipped.

@@ -95,15 +95,11 @@ fn newest(path: &Path) -> Option<SystemTime> {
     entries.filter_map(|entry| newest(&entry.path())).chain(modified(path).filter(|_| path.is_file())).max()
 }
 
+/// As `make wasm` does, by the same script.
 fn build(root: &Path) -> Result<PathBuf, NotRun> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "-p", "emac-filter", "--target", "wasm32-wasip1", "--profile", "filter"])
-        .arg("--target-dir")
-        .arg(&target)
-        .current_dir(root)
-        .output()
-        .map_err(|error| NotRun(format!("cargo: {error}")))?;
+    let script = root.join("filter/build.sh");
+    let output = Command::new("sh").arg(&script).env("CARGO_TARGET_DIR", crate::target_dir()).output();
+    let output = output.map_err(|error| NotRun(format!("sh {}: {error}", script.display())))?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
         return Err(NotRun(match why.contains("can't find crate for") {
@@ -111,5 +107,5 @@ fn build(root: &Path) -> Result<PathBuf, NotRun> {
             false => panic!("the filter does not build:\n{why}"),
         }));
     }
-    Ok(target.join("wasm32-wasip1/filter/emac_filter.wasm"))
+    Ok(root.join(DIST))
 }

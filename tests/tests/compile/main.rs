@@ -1,12 +1,16 @@
-//! What `emac compile` writes is what its readers' machines accept: rules and their unit tests by promtool, Kubernetes objects by their CRD
-//! schemas, SLOs by OpenSLO's own. In every dialect, for the example and for the paper's two journeys.
+//! What `emac compile` writes is what its readers' machines accept: rules and their unit tests by promtool, Kubernetes objects and SLOs by our
+//! own small schemas of their kinds (`tests/tests/schemas/written`), and by those of their makers where they are at hand. In every dialect, for
+//! the examples and for the paper's two journeys.
 
 #[path = "../deploy/crds.rs"]
 mod crds;
 mod sloth;
+#[path = "../schemas/written.rs"]
+mod written;
 #[path = "../deploy/yaml.rs"]
 mod yaml;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,7 +24,8 @@ use emac_document::{Limits, Problems, read_all, read_file};
 use emac_journey::intent::{self, Intent};
 use emac_journey::slo::Slos;
 use emac_tests::{not_run, promtool, repo_root, shared_data};
-use serde_json::Value;
+use serde_json::{Value, json};
+use written::{Written, kind_of, spoilt};
 
 const DIALECTS: [Dialect; 3] = [Dialect::Emac, Dialect::Sloth, Dialect::Pyrra];
 
@@ -62,8 +67,8 @@ impl Journey {
     }
 }
 
-/// The example, two stricter copies of it (for one of which 2 % of errors page at 10 times the budget), and the paper's two with the discovered model where they are at hand.
-fn journeys(test: &str) -> Vec<Journey> {
+/// The example, and two stricter copies of it (for one of which 2 % of errors page at 10 times the budget).
+fn own_journeys() -> Vec<Journey> {
     let example = repo_root().join("control-plane/examples/checkout/intent.yaml");
     let mut journeys = vec![Journey::read("example", &example, &[], None)];
     let folder = tempfile::tempdir().unwrap();
@@ -73,6 +78,12 @@ fn journeys(test: &str) -> Vec<Journey> {
         std::fs::write(&file, text).unwrap();
         journeys.push(Journey::read(name, &file, &[], None));
     }
+    journeys
+}
+
+/// Ours, and the paper's two with the discovered model where they are at hand.
+fn journeys(test: &str) -> Vec<Journey> {
+    let mut journeys = own_journeys();
     match shared_data("emac-checkout") {
         None => not_run(test, "no emac-checkout (EMAC_SHARED_DATA)"),
         Some(data) => {
@@ -144,15 +155,97 @@ fn objects(journey: &Journey) -> Vec<Value> {
     files.flat_map(|artifact| yaml::documents(&folder.path().join(&artifact.path))).collect()
 }
 
+/// Our journeys and the one that has every field, guards among them.
+fn journeys_with_guards() -> Vec<Journey> {
+    let every_field = repo_root().join("control-plane/examples/every-field/intent.yaml");
+    own_journeys().into_iter().chain([Journey::read("every field", &every_field, &[], None)]).collect()
+}
+
+/// Objects of other people's kinds; of a Rollout only a part is written, which is given its kind here.
+fn foreign_objects(journey: &Journey) -> Vec<Value> {
+    let mut objects = objects(journey);
+    for object in &mut objects {
+        if object.pointer("/spec/strategy").is_some() {
+            object["apiVersion"] = json!("argoproj.io/v1alpha1");
+            object["kind"] = json!("Rollout");
+            object["metadata"] = json!({});
+        }
+    }
+    objects.retain(|object| object["kind"].is_string() && object["apiVersion"] != "emac.dev/v1alpha1");
+    objects
+}
+
+/// Needs nothing of anybody: on every clone.
 #[test]
-fn kubernetes_objects_keep_to_their_schemas() {
-    let test = "compile: objects against CRD schemas";
-    let Some(data) = shared_data("crds") else { return not_run(test, "no CRD schemas (EMAC_SHARED_DATA)") };
+fn objects_keep_to_our_schemas_of_their_kinds() {
+    let written = Written::read();
+    let mut kinds = BTreeSet::new();
+    for journey in journeys_with_guards() {
+        for object in foreign_objects(&journey) {
+            let problems = written.problems(&object);
+            assert!(problems.is_empty(), "{}: {problems:#?}\n{object:#}", journey.name);
+            kinds.insert(kind_of(&object).1);
+        }
+    }
+    let expected = [
+        "AnalysisTemplate",
+        "Canary",
+        "ConfigMap",
+        "MetricTemplate",
+        "PrometheusRule",
+        "Rollout",
+        "SLO",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ];
+    assert!(kinds.iter().eq(expected.iter()), "{kinds:?}");
+}
+
+/// The schemas can refuse: nearly every mistake is one to them.
+#[test]
+fn spoilt_objects_do_not_keep_to_our_schemas() {
+    let written = Written::read();
+    for object in foreign_objects(&journeys_with_guards()[3]) {
+        let copies = spoilt(&object);
+        let refused = copies.iter().filter(|(_, copy)| !written.problems(copy).is_empty()).count();
+        assert!(refused * 10 > copies.len() * 7, "{:?}: {refused} of {}", kind_of(&object), copies.len());
+    }
+}
+
+/// Argo's, Flagger's and the Prometheus operator's definitions, where they are at hand.
+fn crds(test: &str) -> Option<Crds> {
+    let Some(data) = shared_data("crds") else {
+        not_run(test, "no CRD schemas (EMAC_SHARED_DATA); our own were asked");
+        return None;
+    };
     let folder = tempfile::tempdir().unwrap();
     let flagger = std::fs::read_to_string(data.join("flagger/crd.yaml")).unwrap();
     std::fs::write(folder.path().join("crd.yaml"), indent_quoted(&flagger)).unwrap();
     let [argo, prometheus] = ["argo-rollouts", "prometheus-operator"].map(|folder| data.join(folder));
-    let crds = Crds::read(&[argo, prometheus, folder.path().to_owned()]);
+    Some(Crds::read(&[argo, prometheus, folder.path().to_owned()]))
+}
+
+#[test]
+fn our_schemas_take_only_what_the_kinds_own_take() {
+    let Some(crds) = crds("compile: our schemas against CRD schemas") else { return };
+    let written = Written::read();
+    let (mut taken, mut refused) = (0, 0);
+    for object in foreign_objects(&own_journeys()[0]) {
+        // Half a Rollout is none yet: what it lacks is the reader's own.
+        let theirs = |copy: &Value| {
+            let problems = crds.problems(copy)?.into_iter();
+            Some(problems.filter(|p| object["kind"] != "Rollout" || !p.contains("required")).collect())
+        };
+        let (more_taken, more_refused) = written.held_against(&object, theirs);
+        (taken, refused) = (taken + more_taken, refused + more_refused);
+    }
+    assert!(taken > 50 && refused > 1_000, "{taken} taken, {refused} refused");
+}
+
+#[test]
+fn kubernetes_objects_keep_to_their_schemas() {
+    let test = "compile: objects against CRD schemas";
+    let Some(crds) = crds(test) else { return };
     for journey in journeys(test) {
         let objects = objects(&journey);
         let checked: Vec<_> = objects.iter().filter_map(|object| crds.problems(object)).collect();
@@ -178,7 +271,7 @@ fn indent_quoted(text: &str) -> String {
 fn slos_keep_to_openslos_schema() {
     let test = "compile: SLOs against OpenSLO's schema";
     let Some(data) = shared_data("openslo-schema") else {
-        return not_run(test, "no OpenSLO schemas (EMAC_SHARED_DATA)");
+        return not_run(test, "no OpenSLO schemas (EMAC_SHARED_DATA); our own was asked");
     };
     let folder = data.join("v1-7ee2e02");
     let parts = std::fs::read_dir(folder.join("parts")).unwrap().map(|entry| json(&entry.unwrap().path()));
@@ -193,6 +286,8 @@ fn slos_keep_to_openslos_schema() {
         for slo in &slos {
             let problems: Vec<_> = validator.iter_errors(slo).map(|error| error.to_string()).collect();
             assert!(problems.is_empty(), "{}: {problems:#?}", journey.name);
+            let theirs = |copy: &Value| Some(validator.iter_errors(copy).map(|e| e.to_string()).collect());
+            assert!(Written::read().held_against(slo, theirs).0 > 0);
         }
         let mut broken = slos[0].clone();
         broken["spec"]["objectives"][0]["target"] = 1.into();

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -13,7 +14,19 @@ use crate::yaml;
 const ENVELOPE: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// Schemas by `apiVersion` and `kind`.
-pub(crate) struct Crds(BTreeMap<(String, String), Value>);
+pub(crate) struct Crds(BTreeMap<(String, String), Definition>);
+
+/// A schema, compiled when it is first asked: of the hundred there are a test needs five.
+struct Definition {
+    schema: Value,
+    validator: OnceLock<jsonschema::Validator>,
+}
+
+impl Definition {
+    fn validator(&self) -> &jsonschema::Validator {
+        self.validator.get_or_init(|| jsonschema::validator_for(&self.schema).unwrap())
+    }
+}
 
 impl Crds {
     /// All definitions in these folders.
@@ -28,8 +41,8 @@ impl Crds {
     /// What is wrong with an object; `None` when no definition is for it.
     pub(crate) fn problems(&self, object: &Value) -> Option<Vec<String>> {
         let text = |field: &str| object[field].as_str().unwrap_or_default().to_string();
-        let schema = self.0.get(&(text("apiVersion"), text("kind")))?;
-        let validator = jsonschema::validator_for(schema).unwrap();
+        let definition = self.0.get(&(text("apiVersion"), text("kind")))?;
+        let (schema, validator) = (&definition.schema, definition.validator());
         let mut problems: Vec<String> =
             validator.iter_errors(object).map(|e| format!("{}: {e}", e.instance_path())).collect();
         // What every object has need not be in its schema.
@@ -45,13 +58,14 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
 }
 
-fn add(definition: &Value, schemas: &mut BTreeMap<(String, String), Value>) {
+fn add(definition: &Value, schemas: &mut BTreeMap<(String, String), Definition>) {
     let spec = &definition["spec"];
     let (group, kind) = (&spec["group"], &spec["names"]["kind"]);
     for version in spec["versions"].as_array().into_iter().flatten() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
         let api = format!("{}/{}", text(group), text(&version["name"]));
-        schemas.insert((api, text(kind)), version["schema"]["openAPIV3Schema"].clone());
+        let schema = version["schema"]["openAPIV3Schema"].clone();
+        schemas.insert((api, text(kind)), Definition { schema, validator: OnceLock::new() });
     }
 }
 

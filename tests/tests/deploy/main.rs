@@ -1,7 +1,9 @@
-//! What is in `deploy/` is what its readers' machines accept, checked offline: Kubernetes objects against their CRD schemas, the
-//! bootstrap by Envoy, plugin configurations by the filter, Prometheus' configuration by promtool.
+//! What is in `deploy/` is what its readers' machines accept, checked offline: Kubernetes objects against our own small schemas of their kinds
+//! (`tests/tests/schemas/written`), and against their makers' where those are at hand, the bootstrap by Envoy, plugin configurations by the filter, Prometheus' configuration by promtool.
 
 mod crds;
+#[path = "../schemas/written.rs"]
+mod written;
 mod yaml;
 
 use std::collections::BTreeSet;
@@ -12,6 +14,7 @@ use crds::Crds;
 use emac_tests::wasm_host::{Direction, FilterModule, Host, Setup};
 use emac_tests::{envoy, not_run, promtool, repo_root, shared_data};
 use serde_json::{Value, json};
+use written::{Written, kind_of, spoilt};
 
 /// Where the bootstrap expects the module.
 const MODULE: &str = "/etc/envoy/emac-filter.wasm";
@@ -37,9 +40,32 @@ fn of_kind(kind: &str) -> Vec<Value> {
 fn crds(test: &str) -> Option<Crds> {
     let data = shared_data("crds");
     if data.is_none() {
-        not_run(test, "no CRD schemas (EMAC_SHARED_DATA)");
+        not_run(test, "no CRD schemas (EMAC_SHARED_DATA); our own were asked");
     }
     data.map(|path| Crds::read(&["istio", "prometheus-operator"].map(|folder| path.join(folder))))
+}
+
+/// Needs nothing of anybody: on every clone. The schemas can refuse: nearly every mistake is one to them.
+#[test]
+fn objects_keep_to_our_schemas_of_their_kinds() {
+    let written = Written::read();
+    for object in kubernetes() {
+        let problems = written.problems(&object);
+        assert!(problems.is_empty(), "{problems:#?}");
+        let copies = spoilt(&object);
+        let refused = copies.iter().filter(|(_, copy)| !written.problems(copy).is_empty()).count();
+        assert!(refused * 10 > copies.len() * 7, "{:?}: {refused} of {}", kind_of(&object), copies.len());
+    }
+}
+
+#[test]
+fn our_schemas_take_only_what_the_kinds_own_take() {
+    let Some(crds) = crds("deploy: our schemas against CRD schemas") else { return };
+    let written = Written::read();
+    let held = |object: &Value| written.held_against(object, |copy| crds.problems(copy));
+    let (taken, refused) =
+        kubernetes().iter().map(held).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(taken > 20 && refused > 300, "{taken} taken, {refused} refused");
 }
 
 #[test]
@@ -54,7 +80,8 @@ fn objects_keep_to_their_schemas() {
 /// The check itself can fail: a misspelt field, a value outside its list, a wrong type, a missing part.
 #[test]
 fn a_broken_object_is_found() {
-    let Some(crds) = crds("deploy: broken objects are found") else { return };
+    let (written, crds) =
+        (Written::read(), crds("deploy: broken objects are found, by their makers' schemas"));
     type Break = fn(&mut Value);
     let breaks: [(&str, Break, &str); 4] = [
         ("WasmPlugin", |o| o["spec"]["failStrategie"] = json!("FAIL_RELOAD"), "spec.failStrategie"),
@@ -71,6 +98,8 @@ fn a_broken_object_is_found() {
     for (kind, spoil, expected) in breaks {
         let mut object = of_kind(kind).remove(0);
         spoil(&mut object);
+        assert!(!written.problems(&object).is_empty(), "{expected}");
+        let Some(crds) = &crds else { continue };
         let problems = crds.problems(&object).unwrap();
         assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bolero::generator::bolero_generator::driver::{ByteSliceDriver, Options};
 use bolero::generator::*;
+use emac_core::mix;
 
 /// Inputs of a plain test run.
 const CASES: u64 = 3_000;
@@ -123,17 +124,8 @@ fn fixed(examples: &[Vec<u8>], law: impl Fn(&[u8]) -> bool) {
 /// The case of a seed; the same on every machine.
 fn case(seed: u64) -> Case {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let bytes: Vec<u8> = (0..SEED_BYTES / 8).flat_map(|_| split_mix(&mut state).to_le_bytes()).collect();
+    let bytes: Vec<u8> = (0..SEED_BYTES / 8).flat_map(|_| mix::next(&mut state).to_le_bytes()).collect();
     Case::generate(&mut ByteSliceDriver::new(&bytes, &Options::default())).expect("bytes enough for a case")
-}
-
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[test]

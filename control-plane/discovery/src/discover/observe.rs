@@ -10,6 +10,7 @@ mod sample;
 mod series;
 mod site;
 
+use emac_core::mix::mix;
 use hashbrown::HashMap;
 
 use emac_trace::{Call, CallKind, Symbol, Trace, TraceId};
@@ -402,14 +403,6 @@ fn since(ns: i64, from_ns: i64) -> i64 {
 fn low64(id: TraceId) -> u64 {
     // Both halves: some tracers put a time into one of them.
     (id.0 ^ (id.0 >> 64)) as u64
-}
-
-/// A good hash of an integer (the finalizer of SplitMix64, Steele et al. 2014): ids that were drawn badly are spread nevertheless.
-const fn mix(mut x: u64) -> u64 {
-    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

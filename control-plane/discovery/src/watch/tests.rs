@@ -371,7 +371,7 @@ fn candidates(windows: &[bool]) -> Vec<Option<String>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6) })]
+    #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(0x3A7C), failure_persistence: None, ..ProptestConfig::with_cases(6) })]
 
     /// A network that flaps does not flap the model: a candidate is written when what lasts has changed, and only then; and again the same bytes.
     #[test]

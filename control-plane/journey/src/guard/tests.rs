@@ -87,7 +87,7 @@ fn mistakes_are_told_when_the_guard_is_read() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+    #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(0x60A4), failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
     fn any_text_is_answered(tokens in proptest::collection::vec(0_usize..16, 0..12)) {

@@ -16,16 +16,12 @@ const WINDOW_S: usize = 5;
 /// Way from the edge to the front and back, and through each sidecar.
 const OVERHEAD_US: u64 = 2_000;
 
-/// SplitMix64.
+/// A state of [`emac_core::mix`].
 struct Random(u64);
 
 impl Random {
     fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        emac_core::mix::unit(&mut self.0)
     }
 
     fn lognormal(&mut self, p50_ms: f64, p99_ms: f64) -> u64 {

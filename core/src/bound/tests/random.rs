@@ -4,18 +4,15 @@ use std::prelude::v1::*;
 use std::vec;
 
 use crate::journey::{Alternative, Choice, ComponentName, Expr, Join, Journey, Probability};
+use crate::mix;
 use crate::units::{Millis, Ratio};
 
-/// SplitMix64 (Steele, Lea, Flood 2014): enough for tests, the same everywhere.
+/// A state of [`crate::mix`].
 pub(in crate::bound) struct Random(pub(in crate::bound) u64);
 
 impl Random {
     pub(in crate::bound) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        mix::next(&mut self.0)
     }
 
     pub(in crate::bound) fn below(&mut self, n: usize) -> usize {
@@ -23,7 +20,7 @@ impl Random {
     }
 
     pub(in crate::bound) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        mix::unit(&mut self.0)
     }
 
     /// Positive numbers that add up to 1.

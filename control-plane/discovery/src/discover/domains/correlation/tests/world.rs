@@ -31,19 +31,12 @@ pub(super) struct World {
     pub(super) calls: Vec<(ComponentName, ComponentName)>,
 }
 
-/// SplitMix64, so that a seed means the same world for ever.
+/// A state of [`emac_core::mix`], so that a seed means the same world for ever.
 struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
     fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        emac_core::mix::unit(&mut self.0)
     }
 
     /// Failures of `n` requests: Poisson by Knuth's product, cut at `n`; for small rates as good as binomial, for large ones wilder.
