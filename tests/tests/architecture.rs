@@ -51,8 +51,11 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ),
 ];
 
+/// Names, lowest first, each with those before it that it may know.
+type Arrows = &'static [(&'static str, &'static [&'static str])];
+
 /// What each module of a crate with several may know of its neighbours, lowest first; tests beside the code are free.
-const MODULES_MAY_USE: [(&str, &[(&str, &[&str])]); 4] = [
+const MODULES_MAY_USE: [(&str, Arrows); 4] = [
     (
         "control-plane/journey",
         &[("guard", &[]), ("intent", &["guard"]), ("slo", &["intent"]), ("measured", &[])],
@@ -85,6 +88,22 @@ const MODULES_MAY_USE: [(&str, &[(&str, &[&str])]); 4] = [
             ("cli", &["clock", "config", "serve"]),
         ],
     ),
+];
+
+/// The folder of every crate.
+const FOLDERS: [&str; 12] = [
+    "core",
+    "proto",
+    "filter",
+    "control-plane/document",
+    "control-plane/trace",
+    "control-plane/push",
+    "control-plane/journey",
+    "control-plane/compile",
+    "control-plane/discovery",
+    "control-plane/replay",
+    "control-plane",
+    "tests",
 ];
 
 fn metadata() -> Value {
@@ -215,7 +234,7 @@ fn sources_of(krate: &str) -> Vec<(String, String)> {
 #[test]
 fn every_property_test_has_a_seed() {
     let mut all = Vec::new();
-    for folder in ["core", "proto", "filter", "control-plane", "tests"] {
+    for folder in FOLDERS {
         for part in
             ["src", "tests"].map(|part| repo_root().join(folder).join(part)).iter().filter(|p| p.is_dir())
         {
@@ -223,8 +242,10 @@ fn every_property_test_has_a_seed() {
         }
     }
     let seed = "rng_seed";
+    // Core has one configuration for all of its laws.
+    let is_seeded = |text: &String| text.contains(seed) || text.contains("crate::laws::config");
     let seeded: BTreeMap<&str, bool> =
-        all.iter().map(|(path, text)| (path.as_str(), text.contains(seed))).collect();
+        all.iter().map(|(path, text)| (path.as_str(), is_seeded(text))).collect();
     let mut blocks = 0;
     for (path, text) in all.iter().filter(|(path, _)| !path.ends_with("architecture.rs")) {
         let (tests, configured) =
@@ -266,4 +287,29 @@ fn core_has_no_ambient_clock_or_randomness() {
             assert!(!text.contains(word), "{path} contains {word}");
         }
     }
+}
+
+/// The third column of the glossary names a type of the product for each word that has one.
+#[test]
+fn words_of_the_glossary_name_types_that_exist() {
+    let text: String = FOLDERS.iter().flat_map(|folder| sources_of(folder)).map(|(_, text)| text).collect();
+    let declared: BTreeSet<&str> = ["struct ", "enum ", "type ", "trait "]
+        .iter()
+        .flat_map(|kind| text.split(kind).skip(1))
+        .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
+        .collect();
+    let glossary = std::fs::read_to_string(repo_root().join("GLOSSARY.md")).unwrap();
+    let rows = glossary.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut words = BTreeSet::new();
+    let mut missing = Vec::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [word, _, kind] = cells.as_slice() else { panic!("three columns: {row}") };
+        assert!(words.insert((*word).to_owned()), "`{word}` is defined twice");
+        let name = kind.trim_matches('`').rsplit("::").next().unwrap_or_default();
+        if !name.is_empty() && !declared.contains(name) {
+            missing.push(format!("{word}: {kind}"));
+        }
+    }
+    assert!(words.len() > 100 && missing.is_empty(), "no such type: {missing:?}");
 }

@@ -49,7 +49,7 @@ pub(super) fn beside(place: &Path, intent: &Intent, problems: &Problems) -> File
     let referred = intent.evidence.discovered_model.clone();
     let files = Files {
         is_referred: referred.is_some(),
-        model: folder.join(referred.unwrap_or_else(|| file("model").into())),
+        model: folder.join(referred.unwrap_or_else(|| file("model"))),
         candidate: folder.join(file("candidate")),
     };
     let shared = folder.join("model.yaml");
