@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+/// What a copy is called that has a field too many.
+const ANOTHER: &str = "with another field";
+
 /// Validators by `apiVersion` and `kind`.
 pub(crate) struct Written(BTreeMap<(String, String), Validator>);
 
@@ -23,6 +26,18 @@ impl Written {
             return vec![format!("tests/tests/schemas/written has no schema of {:?}", kind_of(object))];
         };
         validator.iter_errors(object).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    }
+
+    /// A field too many is a mistake everywhere, and so is an empty list in place of anything.
+    pub(crate) fn refuses_plain_mistakes(&self, object: &Value) {
+        let copies = spoilt(object);
+        let plain = |what: &str| what.ends_with(ANOTHER) || what.ends_with(" is []");
+        let (mut checked, plain) = (0, copies.iter().filter(|(what, _)| plain(what)));
+        for (what, copy) in plain {
+            assert!(!self.problems(copy).is_empty(), "{:?}: {what} is taken", kind_of(object));
+            checked += 1;
+        }
+        assert!(checked > 3, "{:?}: {checked} mistakes", kind_of(object));
     }
 
     /// Every object keeps to our schemas; and so does, where `theirs` knows the kind, each spoilt copy that ours takes. `theirs` gives what the
@@ -61,7 +76,7 @@ pub(crate) fn kind_of(object: &Value) -> (String, String) {
 
 /// Copies of an object with one mistake each: a field removed, a field too many, a value of another type. Of lists the first and the last
 /// item.
-pub(crate) fn spoilt(object: &Value) -> Vec<(String, Value)> {
+fn spoilt(object: &Value) -> Vec<(String, Value)> {
     let mut copies = Vec::new();
     for place in places(object, String::new()).into_iter().filter(|place| !is_envelope(place)) {
         let mut put = |what: &str, value: Value| {
@@ -79,7 +94,7 @@ pub(crate) fn spoilt(object: &Value) -> Vec<(String, Value)> {
             fields.iter().filter(|(n, _)| *n != name).map(|(n, v)| (n.clone(), v.clone())).collect()
         };
         fields.keys().for_each(|name| put(&format!("without {name}"), without(name)));
-        put("with another field", fields.clone().into_iter().chain([("another".into(), json!(1))]).collect());
+        put(ANOTHER, fields.clone().into_iter().chain([("another".into(), json!(1))]).collect());
     }
     copies
 }
