@@ -10,6 +10,8 @@
 
 mod files;
 
+use std::path::Path;
+
 use emac_core::journey::Journey;
 
 use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND};
@@ -17,6 +19,7 @@ use emac_document::{Document, Limits, Problem, Problems, read_file};
 use emac_journey::intent::{self, Intent};
 use emac_journey::slo::{Promises, Slos};
 pub use files::Files;
+use files::Folders;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,18 +51,19 @@ impl Declared {
         // Without any SLO document references lead nowhere by design: the documents may live elsewhere.
         let unheard = Problems::new();
         let told = if slos.iter().next().is_none() { &unheard } else { problems };
-        let places = files::places(documents);
+        let (places, mut folders) = (files::places(documents), Folders::default());
         let declared = |intent: Intent| {
             let promises = slos.resolve(&intent, told);
-            let files = places.files(&intent, problems);
+            let place = places.get(intent.name.as_str()).cloned().unwrap_or_default();
+            let files = folders.files(&place, &intent, problems);
             Self::with_files(intent, promises, files, problems)
         };
         intents.into_iter().map(declared).collect()
     }
 
-    /// Reads the accepted model of one intent. `file`: where the intent was read from; `model`: where its model is, if somebody says so.
-    pub fn beside(intent: Intent, promises: Promises, file: &std::path::Path, problems: &Problems) -> Self {
-        let files = files::beside(file, &intent, problems);
+    /// One journey, with the accepted model beside the file that its intent was read from.
+    pub fn beside(intent: Intent, promises: Promises, file: &Path, problems: &Problems) -> Self {
+        let files = Folders::default().files(file, &intent, problems);
         Self::with_files(intent, promises, files, problems)
     }
 

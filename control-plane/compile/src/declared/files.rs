@@ -1,9 +1,9 @@
 //! Where a journey's models stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use emac_document::{Document, Limits, Problem, Problems, files_in, read_file};
+use emac_document::{Document, Limits, Node, Problem, Problems, files_in, read_file};
 use emac_journey::intent::{self, Intent};
 
 /// The files of one journey.
@@ -17,57 +17,53 @@ pub struct Files {
     pub is_referred: bool,
 }
 
-/// Files of intents by journey.
-#[derive(Debug)]
-pub(super) struct Places(BTreeMap<String, PathBuf>);
-
-/// Where the intents of some documents stand.
-pub(super) fn places(documents: &[Document]) -> Places {
+/// Where the intents of some documents stand, by journey.
+pub(super) fn places(documents: &[Document]) -> BTreeMap<String, PathBuf> {
     let mut places = BTreeMap::new();
     for document in documents {
-        for name in names(std::slice::from_ref(document)) {
+        if let Some(name) = name_of(document) {
             places.entry(name).or_insert_with(|| PathBuf::from(document.source.name()));
         }
     }
-    Places(places)
+    places
 }
 
-impl Places {
-    /// The files of an intent that stands in one of these places.
-    pub(super) fn files(&self, intent: &Intent, problems: &Problems) -> Files {
-        let place = self.0.get(intent.name.as_str()).cloned().unwrap_or_default();
-        beside(&place, intent, problems)
-    }
-}
+/// The journeys of each folder that was looked into: it is read once, however many intents stand in it.
+#[derive(Debug, Default)]
+pub(super) struct Folders(BTreeMap<PathBuf, BTreeSet<String>>);
 
-/// The files of an intent that stands in `place`. What the folder holds decides their names, not what somebody happened to read of it.
-pub(super) fn beside(place: &Path, intent: &Intent, problems: &Problems) -> Files {
-    let folder = place.parent().unwrap_or(Path::new(""));
-    let journey = intent.name.as_str();
-    let alone = journeys_in(folder).into_iter().all(|other| other == journey);
-    let file = |kind: &str| if alone { format!("{kind}.yaml") } else { format!("{journey}.{kind}.yaml") };
-    let referred = intent.evidence.discovered_model.clone();
-    let files = Files {
-        is_referred: referred.is_some(),
-        model: folder.join(referred.unwrap_or_else(|| file("model"))),
-        candidate: folder.join(file("candidate")),
-    };
-    let shared = folder.join("model.yaml");
-    if !alone && shared != files.model && shared.is_file() {
-        let message = format!(
-            "this file is not read: the folder holds intents of several journeys, and the model of `{journey}` is {}",
-            files.model.display()
-        );
-        problems.push(Problem::warning(message).in_file(shared.display().to_string()));
+impl Folders {
+    /// The files of an intent that stands in `place`. What the folder holds decides their names, not what somebody happened to read of it.
+    pub(super) fn files(&mut self, place: &Path, intent: &Intent, problems: &Problems) -> Files {
+        let folder = place.parent().unwrap_or(Path::new(""));
+        let journey = intent.name.as_str();
+        let journeys = self.0.entry(folder.to_owned()).or_insert_with(|| journeys_in(folder));
+        let alone = journeys.iter().all(|other| other == journey);
+        let file = |kind: &str| if alone { format!("{kind}.yaml") } else { format!("{journey}.{kind}.yaml") };
+        let referred = intent.evidence.discovered_model.clone();
+        let files = Files {
+            is_referred: referred.is_some(),
+            model: folder.join(referred.unwrap_or_else(|| file("model"))),
+            candidate: folder.join(file("candidate")),
+        };
+        let shared = folder.join("model.yaml");
+        if !alone && shared != files.model && shared.is_file() {
+            let message = format!(
+                "this file is not read: the folder holds intents of several journeys, and the model of `{journey}` is {}",
+                files.model.display()
+            );
+            problems.push(Problem::warning(message).in_file(shared.display().to_string()));
+        }
+        files
     }
-    files
 }
 
 /// Names of the journeys whose intents a folder holds itself; what is wrong with its files is told by whoever reads them.
-fn journeys_in(folder: &Path) -> Vec<String> {
+fn journeys_in(folder: &Path) -> BTreeSet<String> {
     let unheard = Problems::new();
     let files = files_in(folder).into_iter().filter(|file| may_hold_an_intent(file));
-    files.flat_map(|file| names(&read_file(&file, &Limits::default(), &unheard))).collect()
+    let documents = files.flat_map(|file| read_file(&file, &Limits::default(), &unheard));
+    documents.filter_map(|document| name_of(&document)).collect()
 }
 
 /// Traces and other large files lie beside intents, and reading them as documents would take long.
@@ -77,7 +73,11 @@ fn may_hold_an_intent(file: &Path) -> bool {
     small && std::fs::read(file).is_ok_and(says)
 }
 
-fn names(documents: &[Document]) -> Vec<String> {
-    let unheard = Problems::new();
-    intent::of(documents, &unheard).into_iter().map(|intent| intent.name.to_string()).collect()
+/// The journey of an intent, valid or not: a mistake elsewhere in it does not rename the files of its neighbours.
+fn name_of(document: &Document) -> Option<String> {
+    let field = |node: &Node, key: &str| {
+        node.entries()?.iter().find(|entry| entry.key == key).map(|entry| entry.value.clone())
+    };
+    let name = || field(&field(&document.root, "metadata")?, "name")?.text().map(str::to_owned);
+    intent::is_intent(document).then(name).flatten()
 }

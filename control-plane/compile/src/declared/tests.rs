@@ -1,7 +1,5 @@
 use emac_core::journey::{Journey, parse};
 
-use std::path::Path;
-
 use super::*;
 use crate::accept::{Consent, Proposal, Selection};
 use crate::model::{CandidateModel, EvidenceRef, EvidenceSource};
@@ -76,6 +74,9 @@ fn journeys_that_share_a_folder_have_files_of_their_own_whichever_of_them_is_rea
     assert_eq!(names(&one[0]), of("checkout"));
     std::fs::write(file("model.yaml"), raced(&one[0].intent).to_text()).unwrap();
     assert!(warnings(&file("a.yaml")).contains("this file is not read"));
+    // A mistake in the neighbour renames nothing.
+    std::fs::write(file("b.yaml"), "kind: JourneyIntent\nmetadata: {name: other}\n").unwrap();
+    assert_eq!(names(&load(&file("a.yaml")).unwrap()[0]), of("checkout"));
 }
 
 #[test]
