@@ -154,7 +154,8 @@ fn code(path: &str, text: &str) -> String {
     if path.contains("/tests/") || path.ends_with("/tests.rs") {
         return String::new();
     }
-    let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    // A module of tests that is written out ends the file; one with a file of its own may be declared anywhere.
+    let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     product.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
