@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use emac_core::units::Millis;
 
 pub use discovery::{Discovery, Otlp};
+pub(crate) use read::table;
 pub use read::{KIND, load, read};
 
 /// How a control plane runs, checked.
@@ -65,7 +66,7 @@ pub struct Evidence {
     pub window: Millis,
     /// Reports waiting for the store, 1 ..= 65 536; beyond it sidecars are asked to come again.
     pub queue: usize,
-    /// How long a commit waits for company, 0 ..= 1 s: longer means fewer disk flushes and later acknowledgements.
+    /// How long a commit waits for company, 1 ms ..= 1 s: longer means fewer disk flushes and later acknowledgements.
     pub commit_delay: Millis,
 }
 

@@ -10,8 +10,6 @@
 //! absent ones and schemas refuse.
 
 mod component;
-mod config;
-mod evidence;
 mod governance;
 mod intent;
 mod json;
@@ -22,13 +20,14 @@ mod profile;
 mod provenance;
 mod report;
 mod scalar;
-mod shape;
 
+pub use emac_document::shape::{Field, Form, Mapping, Named, Need, Rule, Scalar, Shape};
 pub use json::json_schema;
 pub use markdown::{field_table, operator_table};
-pub use shape::{Field, Form, Mapping, Named, Need, Rule, Scalar, Shape};
 
-use crate::config as config_;
+use std::sync::LazyLock;
+
+use crate::config;
 use emac_compile::{compile, model as model_, simulate};
 use emac_document::API_VERSION;
 use emac_journey::{intent as intent_, measured};
@@ -43,7 +42,7 @@ pub struct Kind {
     /// What it is for, in one sentence.
     pub says: &'static str,
     /// Its fields, `apiVersion` and `kind` aside.
-    pub root: &'static Mapping,
+    pub root: fn() -> &'static Mapping,
     /// What `apiVersion` may be.
     pub versions: &'static [&'static str],
 }
@@ -55,55 +54,59 @@ impl Kind {
     }
 }
 
+/// Tables that readers declare, made once.
+static CONFIG: LazyLock<&Mapping> = LazyLock::new(config::table);
+static EVIDENCE: LazyLock<&Mapping> = LazyLock::new(measured::table);
+
 /// Every kind, the one people write most first.
 pub const KINDS: [Kind; 7] = [
     Kind {
         name: intent_::KIND,
         file: "journey-intent",
         says: "What a journey promises, and what may be done to keep the promise.",
-        root: &intent::ROOT,
+        root: || &intent::ROOT,
         versions: &[API_VERSION],
     },
     Kind {
         name: model_::CANDIDATE_KIND,
         file: "discovered-journey-model",
         says: "What evidence suggests that a journey is; a candidate, which never acts.",
-        root: &model::ROOT,
+        root: || &model::ROOT,
         versions: &[API_VERSION, model_::REPLAY_VERSION],
     },
     Kind {
         name: model_::ACCEPTED_KIND,
         file: "accepted-journey-model",
         says: "What somebody agreed that a journey is; the only model that acts.",
-        root: &model::ROOT,
+        root: || &model::ROOT,
         versions: &[API_VERSION, model_::REPLAY_VERSION],
     },
     Kind {
         name: measured::KIND,
         file: "journey-evidence",
         says: "Counts and latencies of a journey and its components over a window.",
-        root: &evidence::ROOT,
+        root: || *EVIDENCE,
         versions: &[API_VERSION],
     },
     Kind {
         name: simulate::KIND,
         file: "simulation-profile",
         says: "What-if numbers for `emac simulate`: replicas, availabilities, domains, endpoints, fail-stop shares.",
-        root: &profile::ROOT,
+        root: || &profile::ROOT,
         versions: &[API_VERSION],
     },
     Kind {
-        name: config_::KIND,
+        name: config::KIND,
         file: "control-plane-config",
         says: "How a control plane runs (`emac serve --config emac.yaml`).",
-        root: &config::ROOT,
+        root: || *CONFIG,
         versions: &[API_VERSION],
     },
     Kind {
         name: compile::REPORT_KIND,
         file: "derivation-report",
         says: "Where every number of a compiled journey comes from; written by `emac compile`.",
-        root: &report::ROOT,
+        root: || &report::ROOT,
         versions: &[API_VERSION],
     },
 ];

@@ -1,9 +1,16 @@
 //! A mapping read field by field; what nobody asked for is an unknown field.
+//!
+//! A function that reads our own documents declares each field with its type and its meaning ([`Fields::field`]). [`describe`] runs the same function over nothing and
+//! notes what it declares: the mapping's table, from which schemas and the reference are made. So a reader asks for all its fields before it gives up on any.
+//! Documents of other people have no table of ours: their readers ask with [`Fields::required`] and [`Fields::optional`].
 
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::reader::Reader;
+use super::shape::{Field, Mapping, Need, Rule};
+use super::source::{Source, Span};
 use super::suggest::did_you_mean;
-use super::{Entry, Value};
+use super::types::{Type, Written, kept};
+use super::{Entry, Node, Value};
 
 /// What becomes of fields that nobody asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +26,37 @@ pub struct Fields<'a> {
     entries: &'a [Entry],
     known: Vec<&'static str>,
     rest: Rest,
+    /// What is declared, when the reader is run for its table.
+    table: Option<(Vec<Field>, Vec<Rule>)>,
+}
+
+/// The table of the mapping that `read` reads. What it costs is kept: call it once for each table.
+pub fn describe<T>(read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> &'static Mapping {
+    let nothing = Node { value: Value::Mapping(Vec::new()), span: Span::default() };
+    let (source, problems) = (Source::new("", ""), Problems::new());
+    let mut fields = Fields::new(Reader::new(&nothing, &source, &problems), &[]);
+    fields.table = Some(Default::default());
+    read(&mut fields);
+    let open = fields.rest == Rest::Accepted;
+    let (table, rules) = fields.table.unwrap_or_default();
+    kept(Mapping { fields: table.leak(), open, rules: rules.leak() })
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(reader: Reader<'a>, entries: &'a [Entry]) -> Self {
-        Self { reader, entries, known: Vec::new(), rest: Rest::Refused }
+        Self { reader, entries, known: Vec::new(), rest: Rest::Refused, table: None }
+    }
+
+    /// Declares a field: its name, its type, and what it means in the words of the reference. Whether it must be there is said next.
+    pub fn field<K: Type<'a>>(&mut self, name: &'static str, of: K, says: &'static str) -> Line<'_, 'a, K> {
+        Line { fields: self, name, of, says }
+    }
+
+    /// Declares what holds between fields, for schemas; the reader checks it, with a remedy.
+    pub fn rule(&mut self, rule: Rule) {
+        if let Some((_, rules)) = &mut self.table {
+            rules.push(rule);
+        }
     }
 
     /// The whole mapping, for problems that concern several fields.
@@ -90,5 +123,44 @@ impl<'a> Fields<'a> {
             let problem = Problem::error(format!("unknown field `{key}`"));
             problem.at(self.reader.source(), entry.key_span).help(help)
         });
+    }
+}
+
+/// A field that is being declared.
+#[derive(Debug)]
+#[must_use = "a field is read when it is said whether it must be there"]
+pub struct Line<'f, 'a, K> {
+    fields: &'f mut Fields<'a>,
+    name: &'static str,
+    of: K,
+    says: &'static str,
+}
+
+impl<'a, K: Type<'a>> Line<'_, 'a, K> {
+    /// It must be there. `None` after a problem was reported.
+    pub fn required(mut self) -> Option<K::Value> {
+        self.note(|| Need::Required);
+        self.fields.required(self.name, |it| self.of.read(it))
+    }
+
+    /// It may be absent or empty. `None` then, and after a problem was reported.
+    pub fn optional(mut self) -> Option<K::Value> {
+        self.note(|| Need::Optional);
+        self.fields.optional(self.name, |it| self.of.read(it))
+    }
+
+    /// Without it `default` holds; also after a problem was reported, which ends the reading of the document elsewhere.
+    pub fn or(mut self, default: K::Value) -> K::Value
+    where
+        K::Value: Written,
+    {
+        self.note(|| Need::Default(default.written().leak()));
+        self.fields.optional(self.name, |it| self.of.read(it)).unwrap_or(default)
+    }
+
+    fn note(&mut self, need: impl FnOnce() -> Need) {
+        if let Some((table, _)) = &mut self.fields.table {
+            table.push(Field { name: self.name, need: need(), shape: self.of.shape(), says: self.says });
+        }
     }
 }

@@ -17,13 +17,15 @@ mod promql;
 mod reader;
 mod render;
 mod replace;
+pub mod shape;
 mod source;
 mod suggest;
 mod timestamp;
+pub mod types;
 mod units;
 
 pub use emit::to_yaml;
-pub use fields::Fields;
+pub use fields::{Fields, Line, describe};
 pub use files::{expand, files_in, list_files, read_all, read_file};
 pub use hex::{hex, sha256_hex};
 pub use parse::{Limits, parse};

@@ -7,3 +7,6 @@ pub mod guard;
 pub mod intent;
 pub mod measured;
 pub mod slo;
+mod types;
+
+pub use types::by_component;

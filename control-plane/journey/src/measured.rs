@@ -24,7 +24,7 @@ use emac_core::journey::ComponentName;
 use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 
-pub use read::{KIND, read};
+pub use read::{KIND, read, table};
 
 /// What was seen of a journey.
 #[derive(Clone, Debug, Default, PartialEq)]

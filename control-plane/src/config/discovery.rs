@@ -1,13 +1,10 @@
 //! `discovery`: whether and how models are discovered from what sidecars record.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use emac_core::units::Millis;
-
-use super::read::{address, duration, path};
 use emac_discovery::watch::Recurrence;
-use emac_document::{Fields, Reader};
 
 /// `discovery`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,44 +54,4 @@ impl Default for Discovery {
             candidates: None,
         }
     }
-}
-
-impl Discovery {
-    pub(super) fn read(fields: &mut Fields<'_>, folder: &Path) -> Self {
-        let default = Self::default();
-        let window = fields.optional("window", |it| duration(it, 1_000, 86_400_000));
-        let silence = fields.optional("silence", |it| duration(it, 100, 300_000));
-        let traces_min = fields.optional("minTraces", |it| it.integer(1..=1_000_000));
-        let recurrence = fields.optional("recurrence", |it| it.fields(recurrence));
-        let queue = fields.optional("queue", |it| it.integer(1..=10_000_000));
-        Self {
-            enabled: fields.optional("enabled", Reader::boolean).unwrap_or(default.enabled),
-            window: window.unwrap_or(default.window),
-            silence: silence.unwrap_or(default.silence),
-            traces_min: traces_min.unwrap_or(default.traces_min),
-            recurrence: recurrence.unwrap_or(default.recurrence),
-            queue: queue.and_then(|queue| usize::try_from(queue).ok()).unwrap_or(default.queue),
-            mesh: fields.optional("mesh", |it| it.list(|item| path(item, folder))).unwrap_or_default(),
-            otlp: fields.optional("otlp", |it| it.fields(otlp)).unwrap_or_default(),
-            candidates: fields.optional("candidates", |it| path(it, folder)),
-        }
-    }
-}
-
-fn otlp(fields: &mut Fields<'_>) -> Option<Otlp> {
-    Some(Otlp { grpc: fields.optional("grpc", address), http: fields.optional("http", address) })
-}
-
-fn recurrence(fields: &mut Fields<'_>) -> Option<Recurrence> {
-    let default = Recurrence::default();
-    let count = |fields: &mut Fields<'_>, name, default: u32| {
-        let read = fields.optional(name, |it: Reader<'_>| it.integer(1..=u64::from(Recurrence::WINDOWS_MAX)));
-        read.and_then(|count| u32::try_from(count).ok()).unwrap_or(default)
-    };
-    let (windows, of) = (count(fields, "windows", default.windows), count(fields, "of", default.of));
-    let absent = count(fields, "absent", default.absent);
-    if windows > of {
-        return fields.reader().refuse(format!("windows ({windows}) is above of ({of})"));
-    }
-    Some(Recurrence { windows, of, absent })
 }

@@ -1,12 +1,17 @@
-//! From the text of `emac.yaml` to a checked [`Config`]; every problem is reported, none ends the reading.
+//! From the text of `emac.yaml` to a checked [`Config`]; every problem is reported, none ends the reading. What is declared here is also the schema and
+//! the reference of the document.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use emac_core::units::Millis;
+use emac_discovery::watch::Recurrence;
 
-use super::{Config, Discovery, Evidence, Listen, Log, LogFormat};
-use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, read_file};
+use super::{Config, Discovery, Evidence, Listen, Log, LogFormat, Otlp};
+use emac_document::shape::Mapping;
+use emac_document::types::{
+    Type, Written, address, choice, flag, integer, list, mapping, millis, text_like, word_as,
+};
+use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, describe, read_file};
 
 /// The document kind of a configuration.
 pub const KIND: &str = "ControlPlaneConfig";
@@ -34,102 +39,209 @@ pub fn read(document: Reader<'_>, folder: &Path) -> Option<Config> {
     let config = document.fields(|fields| {
         fields.required("apiVersion", |version| version.choice(&[(API_VERSION, ())]));
         fields.required("kind", |kind| kind.choice(&[(KIND, ())]));
-        Some(read_fields(fields, folder))
+        self::config(fields, folder)
     });
     config.filter(|_| document.problems().errors() == errors_before)
 }
 
-fn read_fields(fields: &mut Fields<'_>, folder: &Path) -> Config {
-    let default = Config::default();
-    Config {
-        listen: fields.optional("listen", |it| it.fields(read_listen)).unwrap_or_default(),
-        ports_file: fields.optional("portsFile", |it| path(it, folder)),
-        state: fields.optional("state", |it| path(it, folder)),
+/// The table of a configuration.
+pub(crate) fn table() -> &'static Mapping {
+    describe(|fields| config(fields, Path::new("")))
+}
+
+fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
+    Some(Config {
+        listen: fields.field("listen", mapping(listen), "listen addresses").optional().unwrap_or_default(),
+        ports_file: fields
+            .field(
+                "portsFile",
+                path(folder),
+                "file that receives the bound addresses once both sockets listen",
+            )
+            .optional(),
+        state: fields
+            .field("state", path(folder), "directory of the store; without it nothing survives a restart")
+            .optional(),
         intents: fields
-            .optional("intents", |it| it.list(|item| intent_path(item, folder)))
+            .field("intents", list(pattern(folder)), "intents: files, directories and globs")
+            .optional()
             .unwrap_or_default(),
-        evidence: fields.optional("evidence", |it| it.fields(read_evidence)).unwrap_or_default(),
+        evidence: fields
+            .field("evidence", mapping(evidence), "ingestion of evidence")
+            .optional()
+            .unwrap_or_default(),
         plan_period: fields
-            .optional("plan", |it| {
-                it.fields(|plan| plan.optional("period", |it| duration(it, 50, 3_600_000)))
-            })
-            .unwrap_or(default.plan_period),
+            .field("plan", mapping(plan_period), "planning")
+            .optional()
+            .unwrap_or(Config::default().plan_period),
         discovery: fields
-            .optional("discovery", |it| it.fields(|fields| Some(Discovery::read(fields, folder))))
+            .field(
+                "discovery",
+                mapping(|fields: &mut Fields<'_>| discovery(fields, folder)),
+                "discovery of models from hop records and traces",
+            )
+            .optional()
             .unwrap_or_default(),
-        log: fields.optional("log", |it| it.fields(read_log)).unwrap_or_default(),
-    }
+        log: fields.field("log", mapping(log), "logging to standard error").optional().unwrap_or_default(),
+    })
 }
 
-fn read_listen(fields: &mut Fields<'_>) -> Option<Listen> {
-    let default = Listen::default();
+fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
+    let Listen { grpc, http } = Listen::default();
     Some(Listen {
-        grpc: fields.optional("grpc", address).unwrap_or(default.grpc),
-        http: fields.optional("http", address).unwrap_or(default.http),
+        grpc: fields
+            .field("grpc", address(), "address for evidence and budgets; port 0: any free port")
+            .or(grpc),
+        http: fields
+            .field("http", address(), "address for API, health and metrics; port 0: any free port")
+            .or(http),
     })
 }
 
-fn read_evidence(fields: &mut Fields<'_>) -> Option<Evidence> {
-    let default = Evidence::default();
-    let queue = fields.optional("queue", |it| it.integer(1..=65_536)).and_then(|n| usize::try_from(n).ok());
+fn evidence(fields: &mut Fields<'_>) -> Option<Evidence> {
+    let Evidence { window, queue, commit_delay } = Evidence::default();
     Some(Evidence {
-        window: fields.optional("window", |it| duration(it, 1_000, 300_000)).unwrap_or(default.window),
-        queue: queue.unwrap_or(default.queue),
+        window: fields
+            .field("window", millis(1_000..=300_000), "length of the planner's evidence window, 1s to 5m")
+            .or(window),
+        queue: fields
+            .field(
+                "queue",
+                integer("count", 1..=65_536),
+                "largest number of reports queued for the store; beyond it sidecars are told to retry",
+            )
+            .or(queue),
         commit_delay: fields
-            .optional("commitDelay", |it| duration(it, 1, 1_000))
-            .unwrap_or(default.commit_delay),
+            .field("commitDelay", millis(1..=1_000), "delay by which commits are batched, 1ms to 1s")
+            .or(commit_delay),
     })
 }
 
-fn read_log(fields: &mut Fields<'_>) -> Option<Log> {
-    let default = Log::default();
-    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+fn plan_period(fields: &mut Fields<'_>) -> Option<Millis> {
+    let default = Config::default().plan_period;
+    Some(fields.field("period", millis(50..=3_600_000), "planning period, 50ms to 1h").or(default))
+}
+
+fn log(fields: &mut Fields<'_>) -> Option<Log> {
+    let Log { format, level } = Log::default();
     Some(Log {
-        format: fields.optional("format", |it| it.choice(&formats)).unwrap_or(default.format),
-        level: fields.optional("level", log_level).unwrap_or(default.level),
+        format: fields.field("format", choice(&LOG_FORMATS), "format of log lines").or(format),
+        level: fields
+            .field(
+                "level",
+                log_level(),
+                "log filter, such as `info` or `info,emac_control_plane::ingest=debug`",
+            )
+            .or(level),
     })
 }
 
-/// `host:port` with a numeric host: names are resolved by whoever starts us, so that a configuration means one thing.
-pub(super) fn address(it: Reader<'_>) -> Option<SocketAddr> {
-    let text = it.word()?;
-    text.parse().ok().or_else(|| {
-        it.refuse_with(
-            format!("`{text}` is not an address"),
-            "an IP address and a port, as in \"127.0.0.1:18000\"",
-        )
+fn discovery(fields: &mut Fields<'_>, folder: &Path) -> Option<Discovery> {
+    let default = Discovery::default();
+    Some(Discovery {
+        enabled: fields.field("enabled", flag(), "whether discovery is enabled").or(default.enabled),
+        window: fields
+            .field("window", millis(1_000..=86_400_000), "length of an observation window, 1s to 24h")
+            .or(default.window),
+        silence: fields
+            .field(
+                "silence",
+                millis(100..=300_000),
+                "a trace without new spans for this time is complete, 100ms to 5m",
+            )
+            .or(default.silence),
+        traces_min: fields
+            .field(
+                "minTraces",
+                integer("count", 1..=1_000_000),
+                "a window with fewer traces of a journey proposes nothing",
+            )
+            .or(default.traces_min),
+        recurrence: fields
+            .field("recurrence", mapping(recurrence), "rule by which changes are proposed and withdrawn")
+            .optional()
+            .unwrap_or_default(),
+        queue: fields
+            .field(
+                "queue",
+                integer("count", 1..=10_000_000),
+                "largest number of records queued for discovery; beyond it they are dropped and counted",
+            )
+            .or(default.queue),
+        mesh: fields
+            .field(
+                "mesh",
+                list(path(folder)),
+                "Kubernetes, Istio and Envoy files and directories; reloaded on change",
+            )
+            .optional()
+            .unwrap_or_default(),
+        otlp: fields
+            .field("otlp", mapping(otlp), "addresses that accept OpenTelemetry traces; default: none")
+            .optional()
+            .unwrap_or_default(),
+        candidates: fields
+            .field("candidates", path(folder), "directory of candidates; default: that of the intent")
+            .optional(),
     })
 }
 
-pub(super) fn duration(it: Reader<'_>, min_ms: u64, max_ms: u64) -> Option<Millis> {
-    let value = it.millis()?;
-    if (min_ms..=max_ms).contains(&value.0) {
-        Some(value)
-    } else {
-        it.refuse(format!("{value} is not within {min_ms} ms to {max_ms} ms"))
+fn otlp(fields: &mut Fields<'_>) -> Option<Otlp> {
+    Some(Otlp {
+        grpc: fields
+            .field("grpc", address(), "OTLP over gRPC, usually port 4317; port 0: any free port")
+            .optional(),
+        http: fields
+            .field("http", address(), "OTLP over HTTP, usually port 4318; port 0: any free port")
+            .optional(),
+    })
+}
+
+fn recurrence(fields: &mut Fields<'_>) -> Option<Recurrence> {
+    let Recurrence { windows, of, absent } = Recurrence::default();
+    let count = || integer("count", 1..=u64::from(Recurrence::WINDOWS_MAX));
+    let read = Recurrence {
+        windows: fields
+            .field("windows", count(), "a change is proposed once observed in this many windows")
+            .or(windows),
+        of: fields.field("of", count(), "out of this many last windows; at least `windows`").or(of),
+        absent: fields
+            .field("absent", count(), "a change is withdrawn once absent from this many windows in a row")
+            .or(absent),
+    };
+    if read.windows > read.of {
+        return fields.reader().refuse(format!("windows ({}) is above of ({})", read.windows, read.of));
     }
+    Some(read)
 }
 
-pub(super) fn path(it: Reader<'_>, folder: &Path) -> Option<PathBuf> {
-    Some(folder.join(it.word()?))
+fn path<'a>(folder: &Path) -> impl Type<'a, Value = PathBuf> {
+    word_as(move |_, text| Some(folder.join(text)))
 }
 
-fn intent_path(it: Reader<'_>, folder: &Path) -> Option<String> {
-    let pattern = folder.join(it.word()?).to_string_lossy().into_owned();
-    match glob::Pattern::new(&pattern) {
-        Ok(_) => Some(pattern),
-        Err(error) => it.refuse(format!("not a path pattern: {}", error.msg)),
-    }
+fn pattern<'a>(folder: &Path) -> impl Type<'a, Value = String> {
+    word_as(move |it, text| {
+        let pattern = folder.join(text).to_string_lossy().into_owned();
+        match glob::Pattern::new(&pattern) {
+            Ok(_) => Some(pattern),
+            Err(error) => it.refuse(format!("not a path pattern: {}", error.msg)),
+        }
+    })
 }
 
-fn log_level(it: Reader<'_>) -> Option<String> {
-    let text = it.word()?;
-    match super::check_log_level(text) {
-        Ok(()) => Some(text.to_string()),
-        Err(message) => it.refuse_with(
-            message,
-            "one of error, warn, info, debug, trace, also per module as in `info,emac_control_plane::ingest=debug`",
-        ),
+fn log_level<'a>() -> impl Type<'a, Value = String> {
+    const HELP: &str = "one of error, warn, info, debug, trace, also per module as in `info,emac_control_plane::ingest=debug`";
+    text_like("filter", r"\S", "info", |it, text| match super::check_log_level(text) {
+        Ok(()) => Some(text.to_owned()),
+        Err(message) => it.refuse_with(message, HELP),
+    })
+}
+
+const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+impl Written for LogFormat {
+    fn written(&self) -> String {
+        LOG_FORMATS.iter().find(|(_, format)| format == self).map_or("", |&(word, _)| word).to_owned()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::governance::FALLBACK_BUDGET;
 use super::operator::OPERATOR;
 use super::scalar::{FLAG, HEADER_PATTERN, HEADERS, MILLIS, TARGET, TEXT, WORD, WORDS, WORKLOAD, scalars};
-use super::shape::{Form, Mapping, Rule, Shape, default, optional, required};
+use emac_document::shape::{Form, Mapping, Rule, Shape, default, optional, required};
 
 /// A component, or a named part of the operator.
 pub(super) const DECLARED: Shape = Shape::Either(&[Shape::Mapping(&COMPONENT), Shape::Mapping(&COMPOSITE)]);

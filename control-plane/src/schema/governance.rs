@@ -3,7 +3,7 @@
 use super::scalar::{
     ABOVE_ZERO, ANY_NAME, DURATION, FLAG, MILLIS, SECONDS, SHARE, SHARE_ABOVE_0, WORD, WORKLOAD, scalars,
 };
-use super::shape::{Form, Mapping, Shape, default, optional, required};
+use emac_document::shape::{Form, Mapping, Shape, default, optional, required};
 
 pub(super) static GOVERNANCE: Mapping = Mapping::of(&[
     default(

@@ -6,7 +6,7 @@ use super::operator::OPERATOR;
 use super::scalar::{
     COMPONENT_PATTERN, DURATION, FLAG, HEADERS, LABELS, SECONDS, SHARE, TARGET, WORD, scalars,
 };
-use super::shape::{Form, Mapping, Rule, Shape, default, optional, required};
+use emac_document::shape::{Form, Mapping, Rule, Shape, default, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::of(&[
     required("metadata", Shape::Mapping(&METADATA), "identity of the journey"),

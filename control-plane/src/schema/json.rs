@@ -9,7 +9,7 @@ use super::{Field, Form, Kind, Mapping, Need, Rule, Scalar, Shape};
 /// The schema of a kind. The same table gives the same bytes.
 pub fn json_schema(kind: &Kind) -> Value {
     let mut definitions = Definitions::default();
-    let mut root = definitions.mapping(kind.root);
+    let mut root = definitions.mapping((kind.root)());
     root["properties"] = with_envelope(kind, &root["properties"]);
     let mut required = vec![json!("apiVersion"), json!("kind")];
     required.extend(root["required"].as_array().into_iter().flatten().cloned());

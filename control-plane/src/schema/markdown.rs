@@ -7,7 +7,7 @@ use super::{Field, Kind, Mapping, Need, Shape};
 pub fn field_table(kind: &Kind) -> String {
     let mut rows =
         Rows(vec!["| field | type | without it | meaning |".to_owned(), "|---|---|---|---|".to_owned()]);
-    rows.mapping("", kind.root);
+    rows.mapping("", (kind.root)());
     rows.0.join("\n") + "\n"
 }
 

@@ -8,7 +8,7 @@ use super::provenance::{
     RUNTIME, STATUS,
 };
 use super::scalar::{ANY_NAME, COMPONENTS, SHARE, TEXT, WORD, WORDS, scalars};
-use super::shape::{Form, Mapping, Shape, optional, required};
+use emac_document::shape::{Form, Mapping, Shape, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::open(&[
     required("metadata", Shape::Mapping(&METADATA), "identity of the model"),

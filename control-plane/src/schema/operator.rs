@@ -1,7 +1,7 @@
 //! `spec.operator`: one mapping a type. `docs/reference.md` gives formula and example of each.
 
 use super::scalar::{MILLIS, SHARE, SHARE_ABOVE_0, WORD, scalars};
-use super::shape::{Field, Form, Mapping, Named, Rule, Shape, default, optional, required};
+use emac_document::shape::{Field, Form, Mapping, Named, Rule, Shape, default, optional, required};
 
 /// `spec.operator`.
 pub(super) static OPERATOR: Named = Named { name: "operator", shape: operator };

@@ -1,7 +1,7 @@
 //! `SimulationProfile`.
 
 use super::scalar::{ANY_NAME, SHARE, WORD, WORDS, scalars};
-use super::shape::{Form, Mapping, Rule, Shape, default, optional, required};
+use emac_document::shape::{Form, Mapping, Rule, Shape, default, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::of(&[
     optional("metadata", Shape::Mapping(&METADATA), "free text"),

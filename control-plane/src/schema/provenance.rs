@@ -1,7 +1,7 @@
 //! Why a model says what it says, and who agreed to it: `spec.fields`, `disagreements`, `evidence`, `runtime`, `acceptance` and `lineage`.
 
 use super::scalar::{COMPONENT, SHARE, TEXT, WORD, scalars};
-use super::shape::{Field, Form, Mapping, Rule, Shape, optional, required};
+use emac_document::shape::{Field, Form, Mapping, Rule, Shape, optional, required};
 
 const FROM: Field = required("from", TEXT, "caller");
 const TO: Field = required("to", TEXT, "callee");

@@ -4,7 +4,7 @@
 //! written is tested with those of the examples.
 
 use super::scalar::{ANY_NAME, COMPONENT_PATTERN, FLAG, SHARE, TEXT, WORD, WORDS, scalars};
-use super::shape::{Field, Form, Mapping, Shape, optional, required};
+use emac_document::shape::{Field, Form, Mapping, Shape, optional, required};
 
 pub(super) static ROOT: Mapping = Mapping::open(&[
     required("metadata", Shape::Mapping(&METADATA), "identity of the journey"),

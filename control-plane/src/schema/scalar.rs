@@ -1,6 +1,6 @@
 //! Scalars that several tables use.
 
-use super::shape::{Form, Shape};
+use emac_document::shape::{Form, Shape};
 
 /// One or more `<number><unit>`; that it is above zero is the reader's to say.
 const DURATION_PATTERN: &str = r"^\s*([0-9]*\.?[0-9]*(w|d|h|m|s|ms|us))+\s*$";
@@ -42,7 +42,6 @@ scalars! {
     ABOVE_ZERO = "number", [Form::Above(0.0, f64::MAX)], "14.4";
     COMPONENT = "component", [Form::Text(COMPONENT_PATTERN)], "front";
     WORKLOAD = "workload", [Form::Text("^[a-z0-9.-]{1,253}/[a-z0-9.-]{1,253}$")], "shop/front";
-    REQUESTS = "count", [Form::Integer(0, 1 << 52)], "20000";
 }
 
 /// Lists and maps of them.

@@ -155,7 +155,7 @@ fn says(shape: &Shape, value: &Value) -> bool {
 pub(crate) fn fields_without_table(document: &Value) -> Vec<String> {
     let kind = kind_of(document);
     let mut found = Vec::new();
-    meet(kind.root, &Vec::new(), document, &mut |mapping, path, value| {
+    meet((kind.root)(), &Vec::new(), document, &mut |mapping, path, value| {
         let known = |key: &str| mapping.fields.iter().any(|field| field.name == key);
         let envelope = |key: &str| path.is_empty() && ["apiVersion", "kind"].contains(&key);
         let keys = value.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
@@ -168,13 +168,13 @@ pub(crate) fn fields_without_table(document: &Value) -> Vec<String> {
 pub(crate) fn fields_without_example(documents: &[Value]) -> Vec<&'static str> {
     let mut uses: Vec<(&'static Mapping, Vec<bool>)> = Vec::new();
     let kinds = || documents.iter().map(|document| (kind_of(document), document));
-    kinds().for_each(|(kind, _)| below(Shape::Mapping(kind.root), &mut uses));
+    kinds().for_each(|(kind, _)| below(Shape::Mapping((kind.root)()), &mut uses));
     let mut note = |mapping: &'static Mapping, _: &Path, value: &Value| {
         let known = uses.iter_mut().find(|(known, _)| std::ptr::eq(*known, mapping));
         let used = mapping.fields.iter().map(|field| value.get(field.name).is_some());
         known.unwrap().1.iter_mut().zip(used).for_each(|(seen, used)| *seen |= used);
     };
-    kinds().for_each(|(kind, document)| meet(kind.root, &Vec::new(), document, &mut note));
+    kinds().for_each(|(kind, document)| meet((kind.root)(), &Vec::new(), document, &mut note));
     let unused = |(mapping, seen): &(&'static Mapping, Vec<bool>)| {
         let names = mapping.fields.iter().zip(seen).filter(|(_, seen)| !**seen);
         names.map(|(field, _)| field.name).collect::<Vec<_>>()
@@ -205,7 +205,7 @@ fn kind_of(document: &Value) -> &'static Kind {
 /// For every field with a default: the document with the default said, and with the field absent.
 pub(crate) fn defaults(kind: &Kind, document: &Value) -> Vec<(String, Value, Value)> {
     let mut found = Vec::new();
-    meet(kind.root, &Vec::new(), document, &mut |mapping, path, value| {
+    meet((kind.root)(), &Vec::new(), document, &mut |mapping, path, value| {
         for field in mapping.fields {
             let Need::Default(default) = field.need else { continue };
             if value.get(field.name).is_none() {

@@ -1,4 +1,7 @@
-//! The vocabulary of the tables.
+//! What a document may say, as data: the shapes of values, and the tables of fields that mappings have.
+//!
+//! A table is not written: [`describe`](super::describe) gets it from the reader of the mapping. Tables live as long as the program; they are made once
+//! for each kind of document.
 
 /// What may stand at a place.
 #[derive(Clone, Copy, Debug)]
@@ -110,34 +113,32 @@ pub enum Need {
 
 impl Mapping {
     /// A mapping that knows all its fields.
-    pub(super) const fn of(fields: &'static [Field]) -> Self {
+    pub const fn of(fields: &'static [Field]) -> Self {
         Self { fields, open: false, rules: &[] }
     }
 
     /// A mapping that carries more than is read.
-    pub(super) const fn open(fields: &'static [Field]) -> Self {
+    pub const fn open(fields: &'static [Field]) -> Self {
         Self { fields, open: true, rules: &[] }
     }
 
     /// With what holds between its fields.
-    pub(super) const fn with(self, rules: &'static [Rule]) -> Self {
+    pub const fn with(self, rules: &'static [Rule]) -> Self {
         Self { rules, ..self }
     }
 }
 
-pub(super) const fn required(name: &'static str, shape: Shape, says: &'static str) -> Field {
+/// A field that must be there.
+pub const fn required(name: &'static str, shape: Shape, says: &'static str) -> Field {
     Field { name, need: Need::Required, shape, says }
 }
 
-pub(super) const fn optional(name: &'static str, shape: Shape, says: &'static str) -> Field {
+/// A field that need not be there.
+pub const fn optional(name: &'static str, shape: Shape, says: &'static str) -> Field {
     Field { name, need: Need::Optional, shape, says }
 }
 
-pub(super) const fn default(
-    name: &'static str,
-    shape: Shape,
-    value: &'static str,
-    says: &'static str,
-) -> Field {
+/// A field without which `value` holds.
+pub const fn default(name: &'static str, shape: Shape, value: &'static str, says: &'static str) -> Field {
     Field { name, need: Need::Default(value), shape, says }
 }

@@ -1,0 +1,12 @@
+//! Types of fields that several documents have.
+
+use emac_core::journey::ComponentName;
+use emac_document::types::{Type, map};
+
+/// Names of components stand in the canonical text unquoted.
+const COMPONENT_PATTERN: &str = "^[A-Za-z0-9._/-]{1,253}$";
+
+/// Something for each of some components.
+pub fn by_component<'a, K: Type<'a>>(of: K) -> impl Type<'a, Value = Vec<(ComponentName, K::Value)>> {
+    map(COMPONENT_PATTERN, ComponentName::new, of)
+}
