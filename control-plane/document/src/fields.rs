@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::shape::{Field, Mapping, Need, Rule};
 use super::source::{Source, Span};
 use super::suggest::did_you_mean;
-use super::types::{Type, Written, kept};
+use super::types::{Shown, Type, kept};
 use super::{Entry, Node, Value};
 
 /// What becomes of fields that nobody asked for.
@@ -93,6 +93,11 @@ impl<'a> Fields<'a> {
         Some(self.reader.of(&entry.value))
     }
 
+    /// A field as it stands, null or not. Does not make it a known one.
+    pub fn peek(&self, name: &str) -> Option<Reader<'a>> {
+        self.entries.iter().find(|entry| entry.key == name).map(|entry| self.reader.of(&entry.value))
+    }
+
     /// Whether a field is there and not empty. Does not make it a known one.
     pub fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == name && entry.value.value != Value::Null)
@@ -139,28 +144,29 @@ pub struct Line<'f, 'a, K> {
 impl<'a, K: Type<'a>> Line<'_, 'a, K> {
     /// It must be there. `None` after a problem was reported.
     pub fn required(mut self) -> Option<K::Value> {
-        self.note(|| Need::Required);
+        self.note(|_| Need::Required);
         self.fields.required(self.name, |it| self.of.read(it))
     }
 
     /// It may be absent or empty. `None` then, and after a problem was reported.
     pub fn optional(mut self) -> Option<K::Value> {
-        self.note(|| Need::Optional);
+        self.note(|_| Need::Optional);
         self.fields.optional(self.name, |it| self.of.read(it))
     }
 
     /// Without it `default` holds; also after a problem was reported, which ends the reading of the document elsewhere.
     pub fn or(mut self, default: K::Value) -> K::Value
     where
-        K::Value: Written,
+        K: Shown<'a>,
     {
-        self.note(|| Need::Default(default.written().leak()));
+        self.note(|of| Need::Default(of.shown(&default).leak()));
         self.fields.optional(self.name, |it| self.of.read(it)).unwrap_or(default)
     }
 
-    fn note(&mut self, need: impl FnOnce() -> Need) {
+    fn note(&mut self, need: impl FnOnce(&K) -> Need) {
         if let Some((table, _)) = &mut self.fields.table {
-            table.push(Field { name: self.name, need: need(), shape: self.of.shape(), says: self.says });
+            let need = need(&self.of);
+            table.push(Field { name: self.name, need, shape: self.of.shape(), says: self.says });
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use emac_core::units::{Micros, Millis};
+use emac_core::units::{Micros, Millis, Ppm, Ratio};
 
 use super::fields::{Fields, describe};
 use super::reader::Reader;
@@ -25,6 +25,12 @@ pub trait Type<'a> {
 
     /// Reads a value. `None` after a problem was reported.
     fn read(&mut self, it: Reader<'a>) -> Option<Self::Value>;
+}
+
+/// A type of which a default can be told.
+pub trait Shown<'a>: Type<'a> {
+    /// The value as people write it in YAML.
+    fn shown(&self, value: &Self::Value) -> String;
 }
 
 /// A type of two functions.
@@ -51,16 +57,34 @@ impl<'a, T, S: Fn() -> Shape, R: FnMut(Reader<'a>) -> Option<T>> Type<'a> for Ty
     }
 }
 
+impl<'a, T: Written, S: Fn() -> Shape, R: FnMut(Reader<'a>) -> Option<T>> Shown<'a> for Typed<S, R> {
+    fn shown(&self, value: &T) -> String {
+        value.written()
+    }
+}
+
 // === scalars ===
 
 /// Text that is not blank.
 const WORD: Scalar = Scalar { label: "text", forms: &[Form::Text(r"\S")], example: "word" };
 const FLAG: Scalar = Scalar { label: "boolean", forms: &[Form::Boolean], example: "true" };
 /// One or more `<number><unit>`; that it is above zero is the reader's to say.
-const DURATION: Scalar = Scalar {
-    label: "duration",
-    forms: &[Form::Text(r"^\s*([0-9]*\.?[0-9]*(w|d|h|m|s|ms|us))+\s*$")],
+const DURATION_PATTERN: &str = r"^\s*([0-9]*\.?[0-9]*(w|d|h|m|s|ms|us))+\s*$";
+/// `99.5%`.
+const PERCENT_PATTERN: &str = r"^\s*[0-9.eE+-]+\s*%\s*$";
+const DURATION: Scalar =
+    Scalar { label: "duration", forms: &[Form::Text(DURATION_PATTERN)], example: "400ms" };
+/// The paper writes bare seconds.
+const SECONDS: Scalar = Scalar {
+    label: "duration or seconds",
+    forms: &[Form::Above(0.0, 3_155_760_000.0), Form::Text(DURATION_PATTERN)],
     example: "400ms",
+};
+/// Also as a percentage.
+const SHARE: Scalar = Scalar {
+    label: "share",
+    forms: &[Form::Within(0.0, 1.0), Form::Text(PERCENT_PATTERN)],
+    example: "0.995",
 };
 const ADDRESS: Scalar =
     Scalar { label: "address", forms: &[Form::Text(r"^\S+:[0-9]{1,5}$")], example: "127.0.0.1:18000" };
@@ -70,8 +94,15 @@ pub fn word<'a>() -> impl Type<'a, Value = &'a str> {
     typed(|| Shape::Scalar(&WORD), Reader::word)
 }
 
+/// Text that is not blank, owned.
+pub fn owned<'a>() -> impl Shown<'a, Value = String> {
+    word_as(|_, text| Some(text.to_owned()))
+}
+
 /// Text that is not blank, of which `read` makes something.
-pub fn word_as<'a, T>(mut read: impl FnMut(Reader<'a>, &'a str) -> Option<T>) -> impl Type<'a, Value = T> {
+pub fn word_as<'a, T>(
+    mut read: impl FnMut(Reader<'a>, &'a str) -> Option<T>,
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
     typed(|| Shape::Scalar(&WORD), move |it: Reader<'a>| it.word().and_then(|text| read(it, text)))
 }
 
@@ -81,7 +112,7 @@ pub fn text_like<'a, T>(
     pattern: &'static str,
     example: &'static str,
     mut read: impl FnMut(Reader<'a>, &'a str) -> Option<T>,
-) -> impl Type<'a, Value = T> {
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
     let shape = move || scalar(label, vec![Form::Text(pattern)], example.to_owned());
     typed(shape, move |it: Reader<'a>| it.text().and_then(|text| read(it, text)))
 }
@@ -94,22 +125,27 @@ pub fn timestamp<'a>() -> impl Type<'a, Value = u64> {
 }
 
 /// `true` or `false`.
-pub fn flag<'a>() -> impl Type<'a, Value = bool> {
+pub fn flag<'a>() -> impl Shown<'a, Value = bool> {
     typed(|| Shape::Scalar(&FLAG), Reader::boolean)
 }
 
 /// A whole number in a range; `label` is what it counts, for people.
-pub fn integer<'a, N: TryFrom<u64>>(
+pub fn integer<'a, N: TryFrom<u64> + Written>(
     label: &'static str,
     range: RangeInclusive<u64>,
-) -> impl Type<'a, Value = N> {
+) -> impl Shown<'a, Value = N> {
     let (low, high) = (*range.start(), *range.end());
     let shape = move || scalar(label, vec![Form::Integer(low, high)], high.to_string());
     typed(shape, move |it: Reader<'a>| it.integer(low..=high).and_then(|number| N::try_from(number).ok()))
 }
 
+/// A share from 0 to 1, also as a percentage.
+pub fn share<'a>() -> impl Shown<'a, Value = Ratio> {
+    typed(|| Shape::Scalar(&SHARE), Reader::ratio)
+}
+
 /// Whole milliseconds in a range, both ends in milliseconds.
-pub fn millis<'a>(range: RangeInclusive<u64>) -> impl Type<'a, Value = Millis> {
+pub fn millis<'a>(range: RangeInclusive<u64>) -> impl Shown<'a, Value = Millis> {
     typed(
         || Shape::Scalar(&DURATION),
         move |it: Reader<'a>| {
@@ -127,8 +163,13 @@ pub fn duration<'a>() -> impl Type<'a, Value = Micros> {
     typed(|| Shape::Scalar(&DURATION), Reader::duration)
 }
 
+/// A duration above zero; a bare number is seconds, as the paper writes them.
+pub fn seconds<'a>() -> impl Type<'a, Value = Micros> {
+    typed(|| Shape::Scalar(&SECONDS), Reader::seconds)
+}
+
 /// `host:port` with a numeric host: names are resolved by whoever starts us, so that a document means one thing.
-pub fn address<'a>() -> impl Type<'a, Value = SocketAddr> {
+pub fn address<'a>() -> impl Shown<'a, Value = SocketAddr> {
     typed(
         || Shape::Scalar(&ADDRESS),
         |it: Reader<'a>| {
@@ -142,13 +183,35 @@ pub fn address<'a>() -> impl Type<'a, Value = SocketAddr> {
 }
 
 /// One of a few words.
-pub fn choice<'a, T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> impl Type<'a, Value = T> {
-    let shape = move || {
-        let words: Vec<_> = choices.iter().map(|&(word, _)| word).collect();
+pub fn choice<'a, T: Copy + PartialEq>(words: &'static [(&'static str, T)]) -> impl Shown<'a, Value = T> {
+    Choice(words)
+}
+
+struct Choice<T: 'static>(&'static [(&'static str, T)]);
+
+impl<'a, T: Copy + PartialEq> Type<'a> for Choice<T> {
+    type Value = T;
+
+    fn shape(&self) -> Shape {
+        let words: Vec<_> = self.0.iter().map(|&(word, _)| word).collect();
         let example = words.first().copied().unwrap_or_default().to_owned();
         scalar("word", vec![Form::Words(words.leak())], example)
-    };
-    typed(shape, move |it: Reader<'a>| it.choice(choices))
+    }
+
+    fn read(&mut self, it: Reader<'a>) -> Option<T> {
+        it.choice(self.0)
+    }
+}
+
+impl<'a, T: Copy + PartialEq> Shown<'a> for Choice<T> {
+    fn shown(&self, value: &T) -> String {
+        self.0.iter().find(|(_, known)| known == value).map_or("", |(word, _)| word).to_owned()
+    }
+}
+
+/// A value as it stands, which is read later; `shape` is what it looks like.
+pub fn unread<'a>(shape: impl Fn() -> Shape) -> impl Type<'a, Value = Reader<'a>> {
+    typed(shape, Some)
 }
 
 fn scalar(label: &'static str, forms: Vec<Form>, example: String) -> Shape {
@@ -217,14 +280,16 @@ impl<'a, N, E: Display, F: FnMut(&'a str) -> Result<N, E>, K: Type<'a>> Type<'a>
 }
 
 /// `of`, and what `check` makes of it: what a shape cannot say.
-pub fn checked<'a, K: Type<'a>, T>(
+pub fn checked<'a, K: Type<'a>, T, F: FnMut(Reader<'a>, K::Value) -> Option<T>>(
     of: K,
-    check: impl FnMut(Reader<'a>, K::Value) -> Option<T>,
-) -> impl Type<'a, Value = T> {
+    check: F,
+) -> Checked<K, F> {
     Checked { of, check }
 }
 
-struct Checked<K, F> {
+/// See [`checked`].
+#[derive(Debug)]
+pub struct Checked<K, F> {
     of: K,
     check: F,
 }
@@ -240,6 +305,23 @@ impl<'a, K: Type<'a>, T, F: FnMut(Reader<'a>, K::Value) -> Option<T>> Type<'a> f
         let value = self.of.read(it)?;
         (self.check)(it, value)
     }
+}
+
+impl<'a, K: Type<'a>, T: Written, F: FnMut(Reader<'a>, K::Value) -> Option<T>> Shown<'a> for Checked<K, F> {
+    fn shown(&self, value: &T) -> String {
+        value.written()
+    }
+}
+
+/// `of`, by another name, form and example than its own: what it looks like where it stands.
+pub fn looks<'a, K: Type<'a>>(
+    label: &'static str,
+    forms: &'static [Form],
+    example: &'static str,
+    mut of: K,
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<K::Value>> {
+    let shape = move || scalar(label, forms.to_vec(), example.to_owned());
+    typed(shape, move |it: Reader<'a>| of.read(it))
 }
 
 /// A mapping with known fields, read by `read`.
@@ -265,6 +347,18 @@ impl Written for Millis {
     }
 }
 
+impl Written for Ratio {
+    fn written(&self) -> String {
+        self.get().to_string()
+    }
+}
+
+impl Written for Ppm {
+    fn written(&self) -> String {
+        (f64::from(self.get()) / 1e6).to_string()
+    }
+}
+
 macro_rules! written_as_shown {
     ($($type:ty),*) => {
         $(impl Written for $type {
@@ -274,4 +368,4 @@ macro_rules! written_as_shown {
         })*
     };
 }
-written_as_shown!(bool, u32, u64, usize, SocketAddr, String);
+written_as_shown!(bool, u8, u32, u64, usize, f64, SocketAddr, String);
