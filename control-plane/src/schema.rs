@@ -9,13 +9,9 @@
 //! that leads nowhere, a budget without a domain), which only readers know, and empty fields (`target:`), which readers of what people write take for
 //! absent ones and schemas refuse.
 
-mod component;
-mod governance;
-mod intent;
 mod json;
 mod markdown;
 mod model;
-mod operator;
 mod profile;
 mod provenance;
 mod report;
@@ -30,7 +26,7 @@ use std::sync::LazyLock;
 use crate::config;
 use emac_compile::{compile, model as model_, simulate};
 use emac_document::API_VERSION;
-use emac_journey::{intent as intent_, measured};
+use emac_journey::{intent, measured};
 
 /// A kind of document.
 #[derive(Clone, Copy, Debug)]
@@ -55,16 +51,17 @@ impl Kind {
 }
 
 /// Tables that readers declare, made once.
+static INTENT: LazyLock<&Mapping> = LazyLock::new(intent::table);
 static CONFIG: LazyLock<&Mapping> = LazyLock::new(config::table);
 static EVIDENCE: LazyLock<&Mapping> = LazyLock::new(measured::table);
 
 /// Every kind, the one people write most first.
 pub const KINDS: [Kind; 7] = [
     Kind {
-        name: intent_::KIND,
+        name: intent::KIND,
         file: "journey-intent",
         says: "What a journey promises, and what may be done to keep the promise.",
-        root: || &intent::ROOT,
+        root: || *INTENT,
         versions: &[API_VERSION],
     },
     Kind {

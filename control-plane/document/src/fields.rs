@@ -148,6 +148,12 @@ impl<'a, K: Type<'a>> Line<'_, 'a, K> {
         self.fields.required(self.name, |it| self.of.read(it))
     }
 
+    /// It must be there; if it is absent or empty, which gives `None`, the reader says so.
+    pub fn expected(mut self) -> Option<K::Value> {
+        self.note(|_| Need::Required);
+        self.fields.optional(self.name, |it| self.of.read(it))
+    }
+
     /// It may be absent or empty. `None` then, and after a problem was reported.
     pub fn optional(mut self) -> Option<K::Value> {
         self.note(|_| Need::Optional);
@@ -160,6 +166,12 @@ impl<'a, K: Type<'a>> Line<'_, 'a, K> {
         K: Shown<'a>,
     {
         self.note(|of| Need::Default(of.shown(&default).leak()));
+        self.fields.optional(self.name, |it| self.of.read(it)).unwrap_or(default)
+    }
+
+    /// As [`Line::or`], for a type that cannot tell how people write its values.
+    pub fn or_as(mut self, default: K::Value, written: &'static str) -> K::Value {
+        self.note(|_| Need::Default(written));
         self.fields.optional(self.name, |it| self.of.read(it)).unwrap_or(default)
     }
 

@@ -11,7 +11,7 @@ use emac_core::units::{Micros, Millis, Ppm, Ratio};
 
 use super::fields::{Fields, describe};
 use super::reader::Reader;
-use super::shape::{Form, Scalar, Shape};
+use super::shape::{Form, Mapping, Scalar, Shape};
 use super::timestamp::parse_timestamp;
 use super::units::format_duration;
 
@@ -71,7 +71,7 @@ const FLAG: Scalar = Scalar { label: "boolean", forms: &[Form::Boolean], example
 /// One or more `<number><unit>`; that it is above zero is the reader's to say.
 const DURATION_PATTERN: &str = r"^\s*([0-9]*\.?[0-9]*(w|d|h|m|s|ms|us))+\s*$";
 /// `99.5%`.
-const PERCENT_PATTERN: &str = r"^\s*[0-9.eE+-]+\s*%\s*$";
+pub const PERCENT: Form = Form::Text(r"^\s*[0-9.eE+-]+\s*%\s*$");
 const DURATION: Scalar =
     Scalar { label: "duration", forms: &[Form::Text(DURATION_PATTERN)], example: "400ms" };
 /// The paper writes bare seconds.
@@ -81,11 +81,7 @@ const SECONDS: Scalar = Scalar {
     example: "400ms",
 };
 /// Also as a percentage.
-const SHARE: Scalar = Scalar {
-    label: "share",
-    forms: &[Form::Within(0.0, 1.0), Form::Text(PERCENT_PATTERN)],
-    example: "0.995",
-};
+const SHARE: Scalar = Scalar { label: "share", forms: &[Form::Within(0.0, 1.0), PERCENT], example: "0.995" };
 const ADDRESS: Scalar =
     Scalar { label: "address", forms: &[Form::Text(r"^\S+:[0-9]{1,5}$")], example: "127.0.0.1:18000" };
 
@@ -106,6 +102,16 @@ pub fn word_as<'a, T>(
     typed(|| Shape::Scalar(&WORD), move |it: Reader<'a>| it.word().and_then(|text| read(it, text)))
 }
 
+/// One value that `read` reads; `forms` are what schemas say of it, `label` is what people call it.
+pub fn scalar<'a, T>(
+    label: &'static str,
+    forms: &'static [Form],
+    example: &'static str,
+    read: impl FnMut(Reader<'a>) -> Option<T>,
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
+    typed(move || scalar_shape(label, forms.to_vec(), example.to_owned()), read)
+}
+
 /// Text that matches `pattern` (ECMA 262), of which `read` makes something; `label` is what people call it.
 pub fn text_like<'a, T>(
     label: &'static str,
@@ -113,7 +119,7 @@ pub fn text_like<'a, T>(
     example: &'static str,
     mut read: impl FnMut(Reader<'a>, &'a str) -> Option<T>,
 ) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
-    let shape = move || scalar(label, vec![Form::Text(pattern)], example.to_owned());
+    let shape = move || scalar_shape(label, vec![Form::Text(pattern)], example.to_owned());
     typed(shape, move |it: Reader<'a>| it.text().and_then(|text| read(it, text)))
 }
 
@@ -135,7 +141,7 @@ pub fn integer<'a, N: TryFrom<u64> + Written>(
     range: RangeInclusive<u64>,
 ) -> impl Shown<'a, Value = N> {
     let (low, high) = (*range.start(), *range.end());
-    let shape = move || scalar(label, vec![Form::Integer(low, high)], high.to_string());
+    let shape = move || scalar_shape(label, vec![Form::Integer(low, high)], high.to_string());
     typed(shape, move |it: Reader<'a>| it.integer(low..=high).and_then(|number| N::try_from(number).ok()))
 }
 
@@ -153,7 +159,9 @@ pub fn millis<'a>(range: RangeInclusive<u64>) -> impl Shown<'a, Value = Millis> 
             if range.contains(&value.0) {
                 return Some(value);
             }
-            it.refuse(format!("{value} is not within {} ms to {} ms", range.start(), range.end()))
+            let [value, low, high] =
+                [value, Millis(*range.start()), Millis(*range.end())].map(|it| it.written());
+            it.refuse(format!("{value} is not within {low} to {high}"))
         },
     )
 }
@@ -195,7 +203,7 @@ impl<'a, T: Copy + PartialEq> Type<'a> for Choice<T> {
     fn shape(&self) -> Shape {
         let words: Vec<_> = self.0.iter().map(|&(word, _)| word).collect();
         let example = words.first().copied().unwrap_or_default().to_owned();
-        scalar("word", vec![Form::Words(words.leak())], example)
+        scalar_shape("word", vec![Form::Words(words.leak())], example)
     }
 
     fn read(&mut self, it: Reader<'a>) -> Option<T> {
@@ -209,17 +217,23 @@ impl<'a, T: Copy + PartialEq> Shown<'a> for Choice<T> {
     }
 }
 
+/// Text, possibly empty.
+pub fn text<'a>() -> impl Type<'a, Value = String> {
+    text_like("text", "", "text", |_, text| Some(text.to_owned()))
+}
+
 /// A value as it stands, which is read later; `shape` is what it looks like.
 pub fn unread<'a>(shape: impl Fn() -> Shape) -> impl Type<'a, Value = Reader<'a>> {
     typed(shape, Some)
 }
 
-fn scalar(label: &'static str, forms: Vec<Form>, example: String) -> Shape {
+/// The shape of a scalar: how people call it, its forms, one of them.
+pub fn scalar_shape(label: &'static str, forms: Vec<Form>, example: String) -> Shape {
     Shape::Scalar(kept(Scalar { label, forms: forms.leak(), example: example.leak() }))
 }
 
 /// Tables live as long as the program.
-pub(super) fn kept<T>(part: T) -> &'static T {
+pub fn kept<T>(part: T) -> &'static T {
     Box::leak(Box::new(part))
 }
 
@@ -228,6 +242,14 @@ pub(super) fn kept<T>(part: T) -> &'static T {
 /// A list; every item is read even after one failed.
 pub fn list<'a, K: Type<'a>>(of: K) -> impl Type<'a, Value = Vec<K::Value>> {
     List(of)
+}
+
+/// Any of some shapes, which `read` tells apart.
+pub fn either<'a, T>(
+    shapes: impl Fn() -> Vec<Shape>,
+    read: impl FnMut(Reader<'a>) -> Option<T>,
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
+    typed(move || Shape::Either(shapes().leak()), read)
 }
 
 struct List<K>(K);
@@ -313,17 +335,6 @@ impl<'a, K: Type<'a>, T: Written, F: FnMut(Reader<'a>, K::Value) -> Option<T>> S
     }
 }
 
-/// `of`, by another name, form and example than its own: what it looks like where it stands.
-pub fn looks<'a, K: Type<'a>>(
-    label: &'static str,
-    forms: &'static [Form],
-    example: &'static str,
-    mut of: K,
-) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<K::Value>> {
-    let shape = move || scalar(label, forms.to_vec(), example.to_owned());
-    typed(shape, move |it: Reader<'a>| of.read(it))
-}
-
 /// A mapping with known fields, read by `read`.
 pub fn mapping<'a, T, R>(mut read: R) -> impl Type<'a, Value = T>
 where
@@ -331,6 +342,14 @@ where
 {
     let described = read.clone();
     typed(move || Shape::Mapping(describe(described.clone())), move |it: Reader<'a>| it.fields(&mut read))
+}
+
+/// A mapping with known fields, read by `read`, whose table is `table`: for readers that cannot be run for their table.
+pub fn mapping_as<'a, T>(
+    table: impl Fn() -> &'static Mapping,
+    mut read: impl FnMut(&mut Fields<'a>) -> Option<T>,
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
+    typed(move || Shape::Mapping(table()), move |it: Reader<'a>| it.fields(&mut read))
 }
 
 // === defaults ===

@@ -2,13 +2,13 @@
 //!
 //! Models carry much for people's eyes, so their mappings are open: here stands what is read, because it bears on a bound or a decision.
 
-use super::operator::OPERATOR;
 use super::provenance::{
     ACCEPTANCE, ANCESTOR, CONFIDENCE_OF_IT, DISAGREEMENT, EVIDENCE, FINDING, OBSERVATIONS, PROVENANCE_OF_IT,
     RUNTIME, STATUS,
 };
 use super::scalar::{ANY_NAME, COMPONENTS, SHARE, TEXT, WORD, WORDS, scalars};
 use emac_document::shape::{Form, Mapping, Shape, optional, required};
+use emac_journey::intent::OPERATOR;
 
 pub(super) static ROOT: Mapping = Mapping::open(&[
     required("metadata", Shape::Mapping(&METADATA), "identity of the model"),
