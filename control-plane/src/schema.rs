@@ -1,11 +1,11 @@
 //! What documents may say, as data: a table of fields for every mapping of every kind.
 //!
 //! The JSON Schemas under `deploy/schemas` and the field tables of `docs/reference.md` are made from these tables, so that an editor, a
-//! reference and a reader say the same. The readers stay written by hand: they name the place, the reason and the remedy, which a schema cannot. That
-//! tables and readers agree is tested both ways: a document with every field of a table is given to its reader, which must ask for
-//! exactly these fields; and spoilt documents must be refused by both (`tests/tests/schemas`).
+//! reference and a reader say the same. Nobody writes a table: a reader declares its fields (`emac_document::Fields::field`), and
+//! `emac_document::describe` runs it over nothing and notes what it declares. Only the report, which is written and not read, has its table here.
 //!
-//! Adding a field: read it, then add its line here; the tests say so if either is forgotten. Left out: rules between sections (a `ref`
+//! Adding a field: declare it where its section is read, and run `make golden`. That shapes say what readers take is tested both ways: a sample of every field's shape is given
+//! to its reader, and spoilt documents must be refused by both (`tests/tests/schemas`). Left out: rules between sections (a `ref`
 //! that leads nowhere, a budget without a domain), which only readers know, and empty fields (`target:`), which readers of what people write take for
 //! absent ones and schemas refuse.
 
