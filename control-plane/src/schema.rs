@@ -14,10 +14,7 @@ mod governance;
 mod intent;
 mod json;
 mod markdown;
-mod model;
 mod operator;
-mod profile;
-mod provenance;
 mod report;
 mod scalar;
 
@@ -28,7 +25,7 @@ pub use markdown::{field_table, operator_table};
 use std::sync::LazyLock;
 
 use crate::config;
-use emac_compile::{compile, model as model_, simulate};
+use emac_compile::{compile, model, simulate};
 use emac_document::API_VERSION;
 use emac_journey::{intent as intent_, measured};
 
@@ -57,6 +54,8 @@ impl Kind {
 /// Tables that readers declare, made once.
 static CONFIG: LazyLock<&Mapping> = LazyLock::new(config::table);
 static EVIDENCE: LazyLock<&Mapping> = LazyLock::new(measured::table);
+static MODEL: LazyLock<&Mapping> = LazyLock::new(|| model::table(&operator::OPERATOR));
+static PROFILE: LazyLock<&Mapping> = LazyLock::new(simulate::table);
 
 /// Every kind, the one people write most first.
 pub const KINDS: [Kind; 7] = [
@@ -68,18 +67,18 @@ pub const KINDS: [Kind; 7] = [
         versions: &[API_VERSION],
     },
     Kind {
-        name: model_::CANDIDATE_KIND,
+        name: model::CANDIDATE_KIND,
         file: "discovered-journey-model",
         says: "What evidence suggests that a journey is; a candidate, which never acts.",
-        root: || &model::ROOT,
-        versions: &[API_VERSION, model_::REPLAY_VERSION],
+        root: || *MODEL,
+        versions: &[API_VERSION, model::REPLAY_VERSION],
     },
     Kind {
-        name: model_::ACCEPTED_KIND,
+        name: model::ACCEPTED_KIND,
         file: "accepted-journey-model",
         says: "What somebody agreed that a journey is; the only model that acts.",
-        root: || &model::ROOT,
-        versions: &[API_VERSION, model_::REPLAY_VERSION],
+        root: || *MODEL,
+        versions: &[API_VERSION, model::REPLAY_VERSION],
     },
     Kind {
         name: measured::KIND,
@@ -92,7 +91,7 @@ pub const KINDS: [Kind; 7] = [
         name: simulate::KIND,
         file: "simulation-profile",
         says: "What-if numbers for `emac simulate`: replicas, availabilities, domains, endpoints, fail-stop shares.",
-        root: || &profile::ROOT,
+        root: || *PROFILE,
         versions: &[API_VERSION],
     },
     Kind {

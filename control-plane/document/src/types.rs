@@ -3,11 +3,12 @@
 //! A [`Type`] gives a [`Shape`], from which schemas and the reference are made, and reads a value of that shape. What a shape cannot say (that a duration is
 //! above zero, that an address has a port) the reading refuses with a remedy.
 
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use emac_core::units::{Micros, Millis};
+use emac_core::units::{Micros, Millis, Ratio};
 
 use super::fields::{Fields, describe};
 use super::reader::Reader;
@@ -55,6 +56,8 @@ impl<'a, T, S: Fn() -> Shape, R: FnMut(Reader<'a>) -> Option<T>> Type<'a> for Ty
 
 /// Text that is not blank.
 const WORD: Scalar = Scalar { label: "text", forms: &[Form::Text(r"\S")], example: "word" };
+/// Possibly empty.
+const TEXT: Scalar = Scalar { label: "text", forms: &[Form::Text("")], example: "text" };
 const FLAG: Scalar = Scalar { label: "boolean", forms: &[Form::Boolean], example: "true" };
 /// One or more `<number><unit>`; that it is above zero is the reader's to say.
 const DURATION: Scalar = Scalar {
@@ -64,10 +67,26 @@ const DURATION: Scalar = Scalar {
 };
 const ADDRESS: Scalar =
     Scalar { label: "address", forms: &[Form::Text(r"^\S+:[0-9]{1,5}$")], example: "127.0.0.1:18000" };
+/// A number, or `99.5%`.
+const SHARE: Scalar = Scalar {
+    label: "share",
+    forms: &[Form::Within(0.0, 1.0), Form::Text(r"^\s*[0-9.eE+-]+\s*%\s*$")],
+    example: "0.995",
+};
+
+/// Text, possibly empty.
+pub fn text<'a>() -> impl Type<'a, Value = &'a str> {
+    typed(|| Shape::Scalar(&TEXT), Reader::text)
+}
 
 /// Text that is not blank.
 pub fn word<'a>() -> impl Type<'a, Value = &'a str> {
     typed(|| Shape::Scalar(&WORD), Reader::word)
+}
+
+/// Text that is not blank, as one's own.
+pub fn own_word<'a>() -> impl Type<'a, Value = String> {
+    word_as(|_, text| Some(text.to_owned()))
 }
 
 /// Text that is not blank, of which `read` makes something.
@@ -108,6 +127,11 @@ pub fn integer<'a, N: TryFrom<u64>>(
     typed(shape, move |it: Reader<'a>| it.integer(low..=high).and_then(|number| N::try_from(number).ok()))
 }
 
+/// A share from 0 to 1.
+pub fn share<'a>() -> impl Type<'a, Value = Ratio> {
+    typed(|| Shape::Scalar(&SHARE), Reader::ratio)
+}
+
 /// Whole milliseconds in a range, both ends in milliseconds.
 pub fn millis<'a>(range: RangeInclusive<u64>) -> impl Type<'a, Value = Millis> {
     typed(
@@ -142,13 +166,13 @@ pub fn address<'a>() -> impl Type<'a, Value = SocketAddr> {
 }
 
 /// One of a few words.
-pub fn choice<'a, T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> impl Type<'a, Value = T> {
+pub fn choice<'a, T: Copy, C: AsRef<[(&'static str, T)]> + Copy>(choices: C) -> impl Type<'a, Value = T> {
     let shape = move || {
-        let words: Vec<_> = choices.iter().map(|&(word, _)| word).collect();
+        let words: Vec<_> = choices.as_ref().iter().map(|&(word, _)| word).collect();
         let example = words.first().copied().unwrap_or_default().to_owned();
         scalar("word", vec![Form::Words(words.leak())], example)
     };
-    typed(shape, move |it: Reader<'a>| it.choice(choices))
+    typed(shape, move |it: Reader<'a>| it.choice(choices.as_ref()))
 }
 
 fn scalar(label: &'static str, forms: Vec<Form>, example: String) -> Shape {
@@ -216,6 +240,38 @@ impl<'a, N, E: Display, F: FnMut(&'a str) -> Result<N, E>, K: Type<'a>> Type<'a>
     }
 }
 
+/// A mapping with names of the writer's choosing, any.
+pub fn by_name<'a, K: Type<'a>>(of: K) -> impl Type<'a, Value = Vec<(String, K::Value)>> {
+    map("", |name| Ok::<_, Infallible>(name.to_owned()), of)
+}
+
+/// One of two types: the first where `is_first` says so of what stands there.
+pub fn either<'a, A: Type<'a>, B: Type<'a, Value = A::Value>>(
+    is_first: impl Fn(Reader<'a>) -> bool,
+    first: A,
+    second: B,
+) -> impl Type<'a, Value = A::Value> {
+    Either { is_first, first, second }
+}
+
+struct Either<F, A, B> {
+    is_first: F,
+    first: A,
+    second: B,
+}
+
+impl<'a, F: Fn(Reader<'a>) -> bool, A: Type<'a>, B: Type<'a, Value = A::Value>> Type<'a> for Either<F, A, B> {
+    type Value = A::Value;
+
+    fn shape(&self) -> Shape {
+        Shape::Either(kept([self.first.shape(), self.second.shape()]))
+    }
+
+    fn read(&mut self, it: Reader<'a>) -> Option<Self::Value> {
+        if (self.is_first)(it) { self.first.read(it) } else { self.second.read(it) }
+    }
+}
+
 /// `of`, and what `check` makes of it: what a shape cannot say.
 pub fn checked<'a, K: Type<'a>, T>(
     of: K,
@@ -274,4 +330,9 @@ macro_rules! written_as_shown {
         })*
     };
 }
-written_as_shown!(bool, u32, u64, usize, SocketAddr, String);
+written_as_shown!(bool, u32, u64, usize, f64, SocketAddr, String);
+
+/// The word for `value` among the words of a [`choice`]; empty if it has none.
+pub fn word_for<T: PartialEq>(choices: &[(&'static str, T)], value: &T) -> String {
+    choices.iter().find(|(_, one)| one == value).map_or("", |&(word, _)| word).to_owned()
+}

@@ -9,7 +9,7 @@ use emac_discovery::watch::Recurrence;
 use super::{Config, Discovery, Evidence, Listen, Log, LogFormat, Otlp};
 use emac_document::shape::Mapping;
 use emac_document::types::{
-    Type, Written, address, choice, flag, integer, list, mapping, millis, text_like, word_as,
+    Type, Written, address, choice, flag, integer, list, mapping, millis, text_like, word_as, word_for,
 };
 use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, describe, read_file};
 
@@ -241,7 +241,7 @@ const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json",
 
 impl Written for LogFormat {
     fn written(&self) -> String {
-        LOG_FORMATS.iter().find(|(_, format)| format == self).map_or("", |&(word, _)| word).to_owned()
+        word_for(&LOG_FORMATS, self)
     }
 }
 

@@ -40,12 +40,10 @@ scalars! {
     /// Above 0, below 1.
     TARGET = "share", [Form::Between(0.0, 1.0), Form::Text(PERCENT_PATTERN)], "0.995";
     ABOVE_ZERO = "number", [Form::Above(0.0, f64::MAX)], "14.4";
-    COMPONENT = "component", [Form::Text(COMPONENT_PATTERN)], "front";
     WORKLOAD = "workload", [Form::Text("^[a-z0-9.-]{1,253}/[a-z0-9.-]{1,253}$")], "shop/front";
 }
 
 /// Lists and maps of them.
 pub(super) const WORDS: Shape = Shape::List(&WORD);
-pub(super) const COMPONENTS: Shape = Shape::List(&COMPONENT);
 pub(super) const LABELS: Shape = Shape::Map(ANY_NAME, &TEXT);
 pub(super) const HEADERS: Shape = Shape::Map(HEADER_PATTERN, &TEXT);
