@@ -11,9 +11,6 @@
 
 mod json;
 mod markdown;
-mod model;
-mod profile;
-mod provenance;
 mod report;
 mod scalar;
 
@@ -24,7 +21,7 @@ pub use markdown::{field_table, operator_table};
 use std::sync::LazyLock;
 
 use crate::config;
-use emac_compile::{compile, model as model_, simulate};
+use emac_compile::{compile, model, simulate};
 use emac_document::API_VERSION;
 use emac_journey::{intent, measured};
 
@@ -54,6 +51,8 @@ impl Kind {
 static INTENT: LazyLock<&Mapping> = LazyLock::new(intent::table);
 static CONFIG: LazyLock<&Mapping> = LazyLock::new(config::table);
 static EVIDENCE: LazyLock<&Mapping> = LazyLock::new(measured::table);
+static MODEL: LazyLock<&Mapping> = LazyLock::new(model::table);
+static PROFILE: LazyLock<&Mapping> = LazyLock::new(simulate::table);
 
 /// Every kind, the one people write most first.
 pub const KINDS: [Kind; 7] = [
@@ -65,18 +64,18 @@ pub const KINDS: [Kind; 7] = [
         versions: &[API_VERSION],
     },
     Kind {
-        name: model_::CANDIDATE_KIND,
+        name: model::CANDIDATE_KIND,
         file: "discovered-journey-model",
         says: "What evidence suggests that a journey is; a candidate, which never acts.",
-        root: || &model::ROOT,
-        versions: &[API_VERSION, model_::REPLAY_VERSION],
+        root: || *MODEL,
+        versions: &[API_VERSION, model::REPLAY_VERSION],
     },
     Kind {
-        name: model_::ACCEPTED_KIND,
+        name: model::ACCEPTED_KIND,
         file: "accepted-journey-model",
         says: "What somebody agreed that a journey is; the only model that acts.",
-        root: || &model::ROOT,
-        versions: &[API_VERSION, model_::REPLAY_VERSION],
+        root: || *MODEL,
+        versions: &[API_VERSION, model::REPLAY_VERSION],
     },
     Kind {
         name: measured::KIND,
@@ -89,7 +88,7 @@ pub const KINDS: [Kind; 7] = [
         name: simulate::KIND,
         file: "simulation-profile",
         says: "What-if numbers for `emac simulate`: replicas, availabilities, domains, endpoints, fail-stop shares.",
-        root: || &profile::ROOT,
+        root: || *PROFILE,
         versions: &[API_VERSION],
     },
     Kind {

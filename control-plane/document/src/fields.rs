@@ -59,6 +59,33 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Declares fields that are given together or not at all: `read` declares them, and reads them if one of `first` is there. A schema says from it that
+    /// `first` need what `read` requires and, unless the mapping is open, that its other fields need `first`.
+    pub fn together<T>(
+        &mut self,
+        first: &[&'static str],
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let Some(before) = self.table.as_ref().map(|(table, _)| table.len()) else {
+            return first.iter().any(|name| self.has(name)).then(|| read(self)).flatten();
+        };
+        read(self);
+        let closed = self.rest == Rest::Refused;
+        let (table, rules) = self.table.as_mut()?;
+        let is_required = |field: &&Field| field.need == Need::Required;
+        let required: Vec<_> = table.iter().skip(before).filter(is_required).map(|it| it.name).collect();
+        for field in table.iter_mut().skip(before) {
+            let needed =
+                if first.contains(&field.name) { &required[..] } else { &first[..usize::from(closed)] };
+            let others = needed.iter().filter(|&&other| other != field.name);
+            rules.extend(others.map(|&other| Rule::Needs(field.name, other)));
+            if field.need == Need::Required {
+                field.need = Need::Optional;
+            }
+        }
+        None
+    }
+
     /// The whole mapping, for problems that concern several fields.
     pub fn reader(&self) -> Reader<'a> {
         self.reader
@@ -100,7 +127,7 @@ impl<'a> Fields<'a> {
 
     /// Whether a field is there and not empty. Does not make it a known one.
     pub fn has(&self, name: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == name && entry.value.value != Value::Null)
+        self.reader.has(name)
     }
 
     /// Takes fields that nobody asks for without a word: what they may be is unknown, or other people's to say.

@@ -3,7 +3,9 @@
 //! A [`Type`] gives a [`Shape`], from which schemas and the reference are made, and reads a value of that shape. What a shape cannot say (that a duration is
 //! above zero, that an address has a port) the reading refuses with a remedy.
 
+use std::convert::Infallible;
 use std::fmt::Display;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
@@ -191,35 +193,35 @@ pub fn address<'a>() -> impl Shown<'a, Value = SocketAddr> {
 }
 
 /// One of a few words.
-pub fn choice<'a, T: Copy + PartialEq>(words: &'static [(&'static str, T)]) -> impl Shown<'a, Value = T> {
-    Choice(words)
+pub fn choice<'a, T: Copy + PartialEq, C: AsRef<[(&'static str, T)]>>(words: C) -> impl Shown<'a, Value = T> {
+    Choice(words, PhantomData)
 }
 
-struct Choice<T: 'static>(&'static [(&'static str, T)]);
+struct Choice<C, T>(C, PhantomData<T>);
 
-impl<'a, T: Copy + PartialEq> Type<'a> for Choice<T> {
+impl<'a, T: Copy + PartialEq, C: AsRef<[(&'static str, T)]>> Type<'a> for Choice<C, T> {
     type Value = T;
 
     fn shape(&self) -> Shape {
-        let words: Vec<_> = self.0.iter().map(|&(word, _)| word).collect();
+        let words: Vec<_> = self.0.as_ref().iter().map(|&(word, _)| word).collect();
         let example = words.first().copied().unwrap_or_default().to_owned();
         scalar_shape("word", vec![Form::Words(words.leak())], example)
     }
 
     fn read(&mut self, it: Reader<'a>) -> Option<T> {
-        it.choice(self.0)
+        it.choice(self.0.as_ref())
     }
 }
 
-impl<'a, T: Copy + PartialEq> Shown<'a> for Choice<T> {
+impl<'a, T: Copy + PartialEq, C: AsRef<[(&'static str, T)]>> Shown<'a> for Choice<C, T> {
     fn shown(&self, value: &T) -> String {
-        self.0.iter().find(|(_, known)| known == value).map_or("", |(word, _)| word).to_owned()
+        self.0.as_ref().iter().find(|(_, known)| known == value).map_or("", |&(word, _)| word).to_owned()
     }
 }
 
 /// Text, possibly empty.
-pub fn text<'a>() -> impl Type<'a, Value = String> {
-    text_like("text", "", "text", |_, text| Some(text.to_owned()))
+pub fn text<'a>() -> impl Type<'a, Value = &'a str> {
+    text_like("text", "", "text", |_, text| Some(text))
 }
 
 /// A value as it stands, which is read later; `shape` is what it looks like.
@@ -242,14 +244,6 @@ pub fn kept<T>(part: T) -> &'static T {
 /// A list; every item is read even after one failed.
 pub fn list<'a, K: Type<'a>>(of: K) -> impl Type<'a, Value = Vec<K::Value>> {
     List(of)
-}
-
-/// Any of some shapes, which `read` tells apart.
-pub fn either<'a, T>(
-    shapes: impl Fn() -> Vec<Shape>,
-    read: impl FnMut(Reader<'a>) -> Option<T>,
-) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
-    typed(move || Shape::Either(shapes().leak()), read)
 }
 
 struct List<K>(K);
@@ -298,6 +292,38 @@ impl<'a, N, E: Display, F: FnMut(&'a str) -> Result<N, E>, K: Type<'a>> Type<'a>
             let value = self.of.read(value);
             Some((name?, value?))
         })
+    }
+}
+
+/// A mapping with names of the writer's choosing, any.
+pub fn by_name<'a, K: Type<'a>>(of: K) -> impl Type<'a, Value = Vec<(String, K::Value)>> {
+    map("", |name| Ok::<_, Infallible>(name.to_owned()), of)
+}
+
+/// One of two types: the first where `is_first` says so of what stands there.
+pub fn either<'a, A: Type<'a>, B: Type<'a, Value = A::Value>>(
+    is_first: impl Fn(Reader<'a>) -> bool,
+    first: A,
+    second: B,
+) -> impl Type<'a, Value = A::Value> {
+    Either { is_first, first, second }
+}
+
+struct Either<F, A, B> {
+    is_first: F,
+    first: A,
+    second: B,
+}
+
+impl<'a, F: Fn(Reader<'a>) -> bool, A: Type<'a>, B: Type<'a, Value = A::Value>> Type<'a> for Either<F, A, B> {
+    type Value = A::Value;
+
+    fn shape(&self) -> Shape {
+        Shape::Either(kept([self.first.shape(), self.second.shape()]))
+    }
+
+    fn read(&mut self, it: Reader<'a>) -> Option<Self::Value> {
+        if (self.is_first)(it) { self.first.read(it) } else { self.second.read(it) }
     }
 }
 

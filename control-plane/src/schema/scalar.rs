@@ -28,9 +28,7 @@ scalars! {
     TEXT = "text", [Form::Text("")], "text";
     FLAG = "boolean", [Form::Boolean], "true";
     SHARE = "share", [Form::Within(0.0, 1.0), Form::Text(PERCENT_PATTERN)], "0.995";
-    COMPONENT = "component", [Form::Text(COMPONENT_PATTERN)], "front";
 }
 
 /// Lists and maps of them.
 pub(super) const WORDS: Shape = Shape::List(&WORD);
-pub(super) const COMPONENTS: Shape = Shape::List(&COMPONENT);

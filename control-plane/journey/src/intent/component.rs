@@ -250,11 +250,8 @@ fn component(fields: &mut Fields<'_>) -> Option<Component> {
 
 /// One, or a list of them.
 fn slo_refs<'a>() -> impl Type<'a, Value = Vec<Located<SloRef>>> {
-    let shapes = || vec![slo_ref().shape(), list(slo_ref()).shape()];
-    either(shapes, |it: Reader<'a>| match it.node().value {
-        Value::Sequence(_) => list(slo_ref()).read(it),
-        _ => slo_ref().read(it).map(|slo| vec![slo]),
-    })
+    let is_one = |it: Reader<'a>| !matches!(it.node().value, Value::Sequence(_));
+    either(is_one, checked(slo_ref(), |_, slo| Some(vec![slo])), list(slo_ref()))
 }
 
 fn slo_ref<'a>() -> impl Type<'a, Value = Located<SloRef>> {
@@ -324,7 +321,7 @@ fn bounded<'a>(bytes_max: usize) -> impl Type<'a, Value = String> {
 fn callout(fields: &mut Fields<'_>) -> Option<CalloutOptions> {
     let default = CalloutOptions::default();
     let says = "Envoy cluster called after a failure; default: the destination; empty: no call";
-    let cluster = fields.field("cluster", text(), says).optional();
+    let cluster = fields.field("cluster", text(), says).optional().map(str::to_owned);
     let authority = fields.field("authority", owned(), "default: that of the request").optional();
     let path = fields.field("path", path(), "default: that of the request").optional();
     let says = "header by which the route table selects it before the call";
@@ -368,20 +365,21 @@ fn route_header(fields: &mut Fields<'_>) -> Option<(String, String)> {
 fn response(fields: &mut Fields<'_>) -> Option<StaticResponse> {
     let status = fields.field("status", integer("status", 200..=599), "HTTP status").or(200_u32);
     let headers = fields.field("headers", headers(), "response headers, at most 8").optional();
-    let body =
-        checked(
-            text(),
-            |it, text: String| {
-                if text.len() <= 65_536 { Some(text) } else { it.refuse("more than 65536 bytes") }
-            },
-        );
-    let body = fields.field("body", body, "response body, at most 65536 bytes").optional();
-    let status = u16::try_from(status).unwrap_or(200);
+    let body = fields.field("body", body(), "response body, at most 65536 bytes").optional();
     Some(StaticResponse {
-        status,
+        status: u16::try_from(status).unwrap_or(200),
         headers: headers.unwrap_or_default(),
-        body: body.unwrap_or_default().into_bytes(),
+        body: body.unwrap_or_default().into(),
     })
+}
+
+fn body<'a>() -> impl Type<'a, Value = &'a str> {
+    checked(
+        text(),
+        |it: Reader<'a>, text: &'a str| {
+            if text.len() <= 65_536 { Some(text) } else { it.refuse("more than 65536 bytes") }
+        },
+    )
 }
 
 fn latency(fields: &mut Fields<'_>) -> Option<LatencyDefault> {

@@ -145,7 +145,12 @@ pub(super) fn headers<'a>() -> impl Type<'a, Value = Vec<(String, String)>> {
             Some((name, _)) => it.refuse(format!("`{name}` is not the name of a header")),
             None => {
                 let headers: BTreeMap<_, _> = headers.into_iter().collect();
-                Some(headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
+                Some(
+                    headers
+                        .into_iter()
+                        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+                        .collect(),
+                )
             }
         }
     })

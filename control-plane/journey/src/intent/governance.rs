@@ -7,10 +7,9 @@ use emac_core::units::{Micros, Ratio};
 use super::runtime::{Runtime, runtime};
 use super::share::above_zero;
 use crate::guard::{Guard, InvalidGuard, SYMBOLS};
-use crate::types::by_name;
 use emac_document::shape::Form;
 use emac_document::types::{
-    Type, choice, duration, flag, integer, list, mapping, owned, scalar, seconds, share,
+    Type, by_name, choice, duration, flag, integer, list, mapping, owned, scalar, seconds, share,
 };
 use emac_document::{Fields, Located, Reader, Value};
 
@@ -291,7 +290,8 @@ fn action(fields: &mut Fields<'_>) -> Option<Action> {
     let says = "what to do when the guard becomes false";
     let rollback = fields.field("rollback", mapping(rollback), says).optional();
     let rate_limit = fields.field("rateLimit", mapping(rate_limit), "rate limit of the action").optional();
-    Some(Action { kind: kind?, guard: guard?, bounds: bounds.unwrap_or_default(), rollback, rate_limit })
+    let bounds = bounds.unwrap_or_default().into_iter().collect();
+    Some(Action { kind: kind?, guard: guard?, bounds, rollback, rate_limit })
 }
 
 /// A guard that is none would be noticed only when an action is due, so it is checked here.

@@ -13,8 +13,8 @@ use super::component::{Declaration, Declared, Meaning};
 use super::share::ABOVE_ZERO;
 use emac_document::shape::{Form, Named, Rule, Shape};
 use emac_document::types::{
-    Shown, Type, choice, either, list, mapping, mapping_as, millis, owned, scalar, scalar_shape, share,
-    typed, unread, word,
+    Shown, Type, checked, choice, either, list, mapping, mapping_as, millis, owned, scalar, scalar_shape,
+    share, typed, unread, word,
 };
 use emac_document::{Fields, Problem, Reader, Span, Value, describe, did_you_mean};
 
@@ -417,12 +417,8 @@ struct Hedged;
 
 /// `all` or `{atLeast: k}`.
 fn join<'a>() -> impl Type<'a, Value = Join> {
-    const ALL: [(&str, Join); 1] = [("all", Join::All)];
-    let shapes = || vec![choice(&ALL).shape(), mapping(at_least).shape()];
-    either(shapes, |it: Reader<'a>| match &it.node().value {
-        Value::Mapping(_) => it.fields(at_least),
-        _ => it.choice(&ALL),
-    })
+    let is_word = |it: Reader<'a>| it.node().entries().is_none();
+    either(is_word, choice([("all", Join::All)]), mapping(at_least))
 }
 
 fn at_least(fields: &mut Fields<'_>) -> Option<Join> {
@@ -432,17 +428,14 @@ fn at_least(fields: &mut Fields<'_>) -> Option<Join> {
 
 /// `p` or `[low, high]`.
 fn probability<'a>() -> impl Type<'a, Value = Probability> {
-    let shapes = || vec![share().shape(), list(share()).shape()];
-    either(shapes, |it: Reader<'a>| {
-        if !matches!(it.node().value, Value::Sequence(_)) {
-            return it.ratio().map(Probability::exactly);
-        }
-        match it.list(Reader::ratio)?[..] {
-            [low, high] => match Probability::between(low, high) {
-                Ok(probability) => Some(probability),
-                Err(error) => it.refuse(error.to_string()),
-            },
-            _ => it.refuse("expected a probability or [low, high]"),
-        }
-    })
+    let is_number = |it: Reader<'a>| !matches!(it.node().value, Value::Sequence(_));
+    let between = |it: Reader<'a>, ends: Vec<Ratio>| match ends[..] {
+        [low, high] => match Probability::between(low, high) {
+            Ok(probability) => Some(probability),
+            Err(error) => it.refuse(error.to_string()),
+        },
+        _ => it.refuse("expected a probability or [low, high]"),
+    };
+    let exactly = checked(share(), |_, share| Some(Probability::exactly(share)));
+    either(is_number, exactly, checked(list(share()), between))
 }

@@ -6,7 +6,9 @@ use emac_core::units::{Millis, Ppm, Ratio};
 
 use super::share::{ppm, share_above_zero, wire_millis, workload};
 use emac_document::shape::Form;
-use emac_document::types::{Shown, Type, choice, either, integer, list, mapping, millis, scalar, share};
+use emac_document::types::{
+    Shown, Type, checked, choice, either, integer, list, mapping, millis, scalar, share,
+};
 use emac_document::{Fields, Reader};
 
 /// Most tokens a budget may hold (wire).
@@ -167,12 +169,9 @@ fn timeouts(fields: &mut Fields<'_>) -> Option<(Millis, Option<Millis>)> {
 
 /// A budget, or `none`: the route's own retries without one.
 fn retry<'a>() -> impl Type<'a, Value = Option<RetryBudget>> {
-    const NONE: [(&str, ()); 1] = [("none", ())];
-    let shapes = || vec![choice(&NONE).shape(), mapping(retry_budget).shape()];
-    either(shapes, |it: Reader<'a>| match it.node().text() {
-        Some("none") => Some(None),
-        _ => it.fields(retry_budget).map(Some),
-    })
+    let none = checked(choice([("none", ())]), |_, ()| Some(None));
+    let budget = checked(mapping(retry_budget), |_, budget| Some(Some(budget)));
+    either(|it: Reader<'a>| it.node().text() == Some("none"), none, budget)
 }
 
 fn retry_budget(fields: &mut Fields<'_>) -> Option<RetryBudget> {
