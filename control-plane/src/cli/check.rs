@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::output::{Format, print_json, print_line, show_problems};
+use super::output::{Format, print_answer, print_line, show_problems};
 use crate::config;
 use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use emac_compile::simulate;
-use emac_document::{Document, Limits, Problem, Problems, read_all, render_json};
+use emac_document::{Document, Limits, Problem, Problems, read_all};
 use emac_journey::slo::Slos;
 use emac_journey::{intent, measured};
 
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args) -> Exit {
         ));
     }
     match args.format {
-        Format::Json => print_json(&found.to_json(&problems)),
+        Format::Json => print_answer(found.to_json(&problems), &problems),
         Format::Text if problems.is_empty() => found.show(),
         Format::Text => show_problems(&problems, Format::Text),
     }
@@ -85,7 +85,6 @@ impl ValidNames {
             "evidence": self.evidence,
             "profiles": self.profiles,
             "configurations": self.configurations,
-            "problems": render_json(problems),
         })
     }
 

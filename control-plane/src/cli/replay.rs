@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::output::{Format, complain, print_json, print_line, show_problems};
+use super::output::{Format, complain, print_answer, print_line, valid};
 use emac_compile::compile::exact8;
 use emac_compile::emit::Artifact;
 use emac_compile::emit::write::write;
@@ -40,9 +40,10 @@ pub(super) fn run(args: &Args) -> Exit {
     let problems = Problems::new();
     let files = read(&args.folder, &problems);
     let intent = args.intent.as_ref().map(|file| only_intent(file, &problems));
-    let (Some(files), Some(intent)) = (files, intent.map_or(Some(None), |intent| intent.map(Some))) else {
-        show_problems(&problems, args.format);
-        return Exit::InvalidInput;
+    let intent = intent.map_or(Some(None), |intent| intent.map(Some));
+    let (files, intent) = match valid(files.zip(intent), &problems, args.format) {
+        Ok(read) => read,
+        Err(exit) => return exit,
     };
     let outcomes: Result<Vec<_>, _> =
         files.scenarios.iter().map(|scenario| replay(&files, scenario, intent.as_ref())).collect();
@@ -60,7 +61,10 @@ pub(super) fn run(args: &Args) -> Exit {
         return Exit::Runtime;
     }
     match args.format {
-        Format::Json => print_json(&outcomes.iter().map(row).collect()),
+        Format::Json => {
+            let scenarios: Vec<Value> = outcomes.iter().map(row).collect();
+            print_answer(json!({"scenarios": scenarios}), &problems);
+        }
         Format::Text => summary(&outcomes).lines().for_each(print_line),
     }
     Exit::Ok

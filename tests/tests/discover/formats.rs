@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use emac_tests::synthetic::{Format, Labels, write_spans};
+use emac_tests::{not_run, shared_data};
 use emac_trace::read::{ReadError, Settings, read_source};
 use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 use flate2::Compression;
@@ -210,6 +211,23 @@ fn tempo(mut value: serde_json::Value) -> serde_json::Value {
         }
     }
     serde_json::json!({"batches": value["resourceSpans"]})
+}
+
+#[test]
+fn a_recorded_trace_is_the_same_in_two_formats() {
+    let read_file = |name: &str| {
+        let file = shared_data("otlp/jaeger")?.join(name);
+        let (kept, result) = read(std::fs::read(file).ok()?);
+        assert_eq!(result.unwrap(), (2, 0), "{name}");
+        Some(kept)
+    };
+    let (Some(otlp), Some(jaeger)) = (read_file("otlp2jaeger-in.json"), read_file("otlp2jaeger-out.json"))
+    else {
+        return not_run("discover: a trace in two formats", "no otlp/jaeger (EMAC_SHARED_DATA)");
+    };
+    assert_eq!(otlp.named(), jaeger.named());
+    assert_eq!(jaeger.spans[0].start_ns, 1_706_678_909_209_712_000);
+    assert_eq!(jaeger.spans[0].duration_ns, 123_000);
 }
 
 proptest! {

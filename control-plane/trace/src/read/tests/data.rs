@@ -154,16 +154,6 @@ fn otlp_documents() {
 }
 
 #[test]
-fn one_trace_in_two_formats() {
-    let Some((otlp, _)) = shared("otlp/jaeger/otlp2jaeger-in.json") else { return };
-    let Some((jaeger, _)) = shared("otlp/jaeger/otlp2jaeger-out.json") else { return };
-    assert_eq!(otlp.spans.len(), 2);
-    assert_eq!(otlp.named(), jaeger.named());
-    assert_eq!(jaeger.spans[0].start_ns, 1_706_678_909_209_712_000);
-    assert_eq!(jaeger.spans[0].duration_ns, 123_000);
-}
-
-#[test]
 fn zipkin() {
     let Some((yelp, _)) = shared("zipkin/yelp.json") else { return };
     assert_eq!((yelp.spans.len(), yelp.traces(), yelp.count(|span| span.id).len()), (16, 1, 13));
