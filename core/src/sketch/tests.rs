@@ -311,6 +311,7 @@ fn the_longest_encoding_is_read_and_merges_without_losing_a_total() {
     assert_eq!(longest.len(), ENCODED_BYTES_MAX);
     let sketch = Sketch::decode(&longest).unwrap();
     assert_eq!((sketch.count(), sketch.encode()), (u64::MAX, longest));
+    assert_eq!(merged(&sketch, &sketch).count(), u64::MAX, "no total is larger");
 
     let held = mapping::SLOTS as u64 * u64::from(u32::MAX);
     let full = Sketch::decode(&every_full(held)).unwrap();
