@@ -21,7 +21,7 @@ pub use world::{InvalidWorld, Node, World};
 
 /// How an estimate was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct SimulationSettings {
     /// Trials, at least 1.
     pub trials: u64,
     /// Seed of the random numbers.
@@ -55,7 +55,7 @@ pub struct SweepPoint {
 }
 
 /// Everything up or down by chance.
-pub fn availability(world: &World, settings: Settings) -> Vec<Estimate> {
+pub fn availability(world: &World, settings: SimulationSettings) -> Vec<Estimate> {
     let sums = sample::run(settings, world.endpoints.len(), |random, values| {
         let state = sample::draw(world, random);
         values.extend(world.endpoints.iter().map(|endpoint| endpoint.value(world, &state)));
@@ -64,7 +64,7 @@ pub fn availability(world: &World, settings: Settings) -> Vec<Estimate> {
 }
 
 /// Containers stopped without replacement, for each share.
-pub fn fail_stop(world: &World, fractions: &[f64], settings: Settings) -> Vec<SweepPoint> {
+pub fn fail_stop(world: &World, fractions: &[f64], settings: SimulationSettings) -> Vec<SweepPoint> {
     let all = world.containers();
     let point = |&fraction: &f64| {
         // A product such as 0.1 * 30 may miss a whole number by an ulp.

@@ -14,14 +14,14 @@ use answer::Answer;
 use serde_json::{Value, json};
 
 use emac_compile::model::{AcceptedModel, CandidateModel, EvidenceRef, EvidenceSource};
-use emac_discovery::discover::domains::Profile;
+use emac_discovery::discover::domains::ConfidenceProfile;
 use emac_discovery::discover::observe::Observations;
 use emac_discovery::discover::{Discovered, DiscoveryContext, DiscoveryEvidence, complete};
 use emac_discovery::mesh::{self, MeshFacts};
 use emac_document::{Problem, Problems};
 use emac_journey::intent::{self, Intent};
-use emac_trace::read::{FileProblem, Progress, Settings, Summary, read_paths};
-use emac_trace::{Assembled, Assembler, Limits};
+use emac_trace::read::{FileProblem, Progress, ReadSettings, Summary, read_paths};
+use emac_trace::{Assembled, Assembler, TraceLimits};
 
 /// Discover journeys in traces: writes a candidate model and a picture for each, with evidence for every field
 #[derive(Debug, clap::Args)]
@@ -135,7 +135,7 @@ fn nothing_found(format: Format, assembled: &Assembled<Observations>, problems: 
     Exit::InvalidInput
 }
 
-impl From<ProfileName> for Profile {
+impl From<ProfileName> for ConfidenceProfile {
     fn from(name: ProfileName) -> Self {
         match name {
             ProfileName::Calibrated => Self::Calibrated,
@@ -176,7 +176,7 @@ fn read_traces(
 ) -> Result<(Assembled<Observations>, Vec<EvidenceRef>), Exit> {
     let paths = args.traces.clone();
     let digests = std::thread::spawn(move || digest::of(&paths));
-    let mut assembler = Assembler::new(Limits::default(), Observations::default());
+    let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
     let mut shown = Shown::new();
     let summary =
         read_paths(&args.traces, &settings(intents), &mut assembler, &mut |progress| shown.at(progress));
@@ -188,9 +188,9 @@ fn read_traces(
 }
 
 /// Labels that the intents' rules ask for, beside the usual ones.
-fn settings(intents: &[Intent]) -> Settings {
+fn settings(intents: &[Intent]) -> ReadSettings {
     let keys = intents.iter().flat_map(|intent| &intent.domains).filter_map(|rule| rule.key.clone());
-    Settings { label_keys: keys.collect(), ..Settings::default() }
+    ReadSettings { label_keys: keys.collect(), ..ReadSettings::default() }
 }
 
 /// What could not be read. Files that were asked for are errors, unless their readable part will do.

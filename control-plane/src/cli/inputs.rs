@@ -13,7 +13,7 @@ use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, Candidat
 use emac_document::parse_timestamp;
 use emac_document::{Document, Limits, Problem, Problems, read_all, read_file};
 use emac_journey::intent::{self, Intent};
-use emac_journey::measured::{self, Evidence};
+use emac_journey::measured::{self, MeasuredEvidence};
 use emac_journey::slo::Slos;
 
 /// Options that the commands share.
@@ -50,7 +50,7 @@ enum Named {
 pub(super) struct Inputs {
     declared: Declared,
     named: Option<Named>,
-    evidence: Option<Evidence>,
+    evidence: Option<MeasuredEvidence>,
     now_unix_ms: u64,
 }
 
@@ -97,7 +97,7 @@ impl InputArgs {
     }
 
     /// What all documents together say of the journey. To be given evidence of other journeys only is a problem.
-    fn evidence(&self, intent: &Intent, problems: &Problems) -> Option<Option<Evidence>> {
+    fn evidence(&self, intent: &Intent, problems: &Problems) -> Option<Option<MeasuredEvidence>> {
         if self.evidence.is_empty() {
             return Some(None);
         }

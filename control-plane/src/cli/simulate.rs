@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::output::{Format, complain, print_answer, print_line, valid};
 use emac_compile::model::{AcceptedModel, CANDIDATE_KIND, CandidateModel, Model};
 use emac_compile::simulate::{
-    Estimate, Profile, Settings, SweepPoint, World, availability, fail_stop, read, threads, to_json,
+    Estimate, Profile, SimulationSettings, SweepPoint, World, availability, fail_stop, read, threads, to_json,
 };
 use emac_document::{Document, Limits, Problem, Problems, read_file};
 
@@ -77,7 +77,7 @@ fn first(file: &Path, problems: &Problems) -> Option<Document> {
 }
 
 fn answer(args: &Args, profile: &Profile, world: &World, problems: &Problems) {
-    let settings = Settings { trials: args.trials, seed: args.seed, threads: threads() };
+    let settings = SimulationSettings { trials: args.trials, seed: args.seed, threads: threads() };
     let estimates = availability(world, settings);
     let sweep = fail_stop(world, &profile.fractions, settings);
     match args.format {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use emac_tests::synthetic::{Format, Labels, write_spans};
 use emac_tests::{not_run, shared_data};
-use emac_trace::read::{ReadError, Settings, read_source};
+use emac_trace::read::{ReadError, ReadSettings, read_source};
 use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -75,14 +75,14 @@ impl Kept {
     }
 }
 
-fn read_with(bytes: &[u8], settings: &Settings) -> (Kept, Result<(u64, u64), ReadError>) {
+fn read_with(bytes: &[u8], settings: &ReadSettings) -> (Kept, Result<(u64, u64), ReadError>) {
     let mut kept = Kept::default();
     let result = read_source(bytes, settings, &mut kept);
     (kept, result)
 }
 
 fn read(bytes: impl AsRef<[u8]>) -> (Kept, Result<(u64, u64), ReadError>) {
-    read_with(bytes.as_ref(), &Settings::default())
+    read_with(bytes.as_ref(), &ReadSettings::default())
 }
 
 fn any_spans() -> impl Strategy<Value = Kept> {
@@ -250,7 +250,7 @@ proptest! {
 
     #[test]
     fn the_window_may_be_small(kept in any_spans()) {
-        let settings = Settings { element_bytes_max: 2 << 10, ..Settings::default() };
+        let settings = ReadSettings { element_bytes_max: 2 << 10, ..ReadSettings::default() };
         for (form, bytes) in in_all_forms(&kept, &labels_of(&kept)) {
             let (found, result) = read_with(&bytes, &settings);
             prop_assert!(result.is_ok(), "{form}: {result:?}");

@@ -47,12 +47,12 @@ impl Kept {
     }
 }
 
-fn read_with(bytes: &[u8], settings: &Settings) -> (Kept, Result<(u64, u64), ReadError>) {
+fn read_with(bytes: &[u8], settings: &ReadSettings) -> (Kept, Result<(u64, u64), ReadError>) {
     let mut kept = Kept::default();
     let result = read_source(bytes, settings, &mut kept);
     (kept, result)
 }
 
 fn read(bytes: impl AsRef<[u8]>) -> (Kept, Result<(u64, u64), ReadError>) {
-    read_with(bytes.as_ref(), &Settings::default())
+    read_with(bytes.as_ref(), &ReadSettings::default())
 }

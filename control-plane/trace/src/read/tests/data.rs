@@ -16,7 +16,7 @@ fn shared(path: &str) -> Option<(Kept, Summary)> {
         return None;
     }
     let mut kept = Kept::default();
-    let summary = read_paths(&[path], &Settings::default(), &mut kept, &mut |_| {});
+    let summary = read_paths(&[path], &ReadSettings::default(), &mut kept, &mut |_| {});
     assert!(summary.problems.is_empty(), "{:?}", summary.problems);
     assert_eq!(summary.refused, 0);
     Some((kept, summary))
