@@ -14,6 +14,7 @@ mod evidence;
 mod governance;
 mod objectives;
 mod operator;
+mod queries;
 mod reach;
 mod runtime;
 mod share;

@@ -2,8 +2,8 @@
 
 use emac_core::units::{Micros, Ratio};
 
-use super::share::promql;
-use emac_document::{Fields, Reader, is_recordable, parse_promql};
+use super::queries;
+use emac_document::{Fields, Reader};
 
 /// What a journey promises.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,20 +88,11 @@ pub(super) fn target(reader: Reader<'_>) -> Option<Ratio> {
 }
 
 fn sli_(fields: &mut Fields<'_>) -> Option<RatioSli> {
-    let good = fields.required("goodEventQuery", recorded);
-    let total = fields.required("totalEventQuery", recorded);
-    Some(RatioSli { good: good?, total: total? })
-}
-
-/// PromQL of which rules are made.
-fn recorded(reader: Reader<'_>) -> Option<String> {
-    let query = promql(reader)?;
-    match parse_promql(&query) {
-        Ok(expr) if !is_recordable(&expr) => {
-            reader.refuse("Prometheus records numbers, neither ranges of them nor text")
-        }
-        _ => Some(query),
-    }
+    let good = fields.required("goodEventQuery", queries::events);
+    let total = fields.required("totalEventQuery", queries::events);
+    let (good, total) = (good?, total?);
+    queries::ratio(fields.reader(), &good, &total)?;
+    Some(RatioSli { good, total })
 }
 
 fn latency_(fields: &mut Fields<'_>) -> Option<LatencyObjective> {
@@ -113,8 +104,9 @@ fn latency_(fields: &mut Fields<'_>) -> Option<LatencyObjective> {
             Some((metric?, threshold?))
         })
     });
-    let promql =
-        fields.optional("evidence", |evidence| evidence.fields(|fields| fields.required("promql", recorded)));
+    let promql = fields.optional("evidence", |evidence| {
+        evidence.fields(|fields| fields.required("promql", queries::quantile))
+    });
     let (metric, threshold) = objective?;
     Some(LatencyObjective { window: window?, metric, threshold, promql })
 }
