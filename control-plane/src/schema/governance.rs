@@ -62,6 +62,22 @@ static ALERTS: Mapping = Mapping::of(&[
         Shape::Mapping(&BURN_RATES),
         "pairs of windows; default: the standard pairs, scaled to the period",
     ),
+    optional("name", WORD, "name of the alerts of the error budget; default: made of the journey's name"),
+    optional("slo", SLO_NAME, "name of the SLO in labels; default: the dialect's own"),
+    optional("runbook", WORD, "where the runbook is: the annotation `runbook_url` of every alert"),
+    optional("labels", Shape::Map(ALERT_LABEL, &ALERT_TEXT), "labels of every alert"),
+    optional("annotations", Shape::Map(ALERT_LABEL, &ALERT_TEXT), "annotations of every alert"),
+    optional("pageAlert", Shape::Mapping(&ALERT), "what alerts that page carry beside that"),
+    optional("ticketAlert", Shape::Mapping(&ALERT), "what alerts that open a ticket carry beside that"),
+]);
+
+/// Names of labels and annotations of alerts.
+const ALERT_LABEL: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+
+static ALERT: Mapping = Mapping::of(&[
+    optional("labels", Shape::Map(ALERT_LABEL, &ALERT_TEXT), "labels"),
+    optional("annotations", Shape::Map(ALERT_LABEL, &ALERT_TEXT), "annotations"),
+    default("disable", FLAG, "false", "whether there is no such alert"),
 ]);
 
 static BURN_RATES: Mapping = Mapping::of(&[
@@ -87,6 +103,17 @@ static DELIVERY: Mapping = Mapping::of(&[
     required("provider", PROVIDER, "rollout controller"),
     optional("analysisTemplateOutput", WORD, "output path of the paper's compiler; read and not used"),
     optional("gate", Shape::Mapping(&GATE), "limits of a canary"),
+    optional(
+        "canary",
+        Shape::Mapping(&CANARY),
+        "which series are the canary's; default: `rollout`, `canary` and `stable` for Argo Rollouts, Flagger's own label `app` for Flagger",
+    ),
+]);
+
+static CANARY: Mapping = Mapping::of(&[
+    required("label", POD_LABEL, "label of pods and of their series"),
+    default("value", POD_VALUE, "canary", "its value for the canary"),
+    default("stable", POD_VALUE, "stable", "its value for all others"),
 ]);
 
 static GATE: Mapping = Mapping::of(&[
@@ -96,6 +123,11 @@ static GATE: Mapping = Mapping::of(&[
         "largest burn rate of the canary, as a multiple of the rate that spends the budget exactly",
     ),
     optional("maxP99LatencySeconds", SECONDS, "largest p99 latency of the canary"),
+    optional(
+        "minRequests",
+        CALLS,
+        "requests of the canary in 5 minutes below which there is no verdict; default: `2 / (maxCanaryBurnRate × error budget)`, at most 100",
+    ),
 ]);
 
 static ACTION: Mapping = Mapping::of(&[
@@ -208,6 +240,10 @@ scalars! {
     ACT = "word", [Form::Words(&["observe", "dry-run", "enforce"])], "observe";
     PRIORITY = "number", [Form::Integer(0, 255)], "100";
     CALLS = "count", [Form::Integer(1, 1_000_000_000)], "50";
+    SLO_NAME = "name", [Form::Text("^[A-Za-z0-9._-]+$")], "availability";
+    POD_LABEL = "label", [Form::Text("^[A-Za-z]([A-Za-z0-9_]{0,61}[A-Za-z0-9])?$")], "rollout";
+    POD_VALUE = "text", [Form::Text("^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")], "canary";
+    ALERT_TEXT = "text", [Form::Text("")], "shop";
     NONE = "word", [Form::Words(&["none"])], "none";
     FLOOR = "number", [Form::Within(0.0, 1_000.0)], "3";
     BURST = "count", [Form::Integer(1, 10_000)], "10";

@@ -56,12 +56,11 @@ pub fn selectors(expr: &Expr) -> Vec<&VectorSelector> {
     found
 }
 
-/// One more matcher for every selector, instead of those of the same label.
-///
-/// A matcher of the user's own for that label would either say the same or select nothing at all.
+/// One more matcher for every selector. One of the user's own for the same label stays: both must hold.
 pub fn match_all(expr: &mut Expr, matcher: &Matcher) {
     each_selector_mut(expr, &mut |series| {
-        series.matchers.matchers.retain(|other| other.name != matcher.name);
-        series.matchers.matchers.push(matcher.clone());
+        if !series.matchers.matchers.contains(matcher) {
+            series.matchers.matchers.push(matcher.clone());
+        }
     });
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use emac_core::units::{Micros, Ratio};
 
+use super::alerting;
 use super::runtime::Runtime;
 use super::share::{owned, small};
 use crate::guard::{Guard, InvalidGuard, SYMBOLS};
@@ -71,6 +72,29 @@ pub struct Alerts {
     pub page: Vec<BurnRate>,
     /// `burnRatePolicy.ticket`; empty: the standard pairs.
     pub ticket: Vec<BurnRate>,
+    /// `name` of the alerts of the error budget; `None`: made of the journey's.
+    pub name: Option<String>,
+    /// `slo`: name of the SLO in labels; `None`: each dialect's own.
+    pub slo: Option<String>,
+    /// `runbook`: becomes the annotation `runbook_url`.
+    pub runbook: Option<String>,
+    /// `labels` and `annotations` of every alert.
+    pub common: AlertLabels,
+    /// `pageAlert`.
+    pub page_alert: AlertLabels,
+    /// `ticketAlert`.
+    pub ticket_alert: AlertLabels,
+}
+
+/// What alerts carry beside their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertLabels {
+    /// `labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `annotations`.
+    pub annotations: BTreeMap<String, String>,
+    /// `disable`: there is no such alert.
+    pub disable: bool,
 }
 
 /// One pair of windows.
@@ -93,6 +117,25 @@ pub struct ProgressiveDelivery {
     pub template_output: Option<String>,
     /// `gate`.
     pub gate: Gate,
+    /// `canary`: which series are the canary's; `None`: each provider's own way.
+    pub canary: Option<CanaryLabel>,
+}
+
+/// `canary`: the label by which a canary's series are told from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryLabel {
+    /// `label`: a label of pods and of series.
+    pub label: String,
+    /// `value` of the canary.
+    pub value: String,
+    /// `stable`: value of all others.
+    pub stable: String,
+}
+
+impl Default for CanaryLabel {
+    fn default() -> Self {
+        Self { label: "rollout".to_owned(), value: "canary".to_owned(), stable: "stable".to_owned() }
+    }
 }
 
 /// Who rolls out.
@@ -111,6 +154,8 @@ pub struct Gate {
     pub burn_rate_max: Option<f64>,
     /// `maxP99LatencySeconds`.
     pub p99_max: Option<Micros>,
+    /// `minRequests`: fewer requests of the canary are no verdict.
+    pub requests_min: Option<u32>,
 }
 
 /// One of `actions`: what may be done without a person, and when.
@@ -226,7 +271,43 @@ fn alerts_(fields: &mut Fields<'_>) -> Option<Alerts> {
         })
     });
     let (page, ticket) = policy.unwrap_or_default();
-    Some(Alerts { rule_output, budget_window, page, ticket })
+    let name = fields.optional("name", owned);
+    let slo = fields.optional("slo", slo_name);
+    let runbook = fields.optional("runbook", alerting::annotation);
+    let labels = fields.optional("labels", alerting::labels).unwrap_or_default();
+    let annotations = fields.optional("annotations", alerting::annotations).unwrap_or_default();
+    let page_alert = fields.optional("pageAlert", |alert| alert.fields(alert_labels)).unwrap_or_default();
+    let ticket_alert = fields.optional("ticketAlert", |alert| alert.fields(alert_labels)).unwrap_or_default();
+    let common = AlertLabels { labels, annotations, disable: false };
+    Some(Alerts {
+        rule_output,
+        budget_window,
+        page,
+        ticket,
+        name,
+        slo,
+        runbook,
+        common,
+        page_alert,
+        ticket_alert,
+    })
+}
+
+fn slo_name(reader: Reader<'_>) -> Option<String> {
+    let name = owned(reader)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.chars().all(plain) {
+        Some(name)
+    } else {
+        reader.refuse("the name of an SLO is of letters, digits, `-`, `_` and `.`")
+    }
+}
+
+fn alert_labels(fields: &mut Fields<'_>) -> Option<AlertLabels> {
+    let labels = fields.optional("labels", alerting::labels).unwrap_or_default();
+    let annotations = fields.optional("annotations", alerting::annotations).unwrap_or_default();
+    let disable = fields.optional("disable", Reader::boolean).unwrap_or_default();
+    Some(AlertLabels { labels, annotations, disable })
 }
 
 fn burn_rates(reader: Reader<'_>) -> Option<Vec<BurnRate>> {
@@ -259,10 +340,24 @@ fn delivery_(fields: &mut Fields<'_>) -> Option<ProgressiveDelivery> {
         gate.fields(|fields| {
             let burn_rate_max = fields.optional("maxCanaryBurnRate", above_zero);
             let p99_max = fields.optional("maxP99LatencySeconds", Reader::seconds);
-            Some(Gate { burn_rate_max, p99_max })
+            let requests_min = fields.optional("minRequests", |least| small(least, 1..=1_000_000_000));
+            Some(Gate { burn_rate_max, p99_max, requests_min })
         })
     });
-    Some(ProgressiveDelivery { provider: provider?, template_output, gate: gate.unwrap_or_default() })
+    let canary = fields.optional("canary", |canary| canary.fields(canary_));
+    let gate = gate.unwrap_or_default();
+    Some(ProgressiveDelivery { provider: provider?, template_output, gate, canary })
+}
+
+fn canary_(fields: &mut Fields<'_>) -> Option<CanaryLabel> {
+    let default = CanaryLabel::default();
+    let label = fields.required("label", alerting::label_of_pods_and_series);
+    let value = fields.optional("value", alerting::label_value).unwrap_or(default.value);
+    let stable = fields.optional("stable", alerting::label_value).unwrap_or(default.stable);
+    if value == stable {
+        return fields.reader().refuse("canary and stable have the same value: they cannot be told apart");
+    }
+    Some(CanaryLabel { label: label?, value, stable })
 }
 
 fn action_(fields: &mut Fields<'_>) -> Option<Action> {
