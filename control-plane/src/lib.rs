@@ -23,7 +23,7 @@
 //!
 //! // Compiled: bounds and a decision from the model that acts, and artifacts for review.
 //! let compiled = compile(&journey.intent, journey.acting(), Given::promises(&journey.promises));
-//! let artifacts = emit::all(&compiled, emit::prometheus::Dialect::default());
+//! let artifacts = emit::all(&compiled, emit::prometheus::Dialect::default())?;
 //!
 //! // Planned: budgets of every workload, from the structure that acts and the evidence of the last seconds. `emac_push` sends them.
 //! let input = JourneyInput::of(&journey);
