@@ -28,7 +28,7 @@ use emac_core::units::{Micros, Millis};
 
 use emac_document::{API_VERSION, Document, Fields, Limits, Problem, Problems, Reader, read_all};
 
-pub use component::{Component, ComponentKind, SloRef, Span, Telemetry, TelemetryMetrics};
+pub use component::{Component, ComponentKind, Role, SloOrigin, SloRef, Span, Telemetry, TelemetryMetrics};
 pub use digest::{canonical_digest, canonical_json};
 pub use evidence::{DiscoveryInput, DomainKind, DomainRule, Evidence};
 pub use governance::{

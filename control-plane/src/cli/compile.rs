@@ -78,6 +78,9 @@ pub(super) fn run(args: &Args) -> Exit {
     };
     let compiled = inputs.compiled();
     complain(inputs.judged());
+    for (name, leaf) in &compiled.leaves {
+        leaf.promises.iter().for_each(|taken| complain(format!("{name}: {taken}")));
+    }
     if let Some(folder) = &args.out {
         match write(folder, &all(&compiled, args.dialect.into()), args.force) {
             Ok(written) => tell(&written, &folder.display().to_string()),

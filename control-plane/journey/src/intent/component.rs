@@ -66,6 +66,32 @@ pub struct SloRef {
     pub name: String,
     /// Which of its objectives, behind a `#`: its `displayName`, or its number from 0. `None`: all of them.
     pub objective: Option<String>,
+    /// Whose document, by the prefix `sloth:` or `pyrra:`; `None`, by `openslo:`: anybody's.
+    pub origin: Option<SloOrigin>,
+    /// `role`: what it is taken as. `None`: what its indicator says.
+    pub role: Option<Role>,
+}
+
+/// Whose documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SloOrigin {
+    /// OpenSLO.
+    OpenSlo,
+    /// Sloth.
+    Sloth,
+    /// Pyrra.
+    Pyrra,
+}
+
+/// What an SLO is taken as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A share of good answers.
+    Availability,
+    /// A share of answers within a time.
+    Latency,
+    /// Nothing: it is named for people.
+    Neither,
 }
 
 /// `telemetry`.
@@ -222,19 +248,34 @@ fn slo_refs(reader: Reader<'_>) -> Option<Vec<Located<SloRef>>> {
     }
 }
 
+/// A reference as text, or `{ref, role}`.
 fn slo_ref(reader: Reader<'_>) -> Option<SloRef> {
+    const ROLES: [(&str, Role); 3] =
+        [("availability", Role::Availability), ("latency", Role::Latency), ("neither", Role::Neither)];
+    if !matches!(reader.node().value, Value::Mapping(_)) {
+        return slo_name(reader);
+    }
+    reader.fields(|fields| {
+        let slo = fields.required("ref", slo_name);
+        let role = fields.optional("role", |role| role.choice(&ROLES));
+        Some(SloRef { role, ..slo? })
+    })
+}
+
+fn slo_name(reader: Reader<'_>) -> Option<SloRef> {
+    const PREFIXES: [(&str, Option<SloOrigin>); 3] =
+        [("openslo:", None), ("sloth:", Some(SloOrigin::Sloth)), ("pyrra:", Some(SloOrigin::Pyrra))];
     let text = reader.word()?;
-    let Some(name) = text.strip_prefix("openslo:").filter(|name| !name.is_empty()) else {
-        return reader.refuse_with(
-            "expected a reference to an OpenSLO document",
-            "such as openslo:slo.cart.availability",
-        );
+    let found = PREFIXES.iter().find_map(|&(prefix, origin)| Some((text.strip_prefix(prefix)?, origin)));
+    let Some((name, origin)) = found.filter(|(name, _)| !name.is_empty()) else {
+        return reader
+            .refuse_with("expected a reference to an SLO document", "such as openslo:slo.cart.availability");
     };
     let (name, objective) = match name.split_once('#') {
         Some((name, objective)) => (name, Some(objective.to_owned())),
         None => (name, None),
     };
-    Some(SloRef { name: name.to_owned(), objective })
+    Some(SloRef { name: name.to_owned(), objective, origin, role: None })
 }
 
 fn failure_domains(reader: Reader<'_>) -> Option<Vec<String>> {
