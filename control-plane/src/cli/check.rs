@@ -11,7 +11,7 @@ use crate::config;
 use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use emac_compile::simulate;
 use emac_document::{Document, Limits, Problem, Problems, read_all, render_json};
-use emac_journey::slo::{Object, Promises, Slos, counted, objects};
+use emac_journey::slo::{Object, Promises, Slos, Taken, counted, objects};
 use emac_journey::{intent, measured};
 
 /// Validate intents, SLOs, models, evidence, profiles and configurations; reports every problem
@@ -128,9 +128,11 @@ impl ValidNames {
                     taken.map_or_else(String::new, |taken| format!(": {taken}"))
                 ));
                 let promises = self.promises.get(name).filter(|_| kind == "journey");
-                promises.into_iter().flatten().for_each(|(component, promise)| {
-                    promise.taken.iter().for_each(|taken| print_line(format!("  {component}: {taken}")));
-                });
+                for (component, promise) in
+                    promises.into_iter().flatten().filter(|(_, promise)| !promise.taken.is_empty())
+                {
+                    print_line(format!("  {component}: {}", Taken::line(&promise.taken)));
+                }
             }
         }
         if let Some(unread) = self.unread() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::inputs::InputArgs;
 use super::output::{Format, complain, print_json, print_line};
-use emac_compile::compile::derivation;
+use emac_compile::compile::{Taken, derivation};
 use emac_compile::emit::all;
 use emac_compile::emit::prometheus::Dialect;
 use emac_compile::emit::write::{WriteError, Written, write};
@@ -78,8 +78,8 @@ pub(super) fn run(args: &Args) -> Exit {
     };
     let compiled = inputs.compiled();
     complain(inputs.judged());
-    for (name, leaf) in &compiled.leaves {
-        leaf.promises.iter().for_each(|taken| complain(format!("{name}: {taken}")));
+    for (name, leaf) in compiled.leaves.iter().filter(|(_, leaf)| !leaf.promises.is_empty()) {
+        complain(format!("{name}: {}", Taken::line(&leaf.promises)));
     }
     if let Some(folder) = &args.out {
         match write(folder, &all(&compiled, args.dialect.into()), args.force) {

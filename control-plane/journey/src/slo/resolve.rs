@@ -62,8 +62,10 @@ impl LatencyPoint {
 /// What one objective of an SLO was taken as.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taken {
-    /// The SLO, its objective where it has several, and its place: `desk-answers (desk.yaml:12)`.
+    /// The SLO, and behind a `#` its objective where it has several.
     pub slo: String,
+    /// File and line of the SLO, such as `desk.yaml:12`.
+    pub place: String,
     /// What it promises.
     pub as_what: AsWhat,
 }
@@ -81,7 +83,19 @@ pub enum AsWhat {
 
 impl fmt::Display for Taken {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.slo, self.as_what)
+        write!(out, "{} ({}): {}", self.slo, self.place, self.as_what)
+    }
+}
+
+impl Taken {
+    /// All of them in one line, without places: `desk-answers: availability 0.999; desk-quick: latency 0.95 within 300ms`.
+    pub fn line(all: &[Self]) -> String {
+        let short = |taken: &Self| format!("{}: {}", taken.slo, taken.as_what);
+        all.iter().map(short).collect::<Vec<_>>().join("; ")
+    }
+
+    fn new(slo: &Slo, objective: &Objective, as_what: AsWhat) -> Self {
+        Self { slo: numbered(slo, objective), place: short(&slo.place).to_owned(), as_what }
     }
 }
 
@@ -91,10 +105,10 @@ impl fmt::Display for AsWhat {
             Self::Availability(share) => write!(out, "availability {}", share.get()),
             Self::Latency(LatencyPoint { within, share, counted }) => {
                 let which = match counted {
-                    Counted::AnyAnswer => "answers, good or bad",
-                    Counted::GoodAnswer => "requests, answered well",
+                    Counted::AnyAnswer => "",
+                    Counted::GoodAnswer => " of good answers only",
                 };
-                write!(out, "latency {} within {} (of {which})", share.get(), format_duration(*within))
+                write!(out, "latency {} within {}{which}", share.get(), format_duration(*within))
             }
             Self::Nothing(why) => write!(out, "nothing, as {why}"),
         }
@@ -115,10 +129,7 @@ impl Slos {
 
     /// What every objective of an SLO is taken as by itself, without a role.
     pub fn taken(slo: &Slo) -> Vec<Taken> {
-        let of = |objective: &Objective| Taken {
-            slo: named(slo, objective),
-            as_what: as_what(slo, objective, None).said,
-        };
+        let of = |objective: &Objective| Taken::new(slo, objective, as_what(slo, objective, None).said);
         slo.objectives.iter().map(of).collect()
     }
 
@@ -224,7 +235,7 @@ impl<'a> Promised<'a> {
             problems
                 .push(reference.place(Problem::warning(format!("`{}` {remark}", numbered(slo, objective)))));
         }
-        self.taken.push(Taken { slo: named(slo, objective), as_what: said });
+        self.taken.push(Taken::new(slo, objective, said));
     }
 
     /// Of one indicator every target holds, so the highest counts.
@@ -388,10 +399,6 @@ fn label(slo: &Slo, objective: &Objective) -> String {
 fn numbered(slo: &Slo, objective: &Objective) -> String {
     let of = if slo.objectives.len() > 1 { format!("#{}", label(slo, objective)) } else { String::new() };
     format!("{}{of}", slo.name)
-}
-
-fn named(slo: &Slo, objective: &Objective) -> String {
-    format!("{} ({})", numbered(slo, objective), short(&slo.place))
 }
 
 /// The place without its folders: reports must not differ by where a checkout lies.

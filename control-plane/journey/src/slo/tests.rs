@@ -282,8 +282,8 @@ fn a_ratio_of_buckets_is_a_latency_and_no_availability() {
     assert_eq!(
         words,
         [
-            "fast (slos.yaml:2): latency 0.95 within 300ms (of answers, good or bad)",
-            "well (slos.yaml:11): latency 0.98 within 500ms (of requests, answered well)"
+            "fast (slos.yaml:2): latency 0.95 within 300ms",
+            "well (slos.yaml:11): latency 0.98 within 500ms of good answers only"
         ]
     );
     // Who counts a late answer as a failure says so.
@@ -565,7 +565,7 @@ spec:
         [
             "desk-good (slos.yaml:32): availability 0.9999",
             "desk-raw (slos.yaml:33): availability 0.98",
-            "shop-fast (slos.yaml:10): latency 0.95 within 400ms (of answers, good or bad)",
+            "shop-fast (slos.yaml:10): latency 0.95 within 400ms",
             "shop-good (slos.yaml:6): availability 0.999",
             "shop-plugged (slos.yaml:19): nothing, as only the plugin sloth-common/http/latency knows what it counts",
             "shop-plugged-in (slos.yaml:22): availability 0.99",
@@ -629,20 +629,17 @@ fn pyrras_slos_are_percentages_written_as_text() {
         ),
         (
             "{latency: {success: {metric: 'x_seconds_bucket{le=\"0.1\"}'}, total: {metric: x_seconds_count}}}",
-            "latency 0.995 within 100ms (of answers, good or bad)",
+            "latency 0.995 within 100ms",
         ),
         (
             "{latency: {success: {metric: 'x_seconds_bucket{le=\"0.1\",code!~\"5..\"}'}, total: {metric: x_seconds_count}}}",
-            "latency 0.995 within 100ms (of requests, answered well)",
+            "latency 0.995 within 100ms of good answers only",
         ),
         (
             "{latency: {success: {metric: 'calls_bucket{le=\"2\"}'}, total: {metric: calls_count}}}",
-            "latency 0.995 within 2s (of answers, good or bad)",
+            "latency 0.995 within 2s",
         ),
-        (
-            "{latencyNative: {latency: 200ms, total: {metric: x_seconds}}}",
-            "latency 0.995 within 200ms (of answers, good or bad)",
-        ),
+        ("{latencyNative: {latency: 200ms, total: {metric: x_seconds}}}", "latency 0.995 within 200ms"),
         ("{bool_gauge: {metric: probe_success}}", "availability 0.995"),
     ] {
         let (slos, problems) = slos(&pyrra(indicator));
