@@ -1,23 +1,16 @@
 //! What documents may say, as data: a table of fields for every mapping of every kind.
 //!
 //! The JSON Schemas under `deploy/schemas` and the field tables of `docs/reference.md` are made from these tables, so that an editor, a
-//! reference and a reader say the same. The readers stay written by hand: they name the place, the reason and the remedy, which a schema cannot. That
-//! tables and readers agree is tested both ways: a document with every field of a table is given to its reader, which must ask for
-//! exactly these fields; and spoilt documents must be refused by both (`tests/tests/schemas`).
+//! reference and a reader say the same. Nobody writes a table: a reader declares its fields (`emac_document::Fields::field`), and
+//! `emac_document::describe` runs it over nothing and notes what it declares. Only the report, which is written and not read, has its table here.
 //!
-//! Adding a field: read it, then add its line here; the tests say so if either is forgotten. Left out: rules between sections (a `ref`
+//! Adding a field: declare it where its section is read, and run `make golden`. That shapes say what readers take is tested both ways: a sample of every field's shape is given
+//! to its reader, and spoilt documents must be refused by both (`tests/tests/schemas`). Left out: rules between sections (a `ref`
 //! that leads nowhere, a budget without a domain), which only readers know, and empty fields (`target:`), which readers of what people write take for
 //! absent ones and schemas refuse.
 
-mod component;
-mod governance;
-mod intent;
 mod json;
 mod markdown;
-mod model;
-mod operator;
-mod profile;
-mod provenance;
 mod report;
 mod scalar;
 
@@ -28,9 +21,9 @@ pub use markdown::{field_table, operator_table};
 use std::sync::LazyLock;
 
 use crate::config;
-use emac_compile::{compile, model as model_, simulate};
+use emac_compile::{compile, model, simulate};
 use emac_document::API_VERSION;
-use emac_journey::{intent as intent_, measured};
+use emac_journey::{intent, measured};
 
 /// A kind of document.
 #[derive(Clone, Copy, Debug)]
@@ -55,31 +48,34 @@ impl Kind {
 }
 
 /// Tables that readers declare, made once.
+static INTENT: LazyLock<&Mapping> = LazyLock::new(intent::table);
 static CONFIG: LazyLock<&Mapping> = LazyLock::new(config::table);
 static EVIDENCE: LazyLock<&Mapping> = LazyLock::new(measured::table);
+static MODEL: LazyLock<&Mapping> = LazyLock::new(model::table);
+static PROFILE: LazyLock<&Mapping> = LazyLock::new(simulate::table);
 
 /// Every kind, the one people write most first.
 pub const KINDS: [Kind; 7] = [
     Kind {
-        name: intent_::KIND,
+        name: intent::KIND,
         file: "journey-intent",
         says: "What a journey promises, and what may be done to keep the promise.",
-        root: || &intent::ROOT,
+        root: || *INTENT,
         versions: &[API_VERSION],
     },
     Kind {
-        name: model_::CANDIDATE_KIND,
+        name: model::CANDIDATE_KIND,
         file: "discovered-journey-model",
         says: "What evidence suggests that a journey is; a candidate, which never acts.",
-        root: || &model::ROOT,
-        versions: &[API_VERSION, model_::REPLAY_VERSION],
+        root: || *MODEL,
+        versions: &[API_VERSION, model::REPLAY_VERSION],
     },
     Kind {
-        name: model_::ACCEPTED_KIND,
+        name: model::ACCEPTED_KIND,
         file: "accepted-journey-model",
         says: "What somebody agreed that a journey is; the only model that acts.",
-        root: || &model::ROOT,
-        versions: &[API_VERSION, model_::REPLAY_VERSION],
+        root: || *MODEL,
+        versions: &[API_VERSION, model::REPLAY_VERSION],
     },
     Kind {
         name: measured::KIND,
@@ -92,7 +88,7 @@ pub const KINDS: [Kind; 7] = [
         name: simulate::KIND,
         file: "simulation-profile",
         says: "What-if numbers for `emac simulate`: replicas, availabilities, domains, endpoints, fail-stop shares.",
-        root: || &profile::ROOT,
+        root: || *PROFILE,
         versions: &[API_VERSION],
     },
     Kind {

@@ -25,6 +25,7 @@ use emac_document::{Document, Problems};
 use emac_journey::intent::Intent;
 
 pub use finding::{Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeParameters};
+pub use read::table;
 pub use record::{Acceptance, Ancestor, Record, TakenDelta};
 pub use seal::{digest, seal};
 pub use words::{CallType, RedundancyPattern};

@@ -15,7 +15,7 @@ mod world;
 use serde_json::{Map, Value, json};
 
 pub use endpoint::{Endpoint, Goal, Predicate, Semantics};
-pub use profile::{KIND, Profile, read};
+pub use profile::{KIND, Profile, read, table};
 pub use sample::threads;
 pub use world::{InvalidWorld, Node, World};
 

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::shape::{Field, Mapping, Need, Rule};
 use super::source::{Source, Span};
 use super::suggest::did_you_mean;
-use super::types::{Type, Written, kept};
+use super::types::{Shown, Type, kept};
 use super::{Entry, Node, Value};
 
 /// What becomes of fields that nobody asked for.
@@ -59,6 +59,33 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Declares fields that are given together or not at all: `read` declares them, and reads them if one of `first` is there. A schema says from it that
+    /// `first` need what `read` requires and, unless the mapping is open, that its other fields need `first`.
+    pub fn together<T>(
+        &mut self,
+        first: &[&'static str],
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let Some(before) = self.table.as_ref().map(|(table, _)| table.len()) else {
+            return first.iter().any(|name| self.has(name)).then(|| read(self)).flatten();
+        };
+        read(self);
+        let closed = self.rest == Rest::Refused;
+        let (table, rules) = self.table.as_mut()?;
+        let is_required = |field: &&Field| field.need == Need::Required;
+        let required: Vec<_> = table.iter().skip(before).filter(is_required).map(|it| it.name).collect();
+        for field in table.iter_mut().skip(before) {
+            let needed =
+                if first.contains(&field.name) { &required[..] } else { &first[..usize::from(closed)] };
+            let others = needed.iter().filter(|&&other| other != field.name);
+            rules.extend(others.map(|&other| Rule::Needs(field.name, other)));
+            if field.need == Need::Required {
+                field.need = Need::Optional;
+            }
+        }
+        None
+    }
+
     /// The whole mapping, for problems that concern several fields.
     pub fn reader(&self) -> Reader<'a> {
         self.reader
@@ -93,9 +120,14 @@ impl<'a> Fields<'a> {
         Some(self.reader.of(&entry.value))
     }
 
+    /// A field as it stands, null or not. Does not make it a known one.
+    pub fn peek(&self, name: &str) -> Option<Reader<'a>> {
+        self.entries.iter().find(|entry| entry.key == name).map(|entry| self.reader.of(&entry.value))
+    }
+
     /// Whether a field is there and not empty. Does not make it a known one.
     pub fn has(&self, name: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == name && entry.value.value != Value::Null)
+        self.reader.has(name)
     }
 
     /// Takes fields that nobody asks for without a word: what they may be is unknown, or other people's to say.
@@ -139,28 +171,41 @@ pub struct Line<'f, 'a, K> {
 impl<'a, K: Type<'a>> Line<'_, 'a, K> {
     /// It must be there. `None` after a problem was reported.
     pub fn required(mut self) -> Option<K::Value> {
-        self.note(|| Need::Required);
+        self.note(|_| Need::Required);
         self.fields.required(self.name, |it| self.of.read(it))
+    }
+
+    /// It must be there; if it is absent or empty, which gives `None`, the reader says so.
+    pub fn expected(mut self) -> Option<K::Value> {
+        self.note(|_| Need::Required);
+        self.fields.optional(self.name, |it| self.of.read(it))
     }
 
     /// It may be absent or empty. `None` then, and after a problem was reported.
     pub fn optional(mut self) -> Option<K::Value> {
-        self.note(|| Need::Optional);
+        self.note(|_| Need::Optional);
         self.fields.optional(self.name, |it| self.of.read(it))
     }
 
     /// Without it `default` holds; also after a problem was reported, which ends the reading of the document elsewhere.
     pub fn or(mut self, default: K::Value) -> K::Value
     where
-        K::Value: Written,
+        K: Shown<'a>,
     {
-        self.note(|| Need::Default(default.written().leak()));
+        self.note(|of| Need::Default(of.shown(&default).leak()));
         self.fields.optional(self.name, |it| self.of.read(it)).unwrap_or(default)
     }
 
-    fn note(&mut self, need: impl FnOnce() -> Need) {
+    /// As [`Line::or`], for a type that cannot tell how people write its values.
+    pub fn or_as(mut self, default: K::Value, written: &'static str) -> K::Value {
+        self.note(|_| Need::Default(written));
+        self.fields.optional(self.name, |it| self.of.read(it)).unwrap_or(default)
+    }
+
+    fn note(&mut self, need: impl FnOnce(&K) -> Need) {
         if let Some((table, _)) = &mut self.fields.table {
-            table.push(Field { name: self.name, need: need(), shape: self.of.shape(), says: self.says });
+            let need = need(&self.of);
+            table.push(Field { name: self.name, need, shape: self.of.shape(), says: self.says });
         }
     }
 }

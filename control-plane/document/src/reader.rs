@@ -62,6 +62,12 @@ impl<'a> Reader<'a> {
         self.node.value == Value::Null
     }
 
+    /// Whether it is a mapping with a field that is not empty.
+    pub fn has(self, name: &str) -> bool {
+        let mut entries = self.node.entries().into_iter().flatten();
+        entries.any(|entry| entry.key == name && entry.value.value != Value::Null)
+    }
+
     // === problems ===
 
     /// Reports an error here.

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::shape::{Need, Rule};
 use super::*;
 
 fn read(text: &str) -> (Vec<Document>, Problems) {
@@ -181,6 +182,49 @@ fn every_mistake_is_told_at_once() {
     ));
     assert!(service(documents[0].reader(&problems)).is_none());
     insta::assert_snapshot!(render_text(&problems, false));
+}
+
+/// `entry` and `targets` are given together or not at all.
+fn reach(fields: &mut Fields<'_>) -> Option<(String, Option<(String, String)>)> {
+    let name = fields.field("name", types::owned(), "").required();
+    let reach = fields.together(&["entry", "targets"], |fields| {
+        let entry = fields.field("entry", types::owned(), "").required();
+        let targets = fields.field("targets", types::owned(), "").required();
+        fields.field("most", types::flag(), "").or(false);
+        entry.zip(targets)
+    });
+    Some((name?, reach))
+}
+
+#[test]
+fn fields_that_are_given_together_are_required_together() {
+    let told = |text: &str| {
+        let (documents, problems) = read(text);
+        let value = documents[0].reader(&problems).fields(reach);
+        (value.and_then(|(_, reach)| reach), messages(&problems))
+    };
+    let both = ("a".to_owned(), "b".to_owned());
+    assert_eq!(told("{name: n, entry: a, targets: b, most: true}"), (Some(both), vec![]));
+    assert_eq!(told("{name: n}"), (None, vec![]));
+    assert_eq!(told("{name: n, targets: b}").1, ["the field `entry` is missing"]);
+    assert_eq!(told("{name: n, most: true}").1, ["unknown field `most`"]);
+}
+
+#[test]
+fn the_table_of_fields_that_are_given_together_has_them_as_optional_with_their_rules() {
+    let table = describe(reach);
+    let needs: Vec<_> = table.fields.iter().map(|field| (field.name, field.need)).collect();
+    let expected = [
+        ("name", Need::Required),
+        ("entry", Need::Optional),
+        ("targets", Need::Optional),
+        ("most", Need::Default("false")),
+    ];
+    assert_eq!(needs, expected);
+    let rules: Vec<_> = table.rules.iter().map(|rule| format!("{rule:?}")).collect();
+    let expected =
+        [Rule::Needs("entry", "targets"), Rule::Needs("targets", "entry"), Rule::Needs("most", "entry")];
+    assert_eq!(rules, expected.map(|rule| format!("{rule:?}")));
 }
 
 #[test]

@@ -3,15 +3,17 @@
 //! A [`Type`] gives a [`Shape`], from which schemas and the reference are made, and reads a value of that shape. What a shape cannot say (that a duration is
 //! above zero, that an address has a port) the reading refuses with a remedy.
 
+use std::convert::Infallible;
 use std::fmt::Display;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use emac_core::units::{Micros, Millis};
+use emac_core::units::{Micros, Millis, Ppm, Ratio};
 
 use super::fields::{Fields, describe};
 use super::reader::Reader;
-use super::shape::{Form, Scalar, Shape};
+use super::shape::{Form, Mapping, Scalar, Shape};
 use super::timestamp::parse_timestamp;
 use super::units::format_duration;
 
@@ -25,6 +27,12 @@ pub trait Type<'a> {
 
     /// Reads a value. `None` after a problem was reported.
     fn read(&mut self, it: Reader<'a>) -> Option<Self::Value>;
+}
+
+/// A type of which a default can be told.
+pub trait Shown<'a>: Type<'a> {
+    /// The value as people write it in YAML.
+    fn shown(&self, value: &Self::Value) -> String;
 }
 
 /// A type of two functions.
@@ -51,17 +59,31 @@ impl<'a, T, S: Fn() -> Shape, R: FnMut(Reader<'a>) -> Option<T>> Type<'a> for Ty
     }
 }
 
+impl<'a, T: Written, S: Fn() -> Shape, R: FnMut(Reader<'a>) -> Option<T>> Shown<'a> for Typed<S, R> {
+    fn shown(&self, value: &T) -> String {
+        value.written()
+    }
+}
+
 // === scalars ===
 
 /// Text that is not blank.
 const WORD: Scalar = Scalar { label: "text", forms: &[Form::Text(r"\S")], example: "word" };
 const FLAG: Scalar = Scalar { label: "boolean", forms: &[Form::Boolean], example: "true" };
 /// One or more `<number><unit>`; that it is above zero is the reader's to say.
-const DURATION: Scalar = Scalar {
-    label: "duration",
-    forms: &[Form::Text(r"^\s*([0-9]*\.?[0-9]*(w|d|h|m|s|ms|us))+\s*$")],
+const DURATION_PATTERN: &str = r"^\s*([0-9]*\.?[0-9]*(w|d|h|m|s|ms|us))+\s*$";
+/// `99.5%`.
+pub const PERCENT: Form = Form::Text(r"^\s*[0-9.eE+-]+\s*%\s*$");
+const DURATION: Scalar =
+    Scalar { label: "duration", forms: &[Form::Text(DURATION_PATTERN)], example: "400ms" };
+/// The paper writes bare seconds.
+const SECONDS: Scalar = Scalar {
+    label: "duration or seconds",
+    forms: &[Form::Above(0.0, 3_155_760_000.0), Form::Text(DURATION_PATTERN)],
     example: "400ms",
 };
+/// Also as a percentage.
+const SHARE: Scalar = Scalar { label: "share", forms: &[Form::Within(0.0, 1.0), PERCENT], example: "0.995" };
 const ADDRESS: Scalar =
     Scalar { label: "address", forms: &[Form::Text(r"^\S+:[0-9]{1,5}$")], example: "127.0.0.1:18000" };
 
@@ -70,9 +92,26 @@ pub fn word<'a>() -> impl Type<'a, Value = &'a str> {
     typed(|| Shape::Scalar(&WORD), Reader::word)
 }
 
+/// Text that is not blank, owned.
+pub fn owned<'a>() -> impl Shown<'a, Value = String> {
+    word_as(|_, text| Some(text.to_owned()))
+}
+
 /// Text that is not blank, of which `read` makes something.
-pub fn word_as<'a, T>(mut read: impl FnMut(Reader<'a>, &'a str) -> Option<T>) -> impl Type<'a, Value = T> {
+pub fn word_as<'a, T>(
+    mut read: impl FnMut(Reader<'a>, &'a str) -> Option<T>,
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
     typed(|| Shape::Scalar(&WORD), move |it: Reader<'a>| it.word().and_then(|text| read(it, text)))
+}
+
+/// One value that `read` reads; `forms` are what schemas say of it, `label` is what people call it.
+pub fn scalar<'a, T>(
+    label: &'static str,
+    forms: &'static [Form],
+    example: &'static str,
+    read: impl FnMut(Reader<'a>) -> Option<T>,
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
+    typed(move || scalar_shape(label, forms.to_vec(), example.to_owned()), read)
 }
 
 /// Text that matches `pattern` (ECMA 262), of which `read` makes something; `label` is what people call it.
@@ -81,8 +120,8 @@ pub fn text_like<'a, T>(
     pattern: &'static str,
     example: &'static str,
     mut read: impl FnMut(Reader<'a>, &'a str) -> Option<T>,
-) -> impl Type<'a, Value = T> {
-    let shape = move || scalar(label, vec![Form::Text(pattern)], example.to_owned());
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
+    let shape = move || scalar_shape(label, vec![Form::Text(pattern)], example.to_owned());
     typed(shape, move |it: Reader<'a>| it.text().and_then(|text| read(it, text)))
 }
 
@@ -94,22 +133,27 @@ pub fn timestamp<'a>() -> impl Type<'a, Value = u64> {
 }
 
 /// `true` or `false`.
-pub fn flag<'a>() -> impl Type<'a, Value = bool> {
+pub fn flag<'a>() -> impl Shown<'a, Value = bool> {
     typed(|| Shape::Scalar(&FLAG), Reader::boolean)
 }
 
 /// A whole number in a range; `label` is what it counts, for people.
-pub fn integer<'a, N: TryFrom<u64>>(
+pub fn integer<'a, N: TryFrom<u64> + Written>(
     label: &'static str,
     range: RangeInclusive<u64>,
-) -> impl Type<'a, Value = N> {
+) -> impl Shown<'a, Value = N> {
     let (low, high) = (*range.start(), *range.end());
-    let shape = move || scalar(label, vec![Form::Integer(low, high)], high.to_string());
+    let shape = move || scalar_shape(label, vec![Form::Integer(low, high)], high.to_string());
     typed(shape, move |it: Reader<'a>| it.integer(low..=high).and_then(|number| N::try_from(number).ok()))
 }
 
+/// A share from 0 to 1, also as a percentage.
+pub fn share<'a>() -> impl Shown<'a, Value = Ratio> {
+    typed(|| Shape::Scalar(&SHARE), Reader::ratio)
+}
+
 /// Whole milliseconds in a range, both ends in milliseconds.
-pub fn millis<'a>(range: RangeInclusive<u64>) -> impl Type<'a, Value = Millis> {
+pub fn millis<'a>(range: RangeInclusive<u64>) -> impl Shown<'a, Value = Millis> {
     typed(
         || Shape::Scalar(&DURATION),
         move |it: Reader<'a>| {
@@ -117,7 +161,9 @@ pub fn millis<'a>(range: RangeInclusive<u64>) -> impl Type<'a, Value = Millis> {
             if range.contains(&value.0) {
                 return Some(value);
             }
-            it.refuse(format!("{value} is not within {} ms to {} ms", range.start(), range.end()))
+            let [value, low, high] =
+                [value, Millis(*range.start()), Millis(*range.end())].map(|it| it.written());
+            it.refuse(format!("{value} is not within {low} to {high}"))
         },
     )
 }
@@ -127,8 +173,13 @@ pub fn duration<'a>() -> impl Type<'a, Value = Micros> {
     typed(|| Shape::Scalar(&DURATION), Reader::duration)
 }
 
+/// A duration above zero; a bare number is seconds, as the paper writes them.
+pub fn seconds<'a>() -> impl Type<'a, Value = Micros> {
+    typed(|| Shape::Scalar(&SECONDS), Reader::seconds)
+}
+
 /// `host:port` with a numeric host: names are resolved by whoever starts us, so that a document means one thing.
-pub fn address<'a>() -> impl Type<'a, Value = SocketAddr> {
+pub fn address<'a>() -> impl Shown<'a, Value = SocketAddr> {
     typed(
         || Shape::Scalar(&ADDRESS),
         |it: Reader<'a>| {
@@ -142,21 +193,49 @@ pub fn address<'a>() -> impl Type<'a, Value = SocketAddr> {
 }
 
 /// One of a few words.
-pub fn choice<'a, T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> impl Type<'a, Value = T> {
-    let shape = move || {
-        let words: Vec<_> = choices.iter().map(|&(word, _)| word).collect();
-        let example = words.first().copied().unwrap_or_default().to_owned();
-        scalar("word", vec![Form::Words(words.leak())], example)
-    };
-    typed(shape, move |it: Reader<'a>| it.choice(choices))
+pub fn choice<'a, T: Copy + PartialEq, C: AsRef<[(&'static str, T)]>>(words: C) -> impl Shown<'a, Value = T> {
+    Choice(words, PhantomData)
 }
 
-fn scalar(label: &'static str, forms: Vec<Form>, example: String) -> Shape {
+struct Choice<C, T>(C, PhantomData<T>);
+
+impl<'a, T: Copy + PartialEq, C: AsRef<[(&'static str, T)]>> Type<'a> for Choice<C, T> {
+    type Value = T;
+
+    fn shape(&self) -> Shape {
+        let words: Vec<_> = self.0.as_ref().iter().map(|&(word, _)| word).collect();
+        let example = words.first().copied().unwrap_or_default().to_owned();
+        scalar_shape("word", vec![Form::Words(words.leak())], example)
+    }
+
+    fn read(&mut self, it: Reader<'a>) -> Option<T> {
+        it.choice(self.0.as_ref())
+    }
+}
+
+impl<'a, T: Copy + PartialEq, C: AsRef<[(&'static str, T)]>> Shown<'a> for Choice<C, T> {
+    fn shown(&self, value: &T) -> String {
+        self.0.as_ref().iter().find(|(_, known)| known == value).map_or("", |&(word, _)| word).to_owned()
+    }
+}
+
+/// Text, possibly empty.
+pub fn text<'a>() -> impl Type<'a, Value = &'a str> {
+    text_like("text", "", "text", |_, text| Some(text))
+}
+
+/// A value as it stands, which is read later; `shape` is what it looks like.
+pub fn unread<'a>(shape: impl Fn() -> Shape) -> impl Type<'a, Value = Reader<'a>> {
+    typed(shape, Some)
+}
+
+/// The shape of a scalar: how people call it, its forms, one of them.
+pub fn scalar_shape(label: &'static str, forms: Vec<Form>, example: String) -> Shape {
     Shape::Scalar(kept(Scalar { label, forms: forms.leak(), example: example.leak() }))
 }
 
 /// Tables live as long as the program.
-pub(super) fn kept<T>(part: T) -> &'static T {
+pub fn kept<T>(part: T) -> &'static T {
     Box::leak(Box::new(part))
 }
 
@@ -216,15 +295,49 @@ impl<'a, N, E: Display, F: FnMut(&'a str) -> Result<N, E>, K: Type<'a>> Type<'a>
     }
 }
 
+/// A mapping with names of the writer's choosing, any.
+pub fn by_name<'a, K: Type<'a>>(of: K) -> impl Type<'a, Value = Vec<(String, K::Value)>> {
+    map("", |name| Ok::<_, Infallible>(name.to_owned()), of)
+}
+
+/// One of two types: the first where `is_first` says so of what stands there.
+pub fn either<'a, A: Type<'a>, B: Type<'a, Value = A::Value>>(
+    is_first: impl Fn(Reader<'a>) -> bool,
+    first: A,
+    second: B,
+) -> impl Type<'a, Value = A::Value> {
+    Either { is_first, first, second }
+}
+
+struct Either<F, A, B> {
+    is_first: F,
+    first: A,
+    second: B,
+}
+
+impl<'a, F: Fn(Reader<'a>) -> bool, A: Type<'a>, B: Type<'a, Value = A::Value>> Type<'a> for Either<F, A, B> {
+    type Value = A::Value;
+
+    fn shape(&self) -> Shape {
+        Shape::Either(kept([self.first.shape(), self.second.shape()]))
+    }
+
+    fn read(&mut self, it: Reader<'a>) -> Option<Self::Value> {
+        if (self.is_first)(it) { self.first.read(it) } else { self.second.read(it) }
+    }
+}
+
 /// `of`, and what `check` makes of it: what a shape cannot say.
-pub fn checked<'a, K: Type<'a>, T>(
+pub fn checked<'a, K: Type<'a>, T, F: FnMut(Reader<'a>, K::Value) -> Option<T>>(
     of: K,
-    check: impl FnMut(Reader<'a>, K::Value) -> Option<T>,
-) -> impl Type<'a, Value = T> {
+    check: F,
+) -> Checked<K, F> {
     Checked { of, check }
 }
 
-struct Checked<K, F> {
+/// See [`checked`].
+#[derive(Debug)]
+pub struct Checked<K, F> {
     of: K,
     check: F,
 }
@@ -242,6 +355,12 @@ impl<'a, K: Type<'a>, T, F: FnMut(Reader<'a>, K::Value) -> Option<T>> Type<'a> f
     }
 }
 
+impl<'a, K: Type<'a>, T: Written, F: FnMut(Reader<'a>, K::Value) -> Option<T>> Shown<'a> for Checked<K, F> {
+    fn shown(&self, value: &T) -> String {
+        value.written()
+    }
+}
+
 /// A mapping with known fields, read by `read`.
 pub fn mapping<'a, T, R>(mut read: R) -> impl Type<'a, Value = T>
 where
@@ -249,6 +368,14 @@ where
 {
     let described = read.clone();
     typed(move || Shape::Mapping(describe(described.clone())), move |it: Reader<'a>| it.fields(&mut read))
+}
+
+/// A mapping with known fields, read by `read`, whose table is `table`: for readers that cannot be run for their table.
+pub fn mapping_as<'a, T>(
+    table: impl Fn() -> &'static Mapping,
+    mut read: impl FnMut(&mut Fields<'a>) -> Option<T>,
+) -> Typed<impl Fn() -> Shape, impl FnMut(Reader<'a>) -> Option<T>> {
+    typed(move || Shape::Mapping(table()), move |it: Reader<'a>| it.fields(&mut read))
 }
 
 // === defaults ===
@@ -265,6 +392,18 @@ impl Written for Millis {
     }
 }
 
+impl Written for Ratio {
+    fn written(&self) -> String {
+        self.get().to_string()
+    }
+}
+
+impl Written for Ppm {
+    fn written(&self) -> String {
+        (f64::from(self.get()) / 1e6).to_string()
+    }
+}
+
 macro_rules! written_as_shown {
     ($($type:ty),*) => {
         $(impl Written for $type {
@@ -274,4 +413,4 @@ macro_rules! written_as_shown {
         })*
     };
 }
-written_as_shown!(bool, u32, u64, usize, SocketAddr, String);
+written_as_shown!(bool, u8, u32, u64, usize, f64, SocketAddr, String);

@@ -26,7 +26,14 @@ use emac_core::id::JourneyName;
 use emac_core::journey::{ComponentName, Journey};
 use emac_core::units::{Micros, Millis};
 
-use emac_document::{API_VERSION, Document, Fields, Limits, Problem, Problems, Reader, read_all};
+use crate::types::texts;
+use component::components;
+use emac_document::shape::{Mapping, Shape};
+use emac_document::types::{mapping, unread};
+use emac_document::{API_VERSION, Document, Fields, Limits, Problem, Problems, describe, read_all};
+use evidence::{domains, evidence};
+use governance::governance;
+use objectives::objectives;
 
 pub use component::{Component, ComponentKind, Role, SloOrigin, SloRef, Span, Telemetry, TelemetryMetrics};
 pub use digest::{canonical_digest, canonical_json};
@@ -36,7 +43,7 @@ pub use governance::{
     ProgressiveDelivery, RateLimit, Rollback, RolloutProvider,
 };
 pub use objectives::{AvailabilityObjective, LatencyMetric, LatencyObjective, Objectives, RatioSli};
-pub use operator::free_structure;
+pub use operator::{OPERATOR, free_structure};
 pub use reach::{CalloutOptions, HopRef, LatencyDefault, Reach};
 pub use runtime::{Damping, Lease, Runtime, RuntimePolicy};
 
@@ -93,12 +100,16 @@ pub fn read(document: &Document, problems: &Problems) -> Option<Intent> {
     let intent = document.reader(problems).fields(|fields| {
         let version = fields.required("apiVersion", |version| version.choice(&[(API_VERSION, ())]));
         let kind = fields.required("kind", |kind| kind.choice(&[(KIND, ())]));
-        let metadata = fields.required("metadata", metadata);
-        let spec = fields.required("spec", |spec| spec.fields(Spec::read));
-        let ((), (), metadata, spec) = (version?, kind?, metadata?, spec?);
+        let (metadata, spec) = body(fields)?;
+        version.and(kind)?;
         Some(spec.into_intent(metadata, digest))
     });
     intent.filter(|_| problems.errors() == before)
+}
+
+/// The table of an intent.
+pub fn table() -> &'static Mapping {
+    describe(body)
 }
 
 /// Reads every intent among documents; other kinds are passed over. In the order of names. Two journeys of one name are a problem,
@@ -134,13 +145,20 @@ struct Metadata {
     annotations: BTreeMap<String, String>,
 }
 
-fn metadata(reader: Reader<'_>) -> Option<Metadata> {
-    reader.fields(|fields| {
-        let name = fields.required("name", |name| share::named(name, JourneyName::new));
-        let labels = fields.optional("labels", share::texts).unwrap_or_default();
-        let annotations = fields.optional("annotations", share::texts).unwrap_or_default();
-        Some(Metadata { name: name?, labels, annotations })
-    })
+fn body(fields: &mut Fields<'_>) -> Option<(Metadata, Spec)> {
+    let metadata = fields.field("metadata", mapping(metadata), "identity of the journey").required();
+    let spec = fields.field("spec", mapping(Spec::read), "specification").required();
+    Some((metadata?, spec?))
+}
+
+fn metadata(fields: &mut Fields<'_>) -> Option<Metadata> {
+    let name = share::named("name", "^[a-z0-9-]{1,63}$", "checkout", JourneyName::new);
+    let says = "the journey's name, used in labels, file names and headers";
+    let name = fields.field("name", name, says).required();
+    let says = "free text for people and tools";
+    let labels = fields.field("labels", texts(), says).optional().unwrap_or_default();
+    let annotations = fields.field("annotations", texts(), says).optional().unwrap_or_default();
+    Some(Metadata { name: name?, labels, annotations })
 }
 
 struct Spec {
@@ -156,19 +174,21 @@ struct Spec {
 
 impl Spec {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let objectives = fields.required("objectives", Objectives::read);
-        let entry = fields.optional("entry", entry::read).unwrap_or_default();
-        let operator = fields.get("operator");
-        let declared = fields.required("components", component::read);
-        let evidence = fields.optional("evidence", Evidence::read).unwrap_or_default();
-        let domains = fields.optional("failureDomains", evidence::rules).unwrap_or_default();
-        let governance = fields.optional("governance", governance::read);
+        let objectives = fields.field("objectives", mapping(objectives), "objectives").required();
+        let says = "rules by which the edge recognises requests of the journey, at most 16; one match is enough; without rules the journey is computed, not enforced. CORS preflights, probes and scrapes, and calls of `grpc.health.v1.Health` enter only by a rule whose method is OPTIONS, that names `user-agent`, or that names that service";
+        let entry = fields.field("entry", entry::rules(), says).optional().unwrap_or_default();
+        let operator = unread(|| Shape::Named(&OPERATOR));
+        let operator = fields.field("operator", operator, "how the components combine").required();
+        let says = "the components that the operator names";
+        let declared = fields.field("components", components(), says).required().unwrap_or_default();
+        let says = "where the structure is discovered";
+        let evidence = fields.field("evidence", mapping(evidence), says).optional().unwrap_or_default();
+        let says = "failure domains; if rules are given, components may name no other domains";
+        let domains = fields.field("failureDomains", mapping(domains), says).optional().unwrap_or_default();
+        let says = "what automation may decide, and on which bounds";
+        let governance = fields.field("governance", mapping(governance), says).optional();
         let (governance, runtime) = governance.unwrap_or_default();
-        let declared = declared.unwrap_or_default();
-        let structure = match operator {
-            Some(operator) => operator::structure(operator, &declared),
-            None => fields.reader().refuse("the field `operator` is missing"),
-        };
+        let structure = operator.and_then(|operator| operator::structure(operator, &declared));
         check::components(&declared, &domains, &runtime, structure.as_ref());
         let objectives = objectives?;
         check::objectives(fields.reader(), &objectives, &entry, &runtime);

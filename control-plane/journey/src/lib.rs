@@ -9,4 +9,4 @@ pub mod measured;
 pub mod slo;
 mod types;
 
-pub use types::by_component;
+pub use types::{by_component, component};

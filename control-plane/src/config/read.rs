@@ -9,7 +9,7 @@ use emac_discovery::watch::Recurrence;
 use super::{Config, Discovery, Evidence, Listen, Log, LogFormat, Otlp};
 use emac_document::shape::Mapping;
 use emac_document::types::{
-    Type, Written, address, choice, flag, integer, list, mapping, millis, text_like, word_as,
+    Shown, Type, address, choice, flag, integer, list, mapping, millis, text_like, word_as,
 };
 use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, describe, read_file};
 
@@ -229,7 +229,7 @@ fn pattern<'a>(folder: &Path) -> impl Type<'a, Value = String> {
     })
 }
 
-fn log_level<'a>() -> impl Type<'a, Value = String> {
+fn log_level<'a>() -> impl Shown<'a, Value = String> {
     const HELP: &str = "one of error, warn, info, debug, trace, also per module as in `info,emac_control_plane::ingest=debug`";
     text_like("filter", r"\S", "info", |it, text| match super::check_log_level(text) {
         Ok(()) => Some(text.to_owned()),
@@ -238,12 +238,6 @@ fn log_level<'a>() -> impl Type<'a, Value = String> {
 }
 
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-
-impl Written for LogFormat {
-    fn written(&self) -> String {
-        LOG_FORMATS.iter().find(|(_, format)| format == self).map_or("", |&(word, _)| word).to_owned()
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! A kind's table as Markdown: one line a field, by its path.
 
-use super::operator::OPERATOR;
 use super::{Field, Kind, Mapping, Need, Shape};
+use emac_journey::intent::OPERATOR;
 
 /// The fields of a kind. Named shapes (the operator) are told once, elsewhere.
 pub fn field_table(kind: &Kind) -> String {

@@ -105,7 +105,7 @@ fn models_as_written_say_what_their_schema_says() {
     for model in &written {
         assert!(schemas.takes(model), "{:#?}\n{model:#}", schemas.problems(model));
         let unknown = mutate::fields_without_table(model);
-        assert!(unknown.is_empty(), "add to control-plane/src/schema/model.rs: {unknown:?}");
+        assert!(unknown.is_empty(), "declare in control-plane/compile/src/model/read.rs: {unknown:?}");
         assert!(model["metadata"]["version"].is_string() && read(model).is_taken());
     }
 }

@@ -164,18 +164,22 @@ pub(crate) fn fields_without_table(document: &Value) -> Vec<String> {
     found
 }
 
+/// Mappings by what they say (a reader that is asked for in two places has a table in each), and which of their fields are used.
+type Uses = Vec<(String, &'static Mapping, Vec<bool>)>;
+
 /// Fields of the documents' tables that no document uses.
 pub(crate) fn fields_without_example(documents: &[Value]) -> Vec<&'static str> {
-    let mut uses: Vec<(&'static Mapping, Vec<bool>)> = Vec::new();
+    let mut uses = Uses::new();
     let kinds = || documents.iter().map(|document| (kind_of(document), document));
     kinds().for_each(|(kind, _)| below(Shape::Mapping((kind.root)()), &mut uses));
     let mut note = |mapping: &'static Mapping, _: &Path, value: &Value| {
-        let known = uses.iter_mut().find(|(known, _)| std::ptr::eq(*known, mapping));
+        let says = format!("{mapping:?}");
+        let known = uses.iter_mut().find(|(known, ..)| *known == says);
         let used = mapping.fields.iter().map(|field| value.get(field.name).is_some());
-        known.unwrap().1.iter_mut().zip(used).for_each(|(seen, used)| *seen |= used);
+        known.unwrap().2.iter_mut().zip(used).for_each(|(seen, used)| *seen |= used);
     };
     kinds().for_each(|(kind, document)| meet((kind.root)(), &Vec::new(), document, &mut note));
-    let unused = |(mapping, seen): &(&'static Mapping, Vec<bool>)| {
+    let unused = |(_, mapping, seen): &(String, &'static Mapping, Vec<bool>)| {
         let names = mapping.fields.iter().zip(seen).filter(|(_, seen)| !**seen);
         names.map(|(field, _)| field.name).collect::<Vec<_>>()
     };
@@ -183,17 +187,19 @@ pub(crate) fn fields_without_example(documents: &[Value]) -> Vec<&'static str> {
 }
 
 /// Every mapping below a shape, none of its fields used yet.
-fn below(shape: Shape, found: &mut Vec<(&'static Mapping, Vec<bool>)>) {
+fn below(shape: Shape, found: &mut Uses) {
     match shape {
         Shape::Scalar(_) => {}
         Shape::List(of) | Shape::Map(_, of) => below(*of, found),
         Shape::Either(all) => all.iter().for_each(|one| below(*one, found)),
         // It contains itself by way of its own mappings, which are met once.
         Shape::Named(named) => below((named.shape)(), found),
-        Shape::Mapping(mapping) if found.iter().any(|(known, _)| std::ptr::eq(*known, mapping)) => {}
         Shape::Mapping(mapping) => {
-            found.push((mapping, vec![false; mapping.fields.len()]));
-            mapping.fields.iter().for_each(|field| below(field.shape, found));
+            let says = format!("{mapping:?}");
+            if found.iter().all(|(known, ..)| *known != says) {
+                found.push((says, mapping, vec![false; mapping.fields.len()]));
+                mapping.fields.iter().for_each(|field| below(field.shape, found));
+            }
         }
     }
 }

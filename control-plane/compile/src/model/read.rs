@@ -1,4 +1,4 @@
-//! Model documents to checked values.
+//! Model documents to checked values. Models carry much for people's eyes, so their mappings are open: what is declared bears on a bound or a decision.
 
 mod domains;
 mod testimony;
@@ -6,7 +6,7 @@ mod topology;
 
 use std::collections::BTreeMap;
 
-use emac_core::journey::{ComponentName, Journey, parse};
+use emac_core::journey::{Journey, parse};
 
 use super::record::{self, Record};
 use super::{
@@ -14,9 +14,11 @@ use super::{
     RuntimeParameters, Status, seal,
 };
 use domains::Domains;
-use emac_document::API_VERSION;
-use emac_document::{Document, Fields, Problems, Reader};
-use emac_journey::intent::free_structure;
+use emac_document::shape::{Mapping, Shape};
+use emac_document::types::{Type, by_name, choice, list, mapping, owned, share, text, text_like, typed};
+use emac_document::{API_VERSION, Document, Fields, Problems, Reader, describe};
+use emac_journey::component;
+use emac_journey::intent::{OPERATOR, free_structure};
 use topology::Topology;
 
 /// A model and what a sealed document says besides.
@@ -34,14 +36,10 @@ pub(super) struct ReadModel {
 pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems) -> Option<ReadModel> {
     let before = problems.errors();
     let found = document.reader(problems).fields(|fields| {
-        fields.accept_rest();
         let version = fields
             .required("apiVersion", |version| version.choice(&[(API_VERSION, ()), (REPLAY_VERSION, ())]));
         let is_kind = fields.required("kind", |found| found.choice(&[(kind, ())]));
-        let journey = fields.required("metadata", journey);
-        let spec = fields.required("spec", |spec| spec.fields(Spec::read));
-        let _ = fields.get("seal"); // Read below, with everything that it seals.
-        let (journey, spec) = (journey?, spec?);
+        let (journey, spec) = root(fields)?;
         version.and(is_kind)?;
         let sealed = seal::check(document, problems)?;
         Some(spec.into_read(journey, document, sealed))
@@ -49,20 +47,41 @@ pub(super) fn model(document: &Document, kind: &'static str, problems: &Problems
     found.filter(|_| problems.errors() == before)
 }
 
+/// The table of models of both kinds.
+pub fn table() -> &'static Mapping {
+    describe(root)
+}
+
+fn root(fields: &mut Fields<'_>) -> Option<(String, Spec)> {
+    fields.accept_rest();
+    let journey = fields.field("metadata", mapping(journey), "identity of the model").required();
+    let spec = fields.field("spec", mapping(Spec::read), "specification").required();
+    // Read with everything that it seals.
+    let seal = typed(|| by_name(text()).shape(), |_| Some(()));
+    let says = "tags of every value, by which manual changes are detected; written by `emac`";
+    fields.field("seal", seal, says).optional();
+    journey.zip(spec)
+}
+
 /// The journey's name: a label where the document has a name of its own.
-fn journey(metadata: Reader<'_>) -> Option<String> {
-    metadata.fields(|fields| {
-        fields.accept_rest();
-        let name = fields.required("name", Reader::word)?;
-        let _ = fields.optional("version", Reader::word); // Checked with the seal.
-        let label = fields.optional("labels", |labels| {
-            labels.fields(|fields| {
-                fields.accept_rest();
-                fields.optional("journey", Reader::word)
-            })
-        });
-        Some(label.unwrap_or(name).to_owned())
-    })
+fn journey(fields: &mut Fields<'_>) -> Option<String> {
+    const EXAMPLE: &str = "'0000000000000000000000000000000000000000000000000000000000000000'";
+    fields.accept_rest();
+    let says = "the journey's name, unless a label gives it";
+    let name = fields.field("name", owned(), says).required();
+    // Checked with the seal.
+    let digest = text_like("digest", "^[0-9a-f]{64}$", EXAMPLE, |it, _| it.word());
+    let says = "SHA-256 of everything else; a document with a version or a seal is refused after a change";
+    fields.field("version", digest, says).optional();
+    let says = "free text for people and tools, except `journey`";
+    let label = fields.field("labels", mapping(label), says).optional();
+    label.or(name)
+}
+
+fn label(fields: &mut Fields<'_>) -> Option<String> {
+    fields.accept_rest();
+    let says = "the journey's name, if the document has another name";
+    fields.field("journey", owned(), says).optional()
 }
 
 struct Spec {
@@ -83,23 +102,28 @@ impl Spec {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         fields.accept_rest();
         let structure = structure(fields);
-        let topology = fields.optional("topology", |topology| topology.fields(topology::read));
-        let redundancy = fields.optional("redundancy", |all| all.list(|one| one.fields(redundancy_)));
-        let domains = fields.optional("failureDomains", |domains| domains.fields(domains::read));
-        let runtime = fields.optional("runtime", |all| all.list(|one| one.fields(topology::runtime)));
-        let findings = fields.optional("fields", testimony::findings);
-        let disagreements =
-            fields.optional("disagreements", |all| all.list(|one| one.fields(testimony::disagreement)));
-        let evidence = fields.optional("evidence", |all| all.list(|one| one.fields(testimony::evidence)));
-        let confidence = fields.optional("confidence", |confidence| confidence.fields(confidence_));
-        let base = fields.optional("base", Reader::word).map(str::to_owned);
+        let topology = fields.field("topology", mapping(topology::read), "services and calls").optional();
+        let redundancy =
+            fields.field("redundancy", list(mapping(redundancy_)), "redundant components").optional();
+        let domains = fields.field("failureDomains", mapping(domains::read), "failure domains").optional();
+        let confidence = fields.field("confidence", mapping(confidence_), "confidence").optional();
+        let says = "timeouts, retries and circuit breakers of calls, configured or observed";
+        let runtime = fields.field("runtime", list(mapping(topology::runtime)), says).optional();
+        let says = "confidence and provenance of each part of the model; only identified parts may act";
+        let findings = fields.field("fields", testimony::findings(), says).optional();
+        let says = "differences between intent and evidence; a person decides";
+        let disagreements = fields.field("disagreements", testimony::disagreements(), says).optional();
+        let evidence =
+            fields.field("evidence", list(mapping(testimony::evidence)), "evidence used").optional();
+        let says = "version of the accepted model that a candidate was compared with";
+        let base = fields.field("base", owned(), says).optional();
         Some(Self {
             structure,
             topology: topology.unwrap_or_default(),
             redundancy: redundancy.unwrap_or_default(),
             domains: domains.unwrap_or_default(),
             runtime: runtime.unwrap_or_default().into_iter().collect(),
-            findings: findings.unwrap_or_default(),
+            findings: findings.unwrap_or_default().into_iter().collect(),
             disagreements: disagreements.unwrap_or_default(),
             evidence: evidence.unwrap_or_default(),
             confidence: confidence.unwrap_or_default(),
@@ -133,19 +157,28 @@ impl Spec {
 
 /// `operator` or `expression`, under `operatorGraph` or here. Where both are given they must agree.
 fn structure(fields: &mut Fields<'_>) -> Option<Journey> {
-    let graph = fields.optional("operatorGraph", |graph| {
-        graph.fields(|fields| {
-            fields.accept_rest();
-            agreed(fields, "root")
-        })
+    let own = agreed(
+        fields,
+        "the operators in canonical text; default: those of the intent",
+        ("operator", "the operators as a tree; must agree with `expression`"),
+    );
+    let graph = mapping(|fields: &mut Fields<'_>| {
+        fields.accept_rest();
+        agreed(fields, "the operators in canonical text", ("root", "the operators as a tree"))
     });
-    let own = agreed(fields, "operator");
-    graph.or(own)
+    let says = "the same in the format of the paper's replay";
+    fields.field("operatorGraph", graph, says).optional().or(own)
 }
 
-fn agreed(fields: &mut Fields<'_>, tree: &'static str) -> Option<Journey> {
-    let operator = fields.optional(tree, free_structure);
-    let expression = fields.optional("expression", expression);
+fn agreed(
+    fields: &mut Fields<'_>,
+    expression_says: &'static str,
+    (tree, tree_says): (&'static str, &'static str),
+) -> Option<Journey> {
+    let text = text_like("expression", r"\S", "'Series(front, Race(paya, payb))'", |it, _| expression(it));
+    let expression = fields.field("expression", text, expression_says).optional();
+    let operator = typed(|| Shape::Named(&OPERATOR), free_structure);
+    let operator = fields.field(tree, operator, tree_says).optional();
     match (operator, expression) {
         (Some(operator), Some(expression)) if operator != expression => {
             fields.reader().refuse(format!("`expression` says {expression}, `{tree}` says {operator}"))
@@ -171,21 +204,14 @@ fn expression(reader: Reader<'_>) -> Option<Journey> {
 
 fn redundancy_(fields: &mut Fields<'_>) -> Option<Redundancy> {
     fields.accept_rest();
-    let pattern = fields.required("pattern", Reader::word);
-    let group = fields.required("group", |group| group.list(component));
-    Some(Redundancy { pattern: pattern?.into(), group: group?.into_iter().collect() })
+    let pattern = fields.field("pattern", owned(), "pattern, such as `race`").required();
+    let group = fields.field("group", list(component()), "members").required();
+    Some(Redundancy { pattern: pattern?.as_str().into(), group: group?.into_iter().collect() })
 }
 
-fn component(reader: Reader<'_>) -> Option<ComponentName> {
-    let text = reader.text()?;
-    match ComponentName::new(text) {
-        Ok(name) => Some(name),
-        Err(error) => reader.refuse(error.to_string()),
-    }
-}
-
-fn known_status(reader: Reader<'_>) -> Option<Status> {
-    reader.choice(&[
+/// Of findings and of domains.
+fn status<'a>() -> impl Type<'a, Value = Status> {
+    choice(&[
         ("consistent", Status::Identified),
         ("identified", Status::Identified),
         ("missing", Status::Unresolved),
@@ -197,10 +223,11 @@ fn known_status(reader: Reader<'_>) -> Option<Status> {
 
 fn confidence_(fields: &mut Fields<'_>) -> Option<Confidence> {
     fields.accept_rest();
-    let overall = fields.optional("overall", Reader::ratio);
-    let parts = fields
-        .optional("fields", |parts| parts.map(|entry, value| Some((entry.key.clone(), value.ratio()?))));
-    let flags = fields.optional("evidenceFlags", |flags| flags.list(|flag| flag.word().map(str::to_owned)));
+    let says = "overall confidence; below `governance.autoAcceptConfidence` the decision is REVIEW";
+    let overall = fields.field("overall", share(), says).optional();
+    let parts = fields.field("fields", by_name(share()), "confidence by part").optional();
+    let says = "flags of incomplete or conflicting evidence";
+    let flags = fields.field("evidenceFlags", list(owned()), says).optional();
     let fields = parts.unwrap_or_default().into_iter().collect();
     Some(Confidence { overall, fields, flags: flags.unwrap_or_default() })
 }

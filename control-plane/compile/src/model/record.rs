@@ -6,7 +6,8 @@
 use serde_json::{Value, json};
 
 use super::write;
-use emac_document::{Fields, Reader};
+use emac_document::Fields;
+use emac_document::types::{list, mapping, owned, text};
 
 /// A change that was agreed to, as remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,42 +108,40 @@ fn ancestor(ancestor: &Ancestor) -> Value {
 
 /// Both sections; `None` when the model was not accepted here.
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<Record> {
-    let acceptance = fields.optional("acceptance", |one| one.fields(acceptance_));
-    let lineage = fields.optional("lineage", |all| all.list(|one| one.fields(ancestor_)));
+    let says = "who accepted which changes, and when";
+    let acceptance = fields.field("acceptance", mapping(newest), says).optional();
+    let says = "earlier versions, oldest first";
+    let lineage = fields.field("lineage", list(mapping(earlier)), says).optional();
     Some(Record { acceptance: acceptance?, lineage: lineage.unwrap_or_default() })
 }
 
-fn owned(reader: Reader<'_>) -> Option<String> {
-    reader.word().map(str::to_owned)
+fn newest(fields: &mut Fields<'_>) -> Option<Acceptance> {
+    fields.accept_rest();
+    accepted(fields, "who accepted: a person, or `policy`")
 }
 
-fn acceptance_(fields: &mut Fields<'_>) -> Option<Acceptance> {
+fn earlier(fields: &mut Fields<'_>) -> Option<Ancestor> {
     fields.accept_rest();
-    let by = fields.required("by", owned);
-    let at = fields.required("at", owned);
-    let parent = fields.optional("parent", owned);
-    let candidate = fields.required("candidate", owned);
-    let intent = fields.optional("intent", owned);
-    let deltas = fields.optional("deltas", |all| all.list(|one| one.fields(taken)));
-    Some(Acceptance {
-        parent,
-        candidate: candidate?,
-        intent,
-        by: by?,
-        at: at?,
-        deltas: deltas.unwrap_or_default(),
-    })
-}
-
-fn ancestor_(fields: &mut Fields<'_>) -> Option<Ancestor> {
-    let version = fields.required("version", owned);
-    let acceptance = if fields.has("by") { Some(acceptance_(fields)?) } else { None };
-    fields.accept_rest();
+    let version = fields.field("version", owned(), "version").required();
+    let says = "who accepted it; absent for a file written by hand";
+    let acceptance = fields.together(&["by"], |fields| accepted(fields, says));
     Some(Ancestor { version: version?, acceptance })
 }
 
+fn accepted(fields: &mut Fields<'_>, by_says: &'static str) -> Option<Acceptance> {
+    let by = fields.field("by", owned(), by_says).required();
+    let at = fields.field("at", owned(), "time in RFC 3339").required();
+    let parent = fields.field("parent", owned(), "version of the previous model").optional();
+    let candidate = fields.field("candidate", owned(), "version of the candidate").required();
+    let says = "digest of the intent used for the comparison";
+    let intent = fields.field("intent", owned(), says).optional();
+    let deltas = fields.field("deltas", list(mapping(taken)), "accepted deltas").optional();
+    let deltas = deltas.unwrap_or_default();
+    Some(Acceptance { parent, candidate: candidate?, intent, by: by?, at: at?, deltas })
+}
+
 fn taken(fields: &mut Fields<'_>) -> Option<TakenDelta> {
-    let id = fields.required("id", owned);
-    let change = fields.required("change", Reader::text).map(str::to_owned);
-    Some(TakenDelta { id: id?, change: change? })
+    let id = fields.field("id", owned(), "id of the delta").required();
+    let change = fields.field("change", text(), "the change in words").required();
+    Some(TakenDelta { id: id?, change: change?.to_owned() })
 }

@@ -24,8 +24,11 @@ use emac_core::journey::ComponentName;
 use super::endpoint::{Endpoint, Goal, Predicate, Semantics};
 use super::world::{Edge, InvalidWorld, Node, Stated, World};
 use crate::model::{CallType, Model};
-use emac_document::API_VERSION;
-use emac_document::{Document, Fields, Problems, Reader, Value};
+use emac_document::shape::Mapping;
+use emac_document::types::{
+    self, Shown, Type, by_name, checked, choice, either, integer, list, mapping, owned, word,
+};
+use emac_document::{API_VERSION, Document, Fields, Problems, Reader, describe};
 
 /// Kind of the document.
 pub const KIND: &str = "SimulationProfile";
@@ -78,110 +81,127 @@ struct EndpointNumbers {
 pub fn read(document: &Document, problems: &Problems) -> Option<Profile> {
     let before = problems.errors();
     let profile = document.reader(problems).fields(|fields| {
-        let _ = fields.required("apiVersion", |version| version.choice(&[(API_VERSION, ())]));
-        let _ = fields.required("kind", |kind| kind.choice(&[(KIND, ())]));
-        let _ = fields.optional("metadata", |metadata| {
-            metadata.fields(|fields| {
-                fields.accept_rest();
-                fields.optional("name", Reader::word)
-            })
-        });
-        fields.required("spec", |spec| spec.fields(spec_))
+        fields.required("apiVersion", |version| version.choice(&[(API_VERSION, ())]));
+        fields.required("kind", |kind| kind.choice(&[(KIND, ())]));
+        profile(fields)
     });
     profile.filter(|_| problems.errors() == before)
 }
 
-fn spec_(fields: &mut Fields<'_>) -> Option<Profile> {
-    let defaults = fields.optional("defaults", |defaults| defaults.fields(defaults_)).unwrap_or_default();
-    let nodes = fields
-        .optional("nodes", |nodes| nodes.map(|entry, node| Some((entry.key.clone(), node.fields(node_)?))));
-    let edges = fields.optional("edges", |edges| edges.list(|edge| edge.fields(edge_)));
-    let domains = fields.optional("domains", |domains| domains.list(|domain| domain.fields(domain_)));
-    let endpoints =
-        fields.optional("endpoints", |endpoints| endpoints.list(|endpoint| endpoint.fields(endpoint_)));
-    let fractions = fields.optional("failStop", |stop| {
-        stop.fields(|fields| fields.required("fractions", |all| all.list(share)))
-    });
-    let (replicas, node_availability, edge_availability) = defaults;
+/// The table of a profile.
+pub fn table() -> &'static Mapping {
+    describe(profile)
+}
+
+fn profile(fields: &mut Fields<'_>) -> Option<Profile> {
+    fields.field("metadata", mapping(metadata), "free text").optional();
+    fields.field("spec", mapping(spec), "numbers of the simulation").required()
+}
+
+fn metadata(fields: &mut Fields<'_>) -> Option<()> {
+    fields.accept_rest();
+    fields.field("name", word(), "free text").optional().map(drop)
+}
+
+fn spec(fields: &mut Fields<'_>) -> Option<Profile> {
+    let defaults = fields.field("defaults", mapping(defaults), "default values").optional();
+    let says = "nodes by name; added to those of the model";
+    let nodes = fields.field("nodes", by_name(mapping(node)), says).optional();
+    let edges = fields.field("edges", list(mapping(edge)), "calls; added to those of the model").optional();
+    let domains = fields.field("domains", list(mapping(domain)), "failure domains").optional();
+    let says = "endpoints to estimate; default: the model's expression, immediate and eventual";
+    let endpoints = fields.field("endpoints", list(mapping(endpoint)), says).optional();
+    let says = "fail-stop sweep: containers stopped, drawn without replacement";
+    let fractions = fields.field("failStop", mapping(fail_stop), says).optional();
     Some(Profile {
-        replicas,
-        node_availability,
-        edge_availability,
         nodes: nodes.unwrap_or_default().into_iter().collect(),
         edges: edges.unwrap_or_default(),
         domains: domains.unwrap_or_default(),
         endpoints: endpoints.unwrap_or_default(),
         fractions: fractions.unwrap_or_default(),
+        ..defaults.unwrap_or_default()
     })
 }
 
-fn share(reader: Reader<'_>) -> Option<f64> {
-    reader.ratio().map(|ratio| ratio.get())
+fn share<'a>() -> impl Shown<'a, Value = f64> {
+    checked(types::share(), |_, share| Some(share.get()))
 }
 
-fn replicas(reader: Reader<'_>) -> Option<u32> {
-    reader.integer(1..=10_000).and_then(|count| u32::try_from(count).ok())
+fn replicas<'a>() -> impl Type<'a, Value = u32> {
+    integer("count", 1..=10_000)
 }
 
-fn name(reader: Reader<'_>) -> Option<String> {
-    reader.word().map(str::to_owned)
+fn defaults(fields: &mut Fields<'_>) -> Option<Profile> {
+    let says = "availability of a replica; default: 1";
+    Some(Profile {
+        replicas: fields.field("replicas", replicas(), "replicas of a node; default: 1").optional(),
+        node_availability: fields.field("nodeAvailability", share(), says).optional(),
+        edge_availability: fields
+            .field("edgeAvailability", share(), "availability of a call; default: 1")
+            .optional(),
+        ..Profile::default()
+    })
 }
 
-fn defaults_(fields: &mut Fields<'_>) -> Option<(Option<u32>, Option<f64>, Option<f64>)> {
-    let replicas = fields.optional("replicas", replicas);
-    let nodes = fields.optional("nodeAvailability", share);
-    let edges = fields.optional("edgeAvailability", share);
-    Some((replicas, nodes, edges))
-}
-
-fn node_(fields: &mut Fields<'_>) -> Option<NodeNumbers> {
-    let replicas = fields.optional("replicas", replicas);
-    let availability = fields.optional("availability", share);
+fn node(fields: &mut Fields<'_>) -> Option<NodeNumbers> {
+    let says = "replicas; a node is up while one replica is";
+    let replicas = fields.field("replicas", replicas(), says).optional();
+    let availability = fields.field("availability", share(), "availability of a replica").optional();
     Some(NodeNumbers { replicas, availability })
 }
 
-fn edge_(fields: &mut Fields<'_>) -> Option<EdgeNumbers> {
-    let from = fields.required("from", name);
-    let to = fields.required("to", name);
-    let availability = fields.optional("availability", share);
-    let asynchronous = fields.optional("callType", |kind| kind.choice(&[("sync", false), ("async", true)]));
+fn edge(fields: &mut Fields<'_>) -> Option<EdgeNumbers> {
+    let from = fields.field("from", owned(), "caller").required();
+    let to = fields.field("to", owned(), "callee").required();
+    let availability = fields.field("availability", share(), "availability of the call itself").optional();
+    let call_type = choice(&[("sync", false), ("async", true)]);
+    let says = "`async` calls are not awaited; default: that of the model, else `sync`";
+    let asynchronous = fields.field("callType", call_type, says).optional();
     Some(EdgeNumbers { from: from?, to: to?, availability, asynchronous })
 }
 
-fn domain_(fields: &mut Fields<'_>) -> Option<DomainNumbers> {
-    let name_ = fields.required("name", name);
-    let members = fields.required("members", |members| members.list(name));
-    let beta = fields.required("beta", share);
-    Some(DomainNumbers { name: name_?, members: members?, beta: beta? })
+fn domain(fields: &mut Fields<'_>) -> Option<DomainNumbers> {
+    let name = fields.field("name", owned(), "name").required();
+    let members = fields.field("members", list(owned()), "member nodes").required();
+    let says = "share of a member's unavailability that the domain causes";
+    let beta = fields.field("beta", share(), says).required();
+    Some(DomainNumbers { name: name?, members: members?, beta: beta? })
 }
 
-fn endpoint_(fields: &mut Fields<'_>) -> Option<EndpointNumbers> {
-    const SEMANTICS: [(&str, Semantics); 2] =
-        [("immediate", Semantics::Immediate), ("eventual", Semantics::Eventual)];
-    let name_ = fields.required("name", name);
-    let weight = fields.optional("weight", share);
-    let semantics =
-        fields.optional("semantics", |semantics| semantics.choice(&SEMANTICS)).unwrap_or_default();
-    let reach = if fields.has("entry") || fields.has("targets") {
-        let entry = fields.required("entry", name);
-        let targets = fields.required("targets", |targets| targets.list(name));
-        let predicate = fields.optional("predicate", predicate);
-        Some((entry?, targets?, predicate.unwrap_or(Predicate::All)))
-    } else {
-        None
-    };
-    Some(EndpointNumbers { name: name_?, weight: weight.unwrap_or(1.0), semantics, reach })
+fn endpoint(fields: &mut Fields<'_>) -> Option<EndpointNumbers> {
+    let name = fields.field("name", owned(), "name").required();
+    let reach = fields.together(&["entry", "targets"], |fields| {
+        let says =
+            "node where requests enter; needs `targets`; without both the model's expression is evaluated";
+        let entry = fields.field("entry", owned(), says).required();
+        let targets = fields.field("targets", list(owned()), "nodes that must be reached").required();
+        let says = "how many targets must be reached";
+        let predicate = fields.field("predicate", predicate(), says).or_as(Predicate::All, "all");
+        Some((entry?, targets?, predicate))
+    });
+    let weight = fields.field("weight", share(), "weight in the weighted sum").or(1.0);
+    let says = "immediate: without asynchronous calls; eventual: with them";
+    let semantics = fields.field("semantics", choice(&SEMANTICS), says).or(Semantics::Immediate);
+    Some(EndpointNumbers { name: name?, weight, semantics, reach })
 }
 
-fn predicate(reader: Reader<'_>) -> Option<Predicate> {
-    match &reader.node().value {
-        Value::Mapping(_) => reader.fields(|fields| {
-            let least = fields.required("atLeast", |least| least.integer(1..=100_000))?;
-            Some(Predicate::AtLeast(least as usize))
-        }),
-        _ => reader.choice(&[("all", Predicate::All), ("any", Predicate::Any)]),
-    }
+fn predicate<'a>() -> impl Type<'a, Value = Predicate> {
+    let word = choice(&[("all", Predicate::All), ("any", Predicate::Any)]);
+    either(|it: Reader<'a>| it.node().entries().is_none(), word, mapping(at_least))
 }
+
+fn at_least(fields: &mut Fields<'_>) -> Option<Predicate> {
+    let least = fields.field("atLeast", integer("count", 1..=100_000), "number of targets").required();
+    least.map(Predicate::AtLeast)
+}
+
+fn fail_stop(fields: &mut Fields<'_>) -> Option<Vec<f64>> {
+    let says = "shares of all containers that are stopped, one point of the sweep each";
+    fields.field("fractions", list(share()), says).required()
+}
+
+const SEMANTICS: [(&str, Semantics); 2] =
+    [("immediate", Semantics::Immediate), ("eventual", Semantics::Eventual)];
 
 impl Profile {
     /// The model's topology with the profile's numbers.
@@ -224,8 +244,7 @@ impl Profile {
     }
 
     fn endpoints_of(&self, model: &Model, build: &mut Build<'_>) -> Vec<Endpoint> {
-        let both = [("immediate", Semantics::Immediate), ("eventual", Semantics::Eventual)];
-        let default = both.map(|(name, semantics)| EndpointNumbers {
+        let default = SEMANTICS.map(|(name, semantics)| EndpointNumbers {
             name: name.to_owned(),
             weight: 1.0,
             semantics,

@@ -3,18 +3,25 @@
 //! A component with an `operator` is a named part of the expression and nothing else: a `ref` to it stands for that part.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use emac_core::budget::{FallbackBudget, StaticResponse, SuccessPredicate};
-use emac_core::id::WorkloadName;
 use emac_core::journey::ComponentName;
-use emac_core::units::{Millis, Ratio};
+use emac_core::units::Ratio;
 
-use super::entry::headers;
-use super::objectives::target;
+use super::entry::{HEADER_PATTERN, headers, is_header_name};
+use super::operator::OPERATOR;
 use super::reach::{CalloutOptions, HopRef, LatencyDefault, Reach};
 use super::runtime::fallback_budget;
-use super::share::{named, owned, promql, refuse_duplicates, small, wire_millis};
-use emac_document::{Fields, Located, Reader, Value};
+use super::share::{promql, refuse_duplicates, target, wire_millis, workload};
+use crate::types::COMPONENT_PATTERN;
+use emac_document::shape::{Form, Mapping, Rule, Shape};
+use emac_document::types::{
+    Type, checked, choice, either, flag, integer, kept, list, mapping, mapping_as, owned, scalar, text,
+    typed, unread, word_as,
+};
+use emac_document::{Fields, Located, Reader, Value, describe};
+use success::success;
 
 mod success;
 
@@ -170,7 +177,14 @@ impl<'a> Declared<'a> {
 }
 
 /// `components`: a mapping by name.
-pub(super) fn read(reader: Reader<'_>) -> Option<Declared<'_>> {
+pub(super) fn components<'a>() -> impl Type<'a, Value = Declared<'a>> {
+    let composite = || Shape::Mapping(describe(|fields| composite(fields).map(drop)));
+    let either = move || vec![mapping(component).shape(), composite()];
+    let shape = move || Shape::Map(COMPONENT_PATTERN, kept(Shape::Either(either().leak())));
+    typed(shape, read)
+}
+
+fn read(reader: Reader<'_>) -> Option<Declared<'_>> {
     let mut declared = Declared::default();
     for entry in reader.entries()? {
         let value = reader.of(&entry.value);
@@ -186,53 +200,73 @@ pub(super) fn read(reader: Reader<'_>) -> Option<Declared<'_>> {
 }
 
 fn meaning(reader: Reader<'_>) -> Meaning<'_> {
-    let composite =
+    let is_composite =
         reader.node().entries().is_some_and(|all| all.iter().any(|entry| entry.key == "operator"));
-    let meaning = if composite {
-        reader.fields(|fields| {
-            let _ = fields.optional("description", owned);
-            fields.get("operator").map(Meaning::Composite)
-        })
+    let meaning = if is_composite {
+        reader.fields(composite).map(Meaning::Composite)
     } else {
         reader.fields(component).map(|component| Meaning::Component(Box::new(component)))
     };
     meaning.unwrap_or(Meaning::Unreadable)
 }
 
+fn composite<'a>(fields: &mut Fields<'a>) -> Option<Reader<'a>> {
+    let says = "a named part of the expression, used by `ref`; instead of the other fields";
+    let operator = fields.field("operator", unread(|| Shape::Named(&OPERATOR)), says).required();
+    fields.field("description", owned(), "for people").optional();
+    operator
+}
+
+const KINDS: [(&str, ComponentKind); 5] = [
+    ("service", ComponentKind::Service),
+    ("external_dependency", ComponentKind::ExternalDependency),
+    ("data_store", ComponentKind::DataStore),
+    ("queue", ComponentKind::Queue),
+    ("static_response", ComponentKind::StaticResponse),
+];
+
 fn component(fields: &mut Fields<'_>) -> Option<Component> {
-    const KINDS: [(&str, ComponentKind); 5] = [
-        ("service", ComponentKind::Service),
-        ("external_dependency", ComponentKind::ExternalDependency),
-        ("data_store", ComponentKind::DataStore),
-        ("queue", ComponentKind::Queue),
-        ("static_response", ComponentKind::StaticResponse),
-    ];
-    let kind = fields.optional("kind", |kind| kind.choice(&KINDS));
-    let description = fields.optional("description", owned);
-    let slos = fields.optional("atomicSLORef", slo_refs).unwrap_or_default();
-    let availability = fields.optional("availability", target);
-    let failure_domains = fields.optional("failureDomains", failure_domains).unwrap_or_default();
-    let telemetry =
-        fields.optional("telemetry", |telemetry| telemetry.fields(telemetry_)).unwrap_or_default();
-    let reach = reach(fields);
-    let latency = fields.optional("latency", |latency| latency.fields(latency_));
-    let success = fields.optional("success", success::read).unwrap_or_default();
-    let fallback_budget = fields.optional("fallbackBudget", fallback_budget);
+    let says = "kind of component; default: `static_response` if there is a `response`, else `service`";
+    let kind = fields.field("kind", choice(&KINDS), says).optional();
+    let description = fields.field("description", owned(), "for people").optional();
+    let says = "documents of OpenSLO, Sloth or Pyrra with the component's objectives; `#` and a name or number selects one objective";
+    let slos = fields.field("atomicSLORef", slo_refs(), says).optional().unwrap_or_default();
+    let says = "promised share of good answers, if there is no SLO document";
+    let availability = fields.field("availability", target(), says).optional();
+    let says = "failure domains of the component; an empty list means unknown";
+    let failure_domains = fields.field("failureDomains", failure_domains(), says).optional();
+    let says = "names of the component in telemetry";
+    let telemetry = fields.field("telemetry", mapping(telemetry), says).optional();
+    let says = "the call through the mesh that reaches it";
+    let hop = fields.field("hop", mapping(hop), says).optional();
+    let says = "static response kept in the sidecar; only as an alternate of a fallback";
+    let response = fields.field("response", mapping(response), says).optional();
+    let says = "expected latency, used until measurements exist";
+    let latency = fields.field("latency", mapping(latency), says).optional();
+    let says = "what counts as a good answer; default: HTTP status below 500 and gRPC OK";
+    let success = fields.field("success", mapping(success), says).optional().unwrap_or_default();
+    let says = "limit on degraded answers in its place; default: the journey's";
+    let fallback_budget = fields.field("fallbackBudget", mapping(fallback_budget), says).optional();
+    fields.rule(Rule::NotBoth("atomicSLORef", "availability"));
+    fields.rule(Rule::NotBoth("hop", "response"));
     if !slos.is_empty() && availability.is_some() {
         fields.reader().refuse::<()>("give `atomicSLORef` or `availability`, not both");
     }
-    let implied = if matches!(reach, Reach::Static(_)) {
-        ComponentKind::StaticResponse
-    } else {
-        ComponentKind::Service
+    if fields.has("hop") && fields.has("response") {
+        fields.reader().refuse::<()>("give `hop` or `response`, not both");
+    }
+    let (reach, implied) = match (hop, response) {
+        (Some(hop), _) => (Reach::Hop(hop), ComponentKind::Service),
+        (None, Some(response)) => (Reach::Static(response), ComponentKind::StaticResponse),
+        (None, None) => (Reach::Unseen, ComponentKind::Service),
     };
     Some(Component {
         kind: kind.unwrap_or(implied),
         description,
         slos,
         availability,
-        failure_domains,
-        telemetry,
+        failure_domains: failure_domains.unwrap_or_default(),
+        telemetry: telemetry.unwrap_or_default(),
         reach,
         latency,
         success,
@@ -240,146 +274,171 @@ fn component(fields: &mut Fields<'_>) -> Option<Component> {
     })
 }
 
-fn slo_refs(reader: Reader<'_>) -> Option<Vec<Located<SloRef>>> {
-    let located = |one: Reader<'_>| slo_ref(one).map(|slo| Located::new(slo, one));
-    match reader.node().value {
-        Value::Sequence(_) => reader.list(located),
-        _ => located(reader).map(|slo| vec![slo]),
-    }
+/// One, or a list of them.
+fn slo_refs<'a>() -> impl Type<'a, Value = Vec<Located<SloRef>>> {
+    let is_one = |it: Reader<'a>| !matches!(it.node().value, Value::Sequence(_));
+    either(is_one, checked(slo_ref(), |_, slo| Some(vec![slo])), list(slo_ref()))
 }
 
-/// A reference as text, or `{ref, role}`.
-fn slo_ref(reader: Reader<'_>) -> Option<SloRef> {
+/// By its name, or with a role.
+fn slo_ref<'a>() -> impl Type<'a, Value = Located<SloRef>> {
+    let is_name = |it: Reader<'a>| !matches!(it.node().value, Value::Mapping(_));
+    // One table for one of them and for a list.
+    static TABLE: LazyLock<&'static Mapping> = LazyLock::new(|| describe(slo_with_role));
+    either(is_name, slo_name(), mapping_as(|| *TABLE, slo_with_role))
+}
+
+fn slo_with_role(fields: &mut Fields<'_>) -> Option<Located<SloRef>> {
     const ROLES: [(&str, Role); 3] =
         [("availability", Role::Availability), ("latency", Role::Latency), ("neither", Role::Neither)];
-    if !matches!(reader.node().value, Value::Mapping(_)) {
-        return slo_name(reader);
-    }
-    reader.fields(|fields| {
-        let slo = fields.required("ref", slo_name);
-        let role = fields.optional("role", |role| role.choice(&ROLES));
-        Some(SloRef { role, ..slo? })
+    let slo = fields.field("ref", slo_name(), "the SLO").required();
+    let says = "what its targets are shares of; default: what its indicator says";
+    let role = fields.field("role", choice(&ROLES), says).optional();
+    let mut slo = slo?;
+    slo.value.role = role;
+    Some(slo)
+}
+
+fn slo_name<'a>() -> impl Type<'a, Value = Located<SloRef>> {
+    const PREFIXES: [(&str, Option<SloOrigin>); 3] =
+        [("openslo:", None), ("sloth:", Some(SloOrigin::Sloth)), ("pyrra:", Some(SloOrigin::Pyrra))];
+    const FORMS: [Form; 1] = [Form::Text("^(openslo|sloth|pyrra):.")];
+    scalar("reference", &FORMS, "'openslo:slo.cart.availability'", |it: Reader<'a>| {
+        let text = it.word()?;
+        let found = PREFIXES.iter().find_map(|&(prefix, origin)| Some((text.strip_prefix(prefix)?, origin)));
+        let Some((name, origin)) = found.filter(|(name, _)| !name.is_empty()) else {
+            let help = "such as openslo:slo.cart.availability";
+            return it.refuse_with("expected a reference to an SLO document", help);
+        };
+        let (name, objective) = match name.split_once('#') {
+            Some((name, objective)) => (name, Some(objective.to_owned())),
+            None => (name, None),
+        };
+        Some(Located::new(SloRef { name: name.to_owned(), objective, origin, role: None }, it))
     })
 }
 
-fn slo_name(reader: Reader<'_>) -> Option<SloRef> {
-    const PREFIXES: [(&str, Option<SloOrigin>); 3] =
-        [("openslo:", None), ("sloth:", Some(SloOrigin::Sloth)), ("pyrra:", Some(SloOrigin::Pyrra))];
-    let text = reader.word()?;
-    let found = PREFIXES.iter().find_map(|&(prefix, origin)| Some((text.strip_prefix(prefix)?, origin)));
-    let Some((name, origin)) = found.filter(|(name, _)| !name.is_empty()) else {
-        return reader
-            .refuse_with("expected a reference to an SLO document", "such as openslo:slo.cart.availability");
-    };
-    let (name, objective) = match name.split_once('#') {
-        Some((name, objective)) => (name, Some(objective.to_owned())),
-        None => (name, None),
-    };
-    Some(SloRef { name: name.to_owned(), objective, origin, role: None })
+fn failure_domains<'a>() -> impl Type<'a, Value = Vec<String>> {
+    checked(list(owned()), |it, domains: Vec<String>| {
+        refuse_duplicates(domains.iter().map(String::as_str).zip(it.items()?), "failure domain");
+        Some(domains)
+    })
 }
 
-fn failure_domains(reader: Reader<'_>) -> Option<Vec<String>> {
-    let domains = reader.list(owned)?;
-    refuse_duplicates(domains.iter().map(String::as_str).zip(reader.items()?), "failure domain");
-    Some(domains)
-}
-
-fn telemetry_(fields: &mut Fields<'_>) -> Option<Telemetry> {
-    let span = fields.optional("span", |span| {
-        span.fields(|fields| {
-            let service = fields.required("service", owned);
-            let operation = fields.optional("operation", owned);
-            Some(Span { service: service?, operation })
-        })
-    });
-    let metrics = fields.optional("metrics", |metrics| {
-        metrics.fields(|fields| {
-            let good = fields.optional("availabilityGood", promql);
-            let total = fields.optional("availabilityTotal", promql);
-            let latency = fields.optional("latencyHistogram", promql);
-            Some(TelemetryMetrics { good, total, latency })
-        })
-    });
+fn telemetry(fields: &mut Fields<'_>) -> Option<Telemetry> {
+    let span = fields.field("span", mapping(span), "spans that are calls of the component").optional();
+    let metrics = fields.field("metrics", mapping(metrics), "PromQL selectors").optional();
     Some(Telemetry { span, metrics: metrics.unwrap_or_default() })
 }
 
-fn reach(fields: &mut Fields<'_>) -> Reach {
-    let hop = fields.optional("hop", |hop| hop.fields(hop_));
-    let response = fields.optional("response", |response| response.fields(response_));
-    if fields.has("hop") && fields.has("response") {
-        fields.reader().refuse::<()>("give `hop` or `response`, not both");
-    }
-    match (hop, response) {
-        (Some(hop), _) => Reach::Hop(hop),
-        (None, Some(response)) => Reach::Static(response),
-        (None, None) => Reach::Unseen,
-    }
+fn span(fields: &mut Fields<'_>) -> Option<Span> {
+    let service = fields.field("service", owned(), "`service.name` of the span").required();
+    let operation = fields.field("operation", owned(), "name of the span").optional();
+    Some(Span { service: service?, operation })
 }
 
-fn hop_(fields: &mut Fields<'_>) -> Option<HopRef> {
-    let source = fields.optional("source", |source| named(source, WorkloadName::new));
-    let destination = fields.required("destination", |destination| bounded(destination, 253));
-    let operation = fields.optional("operation", |operation| bounded(operation, 512)).unwrap_or_default();
-    let workload = fields.optional("workload", |workload| named(workload, WorkloadName::new));
-    let without_context = fields.optional("withoutContext", Reader::boolean).unwrap_or_default();
-    let stream = fields.optional("stream", Reader::boolean).unwrap_or_default();
-    let callout = fields.optional("callout", |callout| callout.fields(callout_)).unwrap_or_default();
+fn metrics(fields: &mut Fields<'_>) -> Option<TelemetryMetrics> {
+    let good = fields.field("availabilityGood", promql(), "good answers").optional();
+    let total = fields.field("availabilityTotal", promql(), "all answers").optional();
+    let latency = fields.field("latencyHistogram", promql(), "buckets of latency").optional();
+    Some(TelemetryMetrics { good, total, latency })
+}
+
+fn hop(fields: &mut Fields<'_>) -> Option<HopRef> {
+    let source = fields.field("source", workload(), "calling workload; default: the edge").optional();
+    let says = "Istio service host or Envoy cluster";
+    let destination = fields.field("destination", bounded(253), says).required();
+    let says = "`METHOD /path/template` or `package.Service/Method`; default: any operation";
+    let operation = fields.field("operation", bounded(512), says).optional().unwrap_or_default();
+    let says = "answering workload; if it calls other hops of the journey, this hop encloses them";
+    let workload = fields.field("workload", workload(), says).optional();
+    let says = "apply this hop's budget to calls without journey context too; only one journey may set it for the same hop";
+    let without_context = fields.field("withoutContext", flag(), says).or(false);
+    let says = "its calls are streams (server-sent events, gRPC streams, watches, long polls): they are not bounded and have an outcome of their own";
+    let stream = fields.field("stream", flag(), says).or(false);
+    let says = "how it is called as an alternate";
+    let callout = fields.field("callout", mapping(callout), says).optional().unwrap_or_default();
     Some(HopRef { source, destination: destination?, operation, workload, without_context, stream, callout })
 }
 
-fn bounded(reader: Reader<'_>, bytes_max: usize) -> Option<String> {
-    let text = owned(reader)?;
-    if text.len() <= bytes_max { Some(text) } else { reader.refuse(format!("more than {bytes_max} bytes")) }
-}
-
-fn callout_(fields: &mut Fields<'_>) -> Option<CalloutOptions> {
-    let default = CalloutOptions::default();
-    let cluster = fields.optional("cluster", |cluster| cluster.text().map(str::to_owned));
-    let authority = fields.optional("authority", owned).unwrap_or_default();
-    let path = fields.optional("path", path).unwrap_or_default();
-    let route_header = fields.optional("routeHeader", route_header);
-    let allow_non_idempotent = fields.optional("allowNonIdempotent", Reader::boolean).unwrap_or_default();
-    let body_bytes_max = fields.optional("maxBody", |body| small(body, 0..=65_536));
-    let body_bytes_max = body_bytes_max.unwrap_or(default.body_bytes_max);
-    Some(CalloutOptions { cluster, authority, path, route_header, allow_non_idempotent, body_bytes_max })
-}
-
-fn path(reader: Reader<'_>) -> Option<String> {
-    let path = owned(reader)?;
-    if path.starts_with('/') { Some(path) } else { reader.refuse("a path starts with /") }
-}
-
-fn route_header(reader: Reader<'_>) -> Option<(String, String)> {
-    reader.fields(|fields| {
-        let name = fields.required("name", owned);
-        let value = fields.required("value", owned);
-        let (name, value) = (name?, value?);
-        if super::entry::is_header_name(&name) {
-            Some((name.to_ascii_lowercase(), value))
-        } else {
-            fields.reader().refuse(format!("`{name}` is not the name of a header"))
-        }
+fn bounded<'a>(bytes_max: usize) -> impl Type<'a, Value = String> {
+    word_as(move |it, text| {
+        let fits = text.len() <= bytes_max;
+        if fits { Some(text.to_owned()) } else { it.refuse(format!("more than {bytes_max} bytes")) }
     })
 }
 
-fn response_(fields: &mut Fields<'_>) -> Option<StaticResponse> {
-    let status = fields.optional("status", |status| small(status, 200..=599));
-    let headers = fields.optional("headers", headers).unwrap_or_default();
-    let body = fields.optional("body", |body| {
-        let text = body.text()?;
-        if text.len() <= 65_536 { Some(text) } else { body.refuse("more than 65536 bytes") }
-    });
-    let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
-    Some(StaticResponse { status, headers, body: body.unwrap_or_default().into() })
+fn callout(fields: &mut Fields<'_>) -> Option<CalloutOptions> {
+    let default = CalloutOptions::default();
+    let says = "Envoy cluster called after a failure; default: the destination; empty: no call";
+    let cluster = fields.field("cluster", text(), says).optional().map(str::to_owned);
+    let authority = fields.field("authority", owned(), "default: that of the request").optional();
+    let path = fields.field("path", path(), "default: that of the request").optional();
+    let says = "header by which the route table selects it before the call";
+    let route_header = fields.field("routeHeader", mapping(route_header), says).optional();
+    let says = "also repeat POST and PATCH";
+    let allow_non_idempotent =
+        fields.field("allowNonIdempotent", flag(), says).or(default.allow_non_idempotent);
+    let says = "largest request body in bytes that is kept for repeating the call";
+    let body_bytes_max =
+        fields.field("maxBody", integer("bytes", 0..=65_536), says).or(default.body_bytes_max);
+    Some(CalloutOptions {
+        cluster,
+        authority: authority.unwrap_or_default(),
+        path: path.unwrap_or_default(),
+        route_header,
+        allow_non_idempotent,
+        body_bytes_max,
+    })
 }
 
-fn latency_(fields: &mut Fields<'_>) -> Option<LatencyDefault> {
-    let p50: Option<Millis> = fields.required("p50", wire_millis);
-    let p99: Option<Millis> = fields.required("p99", wire_millis);
+fn path<'a>() -> impl Type<'a, Value = String> {
+    scalar("path", &[Form::Text("^/")], "/pay", |it: Reader<'a>| match it.word()? {
+        path if path.starts_with('/') => Some(path.to_owned()),
+        _ => it.refuse("a path starts with /"),
+    })
+}
+
+fn route_header(fields: &mut Fields<'_>) -> Option<(String, String)> {
+    let name = scalar("header", &[Form::Text(HEADER_PATTERN)], "x-provider", |it: Reader<'_>| {
+        let name = it.word()?;
+        if is_header_name(name) {
+            return Some(name.to_ascii_lowercase());
+        }
+        it.refuse(format!("`{name}` is not the name of a header"))
+    });
+    let name = fields.field("name", name, "header name").required();
+    let value = fields.field("value", owned(), "header value").required();
+    Some((name?, value?))
+}
+
+fn response(fields: &mut Fields<'_>) -> Option<StaticResponse> {
+    let status = fields.field("status", integer("status", 200..=599), "HTTP status").or(200_u32);
+    let headers = fields.field("headers", headers(), "response headers, at most 8").optional();
+    let body = fields.field("body", body(), "response body, at most 65536 bytes").optional();
+    Some(StaticResponse {
+        status: u16::try_from(status).unwrap_or(200),
+        headers: headers.unwrap_or_default(),
+        body: body.unwrap_or_default().into(),
+    })
+}
+
+fn body<'a>() -> impl Type<'a, Value = &'a str> {
+    checked(
+        text(),
+        |it: Reader<'a>, text: &'a str| {
+            if text.len() <= 65_536 { Some(text) } else { it.refuse("more than 65536 bytes") }
+        },
+    )
+}
+
+fn latency(fields: &mut Fields<'_>) -> Option<LatencyDefault> {
+    let p50 = fields.field("p50", wire_millis(), "median latency").required();
+    let says = "99th percentile of latency; at least `p50`";
+    let p99 = fields.field("p99", wire_millis(), says).required();
     let (p50, p99) = (p50?, p99?);
     if p50 <= p99 {
-        Some(LatencyDefault { p50, p99 })
-    } else {
-        fields.reader().refuse(format!("p50 ({p50}) is above p99 ({p99})"))
+        return Some(LatencyDefault { p50, p99 });
     }
+    fields.reader().refuse(format!("p50 ({p50}) is above p99 ({p99})"))
 }

@@ -1,10 +1,14 @@
 //! `spec.entry`: how a request of the journey is recognised.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
 use emac_core::budget::EntryRule;
 use emac_core::entry::CompiledEntry;
 
 use super::Intent;
-use super::share::texts;
+use emac_document::shape::{Form, Rule};
+use emac_document::types::{Type, checked, list, map, mapping, owned, scalar, text};
 use emac_document::{Document, Fields, Problem, Problems, Reader};
 
 /// Most rules of a journey and headers of a rule that the wire carries.
@@ -12,15 +16,14 @@ const RULES_MAX: usize = 16;
 const HEADERS_MAX: usize = 8;
 
 /// A list of rules; a request that any of them matches enters the journey.
-pub(super) fn read(reader: Reader<'_>) -> Option<Vec<EntryRule>> {
-    let rules = reader.list(|rule| {
-        let compiled = rule.fields(read_rule)?;
-        match CompiledEntry::new(&compiled) {
-            Ok(_) => Some(compiled),
-            Err(error) => rule.refuse(error.to_string()),
-        }
-    })?;
-    if rules.len() > RULES_MAX { reader.refuse(format!("more than {RULES_MAX} rules")) } else { Some(rules) }
+pub(super) fn rules<'a>() -> impl Type<'a, Value = Vec<EntryRule>> {
+    let compiled = |it: Reader<'a>, rule| match CompiledEntry::new(&rule) {
+        Ok(_) => Some(rule),
+        Err(error) => it.refuse(error.to_string()),
+    };
+    checked(list(checked(mapping(rule), compiled)), |it, rules: Vec<_>| {
+        if rules.len() > RULES_MAX { it.refuse(format!("more than {RULES_MAX} rules")) } else { Some(rules) }
+    })
 }
 
 /// Rules that no request ever reaches, because a journey that is asked before takes them all: journeys of one edge are asked in the order
@@ -84,56 +87,77 @@ fn rule_of<'a>(document: &'a Document, rule: usize, problems: &'a Problems) -> R
     spec.items().and_then(|mut items| items.nth(rule)).unwrap_or(spec)
 }
 
-fn read_rule(fields: &mut Fields<'_>) -> Option<EntryRule> {
-    let host = fields.optional("host", host).unwrap_or_default();
-    let method = fields.optional("method", method).unwrap_or_default();
-    let path_template = fields.optional("path", text).unwrap_or_default();
-    let headers = fields.optional("headers", headers).unwrap_or_default();
-    let grpc = fields.optional("grpc", grpc).unwrap_or_default();
+fn rule(fields: &mut Fields<'_>) -> Option<EntryRule> {
+    let says = "exact host, without port; case and a final dot are ignored";
+    let host = fields.field("host", host(), says).optional().unwrap_or_default();
+    let says = "HTTP method in upper case; GET also matches HEAD";
+    let method = fields.field("method", method(), says).optional().unwrap_or_default();
+    let says = "path template: `{name}` matches one segment, a final `**` any rest; empty segments are ignored, so `/a//b/` equals `/a/b`";
+    let path_template = fields.field("path", owned(), says).optional().unwrap_or_default();
+    let says =
+        "header names with exact values, at most 8; an empty value matches any value of a present header";
+    let headers = fields.field("headers", headers(), says).optional().unwrap_or_default();
+    let says = "`package.Service` or `package.Service/Method`";
+    let grpc = fields.field("grpc", grpc(), says).optional().unwrap_or_default();
+    fields.rule(Rule::Something);
     Some(EntryRule { host, method, path_template, headers, grpc })
 }
 
-fn text(reader: Reader<'_>) -> Option<String> {
-    reader.word().map(str::to_owned)
+fn host<'a>() -> impl Type<'a, Value = String> {
+    scalar("host", &[Form::Text(r"^[^/:]*[^/:\s][^/:]*$")], "shop.example", |it: Reader<'a>| {
+        let host = it.word()?;
+        if host.contains(['/', ':']) {
+            return it.refuse_with("a host has neither scheme, port nor path", "such as shop.example");
+        }
+        Some(host.to_ascii_lowercase())
+    })
 }
 
-fn host(reader: Reader<'_>) -> Option<String> {
-    let host = reader.word()?;
-    if host.contains(['/', ':']) {
-        return reader.refuse_with("a host has neither scheme, port nor path", "such as shop.example");
-    }
-    Some(host.to_ascii_lowercase())
+fn method<'a>() -> impl Type<'a, Value = String> {
+    scalar("method", &[Form::Text("^[A-Z]+$")], "POST", |it: Reader<'a>| {
+        let method = it.word()?;
+        if method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Some(method.to_owned());
+        }
+        it.refuse_with("methods are upper case", format!("write {}", method.to_ascii_uppercase()))
+    })
 }
 
-fn method(reader: Reader<'_>) -> Option<String> {
-    let method = reader.word()?;
-    if method.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        Some(method.to_owned())
-    } else {
-        reader.refuse_with("methods are upper case", format!("write {}", method.to_ascii_uppercase()))
-    }
-}
-
-fn grpc(reader: Reader<'_>) -> Option<String> {
-    let name = reader.word()?;
-    if name.starts_with('/') {
-        return reader
-            .refuse_with("expected package.Service or package.Service/Method", "leave out the leading /");
-    }
-    Some(name.to_owned())
+fn grpc<'a>() -> impl Type<'a, Value = String> {
+    scalar("text", &[Form::Text(r"^[^/\s]")], "shop.v1.Checkout/Place", |it: Reader<'a>| {
+        let name = it.word()?;
+        if name.starts_with('/') {
+            let help = "leave out the leading /";
+            return it.refuse_with("expected package.Service or package.Service/Method", help);
+        }
+        Some(name.to_owned())
+    })
 }
 
 /// Name to exact value; an empty value means "present".
-pub(super) fn headers(reader: Reader<'_>) -> Option<Vec<(String, String)>> {
-    let headers = texts(reader)?;
-    if headers.len() > HEADERS_MAX {
-        return reader.refuse(format!("more than {HEADERS_MAX} headers"));
-    }
-    match headers.keys().find(|name| !is_header_name(name)) {
-        Some(name) => reader.refuse(format!("`{name}` is not the name of a header")),
-        None => Some(headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()),
-    }
+pub(super) fn headers<'a>() -> impl Type<'a, Value = Vec<(String, String)>> {
+    let any = |name: &'a str| Ok::<_, Infallible>(name);
+    checked(map(HEADER_PATTERN, any, text()), |it, headers: Vec<_>| {
+        if headers.len() > HEADERS_MAX {
+            return it.refuse(format!("more than {HEADERS_MAX} headers"));
+        }
+        match headers.iter().find(|(name, _)| !is_header_name(name)) {
+            Some((name, _)) => it.refuse(format!("`{name}` is not the name of a header")),
+            None => {
+                let headers: BTreeMap<_, _> = headers.into_iter().collect();
+                Some(
+                    headers
+                        .into_iter()
+                        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+                        .collect(),
+                )
+            }
+        }
+    })
 }
+
+/// As [`is_header_name`] has it, for schemas.
+pub(super) const HEADER_PATTERN: &str = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
 
 /// A token of RFC 9110, section 5.6.2; pseudo headers are none.
 pub(super) fn is_header_name(name: &str) -> bool {

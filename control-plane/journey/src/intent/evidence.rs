@@ -2,8 +2,9 @@
 
 use emac_core::units::{Micros, Ratio};
 
-use super::share::{owned, refuse_duplicates};
-use emac_document::{Fields, Reader};
+use super::share::refuse_duplicates;
+use emac_document::Fields;
+use emac_document::types::{checked, choice, duration, flag, list, mapping, owned, share};
 
 /// `evidence.modelDiscovery`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,27 +60,23 @@ pub enum DomainKind {
     Inferred,
 }
 
-impl Evidence {
-    pub(super) fn read(reader: Reader<'_>) -> Option<Self> {
-        reader.fields(|fields| fields.required("modelDiscovery", |discovery| discovery.fields(discovery_)))
-    }
+pub(super) fn evidence(fields: &mut Fields<'_>) -> Option<Evidence> {
+    fields.field("modelDiscovery", mapping(discovery), "how the model is discovered").required()
 }
 
-fn discovery_(fields: &mut Fields<'_>) -> Option<Evidence> {
-    let enabled = fields.optional("enabled", Reader::boolean).unwrap_or_default();
-    let discovered_model = fields.optional("discoveredModelRef", owned);
-    let inputs = fields.optional("inputs", |inputs| inputs.list(|input| input.fields(input_)));
-    let window = fields.optional("evidenceWindow", Reader::duration);
-    let max_age = fields.optional("freshness", |freshness| {
-        freshness.fields(|fields| fields.required("maxAge", Reader::duration))
-    });
-    let coverage = fields.optional("coveragePolicy", |coverage| coverage.fields(coverage_));
+fn discovery(fields: &mut Fields<'_>) -> Option<Evidence> {
+    let enabled = fields.field("enabled", flag(), "whether discovery is enabled").or(false);
+    let says = "path of the model file, relative to the intent";
+    let discovered_model = fields.field("discoveredModelRef", owned(), says).optional();
+    let inputs = fields.field("inputs", list(mapping(input)), "evidence sources").optional();
+    let window = fields.field("evidenceWindow", duration(), "length of the evidence window").optional();
+    let max_age = fields.field("freshness", mapping(freshness), "maximum age of evidence").optional();
+    let coverage = fields.field("coveragePolicy", mapping(coverage), "required coverage").optional();
     let (edge_coverage_min, require_branch_coverage) = coverage.unwrap_or_default();
-    let inputs = inputs.unwrap_or_default();
     Some(Evidence {
         enabled,
         discovered_model,
-        inputs,
+        inputs: inputs.unwrap_or_default(),
         window,
         max_age,
         edge_coverage_min,
@@ -87,39 +84,49 @@ fn discovery_(fields: &mut Fields<'_>) -> Option<Evidence> {
     })
 }
 
-fn input_(fields: &mut Fields<'_>) -> Option<DiscoveryInput> {
-    let kind = fields.required("type", owned);
-    let notes = fields.optional("notes", owned);
+fn input(fields: &mut Fields<'_>) -> Option<DiscoveryInput> {
+    let kind = fields.field("type", owned(), "such as `opentelemetry-traces`").required();
+    let notes = fields.field("notes", owned(), "for people").optional();
     Some(DiscoveryInput { kind: kind?, notes })
 }
 
-fn coverage_(fields: &mut Fields<'_>) -> Option<(Option<Ratio>, bool)> {
-    let edges = fields.optional("minTraceEdgeCoverage", Reader::ratio);
-    let payment = fields.optional("requirePaymentBranchCoverage", Reader::boolean).unwrap_or_default();
-    let branches = fields.optional("requireBranchCoverage", Reader::boolean).unwrap_or_default();
+fn freshness(fields: &mut Fields<'_>) -> Option<Micros> {
+    fields.field("maxAge", duration(), "with older evidence the decision is REVIEW").required()
+}
+
+fn coverage(fields: &mut Fields<'_>) -> Option<(Option<Ratio>, bool)> {
+    let says = "if a smaller share of the expected edges was observed, the decision is REVIEW";
+    let edges = fields.field("minTraceEdgeCoverage", share(), says).optional();
+    let says = "every branch of a race must have been observed";
+    let branches = fields.field("requireBranchCoverage", flag(), says).or(false);
+    let says = "the same under the paper's name";
+    let payment = fields.field("requirePaymentBranchCoverage", flag(), says).or(false);
     Some((edges, payment || branches))
 }
 
 /// `failureDomains`.
-pub(super) fn rules(reader: Reader<'_>) -> Option<Vec<DomainRule>> {
-    reader.fields(|fields| {
-        let list = fields.get("rules").filter(|rules| !rules.is_null());
-        let rules = list.and_then(|rules| rules.list(|rule| rule.fields(rule_)))?;
-        let places = list.and_then(Reader::items).into_iter().flatten();
+pub(super) fn domains(fields: &mut Fields<'_>) -> Option<Vec<DomainRule>> {
+    let rules = checked(list(mapping(rule)), |it, rules: Vec<DomainRule>| {
+        let places = it.items().into_iter().flatten();
         refuse_duplicates(rules.iter().map(|rule| rule.name.as_str()).zip(places), "failure domain");
         Some(rules)
-    })
+    });
+    fields.field("rules", rules, "the failure domains").optional()
 }
 
-fn rule_(fields: &mut Fields<'_>) -> Option<DomainRule> {
+fn rule(fields: &mut Fields<'_>) -> Option<DomainRule> {
     const KINDS: [(&str, DomainKind); 2] =
         [("declared", DomainKind::Declared), ("inferred", DomainKind::Inferred)];
-    let name = fields.required("name", owned);
-    let kind = fields.required("kind", |kind| kind.choice(&KINDS));
-    let source = fields.optional("source", owned);
-    let key = fields.optional("key", owned);
-    let description = fields.optional("description", owned);
-    let beta = fields.optional("beta", Reader::ratio);
+    let name = fields.field("name", owned(), "name used in `components.<leaf>.failureDomains`").required();
+    let says = "declared by a person, or inferred from evidence";
+    let kind = fields.field("kind", choice(&KINDS), says).required();
+    let says = "evidence source, such as `kubernetes`; required for inferred domains";
+    let source = fields.field("source", owned(), says).optional();
+    let says = "key to look up, such as a label; required for inferred domains";
+    let key = fields.field("key", owned(), says).optional();
+    let description = fields.field("description", owned(), "for people").optional();
+    let says = "share of a member's unavailability that the domain causes; if given, the journey's availability under common cause is computed exactly";
+    let beta = fields.field("beta", share(), says).optional();
     if kind == Some(DomainKind::Inferred) && (source.is_none() || key.is_none()) {
         fields.reader().refuse_with::<()>(
             "an inferred failure domain needs `source` and `key`",

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use emac_core::units::{Micros, Ratio};
 
-use super::runtime::Runtime;
-use super::share::{owned, small};
+use super::runtime::{Runtime, runtime};
+use super::share::above_zero;
 use crate::guard::{Guard, InvalidGuard, SYMBOLS};
+use emac_document::shape::Form;
+use emac_document::types::{
+    Type, by_name, choice, duration, flag, integer, list, mapping, owned, scalar, seconds, share,
+};
 use emac_document::{Fields, Located, Reader, Value};
 
 /// `governance` without `runtime`.
@@ -173,139 +177,157 @@ impl Default for Governance {
 }
 
 /// `governance`, with `runtime`.
-pub(super) fn read(reader: Reader<'_>) -> Option<(Governance, Runtime)> {
+pub(super) fn governance(fields: &mut Fields<'_>) -> Option<(Governance, Runtime)> {
     const MODES: [(&str, EvaluationMode); 2] =
         [("conservative", EvaluationMode::Conservative), ("selective", EvaluationMode::Selective)];
-    reader.fields(|fields| {
-        let default = Governance::default();
-        let mode = fields.optional("evaluationMode", |mode| mode.choice(&MODES)).unwrap_or_default();
-        let confidence = fields.optional("autoAcceptConfidence", Reader::ratio);
-        let auto_accept = fields.optional("autoAccept", |accept| {
-            accept.fields(|fields| fields.optional("lowImpact", Reader::boolean))
-        });
-        let ends = fields.optional("useBoundsForAutomation", |ends| ends.fields(ends_));
-        let (availability_end, latency_end) = ends.unwrap_or_default();
-        let alerts = fields.optional("alerts", |alerts| alerts.fields(alerts_)).unwrap_or_default();
-        let delivery = fields.optional("progressiveDelivery", |delivery| delivery.fields(delivery_));
-        let actions = fields.optional("actions", |actions| actions.list(|action| action.fields(action_)));
-        let runtime = fields.optional("runtime", Runtime::read).unwrap_or_default();
-        let auto_accept_confidence = confidence.unwrap_or(default.auto_accept_confidence);
-        let actions = actions.unwrap_or_default();
-        let governance = Governance {
-            mode,
-            auto_accept_confidence,
-            auto_accept_low_impact: auto_accept.unwrap_or_default(),
-            availability_end,
-            latency_end,
-            alerts,
-            delivery,
-            actions,
-        };
-        Some((governance, runtime))
-    })
+    let default = Governance::default();
+    let says =
+        "conservative: the lower bound decides; selective: an objective between the bounds gives REVIEW";
+    let mode = fields.field("evaluationMode", choice(&MODES), says).or(default.mode);
+    let says = "if the model's confidence is lower, the decision is REVIEW";
+    let auto_accept_confidence =
+        fields.field("autoAcceptConfidence", share(), says).or(default.auto_accept_confidence);
+    let says = "which changes of a candidate may be accepted by policy";
+    let auto_accept = fields.field("autoAccept", mapping(auto_accept), says).optional();
+    let says = "which bounds gates and guards use";
+    let ends = fields.field("useBoundsForAutomation", mapping(ends), says).optional();
+    let (availability_end, latency_end) = ends.unwrap_or_default();
+    let alerts = fields.field("alerts", mapping(alerts), "alerts").optional().unwrap_or_default();
+    let says = "progressive delivery: provider and limits of a canary";
+    let delivery = fields.field("progressiveDelivery", mapping(delivery), says).optional();
+    let says = "actions allowed without a person, with their guards";
+    let actions = fields.field("actions", list(mapping(action)), says).optional().unwrap_or_default();
+    let says = "how budgets act on live traffic";
+    let runtime = fields.field("runtime", mapping(runtime), says).optional().unwrap_or_default();
+    let governance = Governance {
+        mode,
+        auto_accept_confidence,
+        auto_accept_low_impact: auto_accept.unwrap_or_default(),
+        availability_end,
+        latency_end,
+        alerts,
+        delivery,
+        actions,
+    };
+    Some((governance, runtime))
 }
 
-fn ends_(fields: &mut Fields<'_>) -> Option<(AvailabilityEnd, LatencyEnd)> {
+fn auto_accept(fields: &mut Fields<'_>) -> Option<bool> {
+    let says = "accept identified changes that move A- by less than 0.001";
+    Some(fields.field("lowImpact", flag(), says).or(false))
+}
+
+fn ends(fields: &mut Fields<'_>) -> Option<(AvailabilityEnd, LatencyEnd)> {
     const AVAILABILITY: [(&str, AvailabilityEnd); 2] =
         [("pessimistic", AvailabilityEnd::Pessimistic), ("optimistic", AvailabilityEnd::Optimistic)];
     const LATENCY: [(&str, LatencyEnd); 2] =
         [("upperConfidence", LatencyEnd::UpperConfidence), ("lowerConfidence", LatencyEnd::LowerConfidence)];
-    let availability = fields.optional("availability", |end| end.choice(&AVAILABILITY));
-    let latency = fields.optional("latency", |end| end.choice(&LATENCY));
-    Some((availability.unwrap_or_default(), latency.unwrap_or_default()))
+    let availability = fields
+        .field("availability", choice(&AVAILABILITY), "pessimistic: the lower bound")
+        .or(AvailabilityEnd::default());
+    let latency = fields
+        .field("latency", choice(&LATENCY), "upperConfidence: the upper bound")
+        .or(LatencyEnd::default());
+    Some((availability, latency))
 }
 
-fn alerts_(fields: &mut Fields<'_>) -> Option<Alerts> {
-    let rule_output = fields.optional("promRuleOutput", owned);
-    let budget_window = fields.optional("sloBudgetWindow", Reader::duration);
-    let policy = fields.optional("burnRatePolicy", |policy| {
-        policy.fields(|fields| {
-            let page = fields.optional("page", burn_rates).unwrap_or_default();
-            let ticket = fields.optional("ticket", burn_rates).unwrap_or_default();
-            Some((page, ticket))
-        })
-    });
+fn alerts(fields: &mut Fields<'_>) -> Option<Alerts> {
+    let says = "output path of the paper's compiler; read and not used";
+    let rule_output = fields.field("promRuleOutput", owned(), says).optional();
+    let says = "period of the burn rates; default: the window of the availability objective";
+    let budget_window = fields.field("sloBudgetWindow", duration(), says).optional();
+    let says = "pairs of windows; default: the standard pairs, scaled to the period";
+    let policy = fields.field("burnRatePolicy", mapping(burn_rates), says).optional();
     let (page, ticket) = policy.unwrap_or_default();
     Some(Alerts { rule_output, budget_window, page, ticket })
 }
 
-fn burn_rates(reader: Reader<'_>) -> Option<Vec<BurnRate>> {
-    reader.list(|pair| {
-        pair.fields(|fields| {
-            let rate = fields.required("burnRate", above_zero);
-            let long = fields.required("longWindow", Reader::duration);
-            let short = fields.required("shortWindow", Reader::duration);
-            let pair = BurnRate { rate: rate?, long: long?, short: short? };
-            if pair.short < pair.long {
-                Some(pair)
-            } else {
-                fields.reader().refuse("shortWindow is below longWindow")
-            }
-        })
-    })
+fn burn_rates(fields: &mut Fields<'_>) -> Option<(Vec<BurnRate>, Vec<BurnRate>)> {
+    let page = fields.field("page", list(mapping(burn_rate)), "alerts that page").optional();
+    let ticket = fields.field("ticket", list(mapping(burn_rate)), "alerts that open a ticket").optional();
+    Some((page.unwrap_or_default(), ticket.unwrap_or_default()))
 }
 
-fn above_zero(reader: Reader<'_>) -> Option<f64> {
-    let number = reader.number()?;
-    if number > 0.0 { Some(number) } else { reader.refuse(format!("{number} is not above zero")) }
+fn burn_rate(fields: &mut Fields<'_>) -> Option<BurnRate> {
+    let says = "burn rate, as a multiple of the rate that spends the budget exactly by the end of the period";
+    let rate = fields.field("burnRate", above_zero(), says).required();
+    let says = "long window in which the rate must be exceeded";
+    let long = fields.field("longWindow", duration(), says).required();
+    let says = "short window in which it must still be exceeded; shorter than `longWindow`";
+    let short = fields.field("shortWindow", duration(), says).required();
+    let pair = BurnRate { rate: rate?, long: long?, short: short? };
+    if pair.short < pair.long {
+        Some(pair)
+    } else {
+        fields.reader().refuse("shortWindow is below longWindow")
+    }
 }
 
-fn delivery_(fields: &mut Fields<'_>) -> Option<ProgressiveDelivery> {
+fn delivery(fields: &mut Fields<'_>) -> Option<ProgressiveDelivery> {
     const PROVIDERS: [(&str, RolloutProvider); 2] =
         [("argo-rollouts", RolloutProvider::ArgoRollouts), ("flagger", RolloutProvider::Flagger)];
-    let provider = fields.required("provider", |provider| provider.choice(&PROVIDERS));
-    let template_output = fields.optional("analysisTemplateOutput", owned);
-    let gate = fields.optional("gate", |gate| {
-        gate.fields(|fields| {
-            let burn_rate_max = fields.optional("maxCanaryBurnRate", above_zero);
-            let p99_max = fields.optional("maxP99LatencySeconds", Reader::seconds);
-            Some(Gate { burn_rate_max, p99_max })
-        })
-    });
+    let provider = fields.field("provider", choice(&PROVIDERS), "rollout controller").required();
+    let says = "output path of the paper's compiler; read and not used";
+    let template_output = fields.field("analysisTemplateOutput", owned(), says).optional();
+    let gate = fields.field("gate", mapping(gate), "limits of a canary").optional();
     Some(ProgressiveDelivery { provider: provider?, template_output, gate: gate.unwrap_or_default() })
 }
 
-fn action_(fields: &mut Fields<'_>) -> Option<Action> {
-    let kind = fields.required("kind", owned);
-    let guard = fields.required("guard", guard_);
-    let bounds = fields.optional("parameterBounds", |bounds| {
-        bounds.map(|entry, value| Some((entry.key.clone(), parameter_bound(value)?)))
-    });
-    let rollback = fields.optional("rollback", |rollback| rollback.fields(rollback_));
-    let rate_limit = fields.optional("rateLimit", |limit| limit.fields(rate_limit_));
+fn gate(fields: &mut Fields<'_>) -> Option<Gate> {
+    let says = "largest burn rate of the canary, as a multiple of the rate that spends the budget exactly";
+    let burn_rate_max = fields.field("maxCanaryBurnRate", above_zero(), says).optional();
+    let says = "largest p99 latency of the canary";
+    let p99_max = fields.field("maxP99LatencySeconds", seconds(), says).optional();
+    Some(Gate { burn_rate_max, p99_max })
+}
+
+fn action(fields: &mut Fields<'_>) -> Option<Action> {
+    let kind = fields.field("kind", owned(), "kind of action, such as `promote`").required();
+    let says = "CEL expression that must be true; see the symbols below";
+    let guard = fields.field("guard", guard(), says).required();
+    let says = "limits of the action's parameters, by parameter name";
+    let bounds = fields.field("parameterBounds", by_name(parameter_bound()), says).optional();
+    let says = "what to do when the guard becomes false";
+    let rollback = fields.field("rollback", mapping(rollback), says).optional();
+    let rate_limit = fields.field("rateLimit", mapping(rate_limit), "rate limit of the action").optional();
     let bounds = bounds.unwrap_or_default().into_iter().collect();
     Some(Action { kind: kind?, guard: guard?, bounds, rollback, rate_limit })
 }
 
 /// A guard that is none would be noticed only when an action is due, so it is checked here.
-fn guard_(reader: Reader<'_>) -> Option<Located<String>> {
-    let text = owned(reader)?;
-    match Guard::new(&text) {
-        Ok(_) => Some(Located::new(text, reader)),
-        Err(error @ InvalidGuard::UnknownSymbol(_)) => {
-            let names: Vec<_> = SYMBOLS.iter().map(|(name, ..)| *name).collect();
-            reader.refuse_with(error.to_string(), format!("known: {}", names.join(", ")))
+fn guard<'a>() -> impl Type<'a, Value = Located<String>> {
+    const EXAMPLE: &str = "A_minus >= 0.995 && no_unresolved_domain_conflict";
+    scalar("CEL", &[Form::Text(r"\S")], EXAMPLE, |it: Reader<'a>| {
+        let text = it.word()?;
+        match Guard::new(text) {
+            Ok(_) => Some(Located::new(text.to_owned(), it)),
+            Err(error @ InvalidGuard::UnknownSymbol(_)) => {
+                let names: Vec<_> = SYMBOLS.iter().map(|(name, ..)| *name).collect();
+                it.refuse_with(error.to_string(), format!("known: {}", names.join(", ")))
+            }
+            Err(error) => it.refuse(error.to_string()),
         }
-        Err(error) => reader.refuse(error.to_string()),
-    }
+    })
 }
 
-fn parameter_bound(reader: Reader<'_>) -> Option<ParameterBound> {
-    match &reader.node().value {
+fn parameter_bound<'a>() -> impl Type<'a, Value = ParameterBound> {
+    const FORMS: [Form; 3] = [Form::Number, Form::Text(r"\S"), Form::Boolean];
+    scalar("number, text or boolean", &FORMS, "0.5", |it: Reader<'a>| match &it.node().value {
         Value::Bool(flag) => Some(ParameterBound::Flag(*flag)),
-        Value::String(_) => owned(reader).map(ParameterBound::Text),
-        _ => reader.number().map(ParameterBound::Number),
-    }
+        Value::String(_) => it.word().map(|text| ParameterBound::Text(text.to_owned())),
+        _ => it.number().map(ParameterBound::Number),
+    })
 }
 
-fn rollback_(fields: &mut Fields<'_>) -> Option<Rollback> {
-    let on_guard_violation = fields.optional("onGuardViolation", Reader::boolean).unwrap_or(true);
-    let action = fields.optional("action", owned).unwrap_or_else(|| "rollback".to_owned());
+fn rollback(fields: &mut Fields<'_>) -> Option<Rollback> {
+    let on_guard_violation = fields.field("onGuardViolation", flag(), "whether to roll back").or(true);
+    let action = fields.field("action", owned(), "rollback action").or("rollback".to_owned());
     Some(Rollback { on_guard_violation, action })
 }
 
-fn rate_limit_(fields: &mut Fields<'_>) -> Option<RateLimit> {
-    let actions_max = fields.required("maxActions", |actions| small(actions, 1..=1_000_000));
-    let window = fields.required("window", Reader::duration);
+fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
+    let actions = integer("count", 1..=1_000_000);
+    let actions_max = fields.field("maxActions", actions, "largest number of actions").required();
+    let window = fields.field("window", duration(), "time window of the limit").required();
     Some(RateLimit { actions_max: actions_max?, window: window? })
 }

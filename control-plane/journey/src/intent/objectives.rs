@@ -2,8 +2,9 @@
 
 use emac_core::units::{Micros, Ratio};
 
-use super::share::promql;
-use emac_document::{Fields, Reader, is_recordable, parse_promql};
+use super::share::{promql, target};
+use emac_document::types::{Type, checked, duration, mapping, seconds, text_like};
+use emac_document::{Fields, is_recordable, parse_promql};
 
 /// What a journey promises.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,77 +57,65 @@ pub struct LatencyMetric {
     pub quantile: Ratio,
 }
 
-impl Objectives {
-    pub(super) fn read(reader: Reader<'_>) -> Option<Self> {
-        reader.fields(|fields| {
-            let availability =
-                fields.required("availability", |availability| availability.fields(availability_));
-            let latency = fields.optional("latency", |latency| latency.fields(latency_));
-            Some(Self { availability: availability?, latency })
-        })
-    }
+pub(super) fn objectives(fields: &mut Fields<'_>) -> Option<Objectives> {
+    let says = "availability: the share of requests that succeed";
+    let availability = fields.field("availability", mapping(availability), says).required();
+    let says = "latency quantile; its threshold is the deadline unless `governance.runtime.deadline` is set";
+    let latency = fields.field("latency", mapping(latency), says).optional();
+    Some(Objectives { availability: availability?, latency })
 }
 
-fn availability_(fields: &mut Fields<'_>) -> Option<AvailabilityObjective> {
-    let window = fields.required("window", Reader::duration);
-    let target = fields.required("target", target);
-    let sli = fields.optional("sli", |sli| sli.fields(sli_));
+fn availability(fields: &mut Fields<'_>) -> Option<AvailabilityObjective> {
+    let window = fields.field("window", duration(), "time window of the share").required();
+    let target = fields.field("target", target(), "target share, above 0 and below 1").required();
+    let says = "how the share is measured; default: the sidecars' metrics";
+    let sli = fields.field("sli", mapping(sli), says).optional();
     Some(AvailabilityObjective { window: window?, target: target?, sli })
 }
 
-/// A target of 1 leaves no error budget, a target of 0 promises nothing.
-pub(super) fn target(reader: Reader<'_>) -> Option<Ratio> {
-    let target = reader.ratio()?;
-    if target == Ratio::ONE {
-        return reader
-            .refuse_with("a target of 1 leaves no error budget", "write a share below 1, such as 0.999");
-    }
-    if target == Ratio::ZERO {
-        return reader.refuse_with("a target of 0 promises nothing", "write a share above 0, such as 0.999");
-    }
-    Some(target)
-}
-
-fn sli_(fields: &mut Fields<'_>) -> Option<RatioSli> {
-    let good = fields.required("goodEventQuery", recorded);
-    let total = fields.required("totalEventQuery", recorded);
+fn sli(fields: &mut Fields<'_>) -> Option<RatioSli> {
+    let says = "PromQL of good events; `{{ .window }}` is replaced by the window";
+    let good = fields.field("goodEventQuery", recorded(), says).required();
+    let total = fields.field("totalEventQuery", recorded(), "PromQL of all events").required();
     Some(RatioSli { good: good?, total: total? })
 }
 
 /// PromQL of which rules are made.
-fn recorded(reader: Reader<'_>) -> Option<String> {
-    let query = promql(reader)?;
-    match parse_promql(&query) {
+fn recorded<'a>() -> impl Type<'a, Value = String> {
+    checked(promql(), |it, query: String| match parse_promql(&query) {
         Ok(expr) if !is_recordable(&expr) => {
-            reader.refuse("Prometheus records numbers, neither ranges of them nor text")
+            it.refuse("Prometheus records numbers, neither ranges of them nor text")
         }
         _ => Some(query),
-    }
+    })
 }
 
-fn latency_(fields: &mut Fields<'_>) -> Option<LatencyObjective> {
-    let window = fields.required("window", Reader::duration);
-    let objective = fields.required("objective", |objective| {
-        objective.fields(|fields| {
-            let metric = fields.required("metric", metric);
-            let threshold = fields.required("threshold", Reader::seconds);
-            Some((metric?, threshold?))
-        })
-    });
-    let promql =
-        fields.optional("evidence", |evidence| evidence.fields(|fields| fields.required("promql", recorded)));
+fn latency(fields: &mut Fields<'_>) -> Option<LatencyObjective> {
+    let window = fields.field("window", duration(), "time window of the quantile").required();
+    let objective = fields.field("objective", mapping(threshold), "the latency objective").required();
+    let measured =
+        |fields: &mut Fields<'_>| fields.field("promql", recorded(), "PromQL of the quantile").required();
+    let promql = fields.field("evidence", mapping(measured), "how the quantile is measured").optional();
     let (metric, threshold) = objective?;
     Some(LatencyObjective { window: window?, metric, threshold, promql })
 }
 
-fn metric(reader: Reader<'_>) -> Option<LatencyMetric> {
-    let name = reader.text()?;
-    // Scaled as decimal text, so that p99.9 is the double nearest to 0.999.
-    let percent =
-        name.strip_prefix('p').filter(|percent| percent.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
-    let quantile = percent.and_then(|percent| format!("{percent}e-2").parse::<f64>().ok());
-    match quantile.filter(|quantile| (0.5..=0.999).contains(quantile)).map(Ratio::new) {
-        Some(Ok(quantile)) => Some(LatencyMetric { name: name.to_owned(), quantile }),
-        _ => reader.refuse_with("expected a quantile from p50 to p99.9", "such as p99"),
-    }
+fn threshold(fields: &mut Fields<'_>) -> Option<(LatencyMetric, Micros)> {
+    let metric = fields.field("metric", metric(), "`p50` to `p99.9`").required();
+    let says = "upper limit of the quantile; a bare number is seconds";
+    let threshold = fields.field("threshold", seconds(), says).required();
+    Some((metric?, threshold?))
+}
+
+fn metric<'a>() -> impl Type<'a, Value = LatencyMetric> {
+    text_like("quantile", r"^p[0-9]+(\.[0-9]+)?$", "p99", |it, name| {
+        // Scaled as decimal text, so that p99.9 is the double nearest to 0.999.
+        let percent =
+            name.strip_prefix('p').filter(|percent| percent.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
+        let quantile = percent.and_then(|percent| format!("{percent}e-2").parse::<f64>().ok());
+        match quantile.filter(|quantile| (0.5..=0.999).contains(quantile)).map(Ratio::new) {
+            Some(Ok(quantile)) => Some(LatencyMetric { name: name.to_owned(), quantile }),
+            _ => it.refuse_with("expected a quantile from p50 to p99.9", "such as p99"),
+        }
+    })
 }

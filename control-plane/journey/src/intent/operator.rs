@@ -4,12 +4,19 @@
 //! and its probability, an alternate and its weight, what is retried), the operand is `ref: name` or `operator: {...}` beside the number.
 //! A shadow tree of places is built along, because the rules of the language are checked on the finished expression.
 
+use std::sync::LazyLock;
+
 use emac_core::journey::{self, Alternative, Choice, ComponentName, Expr, Join, Journey, Probability};
 use emac_core::units::{Millis, Ratio};
 
 use super::component::{Declaration, Declared, Meaning};
-use super::share::{named, owned, small};
-use emac_document::{Fields, Problem, Reader, Span, Value, did_you_mean};
+use super::share::ABOVE_ZERO;
+use emac_document::shape::{Form, Named, Rule, Shape};
+use emac_document::types::{
+    Shown, Type, checked, choice, either, list, mapping, mapping_as, millis, owned, scalar, scalar_shape,
+    share, typed, unread, word,
+};
+use emac_document::{Fields, Problem, Reader, Span, Value, describe, did_you_mean};
 
 /// An operator's expression and the places of its parts.
 struct Built {
@@ -43,7 +50,7 @@ fn build(reader: Reader<'_>, declared: Option<&Declared<'_>>) -> Option<Journey>
     if reader.is_null() {
         return reader.refuse("`operator` is empty");
     }
-    let mut builder = Builder { declared, within: Vec::new(), leaves: 0 };
+    let mut builder = Builder { declared, ..Builder::free() };
     let built = builder.operator(reader)?;
     let invalid = match Journey::new(built.expr) {
         Ok(journey) => return Some(journey),
@@ -67,8 +74,8 @@ struct Builder<'d, 'a> {
 }
 
 /// What `type` may be.
-#[derive(Clone, Copy)]
-enum Type {
+#[derive(Clone, Copy, PartialEq)]
+enum OperatorType {
     Series,
     Parallel,
     Race,
@@ -80,102 +87,128 @@ enum Type {
     Async,
 }
 
-const TYPES: [(&str, Type); 9] = [
-    ("series", Type::Series),
-    ("parallel", Type::Parallel),
-    ("race", Type::Race),
-    ("fallback", Type::Fallback),
-    ("branch", Type::Branch),
-    ("retry", Type::Retry),
-    ("timeout", Type::Timeout),
-    ("repeat", Type::Repeat),
-    ("async", Type::Async),
+const TYPES: [(&str, OperatorType); 9] = [
+    ("series", OperatorType::Series),
+    ("parallel", OperatorType::Parallel),
+    ("race", OperatorType::Race),
+    ("fallback", OperatorType::Fallback),
+    ("branch", OperatorType::Branch),
+    ("retry", OperatorType::Retry),
+    ("timeout", OperatorType::Timeout),
+    ("repeat", OperatorType::Repeat),
+    ("async", OperatorType::Async),
 ];
 
+/// What may stand where an operator stands: text, a component, or one of the types.
+pub static OPERATOR: Named = Named { name: "operator", shape };
+
+fn shape() -> Shape {
+    static SHAPE: LazyLock<Shape> = LazyLock::new(all_shapes);
+    *SHAPE
+}
+
+fn all_shapes() -> Shape {
+    let expression = || scalar_shape("expression", vec![Form::Text(r"\S")], EXAMPLE.to_owned());
+    let mut all = vec![expression(), Shape::Mapping(describe(|fields| Builder::free().component(fields)))];
+    all.extend(
+        TYPES.map(|(_, one)| Shape::Mapping(describe(move |fields| Builder::free().of_type(one, fields)))),
+    );
+    Shape::Either(all.leak())
+}
+
+const EXAMPLE: &str = "'Series(front, Parallel(cart, pricing))'";
+
+fn any() -> Shape {
+    Shape::Named(&OPERATOR)
+}
+
 impl<'a> Builder<'_, 'a> {
+    /// Of a model.
+    fn free() -> Self {
+        Self { declared: None, within: Vec::new(), leaves: 0 }
+    }
+
     fn operator(&mut self, reader: Reader<'a>) -> Option<Built> {
         if matches!(reader.node().value, Value::String(_)) {
             return self.canonical(reader);
         }
         reader.fields(|fields| {
-            let _ = (fields.optional("id", owned), fields.optional("description", owned));
-            if fields.has("type") {
-                let operator = fields.required("type", |kind| kind.choice(&TYPES));
+            if !fields.has("type") {
+                return self.component(fields);
+            }
+            match fields.peek("type").and_then(|it| it.choice(&TYPES)) {
+                Some(operator) => self.of_type(operator, fields),
                 // Without its type, its other fields cannot be judged.
-                let Some(operator) = operator else {
+                None => {
                     fields.accept_rest();
-                    return None;
-                };
-                self.of_type(operator, fields)
-            } else {
-                let message = "an operator needs `type`, a component needs `ref`";
-                match fields.get("ref") {
-                    Some(name) => self.reference(name),
-                    None => {
-                        fields.get("type");
-                        reader.refuse(message)
-                    }
+                    None
                 }
             }
         })
     }
 
-    fn of_type(&mut self, operator: Type, fields: &mut Fields<'a>) -> Option<Built> {
-        let reader = fields.reader();
-        match operator {
-            Type::Series => {
-                let steps = fields.required("steps", |steps| self.operands(steps))?;
-                let (exprs, places) = split(steps);
-                Some(Built::new(Expr::Series(exprs), reader, places))
+    /// A component by its name.
+    fn component(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
+        let says = "name of the component under `components`";
+        let name = fields.field("ref", unread(|| word().shape()), says).expected();
+        let built = match name {
+            Some(name) => self.reference(name),
+            None => {
+                fields.get("type");
+                fields.reader().refuse("an operator needs `type`, a component needs `ref`")
             }
-            Type::Parallel => {
-                let join = fields.optional("join", join);
-                let stated = fields.has("join");
-                let (branches, places) = split(fields.required("branches", |all| self.operands(all))?);
-                let join = if stated { join? } else { Join::All };
-                Some(Built::new(Expr::Parallel { join, branches }, reader, places))
-            }
-            Type::Race => self.race(fields),
-            Type::Fallback => self.fallback(fields),
-            Type::Branch => self.branch(fields),
-            Type::Retry => {
-                let attempts = fields.required("attempts", |attempts| small(attempts, 0..=u32::MAX));
-                let per_try_timeout = fields.optional("perTryTimeout", Reader::millis);
-                let body = self.operand(fields)?;
-                let expr = Expr::Retry { attempts: attempts?, per_try_timeout, body: Box::new(body.expr) };
-                Some(Built::new(expr, reader, vec![body.places]))
-            }
-            Type::Timeout => {
-                let after = fields.required("after", Reader::millis);
-                let body = self.operand(fields)?;
-                let expr = Expr::Timeout { after: after?, body: Box::new(body.expr) };
-                Some(Built::new(expr, reader, vec![body.places]))
-            }
-            Type::Repeat => {
-                let count = fields.required("count", |count| small(count, 0..=u32::MAX));
-                let body = self.operand(fields)?;
-                let expr = Expr::Repeat { count: count?, body: Box::new(body.expr) };
-                Some(Built::new(expr, reader, vec![body.places]))
-            }
-            Type::Async => {
-                let body = self.operand(fields)?;
-                Some(Built::new(Expr::Async(Box::new(body.expr)), reader, vec![body.places]))
-            }
-        }
+        };
+        for_people(fields);
+        built
+    }
+
+    fn of_type(&mut self, operator: OperatorType, fields: &mut Fields<'a>) -> Option<Built> {
+        let built = match operator {
+            OperatorType::Series => self.series(fields),
+            OperatorType::Parallel => self.parallel(fields),
+            OperatorType::Race => self.race(fields),
+            OperatorType::Fallback => self.fallback(fields),
+            OperatorType::Branch => self.branch(fields),
+            OperatorType::Retry => self.retry(fields),
+            OperatorType::Timeout => self.timeout(fields),
+            OperatorType::Repeat => self.repeat(fields),
+            OperatorType::Async => self.not_awaited(fields),
+        };
+        for_people(fields);
+        built
+    }
+
+    fn series(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
+        type_of(fields, "series", "operands one after the other; all must succeed");
+        let (steps, places) = split(self.several(fields, "steps", "the operands, in order")?);
+        Some(Built::new(Expr::Series(steps), fields.reader(), places))
+    }
+
+    fn parallel(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
+        type_of(fields, "parallel", "operands at the same time");
+        let join = fields.field("join", join(), "how many branches must succeed").or_as(Join::All, "all");
+        let (branches, places) = split(self.several(fields, "branches", "the operands")?);
+        Some(Built::new(Expr::Parallel { join, branches }, fields.reader(), places))
     }
 
     fn race(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
-        let _ = fields.optional("semantics", |semantics| semantics.choice(&[("hedged", ())]));
-        let delay = fields.optional("delay", Reader::millis).unwrap_or(Millis(0));
-        let (branches, places) = split(fields.required("branches", |all| self.operands(all))?);
+        type_of(fields, "race", "operands at the same time; the first success wins");
+        fields.field("semantics", choice(&[("hedged", Hedged)]), "the only value").or(Hedged);
+        let says = "delay before the later branches start (hedging)";
+        let delay = fields.field("delay", millis(0..=u64::MAX), says).optional().unwrap_or(Millis(0));
+        let (branches, places) = split(self.several(fields, "branches", "the operands")?);
         Some(Built::new(Expr::Race { delay, branches }, fields.reader(), places))
     }
 
     fn fallback(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
-        let primary = fields.required("primary", |primary| self.operator(primary));
-        let alternates = fields.required("alternates", |all| {
-            all.list(|alternate| alternate.fields(|fields| self.alternate(fields)))
-        });
+        type_of(fields, "fallback", "the alternates in order, after the primary failed");
+        let primary = typed(any, |it: Reader<'a>| self.operator(it));
+        let primary = fields.field("primary", primary, "the first operand").required();
+        let alternate = mapping_as(
+            || describe(|fields| Builder::free().alternate(fields)),
+            |fields: &mut Fields<'a>| self.alternate(fields),
+        );
+        let alternates = fields.field("alternates", list(alternate), "the alternates, in order").required();
         let (primary, alternates) = (primary?, alternates?);
         let mut places = vec![primary.places];
         let mut alternatives = Vec::new();
@@ -188,23 +221,20 @@ impl<'a> Builder<'_, 'a> {
     }
 
     fn alternate(&mut self, fields: &mut Fields<'a>) -> Option<(Ratio, Built)> {
-        let weight = fields.optional("weight", Reader::ratio);
-        let wrong = weight.is_none() && fields.has("weight");
-        let built = self.operand(fields)?;
-        (!wrong).then(|| (weight.unwrap_or(Ratio::ONE), built))
+        let says =
+            "worth of its answer relative to the primary's; below 1 the answer is degraded and has a budget";
+        let weight = fields.field("weight", weight(), says).or(Ratio::ONE);
+        Some((weight, self.operand(fields)?))
     }
 
     fn branch(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
-        let choices = fields.required("choices", |all| {
-            all.list(|choice| {
-                choice.fields(|fields| {
-                    let _ = fields.optional("description", owned);
-                    let probability = fields.required("probability", probability);
-                    let built = self.operand(fields)?;
-                    Some((probability?, built))
-                })
-            })
-        })?;
+        type_of(fields, "branch", "exactly one operand, with its probability");
+        let choice = mapping_as(
+            || describe(|fields| Builder::free().choice(fields)),
+            |fields: &mut Fields<'a>| self.choice(fields),
+        );
+        let says = "the operands; their probabilities add up to 1";
+        let choices = fields.field("choices", list(choice), says).required()?;
         let mut places = Vec::new();
         let mut all = Vec::new();
         for (probability, built) in choices {
@@ -214,14 +244,62 @@ impl<'a> Builder<'_, 'a> {
         Some(Built::new(Expr::Branch(all), fields.reader(), places))
     }
 
-    fn operands(&mut self, reader: Reader<'a>) -> Option<Vec<Built>> {
-        reader.list(|operand| self.operator(operand))
+    fn choice(&mut self, fields: &mut Fields<'a>) -> Option<(Probability, Built)> {
+        let says = "a probability, or an interval `[low, high]`";
+        let probability = fields.field("probability", probability(), says).required();
+        let built = self.operand(fields);
+        fields.field("description", owned(), "free text").optional();
+        Some((probability?, built?))
+    }
+
+    fn retry(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
+        type_of(fields, "retry", "the operand again after a failure");
+        let says = "total tries, including the first";
+        let attempts = fields.field("attempts", count(16), says).required();
+        let per_try_timeout =
+            fields.field("perTryTimeout", millis(0..=u64::MAX), "timeout of one try").optional();
+        let body = self.operand(fields)?;
+        let expr = Expr::Retry { attempts: attempts?, per_try_timeout, body: Box::new(body.expr) };
+        Some(Built::new(expr, fields.reader(), vec![body.places]))
+    }
+
+    fn timeout(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
+        type_of(fields, "timeout", "the operand with a time limit; a later answer is a failure");
+        let after = fields.field("after", millis(0..=u64::MAX), "the time limit").required();
+        let body = self.operand(fields)?;
+        let expr = Expr::Timeout { after: after?, body: Box::new(body.expr) };
+        Some(Built::new(expr, fields.reader(), vec![body.places]))
+    }
+
+    fn repeat(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
+        type_of(fields, "repeat", "the operand several times in sequence; all must succeed");
+        let times = fields.field("count", count(1_000), "number of times").required();
+        let body = self.operand(fields)?;
+        let expr = Expr::Repeat { count: times?, body: Box::new(body.expr) };
+        Some(Built::new(expr, fields.reader(), vec![body.places]))
+    }
+
+    fn not_awaited(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
+        type_of(fields, "async", "not awaited: it cannot fail the answer, only the eventual outcome");
+        let body = self.operand(fields)?;
+        Some(Built::new(Expr::Async(Box::new(body.expr)), fields.reader(), vec![body.places]))
+    }
+
+    fn several(
+        &mut self,
+        fields: &mut Fields<'a>,
+        name: &'static str,
+        says: &'static str,
+    ) -> Option<Vec<Built>> {
+        fields.field(name, list(typed(any, |it: Reader<'a>| self.operator(it))), says).required()
     }
 
     /// `ref` or `operator`, beside other fields.
     fn operand(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
-        let name = fields.get("ref").filter(|name| !name.is_null());
-        let operator = fields.get("operator").filter(|operator| !operator.is_null());
+        let name =
+            fields.field("ref", unread(|| word().shape()), "a component, instead of `operator`").optional();
+        let operator = fields.field("operator", unread(any), "an operator, instead of `ref`").optional();
+        fields.rule(Rule::OneOf("ref", "operator"));
         match (name, operator) {
             (Some(name), None) => self.reference(name),
             (None, Some(operator)) => self.operator(operator),
@@ -233,7 +311,8 @@ impl<'a> Builder<'_, 'a> {
     fn reference(&mut self, reader: Reader<'a>) -> Option<Built> {
         let name = reader.word()?;
         let Some(declared) = self.declared else {
-            let name = named(reader, ComponentName::new)?;
+            let name =
+                ComponentName::new(name).map_or_else(|error| reader.refuse(error.to_string()), Some)?;
             return self.leaf(name, reader);
         };
         match declared.get(name) {
@@ -308,28 +387,55 @@ fn split(built: Vec<Built>) -> (Vec<Expr>, Vec<Places>) {
     built.into_iter().map(|built| (built.expr, built.places)).unzip()
 }
 
+/// The first field of an operator is its type, which was read before.
+fn type_of(fields: &mut Fields<'_>, name: &'static str, says: &'static str) {
+    let shape =
+        || scalar_shape(format!("`{name}`").leak(), vec![Form::Words(vec![name].leak())], name.to_owned());
+    fields.field("type", typed(shape, |_| Some(())), says).required();
+}
+
+/// A count; the rules of the language say how large it may be, schemas do as well.
+fn count<'a>(most: u32) -> impl Type<'a, Value = u32> {
+    let shape = move || scalar_shape("count", vec![Form::Integer(1, most.into())], "2".to_owned());
+    typed(shape, |it: Reader<'a>| it.integer(0..=u32::MAX.into()).and_then(|count| u32::try_from(count).ok()))
+}
+
+/// That it is above zero is a rule of the language.
+fn weight<'a>() -> impl Shown<'a, Value = Ratio> {
+    scalar("share", &ABOVE_ZERO, "20%", Reader::ratio)
+}
+
+/// What reports and people call an operator.
+fn for_people(fields: &mut Fields<'_>) {
+    fields.field("id", owned(), "name used in reports").optional();
+    fields.field("description", owned(), "free text").optional();
+}
+
+/// The only kind of race.
+#[derive(Clone, Copy, PartialEq)]
+struct Hedged;
+
 /// `all` or `{atLeast: k}`.
-fn join(reader: Reader<'_>) -> Option<Join> {
-    match &reader.node().value {
-        Value::Mapping(_) => reader.fields(|fields| {
-            let at_least = fields.required("atLeast", |at_least| small(at_least, 0..=u32::MAX));
-            at_least.map(Join::AtLeast)
-        }),
-        _ => reader.choice(&[("all", Join::All)]),
-    }
+fn join<'a>() -> impl Type<'a, Value = Join> {
+    let is_word = |it: Reader<'a>| it.node().entries().is_none();
+    either(is_word, choice([("all", Join::All)]), mapping(at_least))
+}
+
+fn at_least(fields: &mut Fields<'_>) -> Option<Join> {
+    let says = "this many branches must succeed; at most the number of branches";
+    fields.field("atLeast", count(u32::MAX), says).required().map(Join::AtLeast)
 }
 
 /// `p` or `[low, high]`.
-fn probability(reader: Reader<'_>) -> Option<Probability> {
-    if !matches!(reader.node().value, Value::Sequence(_)) {
-        return reader.ratio().map(Probability::exactly);
-    }
-    let ends = reader.list(Reader::ratio)?;
-    match ends[..] {
+fn probability<'a>() -> impl Type<'a, Value = Probability> {
+    let is_number = |it: Reader<'a>| !matches!(it.node().value, Value::Sequence(_));
+    let between = |it: Reader<'a>, ends: Vec<Ratio>| match ends[..] {
         [low, high] => match Probability::between(low, high) {
             Ok(probability) => Some(probability),
-            Err(error) => reader.refuse(error.to_string()),
+            Err(error) => it.refuse(error.to_string()),
         },
-        _ => reader.refuse("expected a probability or [low, high]"),
-    }
+        _ => it.refuse("expected a probability or [low, high]"),
+    };
+    let exactly = checked(share(), |_, share| Some(Probability::exactly(share)));
+    either(is_number, exactly, checked(list(share()), between))
 }

@@ -4,11 +4,16 @@ use emac_core::budget::{FallbackBudget, Mode, OnExpiry, RetryBudget};
 use emac_core::id::WorkloadName;
 use emac_core::units::{Millis, Ppm, Ratio};
 
-use super::share::{millis_within, named, ppm, small, wire_millis};
+use super::share::{ppm, share_above_zero, wire_millis, workload};
+use emac_document::shape::Form;
+use emac_document::types::{
+    Shown, Type, checked, choice, either, integer, list, mapping, millis, scalar, share,
+};
 use emac_document::{Fields, Reader};
 
 /// Most tokens a budget may hold (wire).
-const BURST_MAX: u32 = 10_000;
+const BURST_MAX: u64 = 10_000;
+const DAY_MS: u64 = 86_400_000;
 
 /// `runtime`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,119 +110,124 @@ impl Default for Lease {
     }
 }
 
-impl Runtime {
-    pub(super) fn read(reader: Reader<'_>) -> Option<Self> {
-        reader.fields(|fields| {
-            let deadline = fields.optional("deadline", wire_millis);
-            let policy = policy(fields);
-            Some(Self { deadline, policy })
-        })
-    }
-}
-
-fn policy(fields: &mut Fields<'_>) -> RuntimePolicy {
+pub(super) fn runtime(fields: &mut Fields<'_>) -> Option<Runtime> {
     const MODES: [(&str, Mode); 3] =
         [("observe", Mode::Observe), ("dry-run", Mode::DryRun), ("enforce", Mode::Enforce)];
     let default = RuntimePolicy::default();
-    let mode = fields.optional("mode", |mode| mode.choice(&MODES)).unwrap_or(default.mode);
-    let edges = fields.optional("edge", |edges| edges.list(|edge| named(edge, WorkloadName::new)));
-    let priority = fields.optional("priority", |priority| small(priority, 0..=255));
-    let record = fields.optional("record", ppm).unwrap_or(default.record);
-    let margin = fields.optional("margin", wire_millis);
-    let (timeout_min, timeout_max) =
-        fields.optional("timeout", |timeout| timeout.fields(timeouts)).unwrap_or_default();
-    let retry = fields.optional("retry", retry).unwrap_or(default.retry);
-    let fallback = fields.optional("fallback", fallback_budget).unwrap_or(default.fallback);
-    let evidence_min = fields.optional("minEvidence", |calls| calls.integer(1..=1_000_000_000));
-    let damping = fields.optional("damping", |damping| damping.fields(damping_)).unwrap_or(default.damping);
-    let lease = fields.optional("lease", |lease| lease.fields(lease_)).unwrap_or(default.lease);
-    RuntimePolicy {
+    let says = "observe: measure; dry-run: decide and count; enforce: act";
+    let mode = fields.field("mode", choice(&MODES), says).or(default.mode);
+    let says = "deadline from the end of the request at the edge to the first byte of a useful answer, at most 2m; default: the threshold of the latency objective";
+    let deadline = fields.field("deadline", wire_millis(), says).optional();
+    let says = "workloads where the journey enters; they call hops without a `source`";
+    let edges = fields.field("edge", list(workload()), says).optional().unwrap_or_default();
+    let priority = integer("number", 0..=255);
+    let priority = fields.field("priority", priority, "priority; 0 is shed first").or(default.priority);
+    let says = "share of traces of which hop records are kept";
+    let record = fields.field("record", ppm(), says).or(default.record);
+    let says = "time reserved at the end of the deadline, so that the answer reaches the edge in time; default: 5 % of the deadline";
+    let margin = fields.field("margin", wire_millis(), says).optional();
+    let timeouts = fields.field("timeout", mapping(timeouts), "limits of timeouts").optional();
+    let (timeout_min, timeout_max) = timeouts.unwrap_or((default.timeout_min, None));
+    let says = "the journey's retry budget; `none`: the route's retries without a budget";
+    let retry = fields.field("retry", retry(), says).optional().unwrap_or(default.retry);
+    let says = "default budget of degraded fallbacks; default: 20 % and a burst of 10";
+    let fallback = fields.field("fallback", mapping(fallback_budget), says).optional();
+    let says = "with fewer calls of a hop in the window, its expected latency is used";
+    let calls = integer("count", 1..=1_000_000_000);
+    let evidence_min = fields.field("minEvidence", calls, says).or(default.evidence_min);
+    let says = "when and in which steps a changed plan takes effect";
+    let damping = fields.field("damping", mapping(damping), says).optional().unwrap_or_default();
+    let says = "validity of budgets without the control plane";
+    let lease = fields.field("lease", mapping(lease), says).optional().unwrap_or_default();
+    let fallback = fallback.unwrap_or(default.fallback);
+    let policy = RuntimePolicy {
         mode,
-        edges: edges.unwrap_or_default(),
-        priority: priority.and_then(|priority| u8::try_from(priority).ok()).unwrap_or(default.priority),
+        edges,
+        priority,
         record,
         margin,
-        timeout_min: timeout_min.unwrap_or(default.timeout_min),
+        timeout_min,
         timeout_max,
         retry,
         fallback,
-        evidence_min: evidence_min.unwrap_or(default.evidence_min),
+        evidence_min,
         damping,
         lease,
-    }
+    };
+    Some(Runtime { deadline, policy })
 }
 
-fn timeouts(fields: &mut Fields<'_>) -> Option<(Option<Millis>, Option<Millis>)> {
-    let min = fields.optional("min", wire_millis);
-    let max = fields.optional("max", wire_millis);
-    match (min, max) {
-        (Some(min), Some(max)) if min > max => {
-            fields.reader().refuse(format!("min ({min}) is above max ({max})"))
-        }
-        ends => Some(ends),
+fn timeouts(fields: &mut Fields<'_>) -> Option<(Millis, Option<Millis>)> {
+    let default = RuntimePolicy::default();
+    let min = fields.field("min", wire_millis(), "shortest timeout").or(default.timeout_min);
+    let max = fields.field("max", wire_millis(), "longest timeout; default: the deadline").optional();
+    if let Some(max) = max.filter(|max| min > *max) {
+        return fields.reader().refuse(format!("min ({min}) is above max ({max})"));
     }
+    Some((min, max))
 }
 
 /// A budget, or `none`: the route's own retries without one.
-fn retry(reader: Reader<'_>) -> Option<Option<RetryBudget>> {
-    if reader.node().text() == Some("none") {
-        return Some(None);
-    }
-    let default = RuntimePolicy::default().retry?;
-    reader.fields(|fields| {
-        let ratio = fields.optional("ratio", ppm).unwrap_or(default.ratio);
-        let floor = fields.optional("floorPerSecond", floor).unwrap_or(default.floor_milli_per_s);
-        let burst = fields.optional("burst", burst).unwrap_or(default.burst);
-        let retries = fields.optional("maxRetries", |max| small(max, 1..=10)).unwrap_or(default.max_retries);
-        Some(Some(RetryBudget { ratio, floor_milli_per_s: floor, burst, max_retries: retries }))
+fn retry<'a>() -> impl Type<'a, Value = Option<RetryBudget>> {
+    let none = checked(choice([("none", ())]), |_, ()| Some(None));
+    let budget = checked(mapping(retry_budget), |_, budget| Some(Some(budget)));
+    either(|it: Reader<'a>| it.node().text() == Some("none"), none, budget)
+}
+
+fn retry_budget(fields: &mut Fields<'_>) -> Option<RetryBudget> {
+    let default = RetryBudget::DEFAULT;
+    let says = "tokens deposited per request; a retry costs one";
+    let ratio = fields.field("ratio", ppm(), says).or(default.ratio);
+    let says = "tokens deposited per second, so that a hop with few requests can retry";
+    let floor = fields.field("floorPerSecond", floor(), says).or(f64::from(default.floor_milli_per_s) / 1e3);
+    let burst = fields.field("burst", burst(), "largest number of tokens").or(default.burst);
+    let says = "largest number of retries per request; default: the route's number";
+    let retries = fields.field("maxRetries", integer("count", 1..=10), says).optional();
+    let max_retries = retries.unwrap_or(default.max_retries);
+    Some(RetryBudget { ratio, floor_milli_per_s: (floor * 1e3).round() as u32, burst, max_retries })
+}
+
+/// Tokens a second; they count to the thousandth.
+fn floor<'a>() -> impl Shown<'a, Value = f64> {
+    scalar("number", &[Form::Within(0.0, 1_000.0)], "3", |it: Reader<'a>| match it.number()? {
+        floor if (0.0..=1e3).contains(&floor) => Some(floor),
+        _ => it.refuse("expected a number of tokens a second, 0 to 1000"),
     })
 }
 
-/// Tokens a second, to the thousandth.
-fn floor(reader: Reader<'_>) -> Option<u32> {
-    let milli = reader.number()? * 1_000.0;
-    if (0.0..=1e6).contains(&milli) {
-        Some(milli.round() as u32)
-    } else {
-        reader.refuse("expected a number of tokens a second, 0 to 1000")
-    }
-}
-
-fn burst(reader: Reader<'_>) -> Option<u32> {
-    small(reader, 1..=BURST_MAX)
+fn burst<'a>() -> impl Shown<'a, Value = u32> {
+    integer("count", 1..=BURST_MAX)
 }
 
 /// `{share, burst}`; `share` must be said.
-pub(super) fn fallback_budget(reader: Reader<'_>) -> Option<FallbackBudget> {
-    reader.fields(|fields| {
-        let share = fields.required("share", ppm);
-        let burst = fields.optional("burst", burst).unwrap_or(RuntimePolicy::default().fallback.burst);
-        Some(FallbackBudget { share: share?, burst })
-    })
+pub(super) fn fallback_budget(fields: &mut Fields<'_>) -> Option<FallbackBudget> {
+    let says = "largest share of requests that may get a degraded answer";
+    let share = fields.field("share", ppm(), says).required();
+    let default = RuntimePolicy::default().fallback.burst;
+    let burst = fields.field("burst", burst(), "largest number of tokens").or(default);
+    Some(FallbackBudget { share: share?, burst })
 }
 
-fn damping_(fields: &mut Fields<'_>) -> Option<Damping> {
+fn damping(fields: &mut Fields<'_>) -> Option<Damping> {
     let default = Damping::default();
-    let hysteresis = fields.optional("hysteresis", Reader::ratio).unwrap_or(default.hysteresis);
-    let gain_min = fields.optional("minGain", Reader::ratio).unwrap_or(default.gain_min);
-    let step_max = fields.optional("maxStep", step).unwrap_or(default.step_max);
-    let period = fields.optional("period", |period| millis_within(period, 1..=86_400_000));
-    Some(Damping { hysteresis, gain_min, step_max, period: period.unwrap_or(default.period) })
+    let says = "a plan changes only if some timeout changes by more than this share";
+    let hysteresis = fields.field("hysteresis", share(), says).or(default.hysteresis);
+    let says = "and the predicted success grows by at least this share";
+    let gain_min = fields.field("minGain", share(), says).or(default.gain_min);
+    let says = "largest change of a timeout in one step, as a share of it";
+    // A step of nothing would never arrive.
+    let step_max = fields.field("maxStep", share_above_zero("maxStep"), says).or(default.step_max);
+    let says = "shortest time between steps, 1ms to 24h";
+    let period = fields.field("period", millis(1..=DAY_MS), says).or(default.period);
+    Some(Damping { hysteresis, gain_min, step_max, period })
 }
 
-/// A step of nothing would never arrive.
-fn step(reader: Reader<'_>) -> Option<Ratio> {
-    let step = reader.ratio()?;
-    if step > Ratio::ZERO { Some(step) } else { reader.refuse("maxStep is above zero") }
-}
-
-fn lease_(fields: &mut Fields<'_>) -> Option<Lease> {
+fn lease(fields: &mut Fields<'_>) -> Option<Lease> {
     const ON_EXPIRY: [(&str, OnExpiry); 2] = [("hold", OnExpiry::Hold), ("release", OnExpiry::Release)];
     let default = Lease::default();
-    let valid_for = fields.optional("validFor", |valid_for| millis_within(valid_for, 1_000..=86_400_000));
-    let on_expiry = fields.optional("onExpiry", |on_expiry| on_expiry.choice(&ON_EXPIRY));
-    Some(Lease {
-        valid_for: valid_for.unwrap_or(default.valid_for),
-        on_expiry: on_expiry.unwrap_or(default.on_expiry),
-    })
+    let says = "validity of a budget, 1s to 24h";
+    let valid_for = fields.field("validFor", millis(1_000..=DAY_MS), says).or(default.valid_for);
+    let says = "hold: keep the budgets; release: drop the budgets";
+    let on_expiry = fields.field("onExpiry", choice(&ON_EXPIRY), says).or(default.on_expiry);
+    Some(Lease { valid_for, on_expiry })
 }

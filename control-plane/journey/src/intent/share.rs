@@ -1,70 +1,88 @@
-//! Readers that several sections need.
+//! Types of fields that several sections have.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 
-use emac_core::units::{Millis, Ppm};
+use emac_core::id::WorkloadName;
+use emac_core::units::{Millis, Ppm, Ratio};
 
 use emac_document::Reader;
+use emac_document::shape::Form;
+use emac_document::types::{PERCENT, Shown, Type, millis, scalar, text_like, word_as};
 
 /// A name with its checked constructor.
-pub(super) fn named<T, E: Display>(reader: Reader<'_>, new: impl Fn(&str) -> Result<T, E>) -> Option<T> {
-    let text = reader.text()?;
-    match new(text) {
-        Ok(name) => Some(name),
-        Err(error) => reader.refuse(error.to_string()),
-    }
+pub(super) fn named<'a, T, E: Display>(
+    label: &'static str,
+    pattern: &'static str,
+    example: &'static str,
+    new: impl Fn(&str) -> Result<T, E>,
+) -> impl Type<'a, Value = T> {
+    text_like(label, pattern, example, move |it, text| {
+        new(text).map_or_else(|error| it.refuse(error.to_string()), Some)
+    })
 }
 
-/// Text of the writer's choosing, such as a description.
-pub(super) fn owned(reader: Reader<'_>) -> Option<String> {
-    reader.word().map(str::to_owned)
+/// `<namespace>/<workload>`.
+pub(super) fn workload<'a>() -> impl Type<'a, Value = WorkloadName> {
+    named("workload", "^[a-z0-9.-]{1,253}/[a-z0-9.-]{1,253}$", "shop/front", WorkloadName::new)
 }
 
 /// PromQL.
-pub(super) fn promql(reader: Reader<'_>) -> Option<String> {
-    reader.promql().map(str::to_owned)
+pub(super) fn promql<'a>() -> impl Type<'a, Value = String> {
+    word_as(|it, _| it.promql().map(str::to_owned))
 }
 
-/// A mapping from text to text, such as labels.
-pub(super) fn texts(reader: Reader<'_>) -> Option<BTreeMap<String, String>> {
-    let pairs = reader.map(|entry, value| Some((entry.key.clone(), value.text()?.to_owned())))?;
-    Some(pairs.into_iter().collect())
+/// A number above zero.
+pub(super) fn above_zero<'a>() -> impl Type<'a, Value = f64> {
+    scalar("number", &[Form::Above(0.0, f64::MAX)], "14.4", |it: Reader<'a>| match it.number()? {
+        number if number > 0.0 => Some(number),
+        number => it.refuse(format!("{number} is not above zero")),
+    })
 }
+
+/// Looks of a share that is above zero.
+pub(super) const ABOVE_ZERO: [Form; 2] = [Form::Above(0.0, 1.0), PERCENT];
 
 /// A share in parts per million, at least one of them.
-pub(super) fn ppm(reader: Reader<'_>) -> Option<Ppm> {
-    let share = reader.ratio()?.get();
-    let parts = (share * 1e6).round();
-    match Ppm::new(parts as u32) {
-        Ok(ppm) if ppm > Ppm::ZERO => Some(ppm),
-        _ => reader.refuse(format!("{share} is below one millionth")),
-    }
+pub(super) fn ppm<'a>() -> impl Shown<'a, Value = Ppm> {
+    scalar("share", &ABOVE_ZERO, "20%", |it: Reader<'a>| {
+        let share = it.ratio()?.get();
+        match Ppm::new((share * 1e6).round() as u32) {
+            Ok(ppm) if ppm > Ppm::ZERO => Some(ppm),
+            _ => it.refuse(format!("{share} is below one millionth")),
+        }
+    })
+}
+
+/// A share above zero; `name` is the field.
+pub(super) fn share_above_zero<'a>(name: &'static str) -> impl Shown<'a, Value = Ratio> {
+    scalar("share", &ABOVE_ZERO, "20%", move |it: Reader<'a>| match it.ratio()? {
+        share if share > Ratio::ZERO => Some(share),
+        _ => it.refuse(format!("{name} is above zero")),
+    })
+}
+
+/// A share above 0 and below 1: a target of 1 leaves no error budget, a target of 0 promises nothing.
+pub(super) fn target<'a>() -> impl Type<'a, Value = Ratio> {
+    scalar("share", &[Form::Between(0.0, 1.0), PERCENT], "0.995", |it: Reader<'a>| {
+        let target = it.ratio()?;
+        if target == Ratio::ONE {
+            return it
+                .refuse_with("a target of 1 leaves no error budget", "write a share below 1, such as 0.999");
+        }
+        if target == Ratio::ZERO {
+            return it.refuse_with("a target of 0 promises nothing", "write a share above 0, such as 0.999");
+        }
+        Some(target)
+    })
 }
 
 /// Whole milliseconds up to the longest the wire carries (two minutes).
-pub(super) fn wire_millis(reader: Reader<'_>) -> Option<Millis> {
-    millis_within(reader, 1..=120_000)
+pub(super) fn wire_millis<'a>() -> impl Shown<'a, Value = Millis> {
+    millis(1..=120_000)
 }
 
-/// Whole milliseconds within a range.
-pub(super) fn millis_within(reader: Reader<'_>, range: RangeInclusive<u64>) -> Option<Millis> {
-    let millis = reader.millis()?;
-    if range.contains(&millis.0) {
-        Some(millis)
-    } else {
-        reader.refuse(format!("{millis} is not within {} to {} ms", range.start(), range.end()))
-    }
-}
-
-/// A 32-bit whole number within a range.
-pub(super) fn small(reader: Reader<'_>, range: RangeInclusive<u32>) -> Option<u32> {
-    let wide = u64::from(*range.start())..=u64::from(*range.end());
-    reader.integer(wide).and_then(|value| u32::try_from(value).ok())
-}
-
-/// Reports the second of two equal items of a list.
+/// Refuses the second of two equal items of a list.
 pub(super) fn refuse_duplicates<'a>(items: impl Iterator<Item = (&'a str, Reader<'a>)>, what: &str) {
     let mut seen = BTreeMap::new();
     for (name, reader) in items {

@@ -278,7 +278,7 @@ fn broken_sections_each_say_why() {
         ("mode: observe", "mode: observed", "`observed` is not known here"),
         ("damping: {period: 1s}", "timeout: {min: 2s, max: 1s}", "min (2000 ms) is above max (1000 ms)"),
         ("damping: {period: 1s}", "retry: {ratio: 20}", "20 is not a share between 0 and 1"),
-        ("validFor: 60s", "validFor: 10ms", "10 ms is not within 1000 to 86400000 ms"),
+        ("validFor: 60s", "validFor: 10ms", "10ms is not within 1s to 1d"),
         (
             "    latency:\n      window: 30d\n      objective: {metric: p99, threshold: 400ms}\n",
             "",

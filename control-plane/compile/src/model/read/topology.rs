@@ -1,13 +1,13 @@
 //! `spec.topology` and `spec.runtime`: who calls whom, how often, and with which limits.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 
 use emac_core::units::Ratio;
 
 use super::testimony;
-use crate::model::{CallType, Edge, Field, Finding, RuntimeParameters, Status};
-use emac_document::{Fields, Reader};
+use crate::model::{CallType, Edge, Field, Finding, RuntimeParameters};
+use emac_document::Fields;
+use emac_document::types::{integer, list, mapping, owned, share, text, word};
 
 #[derive(Default)]
 pub(super) struct Topology {
@@ -19,76 +19,68 @@ pub(super) struct Topology {
 
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<Topology> {
     fields.accept_rest();
-    let nodes = fields.optional("nodes", |nodes| nodes.list(|one| one.fields(node)));
-    let mut findings = Vec::new();
-    let edges = fields.optional("edges", |edges| {
-        edges.list(|one| {
-            one.fields(|fields| {
-                let edge = edge(fields)?;
-                let field = Field::Edge { from: edge.from.clone(), to: edge.to.clone() };
-                findings.extend(
-                    testimony::papers_finding(fields, Status::Identified).map(|found| (field, found)),
-                );
-                Some(edge)
-            })
-        })
-    });
-    let coverage = fields.optional("edgeDiagnostics", |diagnostics| {
-        diagnostics.fields(|fields| {
-            fields.accept_rest();
-            fields.optional("coverage", Reader::ratio)
-        })
-    });
+    let nodes = fields.field("nodes", list(mapping(node)), "services").optional();
+    let edges = fields.field("edges", list(mapping(edge)), "calls").optional();
+    let says = "coverage of the expected edges";
+    let coverage = fields.field("edgeDiagnostics", mapping(coverage), says).optional();
     let nodes = nodes.unwrap_or_default().into_iter().collect();
-    Some(Topology { nodes, edges: edges.unwrap_or_default(), coverage, findings })
+    let (edges, findings): (_, Vec<_>) = edges.unwrap_or_default().into_iter().unzip();
+    Some(Topology { nodes, edges, coverage, findings: findings.into_iter().flatten().collect() })
 }
 
 fn node(fields: &mut Fields<'_>) -> Option<String> {
     fields.accept_rest();
-    fields.required("id", Reader::word).map(str::to_owned)
+    fields.field("id", owned(), "service name").required()
 }
 
-fn edge(fields: &mut Fields<'_>) -> Option<Edge> {
+fn coverage(fields: &mut Fields<'_>) -> Option<Ratio> {
+    fields.accept_rest();
+    fields.field("coverage", share(), "share of the expected edges that were observed").optional()
+}
+
+fn edge(fields: &mut Fields<'_>) -> Option<(Edge, Option<(Field, Finding)>)> {
     fields.accept_rest();
     let ends = ends(fields);
-    let call_type = fields.optional("callType", Reader::word).map(CallType::from);
-    let probability = fields.optional("probability", Reader::ratio);
-    let attempts = number(fields, "attempts", 1..=1_000);
+    let call_type = fields.field("callType", word(), "`sync` or `async`").optional();
+    let says = "probability that a request of the journey makes the call";
+    let probability = fields.field("probability", share(), says).optional();
+    let says = "largest number of tries of one call";
+    let attempts = fields.field("attempts", integer("count", 1..=1_000), says).optional();
+    let finding = testimony::papers_finding(fields);
     let (from, to) = ends?;
-    Some(Edge { from, to, call_type, probability, attempts })
+    let finding = finding.map(|finding| (Field::Edge { from: from.clone(), to: to.clone() }, finding));
+    Some((Edge { from, to, call_type: call_type.map(CallType::from), probability, attempts }, finding))
 }
 
 /// `from` and `to`.
 fn ends(fields: &mut Fields<'_>) -> Option<(String, String)> {
-    let from = fields.required("from", Reader::word).map(str::to_owned);
-    let to = fields.required("to", Reader::word).map(str::to_owned);
+    let from = fields.field("from", owned(), "caller").required();
+    let to = fields.field("to", owned(), "callee").required();
     from.zip(to)
 }
 
-fn number(fields: &mut Fields<'_>, name: &'static str, range: RangeInclusive<u64>) -> Option<u32> {
-    fields.optional(name, |value| value.integer(range)).and_then(|n| u32::try_from(n).ok())
-}
-
 pub(super) fn runtime(fields: &mut Fields<'_>) -> Option<((String, String), RuntimeParameters)> {
-    const ANY: RangeInclusive<u64> = 0..=u32::MAX as u64;
     fields.accept_rest();
     let ends = ends(fields);
-    let millis = |value: Reader<'_>| value.integer(0..=i64::MAX as u64);
+    let millis = || integer("milliseconds", 0..=i64::MAX as u64);
+    let count = || integer("count", 0..=u32::MAX.into());
     let parameters = RuntimeParameters {
-        timeout_ms: fields.optional("timeoutMs", millis),
-        per_try_timeout_ms: fields.optional("perTryTimeoutMs", millis),
-        attempts: number(fields, "attempts", ANY),
-        retry_on: fields.optional("retryOn", Reader::text).map(str::to_owned),
-        max_connections: number(fields, "maxConnections", ANY),
-        max_pending: number(fields, "maxPending", ANY),
-        consecutive_errors: number(fields, "consecutiveErrors", ANY),
-        mirror: fields.optional("mirror", |one| one.fields(mirror)),
+        timeout_ms: fields.field("timeoutMs", millis(), "timeout of the whole call").optional(),
+        per_try_timeout_ms: fields.field("perTryTimeoutMs", millis(), "timeout of one try").optional(),
+        attempts: fields.field("attempts", count(), "largest number of tries").optional(),
+        retry_on: fields.field("retryOn", text(), "retry conditions").optional().map(str::to_owned),
+        max_connections: fields.field("maxConnections", count(), "of the circuit breaker").optional(),
+        max_pending: fields.field("maxPending", count(), "of the circuit breaker").optional(),
+        consecutive_errors: fields
+            .field("consecutiveErrors", count(), "consecutive errors after which an endpoint is ejected")
+            .optional(),
+        mirror: fields.field("mirror", mapping(mirror), "mirror of the requests").optional(),
     };
     Some((ends?, parameters))
 }
 
 fn mirror(fields: &mut Fields<'_>) -> Option<(String, Ratio)> {
-    let to = fields.required("to", Reader::text).map(str::to_owned);
-    let share = fields.required("share", Reader::ratio);
+    let to = fields.field("to", text(), "receiver of the copies").required().map(str::to_owned);
+    let share = fields.field("share", share(), "share of requests that are copied").required();
     to.zip(share)
 }

@@ -2,7 +2,9 @@
 
 use emac_core::budget::SuccessPredicate;
 
-use emac_document::{Reader, Value};
+use emac_document::shape::{Form, Shape};
+use emac_document::types::{Type, choice, list, scalar, scalar_shape, typed};
+use emac_document::{Fields, Reader, Value};
 
 /// Names of gRPC status codes, in the order of their numbers.
 const GRPC: [(&str, u32); 17] = [
@@ -25,38 +27,46 @@ const GRPC: [(&str, u32); 17] = [
     ("UNAUTHENTICATED", 16),
 ];
 
-/// `http`: statuses (`404`), classes (`2xx`) and ranges (`200-404`); `grpc`: codes by number or name.
-pub(super) fn read(reader: Reader<'_>) -> Option<SuccessPredicate> {
-    reader.fields(|fields| {
-        let http = fields.optional("http", |http| http.list(range)).unwrap_or_default();
-        let grpc = fields.optional("grpc", |grpc| grpc.list(code)).unwrap_or_default();
-        Some(SuccessPredicate { http, grpc })
+/// `success`.
+pub(super) fn success(fields: &mut Fields<'_>) -> Option<SuccessPredicate> {
+    let says = "statuses (`404`), classes (`2xx`) and ranges (`200-404`)";
+    let http = fields.field("http", list(statuses()), says).optional().unwrap_or_default();
+    let grpc = fields.field("grpc", list(code()), "codes by number or name").optional().unwrap_or_default();
+    Some(SuccessPredicate { http, grpc })
+}
+
+fn statuses<'a>() -> impl Type<'a, Value = (u16, u16)> {
+    const FORMS: [Form; 2] = [Form::Integer(100, 599), Form::Text("^([1-5]xx|[1-5][0-9]{2}-[1-5][0-9]{2})$")];
+    scalar("statuses", &FORMS, "2xx", |it: Reader<'a>| {
+        if matches!(it.node().value, Value::Integer(_)) {
+            let status = it.integer(100..=599)? as u16;
+            return Some((status, status));
+        }
+        match ends(it.text()?) {
+            Some((first, last)) if (100..=last).contains(&first) && last <= 599 => Some((first, last)),
+            _ => it.refuse_with("expected HTTP statuses", "such as 404, 2xx or 200-404"),
+        }
     })
 }
 
-fn range(reader: Reader<'_>) -> Option<(u16, u16)> {
-    if matches!(reader.node().value, Value::Integer(_)) {
-        let status = reader.integer(100..=599)? as u16;
-        return Some((status, status));
+fn ends(text: &str) -> Option<(u16, u16)> {
+    if let Some(class) = text.strip_suffix("xx") {
+        let class = class.parse::<u16>().ok()?.saturating_mul(100);
+        return Some((class, class.saturating_add(99)));
     }
-    let text = reader.text()?;
-    let ends = match text.strip_suffix("xx") {
-        Some(class) => {
-            class.parse().ok().map(|class: u16| (class.saturating_mul(100), class.saturating_mul(100) + 99))
-        }
-        None => {
-            text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)))
-        }
-    };
-    match ends {
-        Some((first, last)) if (100..=last).contains(&first) && last <= 599 => Some((first, last)),
-        _ => reader.refuse_with("expected HTTP statuses", "such as 404, 2xx or 200-404"),
-    }
+    let (first, last) = text.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
 }
 
-fn code(reader: Reader<'_>) -> Option<u32> {
-    match reader.node().value {
-        Value::Integer(_) => reader.integer(0..=16).map(|code| code as u32),
-        _ => reader.choice(&GRPC),
-    }
+fn code<'a>() -> impl Type<'a, Value = u32> {
+    let shape = || match choice(&GRPC).shape() {
+        Shape::Scalar(names) => {
+            scalar_shape("code", [&[Form::Integer(0, 16)], names.forms].concat(), "NOT_FOUND".to_owned())
+        }
+        other => other,
+    };
+    typed(shape, |it: Reader<'a>| match it.node().value {
+        Value::Integer(_) => it.integer(0..=16).map(|code| code as u32),
+        _ => it.choice(&GRPC),
+    })
 }
