@@ -1,5 +1,6 @@
 mod break_even;
 mod golden;
+mod importance;
 pub(crate) mod random;
 mod soundness;
 mod twin;
