@@ -41,7 +41,7 @@ pub struct Config {
     /// Files, directories and globs of intents.
     pub intents: Vec<String>,
     /// Taking in evidence.
-    pub evidence: Evidence,
+    pub evidence: EvidenceConfig,
     /// How often a plan is made, 50 ms ..= 1 h.
     pub plan_period: Millis,
     /// Discovering models.
@@ -61,7 +61,7 @@ pub struct Listen {
 
 /// Taking in evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evidence {
+pub struct EvidenceConfig {
     /// How far back the planner looks, 1 s ..= 5 min.
     pub window: Millis,
     /// Reports waiting for the store, 1 ..= 65 536; beyond it sidecars are asked to come again.
@@ -95,7 +95,7 @@ impl Default for Config {
             ports_file: None,
             state: None,
             intents: Vec::new(),
-            evidence: Evidence::default(),
+            evidence: EvidenceConfig::default(),
             plan_period: Millis(500),
             discovery: Discovery::default(),
             log: Log::default(),
@@ -110,7 +110,7 @@ impl Default for Listen {
     }
 }
 
-impl Default for Evidence {
+impl Default for EvidenceConfig {
     /// Five seconds hold the calls for a p99 at a hundred a second and let a fault show within one (a slow dependency of the checkout
     /// example changes its timeout after 1.0 s, with ten seconds after 2.1 s); 1 024 reports are one from each of a
     /// thousand sidecars; 5 ms are unnoticed by a sidecar that reports every few hundred and halve the flushes under load.

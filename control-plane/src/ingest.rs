@@ -11,8 +11,8 @@ mod records;
 mod service;
 mod stats;
 
-pub use committer::{Answer, Committer, Queue, Settings, SubmitError};
+pub use committer::{Answer, Committer, CommitterSettings, Queue, SubmitError};
 pub use emac_proto::convert::NodeReport;
 pub use records::{Records, RecordsReceiver, records};
-pub use service::Evidence;
+pub use service::EvidenceReceiver;
 pub use stats::{Stats, StatsSnapshot};

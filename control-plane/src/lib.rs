@@ -27,10 +27,10 @@
 //!
 //! // Planned: budgets of every workload, from the structure that acts and the evidence of the last seconds. `emac_push` sends them.
 //! let input = JourneyInput::of(&journey);
-//! let plan = plan::plan(input.as_slice(), &plan::Evidence::new(), None, 1_700_000_000_000);
+//! let plan = plan::plan(input.as_slice(), &plan::EvidenceByHop::new(), None, 1_700_000_000_000);
 //!
 //! // Discovered: spans become traces, traces observations, observations a candidate.
-//! let mut traces = emac_trace::Assembler::new(emac_trace::Limits::default(), Observations::default());
+//! let mut traces = emac_trace::Assembler::new(emac_trace::TraceLimits::default(), Observations::default());
 //! read_paths(&["examples/discovery/traces.jsonl.gz".into()], &Settings::default(), &mut traces, &mut |_| {});
 //! let seen = traces.finish();
 //! let found = complete(

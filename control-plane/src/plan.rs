@@ -25,7 +25,7 @@ use emac_core::budget::WorkloadBudgets;
 use emac_core::id::WorkloadName;
 use emac_core::units::Generation;
 
-pub use input::{ComponentInput, Evidence, HopEvidence, JourneyInput};
+pub use input::{ComponentInput, EvidenceByHop, HopEvidence, JourneyInput};
 pub use snapshot::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan, PlanSnapshot};
 
 /// Plans all journeys. `intents` in the order in which their entry rules are tried; names are unique. `evidence` covers the planning
@@ -38,7 +38,7 @@ pub use snapshot::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan, PlanSnapsh
 /// Cost: about 2 ms for a journey of six leaves and a deadline of 400 ms.
 pub fn plan(
     intents: &[JourneyInput],
-    evidence: &Evidence,
+    evidence: &EvidenceByHop,
     previous: Option<&PlanSnapshot>,
     now_unix_ms: u64,
 ) -> PlanSnapshot {

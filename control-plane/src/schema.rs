@@ -12,7 +12,6 @@
 mod json;
 mod markdown;
 mod report;
-mod scalar;
 
 pub use emac_document::shape::{Field, Form, Mapping, Named, Need, Rule, Scalar, Shape};
 pub use json::json_schema;

@@ -34,7 +34,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ingest::otlp::Batches;
-use crate::ingest::{Committer, Evidence, Queue, RecordsReceiver, Settings, records};
+use crate::ingest::{Committer, CommitterSettings, EvidenceReceiver, Queue, RecordsReceiver, records};
 use crate::store::{OpenError, Store, Stored};
 use emac_document::{ReplaceError, replace_file};
 use emac_push::Now;
@@ -100,7 +100,7 @@ impl Server {
         let http = listen(config.listen.http).await?;
         let shared =
             Arc::new(Shared::new(clock, stored, config.evidence.window, store.is_durable(), intents));
-        let settings = Settings {
+        let settings = CommitterSettings {
             queue: config.evidence.queue,
             delay: Duration::from_millis(config.evidence.commit_delay.0),
         };
@@ -175,7 +175,7 @@ impl Server {
 
     fn spawn_servers(&mut self, grpc: TcpListener, http: TcpListener, queue: Queue) {
         let (shared, shutdown) = (&self.shared, &self.shutdown);
-        let evidence = Evidence::new(queue, Arc::clone(&shared.stats), shutdown.clone());
+        let evidence = EvidenceReceiver::new(queue, Arc::clone(&shared.stats), shutdown.clone());
         let (snapshots, proxies) = (shared.publisher.subscribe(), Arc::clone(&shared.proxies));
         let push = PushService::new(snapshots, proxies, now(shared), shutdown.clone());
         let grpc_server = tonic::transport::Server::builder()

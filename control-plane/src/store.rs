@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use emac_core::id::{HopKey, JourneyName};
 use emac_core::units::{Generation, Micros};
+use emac_document::{create_folders, sync_folder_of};
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError};
 
 use crate::marks::{Life, Mark};
@@ -126,7 +127,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; the file is then as it was.
     pub fn open(directory: &Path) -> Result<(Self, Stored), OpenError> {
-        std::fs::create_dir_all(directory)
+        create_folders(directory)
             .map_err(|source| OpenError::Io { path: directory.to_path_buf(), source })?;
         let path = directory.join(FILE);
         // A damaged file can break an assertion inside the database library; that is an answer like any other error.
@@ -158,6 +159,8 @@ impl Store {
 
 fn open(path: &Path) -> Result<(Store, Stored), OpenError> {
     let database = Database::create(path).map_err(|error| open_error(path, error))?;
+    // What is committed is in the file; that the file has a name is its folder's to keep.
+    sync_folder_of(path).map_err(|source| OpenError::Io { path: path.to_path_buf(), source })?;
     let transaction = database.begin_read().map_err(|error| corrupted(path, error))?;
     let stored = tables::read(&transaction, path)?;
     drop(transaction);

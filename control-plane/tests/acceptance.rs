@@ -51,7 +51,7 @@ fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
 }
 
 fn version(folder: &Path) -> String {
-    json(folder, &["log", "model.yaml", "--format", "json"])[0]["versions"][0]["version"]
+    json(folder, &["log", "model.yaml", "--format", "json"])["models"][0]["versions"][0]["version"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -113,7 +113,7 @@ fn what_is_accepted_acts_and_has_a_lineage() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.starts_with("accepted 4 deltas"), "{stdout}");
     let log = json(folder.path(), &["log", "model.yaml", "--format", "json"]);
-    let versions = log[0]["versions"].as_array().unwrap();
+    let versions = log["models"][0]["versions"].as_array().unwrap();
     assert_eq!(
         (versions.len(), &versions[0]["parent"], &versions[1]["version"]),
         (2, &first.clone().into(), &first.into())
@@ -199,7 +199,7 @@ fn of_many_who_accept_at_once_one_is_first_and_all_others_are_told() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("conflict: the acceptance"))
     });
     let log = json(folder.path(), &["log", "model.yaml", "--format", "json"]);
-    assert_eq!(log[0]["versions"][0]["parent"].as_str(), Some(before.as_str()));
+    assert_eq!(log["models"][0]["versions"][0]["parent"].as_str(), Some(before.as_str()));
     let names: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(
@@ -370,4 +370,160 @@ fn the_gate_judges_the_model_that_the_server_enforces() {
     let (structure, _) = enforced(folder.path());
     assert!(structure.contains("payc"), "{structure}");
     assert_eq!(judged(folder.path()), (None, structure));
+}
+
+/// Standard output as JSON, and its `problems` as `severity: message`.
+fn problems(folder: &Path, args: &[&str]) -> (serde_json::Value, Vec<String>) {
+    let answer = json(folder, args);
+    let problems = answer["problems"].as_array().unwrap_or_else(|| panic!("{args:?}: {answer:#}"));
+    let told = problems
+        .iter()
+        .map(|one| format!("{}: {}", one["severity"].as_str().unwrap(), one["message"].as_str().unwrap()));
+    (answer.clone(), told.collect())
+}
+
+#[test]
+fn answers_for_programs_carry_what_people_are_warned_of() {
+    let folder = folder();
+    // Where the accepted model belongs stands the candidate.
+    fs::copy(folder.path().join("candidate.yaml"), folder.path().join("model.yaml")).unwrap();
+    let warning = "this model is a candidate that nobody has accepted: the structure that the intent of `checkout` declares acts";
+    for command in ["gate", "compile", "explain", "diff"] {
+        let mut args = vec![command, "--intent", "intent.yaml"];
+        args.extend((command == "diff").then_some(["--candidate", "candidate.yaml"]).iter().flatten());
+        let (code, _, stderr) = run(folder.path(), &args);
+        assert!(stderr.contains("warning: model.yaml: this model is a candidate"), "{command}: {stderr}");
+        args.extend(["--format", "json"]);
+        let (answer, told) = problems(folder.path(), &args);
+        assert_eq!(told, [format!("warning: {warning}")], "{command}");
+        assert_eq!(answer["problems"][0]["file"], "model.yaml");
+        let (json_code, _, stderr) = run(folder.path(), &args);
+        assert_eq!(json_code, code);
+        assert!(!stderr.contains("a candidate that nobody has accepted"), "{command}: {stderr}");
+    }
+    let (_, stdout, _) = run(folder.path(), &["gate", "--intent", "intent.yaml", "--format", "json"]);
+    insta::assert_snapshot!("gate_json", stdout);
+}
+
+#[test]
+fn every_answer_for_programs_is_an_object_with_problems() {
+    let folder = folder();
+    accept(folder.path(), &["--by", "ann"]);
+    let structured = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/discovery/candidate.yaml");
+    let simulate = ["simulate", "--model", structured, "--trials", "10", "--format", "json"];
+    let commands: [&[&str]; 4] = [
+        &simulate,
+        &["log", "model.yaml", "--format", "json"],
+        &["verify", "model.yaml", "--format", "json"],
+        &["check", "intent.yaml", "--format", "json"],
+    ];
+    for args in commands {
+        assert_eq!(problems(folder.path(), args).1, Vec::<String>::new(), "{args:?}");
+    }
+    fs::write(folder.path().join("broken.yaml"), "kind: [").unwrap();
+    let broken: [&[&str]; 6] = [
+        &["simulate", "--model", "broken.yaml", "--format", "json"],
+        &["log", "broken.yaml", "--format", "json"],
+        &["verify", "broken.yaml", "--format", "json"],
+        &["check", "broken.yaml", "--format", "json"],
+        &["gate", "--intent", "broken.yaml", "--format", "json"],
+        &["replay", "absent", "--format", "json"],
+    ];
+    for args in broken {
+        let told = problems(folder.path(), args).1;
+        assert!(told.iter().any(|one| one.starts_with("error: ")), "{args:?}: {told:?}");
+        assert_eq!(run(folder.path(), args).0, 65);
+    }
+}
+
+#[test]
+fn what_discovery_could_not_read_is_in_its_answer() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("traces")).unwrap();
+    fs::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/examples/discovery/traces.jsonl.gz"),
+        at("traces/traces.jsonl.gz"),
+    )
+    .unwrap();
+    fs::write(at("traces/notes.txt"), "Recorded on a Friday.").unwrap();
+    fs::write(at("torn.json"), "{\"resourceSpans\": [").unwrap();
+    let discover = |more: &[&str]| {
+        let args = ["discover", "--traces", "traces", "torn.json", "--out", "found", "--format", "json"];
+        problems(folder.path(), &[&args[..], more].concat())
+    };
+    let (answer, told) = discover(&[]);
+    assert_eq!((told.len(), &answer["journeys"]), (2, &serde_json::Value::Null), "{told:?}");
+    assert!(told[0].starts_with("error: ends at byte 19"), "{told:?}");
+    assert_eq!(
+        answer["problems"][0]["help"],
+        "nothing was written; to use the part that could be read, pass --partial"
+    );
+    assert!(!at("found").exists());
+    let (answer, told) = discover(&["--partial"]);
+    assert!(!answer["journeys"].as_array().unwrap().is_empty());
+    assert!(told[0].starts_with("warning: ends at byte 19"), "{told:?}");
+    assert_eq!(told[1], "warning: skipped, they contain no traces: traces/notes.txt");
+
+    fs::write(at("torn.json"), "{\"resourceSpans\": []}").unwrap();
+    fs::remove_dir_all(at("traces")).unwrap();
+    fs::create_dir(at("traces")).unwrap();
+    let (answer, told) = discover(&[]);
+    assert_eq!(told, ["error: no journey was found: no trace is complete"]);
+    assert!(answer["journeys"].as_array().unwrap().is_empty() && answer["signal"].is_object());
+}
+
+/// `emac accept` without --into, of a copy of the candidate in the folder.
+fn accept_where_it_belongs(folder: &Path, more: &[&str]) -> (i32, String, String) {
+    run(folder, &[&["accept", "--candidate", "candidate.yaml", "--by", "ann"], more].concat())
+}
+
+#[test]
+fn an_accepted_model_goes_where_the_gate_looks() {
+    let folder = folder();
+    let (code, stdout, stderr) = accept_where_it_belongs(folder.path(), &[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.starts_with("accepted 2 deltas into model.yaml, "), "{stdout}");
+    assert!(judged(folder.path()).0.is_some(), "it acts");
+
+    // Among intents of several journeys, and where the intent names another file.
+    let login = INTENT.replace("name: checkout", "name: login");
+    fs::write(folder.path().join("login.yaml"), login).unwrap();
+    fs::remove_file(folder.path().join("model.yaml")).unwrap();
+    let (code, stdout, _) = accept_where_it_belongs(folder.path(), &[]);
+    assert!(code == 0 && stdout.contains("into checkout.model.yaml, "), "{stdout}");
+    let named = INTENT.replace(
+        "  governance:",
+        "  evidence: {modelDiscovery: {discoveredModelRef: agreed.yaml}}\n  governance:",
+    );
+    fs::write(folder.path().join("intent.yaml"), named).unwrap();
+    let (code, stdout, _) = accept_where_it_belongs(folder.path(), &[]);
+    assert!(code == 0 && stdout.contains("into agreed.yaml, "), "{stdout}");
+    assert!(judged(folder.path()).0.is_some());
+
+    let empty = tempfile::tempdir().unwrap();
+    fs::write(empty.path().join("candidate.yaml"), CANDIDATE).unwrap();
+    let (code, _, stderr) = accept_where_it_belongs(empty.path(), &[]);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("there is no intent.yaml beside candidate.yaml"), "{stderr}");
+    assert!(stderr.contains("help: pass --intent, or --into with the file"), "{stderr}");
+}
+
+#[test]
+fn a_file_that_nobody_reads_is_told_when_it_is_written() {
+    let folder = folder();
+    let (code, stdout, stderr) = accept_where_it_belongs(folder.path(), &["--into", "agreed.yaml"]);
+    assert!(code == 0 && stdout.contains("into agreed.yaml, "), "{stdout}");
+    assert!(
+        stderr.contains("warning: agreed.yaml: `emac serve` and `emac gate` do not read this file"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("discoveredModelRef"), "{stderr}");
+    // Another spelling of the right path, and a link to it, are the right path.
+    std::os::unix::fs::symlink("model.yaml", folder.path().join("link.yaml")).unwrap();
+    for into in ["./model.yaml", "link.yaml"] {
+        let (_, _, stderr) = accept_where_it_belongs(folder.path(), &["--into", into]);
+        assert!(!stderr.contains("do not read this file"), "{into}: {stderr}");
+        assert!(folder.path().join("model.yaml").exists());
+    }
 }

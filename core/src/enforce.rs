@@ -2,14 +2,14 @@
 //!
 //! Sans-I/O and total: every call answers, whatever the clock or the budgets say; what cannot be decided passes. The shell (filter,
 //! simulator, fuzzer) asks [`Enforcer::on_request`] before a call, [`Enforcer::on_failure`] after a bad answer and
-//! [`Enforcer::on_end`] when it is over. What a decision WOULD do and whether it is to be done are two things ([`Decision::acts`]), so
+//! [`Enforcer::on_end`] when it is over. What a decision WOULD do and whether it is to be done are two things ([`CallDecision::acts`]), so
 //! that dry-run counts the same decisions enforcing would make.
 //!
 //! A call after whose failure a fallback can answer leaves it time; one that stands alone (see [`Asks`]) has the longer bounds of
 //! [`Alone`], where the plan gives them.
 //!
-//! Left out, with their places: hedging adds a field to [`Call`]; brown-out is a reason to answer [`Verdict::FallbackBefore`] found in
-//! the hop's recent failures; shedding is a verdict on inbound requests, before any hop is asked.
+//! Left out, with their places: hedging adds a field to [`CallBounds`]; brown-out is a reason to answer [`CallAction::FallbackBefore`] found in
+//! the hop's recent failures; shedding is an action on inbound requests, before any hop is asked.
 
 mod decision;
 mod plan;
@@ -22,7 +22,8 @@ use crate::entry::{InvalidEntry, Request};
 use crate::units::{Generation, Micros, Millis};
 
 pub use decision::{
-    AfterFailure, Applied, Asks, Before, Body, Call, Decision, Followup, HopState, NoFallback, Verdict,
+    AfterFailure, Applied, Asks, Before, Body, CallAction, CallBounds, CallDecision, Followup, HopState,
+    NoFallback,
 };
 pub use plan::{HopRef, Journey};
 
@@ -201,17 +202,17 @@ impl Enforcer {
         hop: HopRef,
         deadline: Option<Absolute>,
         asks: Asks,
-    ) -> Decision {
+    ) -> CallDecision {
         self.observe(now);
         let validity = self.lease.as_ref().map(Lease::validity);
         let (Some(validity), Some(hop)) = (validity, self.plan.hop_mut(hop)) else {
-            return Decision::pass(HopState::Cold, Mode::Observe);
+            return CallDecision::pass(HopState::Cold, Mode::Observe);
         };
         let mode = hop.mode.min(self.mode_cap);
         hop.deposit(now);
         let state = hop.state(validity);
         if validity == Validity::Released || mode == Mode::Observe || hop.stream {
-            return Decision::pass(state, mode);
+            return CallDecision::pass(state, mode);
         }
         Machine { hop, deadline, now, asks, state, mode }.decide()
     }
@@ -267,7 +268,7 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    fn decide(mut self) -> Decision {
+    fn decide(mut self) -> CallDecision {
         let alone = self.hop.alone.filter(|_| !self.can_be_followed());
         match Time::for_call(self.hop, None, self.deadline, self.now) {
             Time::TooLate => self.decide_too_late(alone),
@@ -287,7 +288,7 @@ impl Machine<'_> {
         suitable_after(self.hop, self.deadline, self.now, self.asks).is_ok() && self.hop.could_pay_fallback()
     }
 
-    fn call(&self, timeout: Option<Millis>, alone: Option<Alone>, budget_spent: bool) -> Decision {
+    fn call(&self, timeout: Option<Millis>, alone: Option<Alone>, budget_spent: bool) -> CallDecision {
         let Self { hop, state, mode, .. } = self;
         let denied = hop.denies_retries();
         let per_try = match (hop.per_try_timeout, hop.timeout, alone) {
@@ -302,24 +303,24 @@ impl Machine<'_> {
             (per_try, _) => per_try,
         };
         let max_retries = if denied { Some(0) } else { hop.max_retries() };
-        let verdict = Verdict::Call(Call { timeout, per_try, max_retries });
-        Decision { verdict, state: *state, mode: *mode, retry_denied: denied, budget_spent }
+        let action = CallAction::Call(CallBounds { timeout, per_try, max_retries });
+        CallDecision { action, state: *state, mode: *mode, retry_denied: denied, budget_spent }
     }
 
     /// Too late for a call that leaves time to an alternate: somebody else answers at once, or a call that stands alone may still be in
     /// time.
-    fn decide_too_late(&mut self, alone: Option<Alone>) -> Decision {
+    fn decide_too_late(&mut self, alone: Option<Alone>) -> CallDecision {
         let wanted = suitable_before(self.hop, self.deadline, self.now, self.asks.grpc);
         let paid = wanted.is_some() && self.hop.pay_fallback();
         let budget_spent = wanted.is_some() && !paid;
-        let verdict = match wanted {
-            Some(before) if paid => Verdict::FallbackBefore(before),
+        let action = match wanted {
+            Some(before) if paid => CallAction::FallbackBefore(before),
             _ => match alone.map(|alone| Time::for_call(self.hop, Some(alone), self.deadline, self.now)) {
                 Some(Time::Enough(timeout)) => return self.call(timeout, alone, budget_spent),
-                _ => Verdict::Refuse,
+                _ => CallAction::Refuse,
             },
         };
-        Decision { verdict, state: self.state, mode: self.mode, retry_denied: false, budget_spent }
+        CallDecision { action, state: self.state, mode: self.mode, retry_denied: false, budget_spent }
     }
 }
 

@@ -14,7 +14,7 @@ pub mod recorder;
 mod tests;
 
 pub use delta::{
-    DecisionCounts, DecisionKind, Delta, FilterHealth, HopDelta, HopRecord, JourneyDelta, Limits,
+    DecisionCounts, DecisionKind, Delta, EvidenceLimits, FilterHealth, HopDelta, HopRecord, JourneyDelta,
 };
 pub use outbox::{Acknowledged, Outbox, Report};
 pub use recorder::{HopIndex, HopKeyRef, JourneyEnd, JourneyIndex, Recorder};

@@ -60,7 +60,7 @@ impl Root {
             }
             Err(invalid) => {
                 vm.counters.add(Event::ConfigInvalid);
-                host.log(Level::Warn, &format!("emac: configuration refused, everything passes: {invalid}"));
+                host.log(Level::Warn, &format!("emac: invalid plugin configuration, the filter passes all requests unchanged: {invalid}"));
                 host.set_tick(IDLE_TICK);
                 self.listener = Rc::new(Listener::pass_through());
             }

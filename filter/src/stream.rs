@@ -27,7 +27,7 @@ use crate::vm::Vm;
 use crate::vm::counters::Event;
 use crate::vm::passes::{self, Pass};
 use crate::vm::timers::Ticks;
-use call::Call;
+use call::CallState;
 use edge::Visit;
 use headers::Asked;
 use inbound::Arrival;
@@ -115,7 +115,7 @@ pub struct Stream {
     sent: Option<Micros>,
     arrival: Option<Arrival>,
     visit: Option<Box<Visit>>,
-    call: Option<Call>,
+    call: Option<CallState>,
     /// The response ended in an orderly way.
     complete: bool,
 }
@@ -328,7 +328,7 @@ impl Stream {
             visit.as_ref().zip(journey.as_deref()).map(|(visit, journey)| visit.context(journey, self.start));
         let departing = context.map(|context| context.depart(now));
         self.visit = visit.map(Box::new);
-        let (call, flow) = Call::begin(vm, host, config, Asked::All(&headers), context, (now, end));
+        let (call, flow) = CallState::begin(vm, host, config, Asked::All(&headers), context, (now, end));
         edge::write(vm, host, &headers, departing.as_ref().map(|context| context as &dyn baggage::Member));
         self.call = Some(call);
         flow
@@ -348,7 +348,7 @@ impl Stream {
         let header = all.as_ref().map(|all| all.joined("baggage")).unwrap_or_default();
         let (mut decoded, mut waiting) = (Vec::new(), Vec::new());
         let carried = outbound::find(vm, host, config, (asked, &header), (&mut decoded, &mut waiting), now);
-        let (call, flow) = Call::begin(vm, host, config, asked, carried.context, (now, end));
+        let (call, flow) = CallState::begin(vm, host, config, asked, carried.context, (now, end));
         outbound::write(vm, host, &header, &carried, now);
         self.call = Some(call);
         flow

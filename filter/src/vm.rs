@@ -16,7 +16,7 @@ use std::rc::Weak;
 
 use emac_core::budget::{Mode, WorkloadBudgets};
 use emac_core::enforce::Enforcer;
-use emac_core::evidence::{Limits, Recorder};
+use emac_core::evidence::{EvidenceLimits, Recorder};
 use emac_core::units::Micros;
 
 use crate::config::Config;
@@ -66,7 +66,7 @@ impl Default for Vm {
     fn default() -> Self {
         Self {
             enforcer: Enforcer::new(Mode::Observe),
-            recorder: Recorder::new(Limits::default()),
+            recorder: Recorder::new(EvidenceLimits::default()),
             hops: Hops::default(),
             marks: Marks::default(),
             metrics: Metrics::default(),
@@ -94,7 +94,8 @@ impl Vm {
         let settings = Settings::new(host, config);
         if !self.configured {
             // Later caps wait for another VM: requests under way hold places in this recorder.
-            self.recorder = Recorder::new(Limits { hops: settings.hops_max, ..Limits::default() });
+            self.recorder =
+                Recorder::new(EvidenceLimits { hops: settings.hops_max, ..EvidenceLimits::default() });
             self.hops = Hops::new(settings.hops_max);
         } else if settings.source != self.settings.source {
             self.hops = Hops::new(self.hops.cap());
@@ -116,7 +117,12 @@ impl Vm {
         let Some(budgets) = &self.budgets else { return Enforcer::new(Mode::Enforce) };
         Enforcer::with_static(Mode::Enforce, budgets, host.now()).unwrap_or_else(|refused| {
             self.counters.add(Event::ConfigInvalid);
-            host.log(Level::Warn, &format!("emac: budgets of the configuration are refused: {refused}"));
+            host.log(
+                Level::Warn,
+                &format!(
+                    "emac: the plugin configuration has invalid budgets, they were not applied: {refused}"
+                ),
+            );
             Enforcer::new(Mode::Enforce)
         })
     }

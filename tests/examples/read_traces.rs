@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use emac_tests::synthetic::{Format, Labels, write_spans};
-use emac_trace::read::{Settings, read_paths};
+use emac_trace::read::{ReadSettings, read_paths};
 use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 
 /// Counts and forgets.
@@ -47,7 +47,7 @@ fn main() -> std::io::Result<()> {
 fn measure(path: &Path) {
     let mut counter = Counter::default();
     let start = Instant::now();
-    let summary = read_paths(&[path.to_owned()], &Settings::default(), &mut counter, &mut |_| {});
+    let summary = read_paths(&[path.to_owned()], &ReadSettings::default(), &mut counter, &mut |_| {});
     let seconds = start.elapsed().as_secs_f64();
     summary.problems.iter().for_each(|problem| println!("{problem}"));
     println!(

@@ -22,7 +22,7 @@ use crate::model::{AcceptedModel, CandidateModel, Model, Status};
 use emac_journey::guard::ledger::Record;
 use emac_journey::guard::{Evaluation, Guard, Input, Known};
 use emac_journey::intent::Intent;
-use emac_journey::measured::Evidence;
+use emac_journey::measured::MeasuredEvidence;
 pub use emac_journey::slo::{Promises, Taken};
 
 pub use decision::{Decision, Verdict};
@@ -41,7 +41,7 @@ pub struct Given<'a> {
     /// What they promise.
     pub promises: &'a Promises,
     /// What was measured; `None`: promises alone.
-    pub evidence: Option<&'a Evidence>,
+    pub evidence: Option<&'a MeasuredEvidence>,
     /// Milliseconds since 1970, for the age of evidence.
     pub now_unix_ms: u64,
 }
@@ -196,7 +196,7 @@ impl Compiled<'_> {
         let reason = match (now, then) {
             (Some(now), Some(then)) if (then - now).abs() >= HIGH_IMPACT => {
                 format!(
-                    "unresolved high-impact delta: A_minus would go from {} to {}",
+                    "unresolved high-impact delta: A- would change from {} to {}",
                     exact8(now),
                     exact8(then)
                 )

@@ -63,7 +63,7 @@ impl Declared {
 
     /// One journey, with the accepted model beside the file that its intent was read from.
     pub fn beside(intent: Intent, promises: Promises, file: &Path, problems: &Problems) -> Self {
-        let files = Folders::default().files(file, &intent, problems);
+        let files = Files::beside(file, &intent, problems);
         Self::with_files(intent, promises, files, problems)
     }
 

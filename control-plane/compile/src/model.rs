@@ -24,7 +24,10 @@ use emac_core::units::Ratio;
 use emac_document::{Document, Problems};
 use emac_journey::intent::Intent;
 
-pub use finding::{Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeParameters};
+pub use finding::{
+    Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeField, RuntimeParameters,
+    RuntimeValue,
+};
 pub use read::table;
 pub use record::{Acceptance, Ancestor, Record, TakenDelta};
 pub use seal::{digest, seal};

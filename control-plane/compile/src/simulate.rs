@@ -21,7 +21,7 @@ pub use world::{InvalidWorld, Node, World};
 
 /// How an estimate was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct SimulationSettings {
     /// Trials, at least 1.
     pub trials: u64,
     /// Seed of the random numbers.
@@ -75,7 +75,7 @@ pub struct SweepPoint {
 }
 
 /// Everything up or down by chance.
-pub fn availability(world: &World, settings: Settings) -> Vec<Estimate> {
+pub fn availability(world: &World, settings: SimulationSettings) -> Vec<Estimate> {
     let sums = sample::run(settings, world.endpoints.len(), |random, values| {
         let state = sample::draw(world, random);
         values.extend(world.endpoints.iter().map(|endpoint| endpoint.value(world, &state)));
@@ -84,7 +84,7 @@ pub fn availability(world: &World, settings: Settings) -> Vec<Estimate> {
 }
 
 /// Containers stopped without replacement, for each point.
-pub fn fail_stop(world: &World, stops: &[Stop], settings: Settings) -> Vec<SweepPoint> {
+pub fn fail_stop(world: &World, stops: &[Stop], settings: SimulationSettings) -> Vec<SweepPoint> {
     let point = |&stop: &Stop| {
         let stopped = stop.of(world.containers());
         let sums = sample::run(settings, world.endpoints.len(), |random, values| {

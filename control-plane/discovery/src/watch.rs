@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use emac_core::evidence::HopRecord;
 use emac_core::units::{Micros, Millis, Moment};
 
-use crate::discover::domains::Profile;
+use crate::discover::domains::ConfidenceProfile;
 use crate::discover::{Discovered, DiscoveryContext, DiscoveryEvidence, complete};
 use crate::mesh::MeshFacts;
 use emac_compile::compile::Given;
@@ -44,11 +44,11 @@ pub use field::field;
 use journey::{Watched, WindowModel};
 pub use recurring::{Recurrence, Recurring};
 use source::EvidenceStream;
-pub use status::{DeltaStatus, JourneyStatus, Observed, Status, Undeclared};
+pub use status::{DeltaStatus, JourneyStatus, Observed, Undeclared, WatchStatus};
 
 /// How drift is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct WatchSettings {
     /// Length of a window.
     pub window: Millis,
     /// A trace without news for so long is over.
@@ -73,7 +73,7 @@ pub struct Due<'a> {
 /// See the module.
 #[derive(Debug)]
 pub struct Watch {
-    settings: Settings,
+    settings: WatchSettings,
     sources: [EvidenceStream; 2],
     /// Longest age of evidence, by journey.
     ages: BTreeMap<String, Micros>,
@@ -87,7 +87,7 @@ pub struct Watch {
 
 impl Watch {
     /// Begins with an empty window.
-    pub fn new(settings: Settings, now: Moment) -> Self {
+    pub fn new(settings: WatchSettings, now: Moment) -> Self {
         let source = |kind| EvidenceStream::new(kind, settings.silence);
         Self {
             settings,
@@ -182,10 +182,10 @@ impl Watch {
     }
 
     /// What is known now.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> WatchStatus {
         let stale = self.sources.iter().map(EvidenceStream::stale).sum();
         let traces = self.sources.iter().map(EvidenceStream::traces).sum();
-        Status {
+        WatchStatus {
             windows: self.windows,
             window_began_unix_ms: self.began.unix_ms,
             traces,
@@ -212,7 +212,7 @@ fn discovered(
         symbols: source.symbols(),
         labels: &window.labels,
         mesh,
-        profile: Profile::default(),
+        profile: ConfidenceProfile::default(),
     };
     let evidence = [window.evidence];
     let intents: Vec<&Intent> = journeys.iter().map(|journey| &journey.intent).collect();

@@ -34,7 +34,7 @@ pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
 pub use promql::{InvalidPromql, is_recordable, parse_promql, with_window};
 pub use reader::Reader;
 pub use render::{render_json, render_text};
-pub use replace::{ReplaceError, StagedFile, replace_file, sync_folder_of};
+pub use replace::{ReplaceError, StagedFile, create_folders, replace_file, sync_folder_of};
 pub use source::{Source, Span};
 pub use suggest::did_you_mean;
 pub use timestamp::{InvalidTimestamp, format_timestamp, parse_timestamp};

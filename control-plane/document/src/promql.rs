@@ -1,7 +1,11 @@
 //! PromQL as people write it into documents: with `{{ .window }}` where a generator puts a window, and otherwise as Prometheus takes it.
 
+mod place;
+
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, parse};
+
+pub(super) use place::place_of;
 
 /// Why a text is no PromQL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +34,7 @@ const ANY_WINDOW: &str = "5m";
 /// Reads a query, in which windows need not be put in yet.
 ///
 /// # Errors
-/// [`InvalidPromql`]. The parser says what is wrong, not where.
+/// [`InvalidPromql`]. The parser says what is wrong, not where; [`place_of`] finds some places.
 pub fn parse_promql(query: &str) -> Result<Expr, InvalidPromql> {
     let query = with_window(query, ANY_WINDOW);
     if query.len() > TEXT_MAX {

@@ -8,7 +8,7 @@ use emac_core::units::{Micros, Millis, Ratio};
 
 use super::fields::Fields;
 use super::problem::{Problem, Problems, Severity};
-use super::promql::{InvalidPromql, parse_promql};
+use super::promql::{InvalidPromql, parse_promql, place_of};
 use super::source::{Source, Span};
 use super::suggest::did_you_mean;
 use super::units::{InvalidDuration, parse_duration};
@@ -141,16 +141,38 @@ impl<'a> Reader<'a> {
         match parse_promql(text) {
             Ok(_) => {}
             Err(error @ InvalidPromql::UnknownFunction(_)) => self.warn(error.to_string(), UNKNOWN_FUNCTION),
-            Err(error) => return self.refuse_with(error.to_string(), PROMQL_HELP),
+            Err(error) => {
+                self.problems.push(self.promql_problem(Severity::Error, text, &error));
+                return None;
+            }
         }
         Some(text)
+    }
+
+    /// Points into the query where that is known, else at all of it.
+    fn promql_problem(self, severity: Severity, query: &str, error: &InvalidPromql) -> Problem {
+        let place = place_of(query, error).and_then(|at| self.span_in_text(query, at));
+        let problem = Problem { severity, ..Problem::error(error.to_string()) };
+        problem.at(self.source, place.unwrap_or(self.node.span)).help(PROMQL_HELP)
+    }
+
+    /// Where the character at a byte of this node's text was written. `None` where escapes, folded lines or repetition leave that open.
+    fn span_in_text(self, text: &str, at: usize) -> Option<Span> {
+        let start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+        let line = text.get(start..)?.lines().next()?;
+        let written = self.source.slice(self.node.span);
+        let mut places = written.match_indices(line);
+        let (found, _) = places.next().filter(|_| places.next().is_none())?;
+        let first = self.node.span.start + (found + at - start) as u32;
+        let character = text.get(at..)?.chars().next()?;
+        Some(Span { start: first, end: first + character.len_utf8() as u32 })
     }
 
     /// PromQL that other tools use: what is wrong with it is worth knowing and no more.
     pub fn promql_of_others(self) -> Option<&'a str> {
         let text = self.word()?;
         if let Err(error) = parse_promql(text) {
-            self.warn(error.to_string(), PROMQL_HELP);
+            self.problems.push(self.promql_problem(Severity::Warning, text, &error));
         }
         Some(text)
     }

@@ -82,6 +82,24 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     sync(&File::open(folder_of(path))?)
 }
 
+/// Makes a folder and those above it where they are not there yet, each durable in the folder that holds it: a file that was synced into a folder is
+/// lost with it when a crash undoes the folder.
+///
+/// # Errors
+/// One of them cannot be made (something else stands there, the disk is full), or the folder that holds it cannot be synced.
+pub fn create_folders(folder: &Path) -> io::Result<()> {
+    let absent = absent_folders(folder);
+    fs::create_dir_all(folder)?;
+    // Outermost first: until a folder is durable, what is in it is not.
+    absent.iter().rev().try_for_each(|made| sync_folder_of(made))
+}
+
+/// Those that are not there, innermost first. One that another process makes meanwhile is synced by both.
+fn absent_folders(folder: &Path) -> Vec<&Path> {
+    let named = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty());
+    named.take_while(|folder| !folder.is_dir()).collect()
+}
+
 fn sync(folder: &File) -> io::Result<()> {
     match folder.sync_all() {
         // Some network file systems cannot sync folders and keep their own order.
@@ -294,6 +312,36 @@ mod tests {
             source: io::Error::new(io::ErrorKind::PermissionDenied, "Permission denied"),
         };
         assert!(denied.to_string().starts_with("m.yaml: Permission denied; its folder must be writable"));
+    }
+
+    #[test]
+    fn folders_are_made_with_those_above_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let deep = at("a/b/c");
+        assert_eq!(absent_folders(&deep), [deep.as_path(), &at("a/b"), &at("a")]);
+        create_folders(&deep).unwrap();
+        assert!(deep.is_dir() && absent_folders(&deep).is_empty());
+        replace_file(&deep.join("file"), b"x").unwrap();
+        // Nothing to do, also where a path names no folder of its own.
+        for there in [deep.as_path(), Path::new("."), Path::new("/")] {
+            assert_eq!(absent_folders(there), [] as [&Path; 0], "{}", there.display());
+            create_folders(there).unwrap();
+        }
+        assert_eq!(absent_folders(Path::new("x/y")), [Path::new("x/y"), Path::new("x")]);
+        create_folders(&deep.join("file/below")).unwrap_err();
+        assert_eq!(fs::read(deep.join("file")).unwrap(), b"x");
+    }
+
+    #[test]
+    fn several_may_make_the_same_folder_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b/c/d/e/f");
+        std::thread::scope(|threads| {
+            let all: Vec<_> = (0..8).map(|_| threads.spawn(|| create_folders(&deep))).collect();
+            all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+        });
+        assert!(deep.is_dir());
     }
 
     #[test]

@@ -238,6 +238,31 @@ fn problems_as_json() {
     assert_eq!(render_json(&problems), json);
 }
 
+/// Each query lacks a parenthesis; `^` is under the one that stays open, or under the beginning where that is not certain.
+#[test]
+fn a_mistake_in_a_query_is_pointed_at_however_it_is_written() {
+    let cases = [
+        ("q: sum(rate(x[5m])", (1, 7)),
+        ("q: 'sum(rate(x[5m])'", (1, 8)),
+        ("q: \"x{a='é'}[{{ .window }}] / (y\"", (1, 31)),
+        ("q: |\n  sum(\n    rate(x[5m])\n  / (y\n  # why\n  + 1)", (2, 6)),
+        ("q: |\n  x / (\n    rate(x[5m]", (3, 9)),
+        ("q: >\n  sum(rate(x[5m])\n", (2, 6)),
+        // Escapes, lines that were joined, and a line that stands there twice.
+        ("q: \"sum(rate(x{a=\\\"b\\\"}[5m])\"", (1, 4)),
+        ("q: >\n  sum(\n  rate(x[5m])\n", (2, 3)),
+        ("q: |\n  (x)\n  +\n  (x\n", (2, 3)),
+    ];
+    for (text, place) in cases {
+        let (documents, problems) = read(text);
+        let reader = documents[0].reader(&problems);
+        reader.fields(|fields| fields.required("q", Reader::promql).map(drop));
+        let [problem] = &problems.list()[..] else { panic!("{text}: {:?}", messages(&problems)) };
+        let Some(Place::Span(source, span)) = &problem.place else { panic!("{text}: no place") };
+        assert_eq!(source.position(span.start), place, "{text}: {}", problem.message);
+    }
+}
+
 #[test]
 fn a_flood_of_problems_is_counted_not_kept() {
     let text: String = (0..5_000).map(|n| format!("field{n}: 1\n")).collect();

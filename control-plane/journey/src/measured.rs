@@ -28,7 +28,7 @@ pub use read::{KIND, read, table};
 
 /// What was seen of a journey.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Evidence {
+pub struct MeasuredEvidence {
     /// `metadata.name`: the journey.
     pub journey: String,
     /// `observedAt`, milliseconds since 1970; of several documents the oldest.
@@ -71,7 +71,7 @@ pub enum Latency {
     Cumulative(Vec<(Micros, u64)>),
 }
 
-impl Evidence {
+impl MeasuredEvidence {
     /// Adds what another document says of the same journey. Latencies in two different forms cannot be added: they become unknown.
     pub fn add(&mut self, other: Self) {
         self.observed_at_unix_ms = match (self.observed_at_unix_ms, other.observed_at_unix_ms) {

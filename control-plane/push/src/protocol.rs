@@ -30,7 +30,7 @@ pub use exchange::{ErrorDetail, Receipt, Shipment};
 pub use kind::{Kind, KindTable, Scope, State, TtlPolicy};
 pub use resource::{Name, Resource, ResourceSet, Snapshot, Version};
 pub use sotw::SotwWatch;
-pub use stream::{Due, Limits, Part, Received, Request, Stream, Watch};
+pub use stream::{Due, Part, Received, Request, Stream, StreamLimits, Watch};
 
 /// A stream of the state-of-the-world variant.
 pub type SotwStream = Stream<SotwWatch>;

@@ -9,7 +9,7 @@
 
 mod session;
 
-use super::protocol::{Code, Kind, KindTable, Limits, Snapshot, State, StreamError, Watch};
+use super::protocol::{Code, Kind, KindTable, Snapshot, State, StreamError, StreamLimits, Watch};
 use super::proxies::{Connection, Proxies, Variant};
 use super::{Now, protocol};
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
@@ -37,7 +37,7 @@ pub struct ServiceLimits {
     /// A stream whose client says nothing for this long at its start is ended: it would hold a place for nothing.
     pub first_request_within: Duration,
     /// Bounds within a stream.
-    pub stream: Limits,
+    pub stream: StreamLimits,
 }
 
 impl Default for ServiceLimits {
@@ -46,7 +46,7 @@ impl Default for ServiceLimits {
             streams_max: 10_000,
             request_bytes_max: 4 << 20,
             first_request_within: Duration::from_secs(30),
-            stream: Limits::default(),
+            stream: StreamLimits::default(),
         }
     }
 }

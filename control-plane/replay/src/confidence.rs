@@ -6,7 +6,7 @@ use super::discover::{DomainsFound, ScenarioFindings};
 use super::round8;
 
 /// Confidence of each field and overall.
-pub(super) struct Confidence {
+pub(super) struct PaperConfidence {
     pub(super) edges: f64,
     pub(super) race: f64,
     pub(super) domains: f64,
@@ -15,7 +15,7 @@ pub(super) struct Confidence {
     pub(super) flags: Vec<String>,
 }
 
-impl Confidence {
+impl PaperConfidence {
     pub(super) fn new(found: &ScenarioFindings<'_>) -> Self {
         let coverage = found.coverage();
         let edges = if coverage >= 1.0 { 0.95 } else { (0.85 * coverage).max(0.20) };

@@ -6,8 +6,8 @@ use emac_core::bound::Domains;
 use emac_core::journey::ComponentName;
 use serde_json::{Map, Value, json};
 
-use super::confidence::Confidence;
-use super::read::{Observation, Replay, Scenario, Span};
+use super::confidence::PaperConfidence;
+use super::read::{RecordedLabel, RecordedSpan, Replay, Scenario};
 use emac_compile::model::CallType;
 
 /// Everything found in one scenario.
@@ -16,7 +16,7 @@ pub(super) struct ScenarioFindings<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) race: &'a [ComponentName],
     /// (caller, callee) to the spans that show it.
-    pub(super) calls: BTreeMap<(String, String), Vec<(&'a Span, &'a Span)>>,
+    pub(super) calls: BTreeMap<(String, String), Vec<(&'a RecordedSpan, &'a RecordedSpan)>>,
     pub(super) overlap: Overlap,
     /// By component of the accepted model, in its order.
     pub(super) domains: Vec<(ComponentName, DomainsFound)>,
@@ -36,7 +36,7 @@ pub(super) struct Overlap {
 
 /// Failure domains of one component.
 pub(super) struct DomainsFound {
-    pub(super) observations: Vec<Observation>,
+    pub(super) observations: Vec<RecordedLabel>,
     /// Distinct values, in the order first seen, with how often each was.
     pub(super) values: Vec<(String, usize)>,
     /// Whether all observations are about one and the same domain, so that two values contradict each other.
@@ -98,7 +98,7 @@ impl<'a> ScenarioFindings<'a> {
     }
 
     /// The discovered model as a document.
-    pub(super) fn document(&self, confidence: &Confidence) -> Value {
+    pub(super) fn document(&self, confidence: &PaperConfidence) -> Value {
         let name = &self.scenario.name;
         let journey = &self.replay.accepted.journey;
         json!({
@@ -142,7 +142,7 @@ impl<'a> ScenarioFindings<'a> {
     /// The spans that show a call.
     fn shown(&self, from: &str, to: &str) -> Vec<Value> {
         let pairs = self.calls.get(&(from.to_owned(), to.to_owned())).into_iter().flatten();
-        let shown = |(parent, child): &(&Span, &Span)| json!({"trace_id": child.trace, "parent_span_id": parent.id, "span_id": child.id});
+        let shown = |(parent, child): &(&RecordedSpan, &RecordedSpan)| json!({"trace_id": child.trace, "parent_span_id": parent.id, "span_id": child.id});
         pairs.map(shown).collect()
     }
 
@@ -156,7 +156,7 @@ impl<'a> ScenarioFindings<'a> {
         })
     }
 
-    fn redundancy(&self, confidence: &Confidence) -> Value {
+    fn redundancy(&self, confidence: &PaperConfidence) -> Value {
         let overlap = &self.overlap;
         let share = |count: usize| {
             json!(if overlap.traces == 0 { 0.0 } else { count as f64 / overlap.traces as f64 })
@@ -205,7 +205,7 @@ pub(super) fn labels(journey: &str, scenario: &str) -> Value {
     json!({"emac.example": "true", "emac.sanity.generated": "true", "journey": journey, "scenario": scenario})
 }
 
-fn calls(spans: &[Span]) -> BTreeMap<(String, String), Vec<(&Span, &Span)>> {
+fn calls(spans: &[RecordedSpan]) -> BTreeMap<(String, String), Vec<(&RecordedSpan, &RecordedSpan)>> {
     let by_id: BTreeMap<_, _> =
         spans.iter().map(|span| ((span.trace.as_str(), span.id.as_str()), span)).collect();
     let mut calls: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -219,12 +219,14 @@ fn calls(spans: &[Span]) -> BTreeMap<(String, String), Vec<(&Span, &Span)>> {
     calls
 }
 
-fn overlap(spans: &[Span], race: &[ComponentName]) -> Overlap {
-    let mut traces: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
+fn overlap(spans: &[RecordedSpan], race: &[ComponentName]) -> Overlap {
+    let mut traces: BTreeMap<&str, Vec<&RecordedSpan>> = BTreeMap::new();
     for span in spans.iter().filter(|span| race.iter().any(|name| name.as_str() == span.service)) {
         traces.entry(&span.trace).or_default().push(span);
     }
-    let has = |spans: &[&Span], name: &ComponentName| spans.iter().any(|span| span.service == name.as_str());
+    let has = |spans: &[&RecordedSpan], name: &ComponentName| {
+        spans.iter().any(|span| span.service == name.as_str())
+    };
     let complete: Vec<_> = traces.values().filter(|spans| race.iter().all(|name| has(spans, name))).collect();
     let overlapping = complete.iter().filter(|spans| branches_overlap(spans)).count();
     let count = |name: &ComponentName| traces.values().filter(|spans| has(spans, name)).count();
@@ -232,8 +234,9 @@ fn overlap(spans: &[Span], race: &[ComponentName]) -> Overlap {
     Overlap { traces: traces.len(), complete: complete.len(), overlapping, by_branch }
 }
 
-fn branches_overlap(spans: &[&Span]) -> bool {
-    let meet = |a: &Span, b: &Span| a.service != b.service && a.start < b.end && b.start < a.end;
+fn branches_overlap(spans: &[&RecordedSpan]) -> bool {
+    let meet =
+        |a: &RecordedSpan, b: &RecordedSpan| a.service != b.service && a.start < b.end && b.start < a.end;
     spans.iter().any(|a| spans.iter().any(|b| meet(a, b)))
 }
 
@@ -252,7 +255,7 @@ fn domains(scenario: &Scenario, name: &ComponentName, race: &[ComponentName]) ->
     let mut observations = scenario.observations.get(name.as_str()).cloned().unwrap_or_default();
     let traced = scenario.spans.iter().filter(|span| span.service == name.as_str());
     observations.extend(traced.filter_map(|span| {
-        Some(Observation {
+        Some(RecordedLabel {
             value: span.domain.clone()?,
             file: format!("{}/trace-evidence.yaml", scenario.folder),
             field: format!("spans.{}.attributes.emac.provider_domain", span.id),
@@ -302,7 +305,7 @@ impl DomainsFound {
     }
 
     pub(super) fn shown(&self) -> Vec<Value> {
-        let shown = |one: &Observation| json!({"value": one.value, "file": one.file, "field": one.field, "signal": one.signal});
+        let shown = |one: &RecordedLabel| json!({"value": one.value, "file": one.file, "field": one.field, "signal": one.signal});
         self.observations.iter().map(shown).collect()
     }
 

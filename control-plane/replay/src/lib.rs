@@ -24,7 +24,7 @@ pub use read::{Replay, Scenario, read};
 
 /// What one scenario gives.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub struct ScenarioResult {
     /// Its name.
     pub scenario: String,
     /// Optimistic end, eight decimals.
@@ -69,12 +69,16 @@ pub enum ReplayError {
 ///
 /// # Errors
 /// [`ReplayError`].
-pub fn replay(replay: &Replay, scenario: &Scenario, intent: Option<&Intent>) -> Result<Outcome, ReplayError> {
+pub fn replay(
+    replay: &Replay,
+    scenario: &Scenario,
+    intent: Option<&Intent>,
+) -> Result<ScenarioResult, ReplayError> {
     let race = race(replay.structure.root()).ok_or(ReplayError::NoRace)?;
     let found = discover::ScenarioFindings::new(replay, scenario, &race);
     let (now, race_now) = ends(replay, &race, &found.domains())?;
     let (before, _) = ends(replay, &race, &replay.accepted_domains())?;
-    let confidence = confidence::Confidence::new(&found);
+    let confidence = confidence::PaperConfidence::new(&found);
     let changes = delta::changes(replay, &found, before, now);
     let (verdict, reasons) =
         decide(replay, &confidence, now, delta::is_high(replay, &changes, before, now), intent);
@@ -88,7 +92,7 @@ pub fn replay(replay: &Replay, scenario: &Scenario, intent: Option<&Intent>) -> 
         race: race_now,
         verdict,
     };
-    Ok(Outcome {
+    Ok(ScenarioResult {
         scenario: scenario.name.clone(),
         a_plus: round8(now.plus),
         a_minus: round8(now.minus),
@@ -105,7 +109,7 @@ pub fn replay(replay: &Replay, scenario: &Scenario, intent: Option<&Intent>) -> 
 /// PASS, FAIL or REVIEW by the policy's three lists, in the order that the paper's replay takes them: doubt first, then the bound.
 fn decide(
     replay: &Replay,
-    confidence: &confidence::Confidence,
+    confidence: &confidence::PaperConfidence,
     now: Ends,
     high_impact: bool,
     intent: Option<&Intent>,

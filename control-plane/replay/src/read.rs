@@ -62,14 +62,14 @@ pub struct Scenario {
     /// `metadata.name`.
     pub name: String,
     pub(super) folder: String,
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Vec<RecordedSpan>,
     /// Observations of deployment records, in their order.
-    pub(super) observations: BTreeMap<String, Vec<Observation>>,
+    pub(super) observations: BTreeMap<String, Vec<RecordedLabel>>,
 }
 
 /// One span.
 #[derive(Clone, Debug)]
-pub(super) struct Span {
+pub(super) struct RecordedSpan {
     pub(super) trace: String,
     pub(super) id: String,
     pub(super) parent: Option<String>,
@@ -81,7 +81,7 @@ pub(super) struct Span {
 
 /// A domain as some record names it.
 #[derive(Clone, Debug)]
-pub(super) struct Observation {
+pub(super) struct RecordedLabel {
     pub(super) value: String,
     pub(super) file: String,
     pub(super) field: String,
@@ -298,7 +298,7 @@ fn scenario(folder: &Path, below: &str, problems: &Problems) -> Option<Scenario>
     })
 }
 
-fn span(reader: Reader<'_>) -> Option<Span> {
+fn span(reader: Reader<'_>) -> Option<RecordedSpan> {
     reader.fields(|fields| {
         fields.accept_rest();
         let trace = fields.required("trace_id", Reader::word);
@@ -314,7 +314,7 @@ fn span(reader: Reader<'_>) -> Option<Span> {
             })
         });
         let (start, duration) = (start?, duration?);
-        Some(Span {
+        Some(RecordedSpan {
             trace: trace?.to_owned(),
             id: id?.to_owned(),
             parent,
@@ -326,7 +326,7 @@ fn span(reader: Reader<'_>) -> Option<Span> {
     })
 }
 
-fn observations(service: Reader<'_>, file: &str) -> Option<Vec<Observation>> {
+fn observations(service: Reader<'_>, file: &str) -> Option<Vec<RecordedLabel>> {
     service.fields(|fields| {
         fields.accept_rest();
         let all = fields.optional("domain_observations", |all| {
@@ -337,7 +337,7 @@ fn observations(service: Reader<'_>, file: &str) -> Option<Vec<Observation>> {
                     let field = fields.required("field", Reader::word);
                     let signal = fields.required("signal", Reader::word);
                     let (value, field, signal) = (value?.to_owned(), field?.to_owned(), signal?.to_owned());
-                    Some(Observation { value, file: file.to_owned(), field, signal })
+                    Some(RecordedLabel { value, file: file.to_owned(), field, signal })
                 })
             })
         });

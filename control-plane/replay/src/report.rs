@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::confidence::Confidence;
+use super::confidence::PaperConfidence;
 use super::discover::{ScenarioFindings, labels};
 use super::read::{Replay, Scenario};
 use super::{Ends, round8};
@@ -13,7 +13,7 @@ pub(super) struct Story<'a> {
     pub(super) replay: &'a Replay,
     pub(super) scenario: &'a Scenario,
     pub(super) found: &'a ScenarioFindings<'a>,
-    pub(super) confidence: &'a Confidence,
+    pub(super) confidence: &'a PaperConfidence,
     pub(super) now: Ends,
     pub(super) race: Ends,
     pub(super) verdict: Verdict,

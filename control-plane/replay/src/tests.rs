@@ -92,7 +92,7 @@ fn the_papers_two_scenarios_come_out_to_the_letter() {
 type Change<'a> = (&'a str, &'a dyn Fn(&str) -> String);
 
 /// The paper's baseline with some files changed.
-fn changed(changes: &[Change<'_>]) -> Option<Outcome> {
+fn changed(changes: &[Change<'_>]) -> Option<ScenarioResult> {
     let folder = folder()?;
     let copy = tempfile::tempdir().unwrap();
     copy_tree(&folder.join("fixtures"), &copy.path().join("fixtures"));

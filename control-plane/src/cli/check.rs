@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::exit::Exit;
-use super::output::{Format, print_json, print_line, show_problems};
+use super::output::{Format, print_answer, print_line, show_problems};
 use crate::config;
 use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use emac_compile::simulate;
-use emac_document::{Document, Limits, Problem, Problems, read_all, render_json};
+use emac_document::{Document, Limits, Problem, Problems, read_all};
 use emac_journey::slo::{Object, Promises, Slos, Taken, counted, objects};
 use emac_journey::{intent, measured};
 
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Exit {
         problems.push(Problem { help: unread, ..problem });
     }
     match args.format {
-        Format::Json => print_json(&found.to_json(&problems)),
+        Format::Json => print_answer(found.to_json(&problems), &problems),
         Format::Text => {
             if problems.errors() == 0 {
                 found.show();
@@ -115,7 +115,6 @@ impl ValidNames {
             "taken": self.taken,
             "promises": self.promises.iter().map(|(journey, promises)| (journey.clone(), promises_json(promises))).collect::<Map<_, _>>(),
             "notRead": self.other,
-            "problems": render_json(problems),
         })
     }
 

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use super::exit::Exit;
 use super::inputs::InputArgs;
-use super::output::{Format, complain, print_json, print_line};
+use super::output::{Format, complain, print_answer, print_line, valid};
 use emac_compile::compile::{Taken, derivation};
 use emac_compile::emit::all;
 use emac_compile::emit::prometheus::Dialect;
 use emac_compile::emit::write::{WriteError, Written, write};
-use emac_document::to_yaml;
+use emac_document::{Problems, to_yaml};
 
 /// Compute bounds and budgets, and write rules, gates, dashboards and the derivation report
 #[derive(Debug, clap::Args)]
@@ -68,11 +68,12 @@ impl From<DialectArg> for Dialect {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let problems = match args.format {
+    let format = match args.format {
         ReportFormat::Yaml => Format::Text,
         ReportFormat::Json => Format::Json,
     };
-    let inputs = match args.inputs.read(problems) {
+    let problems = Problems::new();
+    let inputs = match valid(args.inputs.read(&problems), &problems, format) {
         Ok(inputs) => inputs,
         Err(exit) => return exit,
     };
@@ -90,7 +91,7 @@ pub(super) fn run(args: &Args) -> Exit {
     let report = derivation(&compiled);
     match args.format {
         ReportFormat::Yaml => print_line(to_yaml(&report, "").trim_end()),
-        ReportFormat::Json => print_json(&report),
+        ReportFormat::Json => print_answer(report, &problems),
     }
     Exit::Ok
 }

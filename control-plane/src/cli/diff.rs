@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::exit::Exit;
 use super::inputs::{InputArgs, read_candidate};
-use super::output::{Format, complain, print_json, print_text};
+use super::output::{Format, print_answer, print_text, valid};
 use emac_compile::accept::{Comparison, markdown, text, to_json};
+use emac_document::{Problem, Problems};
 
 /// Show what a candidate would change: typed deltas with evidence, confidence and impact on A- and p99
 #[derive(Debug, clap::Args)]
@@ -48,22 +49,22 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 fn answer(args: &Args, format: Format) -> Result<(), Exit> {
-    let inputs = args.inputs.read(format)?;
-    let candidate = read_candidate(&args.candidate, format)?;
-    let journey = &candidate.model().journey;
-    if journey.as_str() != inputs.intent().name.as_str() {
-        complain(format!(
-            "the candidate belongs to journey {journey}, the intent to {}",
-            inputs.intent().name
-        ));
-        return Err(Exit::InvalidInput);
+    let problems = Problems::new();
+    let (inputs, candidate) = (args.inputs.read(&problems), read_candidate(&args.candidate, &problems));
+    if let (Some(inputs), Some(candidate)) = (&inputs, &candidate) {
+        let (journey, declared) = (&candidate.model().journey, &inputs.intent().name);
+        if journey.as_str() != declared.as_str() {
+            let message = format!("the candidate belongs to journey {journey}, the intent to {declared}");
+            problems.push(Problem::error(message).in_file(args.candidate.display().to_string()));
+        }
     }
+    let (inputs, candidate) = valid(inputs.zip(candidate), &problems, format)?;
     let Some(proposal) = inputs.proposal(&candidate) else { return Err(Exit::Usage) };
     let (before, after) = (inputs.compiled(), inputs.preview_of(&candidate));
     let comparison = Comparison { proposal: &proposal, before: &before, after: &after };
     match args.format {
         DiffFormat::Text => print_text(&text(&comparison)),
-        DiffFormat::Json => print_json(&to_json(&comparison)),
+        DiffFormat::Json => print_answer(to_json(&comparison), &problems),
         DiffFormat::Markdown => print_text(&markdown(&comparison)),
     }
     Ok(())

@@ -9,17 +9,19 @@ use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
 use super::inputs::read_accepted;
-use super::output::{Format, complain, print_json, print_text, show_problems};
+use super::output::{Format, complain, print_answer, print_text, valid};
 use answer::Answer;
+use serde_json::{Value, json};
+
 use emac_compile::model::{AcceptedModel, CandidateModel, EvidenceRef, EvidenceSource};
-use emac_discovery::discover::domains::Profile;
+use emac_discovery::discover::domains::ConfidenceProfile;
 use emac_discovery::discover::observe::Observations;
 use emac_discovery::discover::{Discovered, DiscoveryContext, DiscoveryEvidence, complete};
 use emac_discovery::mesh::{self, MeshFacts};
-use emac_document::Problems;
+use emac_document::{Problem, Problems};
 use emac_journey::intent::{self, Intent};
-use emac_trace::read::{Progress, Settings, Summary, read_paths};
-use emac_trace::{Assembled, Assembler, Limits};
+use emac_trace::read::{FileProblem, Progress, ReadSettings, Summary, read_paths};
+use emac_trace::{Assembled, Assembler, TraceLimits};
 
 /// Discover journeys in traces: writes a candidate model and a picture for each, with evidence for every field
 #[derive(Debug, clap::Args)]
@@ -89,8 +91,9 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 fn discovered(args: &Args) -> Result<(), Exit> {
-    let inputs = read_inputs(args)?;
-    let (assembled, evidence) = read_traces(args, &inputs.intents)?;
+    let problems = Problems::new();
+    let inputs = read_inputs(args, &problems)?;
+    let (assembled, evidence) = read_traces(args, &inputs.intents, &problems)?;
     let known = DiscoveryEvidence {
         observations: &assembled.consumer,
         symbols: &assembled.symbols,
@@ -102,9 +105,7 @@ fn discovered(args: &Args) -> Result<(), Exit> {
     let given = DiscoveryContext { intents: &intents, source: EvidenceSource::Traces, evidence: &evidence };
     let found = complete(&known, &given);
     if found.is_empty() {
-        complain("no journey was found: no trace is complete");
-        complain(&assembled.quality);
-        return Err(Exit::InvalidInput);
+        return Err(nothing_found(args.format, &assembled, &problems));
     }
     let candidates = candidates(found, &inputs.accepted);
     let written = files::write(args, &candidates)?;
@@ -112,12 +113,29 @@ fn discovered(args: &Args) -> Result<(), Exit> {
     let answer = Answer { candidates: &candidates, written: &written, quality, left };
     match args.format {
         Format::Text => print_text(&answer.text()),
-        Format::Json => print_json(&answer.json()),
+        Format::Json => print_answer(answer.json(), &problems),
     }
     Ok(())
 }
 
-impl From<ProfileName> for Profile {
+/// An answer without journeys still has the counts that say why.
+fn nothing_found(format: Format, assembled: &Assembled<Observations>, problems: &Problems) -> Exit {
+    let why = Problem::error("no journey was found: no trace is complete");
+    match format {
+        Format::Text => {
+            complain(&why.message);
+            complain(&assembled.quality);
+        }
+        Format::Json => {
+            problems.push(why);
+            let journeys: [Value; 0] = [];
+            print_answer(json!({"journeys": journeys, "signal": assembled.quality.to_value()}), problems);
+        }
+    }
+    Exit::InvalidInput
+}
+
+impl From<ProfileName> for ConfidenceProfile {
     fn from(name: ProfileName) -> Self {
         match name {
             ProfileName::Calibrated => Self::Calibrated,
@@ -126,18 +144,15 @@ impl From<ProfileName> for Profile {
     }
 }
 
-fn read_inputs(args: &Args) -> Result<Inputs, Exit> {
-    let problems = Problems::new();
-    let intents = intent::load(&args.intent, &problems);
+/// Warnings are shown with those of the traces.
+fn read_inputs(args: &Args, problems: &Problems) -> Result<Inputs, Exit> {
+    let intents = intent::load(&args.intent, problems);
     let configuration: Vec<PathBuf> = args.mesh.iter().chain(&args.k8s).cloned().collect();
-    let mesh = mesh::read(&configuration, &problems);
-    if !problems.is_empty() && (problems.errors() > 0 || args.format == Format::Text) {
-        show_problems(&problems, args.format);
-    }
+    let mesh = mesh::read(&configuration, problems);
+    let accepted = read_accepted(&args.model, problems);
     if problems.errors() > 0 {
-        return Err(Exit::InvalidInput);
+        return valid(None, problems, args.format);
     }
-    let accepted = read_accepted(&args.model, args.format)?;
     Ok(Inputs { intents, accepted, mesh })
 }
 
@@ -154,43 +169,48 @@ fn candidates(found: Vec<Discovered>, accepted: &[AcceptedModel]) -> Vec<(Discov
 
 // === traces ===
 
-fn read_traces(args: &Args, intents: &[Intent]) -> Result<(Assembled<Observations>, Vec<EvidenceRef>), Exit> {
+fn read_traces(
+    args: &Args,
+    intents: &[Intent],
+    problems: &Problems,
+) -> Result<(Assembled<Observations>, Vec<EvidenceRef>), Exit> {
     let paths = args.traces.clone();
     let digests = std::thread::spawn(move || digest::of(&paths));
-    let mut assembler = Assembler::new(Limits::default(), Observations::default());
+    let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
     let mut shown = Shown::new();
     let summary =
         read_paths(&args.traces, &settings(intents), &mut assembler, &mut |progress| shown.at(progress));
     shown.end();
-    let broken = report(&summary, args.partial);
+    unread(&summary, args.partial, problems);
     let evidence = digests.join().unwrap_or_default();
-    if broken && !args.partial {
-        return Err(Exit::InvalidInput);
-    }
+    valid(Some(()), problems, args.format)?;
     Ok((assembler.finish(), evidence))
 }
 
 /// Labels that the intents' rules ask for, beside the usual ones.
-fn settings(intents: &[Intent]) -> Settings {
+fn settings(intents: &[Intent]) -> ReadSettings {
     let keys = intents.iter().flat_map(|intent| &intent.domains).filter_map(|rule| rule.key.clone());
-    Settings { label_keys: keys.collect(), ..Settings::default() }
+    ReadSettings { label_keys: keys.collect(), ..ReadSettings::default() }
 }
 
-/// Says what could not be read; whether that was anything that was asked for.
-fn report(summary: &Summary, partial: bool) -> bool {
-    for problem in &summary.problems {
-        let source = std::error::Error::source(&problem.problem).map(|source| format!(": {source}"));
-        complain(format!("{problem}{}", source.unwrap_or_default()));
+/// What could not be read. Files that were asked for are errors, unless their readable part will do.
+fn unread(summary: &Summary, partial: bool, problems: &Problems) {
+    for FileProblem { path, problem } in &summary.problems {
+        let source = std::error::Error::source(problem).map(|source| format!(": {source}"));
+        let message = format!("{problem}{}", source.unwrap_or_default());
+        let problem = if partial {
+            Problem::warning(message)
+        } else {
+            Problem::error(message)
+                .help("nothing was written; to use the part that could be read, pass --partial")
+        };
+        problems.push(problem.in_file(path.display().to_string()));
     }
     if !summary.passed_over.is_empty() {
         let names: Vec<_> =
             summary.passed_over.iter().map(|passed| passed.path.display().to_string()).collect();
-        complain(format!("skipped, they contain no traces: {}", listed(&names)));
+        problems.push(Problem::warning(format!("skipped, they contain no traces: {}", listed(&names))));
     }
-    if !summary.problems.is_empty() && !partial {
-        complain("nothing was written; --partial uses the part that could be read");
-    }
-    !summary.problems.is_empty()
 }
 
 /// The first few of many.

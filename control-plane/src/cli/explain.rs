@@ -5,9 +5,9 @@ use emac_core::units::Micros;
 
 use super::exit::Exit;
 use super::inputs::{InputArgs, JudgedModel};
-use super::output::{Format, print_json, print_line};
+use super::output::{Format, print_answer, print_line, valid};
 use emac_compile::compile::{Bounds, Compiled, NodeBounds, derivation, exact8};
-use emac_document::format_duration;
+use emac_document::{Problems, format_duration};
 
 /// Show the derivation of every number, from components to decision
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let inputs = match args.inputs.read(args.format) {
+    let problems = Problems::new();
+    let inputs = match valid(args.inputs.read(&problems), &problems, args.format) {
         Ok(inputs) => inputs,
         Err(exit) => return exit,
     };
@@ -38,7 +39,7 @@ pub(super) fn run(args: &Args) -> Exit {
         return Exit::InvalidInput;
     }
     match args.format {
-        Format::Json => print_json(&derivation(&compiled)),
+        Format::Json => print_answer(derivation(&compiled), &problems),
         Format::Text => explain(&compiled, &inputs.judged(), args.hop.as_deref()).iter().for_each(print_line),
     }
     Exit::Ok

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::inputs::{InputArgs, JudgedModel, read_candidate};
-use super::output::{Format, complain, print_json, print_line};
+use super::output::{Format, complain, print_answer, print_line, valid};
 use emac_compile::accept::{Delta, Proposal, Shift};
 use emac_compile::compile::{Compiled, Verdict, exact8, guard_report};
+use emac_document::Problems;
 use emac_journey::guard::ledger::{Ledger, LedgerError, Record};
 
 /// Decide whether a journey's objectives hold: exit 0 PASS, 2 FAIL, 3 REVIEW
@@ -37,18 +38,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let inputs = match args.inputs.read(args.format) {
+    let problems = Problems::new();
+    let inputs = args.inputs.read(&problems);
+    let candidate = args.candidate.as_ref().and_then(|file| read_candidate(file, &problems));
+    let inputs = match valid(inputs, &problems, args.format) {
         Ok(inputs) => inputs,
         Err(exit) => return exit,
     };
     let mut compiled = inputs.compiled();
-    if let Some(file) = &args.candidate {
-        let candidate = match read_candidate(file, args.format) {
-            Ok(candidate) => candidate,
-            Err(exit) => return exit,
-        };
-        let pending = inputs.proposal(&candidate).map(|proposal| pending(&proposal)).unwrap_or_default();
-        compiled = compiled.beside(&inputs.preview_of(&candidate)).held_up(pending);
+    if let Some(candidate) = &candidate {
+        let pending = inputs.proposal(candidate).map(|proposal| pending(&proposal)).unwrap_or_default();
+        compiled = compiled.beside(&inputs.preview_of(candidate)).held_up(pending);
     }
     if let Some(file) = &args.ledger
         && let Err(error) = record(file, &compiled.records(inputs.now_unix_ms()))
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> Exit {
     }
     match args.format {
         Format::Text => show(&compiled, &inputs.judged()),
-        Format::Json => print_json(&answer(&compiled, &inputs.judged())),
+        Format::Json => print_answer(answer(&compiled, &inputs.judged()), &problems),
     }
     exit(&compiled)
 }

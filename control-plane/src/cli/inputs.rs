@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::exit::Exit;
-use super::output::{Format, show_problems};
 use crate::clock::Clock;
 use emac_compile::accept::Proposal;
 use emac_compile::compile::{Compiled, Given, Promises, compile, preview};
@@ -15,7 +13,7 @@ use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, Candidat
 use emac_document::parse_timestamp;
 use emac_document::{Document, Limits, Problem, Problems, read_all, read_file};
 use emac_journey::intent::{self, Intent};
-use emac_journey::measured::{self, Evidence};
+use emac_journey::measured::{self, MeasuredEvidence};
 use emac_journey::slo::Slos;
 
 /// Options that the commands share.
@@ -52,18 +50,13 @@ enum Named {
 pub(super) struct Inputs {
     declared: Declared,
     named: Option<Named>,
-    evidence: Option<Evidence>,
+    evidence: Option<MeasuredEvidence>,
     now_unix_ms: u64,
 }
 
 impl InputArgs {
-    /// Reads everything; shows what is wrong. Warnings are shown and do not stop.
-    pub(super) fn read(&self, format: Format) -> Result<Inputs, Exit> {
-        let problems = Problems::new();
-        valid(self.read_into(&problems), &problems, format)
-    }
-
-    fn read_into(&self, problems: &Problems) -> Option<Inputs> {
+    /// Reads everything; `None` comes with an error among the problems.
+    pub(super) fn read(&self, problems: &Problems) -> Option<Inputs> {
         let documents = read_file(&self.intent, &Limits::default(), problems);
         let intent = only_intent(&self.intent, &documents, problems);
         let named = self.model.as_ref().map(|file| self.model(file, problems));
@@ -104,7 +97,7 @@ impl InputArgs {
     }
 
     /// What all documents together say of the journey. To be given evidence of other journeys only is a problem.
-    fn evidence(&self, intent: &Intent, problems: &Problems) -> Option<Option<Evidence>> {
+    fn evidence(&self, intent: &Intent, problems: &Problems) -> Option<Option<MeasuredEvidence>> {
         if self.evidence.is_empty() {
             return Some(None);
         }
@@ -149,47 +142,29 @@ fn only_intent(file: &Path, documents: &[Document], problems: &Problems) -> Opti
     }
 }
 
-/// Shows what is wrong, unless there is a value and no error.
-fn valid<T>(value: Option<T>, problems: &Problems, format: Format) -> Result<T, Exit> {
-    let valid = value.filter(|_| problems.errors() == 0);
-    if !problems.is_empty() && (valid.is_none() || format == Format::Text) {
-        show_problems(problems, format);
-    }
-    valid.ok_or(Exit::InvalidInput)
+/// Reads the one intent in a file; `None` comes with an error among the problems.
+pub(super) fn read_intent(file: &Path, problems: &Problems) -> Option<Intent> {
+    only_intent(file, &read_file(file, &Limits::default(), problems), problems)
 }
 
-/// Reads the one intent in a file; shows what is wrong.
-pub(super) fn read_intent(file: &Path, format: Format) -> Result<Intent, Exit> {
-    let problems = Problems::new();
-    let documents = read_file(file, &Limits::default(), &problems);
-    valid(only_intent(file, &documents, &problems), &problems, format)
+/// What an intent's components promise.
+pub(super) fn promises(intent: &Intent, file: &Path, places: &[PathBuf], problems: &Problems) -> Promises {
+    // What is wrong with the intent's own file was told when the intent was read.
+    let documents = read_file(file, &Limits::default(), &Problems::new());
+    slos(file, places, documents, problems).resolve(intent, problems)
 }
 
-/// What an intent's components promise; shows what is wrong.
-pub(super) fn promises(
-    intent: &Intent,
-    file: &Path,
-    places: &[PathBuf],
-    format: Format,
-) -> Result<Promises, Exit> {
-    let problems = Problems::new();
-    let documents = read_file(file, &Limits::default(), &problems);
-    let promises = slos(file, places, documents, &problems).resolve(intent, &problems);
-    valid(Some(promises), &problems, format)
-}
-
-/// Every accepted model in files; shows what is wrong.
-pub(super) fn read_accepted(files: &[PathBuf], format: Format) -> Result<Vec<AcceptedModel>, Exit> {
-    let problems = Problems::new();
+/// Every accepted model in files; a file without any is a problem.
+pub(super) fn read_accepted(files: &[PathBuf], problems: &Problems) -> Vec<AcceptedModel> {
     let mut models = Vec::new();
     for file in files {
         let before = (models.len(), problems.errors());
-        models.extend(read_models(file, &problems).into_iter().filter_map(Result::ok));
+        models.extend(read_models(file, problems).into_iter().filter_map(Result::ok));
         if before == (models.len(), problems.errors()) {
-            refuse::<()>(&problems, "there is no accepted model in this file", &file.display().to_string());
+            refuse::<()>(problems, "there is no accepted model in this file", &file.display().to_string());
         }
     }
-    valid(Some(models), &problems, format)
+    models
 }
 
 /// Every model in a file, accepted ones and candidates; what is wrong is among the problems, and so is a file without any.
@@ -212,15 +187,15 @@ pub(super) fn read_models(file: &Path, problems: &Problems) -> Vec<Result<Accept
     models
 }
 
-/// Reads the candidate in a file; shows what is wrong.
-pub(super) fn read_candidate(file: &Path, format: Format) -> Result<CandidateModel, Exit> {
-    let problems = Problems::new();
-    let documents = read_file(file, &Limits::default(), &problems);
-    let candidate = documents.first().and_then(|document| CandidateModel::read(document, &problems));
-    if candidate.is_none() && problems.errors() == 0 {
-        refuse::<()>(&problems, "there is no model in this file", &file.display().to_string());
+/// Reads the candidate in a file; `None` comes with an error among the problems.
+pub(super) fn read_candidate(file: &Path, problems: &Problems) -> Option<CandidateModel> {
+    let before = problems.errors();
+    let documents = read_file(file, &Limits::default(), problems);
+    let candidate = documents.first().and_then(|document| CandidateModel::read(document, problems));
+    if candidate.is_none() && problems.errors() == before {
+        refuse::<()>(problems, "there is no model in this file", &file.display().to_string());
     }
-    valid(candidate, &problems, format)
+    candidate
 }
 
 fn refuse<T>(problems: &Problems, message: &str, file: &str) -> Option<T> {

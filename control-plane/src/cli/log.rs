@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::inputs::read_accepted;
-use super::output::{Format, print_json, print_line};
+use super::output::{Format, print_answer, print_line, valid};
 use emac_compile::model::{Acceptance, AcceptedModel};
+use emac_document::Problems;
 
 /// Show the lineage of accepted models, newest first: who accepted which deltas, when, from which candidate
 #[derive(Debug, clap::Args)]
@@ -24,13 +25,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let models = match read_accepted(&args.models, args.format) {
+    let problems = Problems::new();
+    let models = read_accepted(&args.models, &problems);
+    let models = match valid(Some(models), &problems, args.format) {
         Ok(models) => models,
         Err(exit) => return exit,
     };
     match args.format {
         Format::Text => models.iter().for_each(show),
-        Format::Json => print_json(&models.iter().map(to_json).collect()),
+        Format::Json => {
+            let models: Vec<Value> = models.iter().map(to_json).collect();
+            print_answer(json!({"models": models}), &problems);
+        }
     }
     Exit::Ok
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::output::{Format, complain, print_json, print_line, show_problems};
+use super::output::{Format, complain, print_answer, print_line, valid};
 use emac_compile::compile::exact8;
 use emac_compile::emit::Artifact;
 use emac_compile::emit::write::write;
 use emac_document::{Limits, Problem, Problems, read_file, to_yaml};
 use emac_journey::intent::{self, Intent};
-use emac_replay::{Outcome, read, replay};
+use emac_replay::{ScenarioResult, read, replay};
 
 /// Reproduce the paper's checkout replay: models, deltas, reports and decisions from recorded evidence
 #[derive(Debug, clap::Args)]
@@ -40,9 +40,10 @@ pub(super) fn run(args: &Args) -> Exit {
     let problems = Problems::new();
     let files = read(&args.folder, &problems);
     let intent = args.intent.as_ref().map(|file| only_intent(file, &problems));
-    let (Some(files), Some(intent)) = (files, intent.map_or(Some(None), |intent| intent.map(Some))) else {
-        show_problems(&problems, args.format);
-        return Exit::InvalidInput;
+    let intent = intent.map_or(Some(None), |intent| intent.map(Some));
+    let (files, intent) = match valid(files.zip(intent), &problems, args.format) {
+        Ok(read) => read,
+        Err(exit) => return exit,
     };
     let outcomes: Result<Vec<_>, _> =
         files.scenarios.iter().map(|scenario| replay(&files, scenario, intent.as_ref())).collect();
@@ -60,7 +61,10 @@ pub(super) fn run(args: &Args) -> Exit {
         return Exit::Runtime;
     }
     match args.format {
-        Format::Json => print_json(&outcomes.iter().map(row).collect()),
+        Format::Json => {
+            let scenarios: Vec<Value> = outcomes.iter().map(row).collect();
+            print_answer(json!({"scenarios": scenarios}), &problems);
+        }
         Format::Text => summary(&outcomes).lines().for_each(print_line),
     }
     Exit::Ok
@@ -76,7 +80,7 @@ fn only_intent(file: &std::path::Path, problems: &Problems) -> Option<Intent> {
     intent
 }
 
-fn row(outcome: &Outcome) -> Value {
+fn row(outcome: &ScenarioResult) -> Value {
     json!({
         "scenario": outcome.scenario,
         "A_plus": outcome.a_plus,
@@ -87,7 +91,7 @@ fn row(outcome: &Outcome) -> Value {
     })
 }
 
-fn artifacts(outcomes: &[Outcome]) -> Vec<Artifact> {
+fn artifacts(outcomes: &[ScenarioResult]) -> Vec<Artifact> {
     let mut artifacts = vec![Artifact { path: "summary.md".to_owned(), text: summary(outcomes) }];
     for outcome in outcomes {
         let mut add = |kind: &str, suffix: &str, document: &Value| {
@@ -103,16 +107,35 @@ fn artifacts(outcomes: &[Outcome]) -> Vec<Artifact> {
     artifacts
 }
 
-fn summary(outcomes: &[Outcome]) -> String {
+fn summary(outcomes: &[ScenarioResult]) -> String {
     let mut text =
         "| scenario | A+ | A- | confidence | decision | why |\n|---|---|---|---|---|---|\n".to_owned();
     for outcome in outcomes {
-        let Outcome { scenario, a_plus, a_minus, confidence, verdict, reasons, .. } = outcome;
-        let (plus, minus, why) = (exact8(*a_plus), exact8(*a_minus), reasons.join("; "));
+        let ScenarioResult { scenario, a_plus, a_minus, confidence, verdict, reasons, .. } = outcome;
+        let (plus, minus) = (exact8(*a_plus), exact8(*a_minus));
+        let why = in_words(&reasons.join("; "));
         text.push_str(&format!(
             "| {scenario} | {plus} | {minus} | {confidence} | {} | {why} |\n",
             verdict.label()
         ));
     }
     text
+}
+
+/// Reasons as people read them; the generated reports keep the paper's symbols.
+fn in_words(reasons: &str) -> String {
+    reasons.replace("A_minus", "lower bound of availability (A-)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_told_in_words() {
+        let reason = "A_minus 0.99251449 is below objective 0.99500000";
+        let said = "lower bound of availability (A-) 0.99251449 is below objective 0.99500000";
+        assert_eq!(in_words(reason), said);
+        assert_eq!(in_words("evidence is stale"), "evidence is stale");
+    }
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::output::{Format, complain, print_json, print_line, show_problems};
+use super::output::{Format, complain, print_answer, print_line, valid};
 use emac_compile::model::{AcceptedModel, CANDIDATE_KIND, CandidateModel, Model};
 use emac_compile::simulate::{
-    Estimate, Profile, Settings, Stop, SweepPoint, World, availability, fail_stop, read, threads, to_json,
+    Estimate, Profile, SimulationSettings, Stop, SweepPoint, World, availability, fail_stop, read, threads,
+    to_json,
 };
 use emac_document::{Document, Limits, Problem, Problems, read_file};
 
@@ -42,9 +43,9 @@ pub(super) fn run(args: &Args) -> Exit {
         Some(file) => first(file, &problems).and_then(|document| read(&document, &problems)),
         None => Some(Profile::default()),
     };
-    let (Some(model), Some(profile)) = (model, profile) else {
-        show_problems(&problems, args.format);
-        return Exit::InvalidInput;
+    let (model, profile) = match valid(model.zip(profile), &problems, args.format) {
+        Ok(read) => read,
+        Err(exit) => return exit,
     };
     let world = match profile.world(&model) {
         Ok(world) => world,
@@ -53,7 +54,7 @@ pub(super) fn run(args: &Args) -> Exit {
             return Exit::InvalidInput;
         }
     };
-    answer(args, &profile, &world);
+    answer(args, &profile, &world, &problems);
     Exit::Ok
 }
 
@@ -76,12 +77,12 @@ fn first(file: &Path, problems: &Problems) -> Option<Document> {
     document
 }
 
-fn answer(args: &Args, profile: &Profile, world: &World) {
-    let settings = Settings { trials: args.trials, seed: args.seed, threads: threads() };
+fn answer(args: &Args, profile: &Profile, world: &World, problems: &Problems) {
+    let settings = SimulationSettings { trials: args.trials, seed: args.seed, threads: threads() };
     let estimates = availability(world, settings);
     let sweep = fail_stop(world, &profile.stops, settings);
     match args.format {
-        Format::Json => print_json(&document(args, world, &estimates, &sweep)),
+        Format::Json => print_answer(document(args, world, &estimates, &sweep), problems),
         Format::Text => {
             estimates.iter().for_each(|estimate| print_line(line(estimate)));
             for point in &sweep {

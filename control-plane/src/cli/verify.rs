@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::inputs::read_models;
-use super::output::{Format, print_json, print_line, show_problems};
+use super::output::{Format, print_answer, print_line, show_problems};
 use emac_compile::model::{AcceptedModel, CandidateModel};
-use emac_document::{Problem, Problems, render_json};
+use emac_document::{Problem, Problems};
 
 /// Check seals and lineage of models: a model edited by hand is refused, and the field is named
 #[derive(Debug, clap::Args)]
@@ -71,13 +71,17 @@ fn tell(verified: &[Verified<'_>], problems: &Problems, format: Format) {
     match format {
         Format::Json => {
             let models: Vec<_> = verified.iter().map(verified_json).collect();
-            print_json(&json!({"valid": valid, "models": models, "problems": render_json(problems)}));
+            print_answer(json!({"valid": valid, "models": models}), problems);
         }
-        Format::Text if valid => verified.iter().for_each(|(file, version, is_sealed)| {
-            let seal = if *is_sealed { "sealed" } else { "without a seal" };
-            print_line(format!("ok: {} {seal}, version {version}", file.display()));
-        }),
-        Format::Text => show_problems(problems, Format::Text),
+        Format::Text => {
+            if !problems.is_empty() {
+                show_problems(problems, Format::Text);
+            }
+            for (file, version, is_sealed) in verified.iter().filter(|_| valid) {
+                let seal = if *is_sealed { "sealed" } else { "without a seal" };
+                print_line(format!("ok: {} {seal}, version {version}", file.display()));
+            }
+        }
     }
 }
 

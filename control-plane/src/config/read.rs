@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use emac_core::units::Millis;
 use emac_discovery::watch::Recurrence;
 
-use super::{Config, Discovery, Evidence, Listen, Log, LogFormat, Otlp};
+use super::{Config, Discovery, EvidenceConfig, Listen, Log, LogFormat, Otlp};
 use emac_document::shape::Mapping;
 use emac_document::types::{
     Shown, Type, address, choice, flag, integer, list, mapping, millis, text_like, word_as,
@@ -98,9 +98,9 @@ fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
     })
 }
 
-fn evidence(fields: &mut Fields<'_>) -> Option<Evidence> {
-    let Evidence { window, queue, commit_delay } = Evidence::default();
-    Some(Evidence {
+fn evidence(fields: &mut Fields<'_>) -> Option<EvidenceConfig> {
+    let EvidenceConfig { window, queue, commit_delay } = EvidenceConfig::default();
+    Some(EvidenceConfig {
         window: fields
             .field("window", millis(1_000..=300_000), "length of the planner's evidence window, 1s to 5m")
             .or(window),

@@ -82,7 +82,7 @@ impl Queue {
 
 /// How a committer works.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct CommitterSettings {
     /// Reports that may wait, at least 1.
     pub queue: usize,
     /// How long the first report of a batch waits for company.
@@ -110,7 +110,7 @@ impl Committer {
     /// # Errors
     /// When the system refuses another thread.
     pub fn spawn(
-        settings: Settings,
+        settings: CommitterSettings,
         store: Store,
         aggregate: Arc<RwLock<Aggregate>>,
         stats: Arc<Stats>,

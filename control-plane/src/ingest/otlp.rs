@@ -27,7 +27,7 @@ use emac_trace::read;
 pub use grpc::TraceServer;
 pub use http::router;
 use queue::Queue;
-pub use queue::{Batches, Settings};
+pub use queue::{Batches, OtlpSettings};
 
 /// Counters of the receivers, for /metrics. Each is exact; they are not read at one instant.
 #[derive(Debug, Default)]
@@ -77,13 +77,13 @@ enum Encoding {
 #[derive(Clone, Debug)]
 pub struct Receiver {
     queue: Queue,
-    settings: Arc<Settings>,
+    settings: Arc<OtlpSettings>,
     stats: Arc<Stats>,
     reading: Arc<Semaphore>,
 }
 
 /// The receivers' side and the consumer's side of a queue of traces.
-pub fn channel(settings: Settings, stats: Arc<Stats>) -> (Receiver, Batches) {
+pub fn channel(settings: OtlpSettings, stats: Arc<Stats>) -> (Receiver, Batches) {
     let (queue, batches) = queue::new(&settings);
     let reading = Arc::new(Semaphore::new(settings.requests_max));
     (Receiver { queue, settings: Arc::new(settings), stats, reading }, batches)
@@ -122,7 +122,12 @@ impl Receiver {
     }
 }
 
-fn decode(body: Vec<u8>, gzip: bool, encoding: Encoding, settings: &Settings) -> Result<Batch, ExportError> {
+fn decode(
+    body: Vec<u8>,
+    gzip: bool,
+    encoding: Encoding,
+    settings: &OtlpSettings,
+) -> Result<Batch, ExportError> {
     let body = if gzip { decompress(&body, settings.request_bytes_max)? } else { body };
     let mut batch = Batch::default();
     let read = match encoding {

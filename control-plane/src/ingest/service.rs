@@ -24,13 +24,13 @@ const STREAMS_MAX: u64 = 10_000;
 
 /// The service.
 #[derive(Debug)]
-pub struct Evidence {
+pub struct EvidenceReceiver {
     queue: Queue,
     stats: Arc<Stats>,
     shutdown: CancellationToken,
 }
 
-impl Evidence {
+impl EvidenceReceiver {
     /// Streams end when `shutdown` is cancelled, each after the report it is at.
     pub fn new(queue: Queue, stats: Arc<Stats>, shutdown: CancellationToken) -> Self {
         Self { queue, stats, shutdown }
@@ -43,7 +43,7 @@ impl Evidence {
 }
 
 #[tonic::async_trait]
-impl EvidenceService for Evidence {
+impl EvidenceService for EvidenceReceiver {
     type ReportStream = ReceiverStream<Result<ReportResponse, Status>>;
 
     async fn report(

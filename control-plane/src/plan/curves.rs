@@ -10,7 +10,7 @@ use emac_core::outcome::Outcome;
 use emac_core::sketch::Sketch;
 use emac_core::units::Millis;
 
-use super::input::{ComponentInput, Evidence, HopEvidence, JourneyInput};
+use super::input::{ComponentInput, EvidenceByHop, HopEvidence, JourneyInput};
 use super::roles::{Role, Roles, direct_leaf};
 use super::snapshot::{CurveSource, JourneyPlan};
 use emac_journey::intent::{LatencyDefault, Reach};
@@ -43,7 +43,7 @@ impl<'a> Curves<'a> {
     pub(super) fn new(
         intent: &'a JourneyInput,
         roles: &Roles,
-        evidence: &Evidence,
+        evidence: &EvidenceByHop,
         previous: Option<&JourneyPlan>,
         grid: &Grid,
     ) -> Self {
@@ -96,7 +96,7 @@ impl Inputs for Reading<'_> {
 struct Builder<'a> {
     intent: &'a JourneyInput,
     roles: &'a Roles,
-    evidence: &'a Evidence,
+    evidence: &'a EvidenceByHop,
     previous: Option<&'a JourneyPlan>,
     grid: &'a Grid,
 }

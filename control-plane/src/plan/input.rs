@@ -65,7 +65,7 @@ pub struct HopEvidence {
 }
 
 /// Evidence of the planning window by hop; the operation is part of the key, an empty one is the sum over operations.
-pub type Evidence = BTreeMap<HopKey, HopEvidence>;
+pub type EvidenceByHop = BTreeMap<HopKey, HopEvidence>;
 
 impl Default for ComponentInput {
     fn default() -> Self {

@@ -5,7 +5,7 @@ use emac_core::units::Millis;
 
 use super::curves::{Curves, Reading};
 use super::damp::{Move, comparable, damp};
-use super::input::{Evidence, JourneyInput};
+use super::input::{EvidenceByHop, JourneyInput};
 use super::roles::Roles;
 use super::snapshot::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan};
 
@@ -15,7 +15,7 @@ const DEADLINE_MAX: Millis = Millis(120_000);
 pub(super) fn plan_journey(
     intent: &JourneyInput,
     roles: &Roles,
-    evidence: &Evidence,
+    evidence: &EvidenceByHop,
     previous: Option<&JourneyPlan>,
     now_unix_ms: u64,
 ) -> JourneyPlan {
@@ -60,7 +60,7 @@ struct Split {
 fn split(
     intent: &JourneyInput,
     roles: &Roles,
-    evidence: &Evidence,
+    evidence: &EvidenceByHop,
     previous: Option<&JourneyPlan>,
     plan: &JourneyPlan,
 ) -> Result<Split, String> {

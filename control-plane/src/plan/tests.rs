@@ -91,7 +91,7 @@ fn dead() -> HopEvidence {
     }
 }
 
-fn evidence(hops: &[(&str, HopEvidence)]) -> Evidence {
+fn evidence(hops: &[(&str, HopEvidence)]) -> EvidenceByHop {
     let key = |destination: &str| HopKey {
         journey: "checkout".to_owned(),
         source: "shop/front".to_owned(),
@@ -101,7 +101,7 @@ fn evidence(hops: &[(&str, HopEvidence)]) -> Evidence {
     hops.iter().map(|(destination, hop)| (key(destination), hop.clone())).collect()
 }
 
-fn healthy() -> Evidence {
+fn healthy() -> EvidenceByHop {
     evidence(&[
         ("cart", seen(15, 0.0, None)),
         ("pricing", seen(15, 0.0, None)),
@@ -123,13 +123,13 @@ fn leaf<'a>(snapshot: &'a PlanSnapshot, name: &str) -> &'a LeafPlan {
     of_journey(snapshot).leaves.iter().find(|leaf| leaf.allocation.leaf.as_str() == name).unwrap()
 }
 
-fn first(intent: &JourneyInput, evidence: &Evidence) -> PlanSnapshot {
+fn first(intent: &JourneyInput, evidence: &EvidenceByHop) -> PlanSnapshot {
     plan(std::slice::from_ref(intent), evidence, None, NOW)
 }
 
 #[test]
 fn a_cold_start_already_has_every_budget() {
-    let snapshot = first(&checkout(), &Evidence::new());
+    let snapshot = first(&checkout(), &EvidenceByHop::new());
     assert_eq!(snapshot.generation, Generation(NOW));
     let names: Vec<&str> = snapshot.workloads.keys().map(WorkloadName::as_str).collect();
     assert_eq!(names, ["shop/cart", "shop/edge", "shop/front", "shop/paya", "shop/payb", "shop/pricing"]);
@@ -170,7 +170,7 @@ fn a_cold_start_already_has_every_budget() {
 fn a_call_that_no_fallback_can_follow_has_the_bounds_it_would_have_without_one() {
     let mut plain = checkout();
     plain.structure = Journey::new(parse("Series(front, Parallel(cart, pricing), paya)").unwrap()).unwrap();
-    for evidence in [Evidence::new(), healthy()] {
+    for evidence in [EvidenceByHop::new(), healthy()] {
         let (both, plain) = (first(&checkout(), &evidence), first(&plain, &evidence));
         let (paya, without) = (budget(&both, "shop/front", "paya"), budget(&plain, "shop/front", "paya"));
         let alone = paya.alone.unwrap();
@@ -255,10 +255,10 @@ fn what_is_planned_is_what_the_wire_allows() {
     long.deadline = Millis(500_000);
     for (intent, evidence) in [
         (checkout(), healthy()),
-        (checkout(), Evidence::new()),
+        (checkout(), EvidenceByHop::new()),
         (checkout(), evidence(&[("paya", dead()), ("pricing", dead()), ("cart", dead())])),
         (tight, healthy()),
-        (long, Evidence::new()),
+        (long, EvidenceByHop::new()),
     ] {
         for resource in first(&intent, &evidence).workloads.values() {
             let wire = emac_proto::v1::WorkloadBudgets::from(resource);
@@ -310,7 +310,7 @@ fn thin_evidence_promises_less_than_thick() {
         latency.record_n(Micros(20_000), lacking);
         HopEvidence { outcomes: OutcomeCounts::from_array(outcomes), latency, ..HopEvidence::default() }
     };
-    let few: Evidence = healthy().iter().map(|(key, hop)| (key.clone(), thin(hop))).collect();
+    let few: EvidenceByHop = healthy().iter().map(|(key, hop)| (key.clone(), thin(hop))).collect();
     let (few, many) = (first(&checkout(), &few), first(&checkout(), &healthy()));
     assert!(of_journey(&few).predicted_lower < of_journey(&many).predicted_lower);
     assert!(of_journey(&few).predicted_lower < of_journey(&few).predicted);
@@ -330,7 +330,7 @@ fn noise_changes_nothing_and_keeps_the_generation() {
 }
 
 /// Payment that needs more time than planned, so that moving pays.
-fn slower_payment() -> Evidence {
+fn slower_payment() -> EvidenceByHop {
     let mut all = healthy();
     all.extend(evidence(&[("paya", seen(60, 0.3, None)), ("payb", seen(110, 0.0, None))]));
     all
@@ -417,7 +417,7 @@ fn what_a_sidecar_cannot_do_is_said() {
 
 #[test]
 fn evidence_of_operations_adds_up_when_the_hop_names_none() {
-    let split: Evidence = healthy()
+    let split: EvidenceByHop = healthy()
         .into_iter()
         .flat_map(|(key, hop)| {
             ["GET /a", "POST /b"].map(|op| (HopKey { operation: op.to_owned(), ..key.clone() }, hop.clone()))

@@ -3,8 +3,14 @@
 //! Its mappings are open, so that whoever reads reports is not broken by one that says more; that this table has every field of the reports
 //! written is tested with those of the examples.
 
-use super::scalar::{ANY_NAME, COMPONENT_PATTERN, FLAG, SHARE, TEXT, WORD, WORDS, scalars};
-use emac_document::shape::{Field, Form, Mapping, Shape, optional, required};
+use emac_document::shape::{Field, Form, Mapping, Scalar, Shape, optional, required};
+use emac_document::types::PERCENT;
+
+/// Names of components stand in the canonical text unquoted.
+const COMPONENT_PATTERN: &str = "^[A-Za-z0-9._/-]{1,253}$";
+/// Any key.
+const ANY_NAME: &str = "";
+const WORDS: Shape = Shape::List(&WORD);
 
 pub(super) static ROOT: Mapping = Mapping::open(&[
     required("metadata", Shape::Mapping(&METADATA), "identity of the journey"),
@@ -190,7 +196,21 @@ static BOUNDS: Mapping =
 const VALUE: Shape = Shape::Either(&[SHARE, INTERVAL]);
 const INPUT: Shape = Shape::Either(&[NUMBER, FLAG, TEXT, NOTHING]);
 
+/// Constants for scalars: how people call it, its forms, an example.
+macro_rules! scalars {
+    ($($(#[$doc:meta])* $name:ident = $label:expr, $forms:expr, $example:expr;)*) => {
+        $($(#[$doc])* const $name: Shape =
+            Shape::Scalar(&Scalar { label: $label, forms: &$forms, example: $example });)*
+    };
+}
+
 scalars! {
+    /// Not blank.
+    WORD = "text", [Form::Text(r"\S")], "word";
+    /// Possibly empty.
+    TEXT = "text", [Form::Text("")], "text";
+    FLAG = "boolean", [Form::Boolean], "true";
+    SHARE = "share", [Form::Within(0.0, 1.0), PERCENT], "0.995";
     SHA256 = "digest", [Form::Text("^[0-9a-f]{64}$")], "''";
     SOURCE = "word", [Form::Words(&["declared", "candidate", "accepted"])], "declared";
     STATUS = "word", [Form::Words(&["identified", "unresolved", "contradictory"])], "identified";

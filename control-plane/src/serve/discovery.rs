@@ -24,7 +24,7 @@ use crate::ingest::otlp::Batches;
 use emac_compile::declared::Declared;
 use emac_compile::model::CandidateModel;
 use emac_core::units::Moment;
-use emac_discovery::watch::{Due, Settings, Status, Watch};
+use emac_discovery::watch::{Due, Watch, WatchSettings, WatchStatus};
 
 /// How long a quiet queue is waited for before the time is told and spans are looked for.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -34,7 +34,7 @@ const SHOWN: Micros = Micros(1_000_000);
 /// What is known, for API and metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Discovery {
-    pub(super) watch: Status,
+    pub(super) watch: WatchStatus,
     /// Candidates written.
     pub(super) written: u64,
     /// Models replaced by policy.
@@ -65,7 +65,7 @@ pub(super) fn run(
     mut spans: Option<Batches>,
     shared: &Shared,
 ) {
-    let settings = Settings {
+    let settings = WatchSettings {
         window: config.window,
         silence: config.silence,
         traces_min: config.traces_min,

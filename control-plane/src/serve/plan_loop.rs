@@ -19,7 +19,7 @@ use tracing::{error, info};
 
 use super::intents::Intents;
 use super::state::Shared;
-use crate::plan::{self, Evidence, HopEvidence};
+use crate::plan::{self, EvidenceByHop, HopEvidence};
 
 /// Plans until told to stop.
 pub(super) async fn run(shared: Arc<Shared>, period: Millis, stop: CancellationToken) {
@@ -59,7 +59,7 @@ fn step(shared: &Shared) {
     shared.stats.planned(shared.clock.now().since(begun));
 }
 
-fn evidence(shared: &Shared, now: Micros, intents: &Intents) -> Evidence {
+fn evidence(shared: &Shared, now: Micros, intents: &Intents) -> EvidenceByHop {
     let enforced = |journey: &str| {
         let mut found = intents.planned.iter().filter(|intent| intent.name.as_str() == journey);
         found.any(|intent| intent.runtime.mode == Mode::Enforce)

@@ -12,7 +12,7 @@ use tracing::info;
 use super::state::Shared;
 use super::{StartError, listen, log_end};
 use crate::config::Config;
-use crate::ingest::otlp::{Batches, Receiver, Settings, TraceServer, channel, router};
+use crate::ingest::otlp::{Batches, OtlpSettings, Receiver, TraceServer, channel, router};
 
 /// Listeners that wait to be served.
 pub(super) struct Traces {
@@ -32,7 +32,7 @@ impl Traces {
         if !wanted {
             return Ok((Self { receiver: None, grpc: None, http: None }, None));
         }
-        let (receiver, batches) = channel(Settings::default(), Arc::clone(&shared.otlp));
+        let (receiver, batches) = channel(OtlpSettings::default(), Arc::clone(&shared.otlp));
         let grpc = match otlp.grpc {
             Some(address) => Some(listen(address).await?),
             None => None,

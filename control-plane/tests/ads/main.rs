@@ -3,7 +3,7 @@
 mod harness;
 
 use emac_proto::xds::{DeltaDiscoveryRequest, DiscoveryRequest, Node};
-use emac_push::protocol::Limits;
+use emac_push::protocol::StreamLimits;
 use emac_push::service::{Admission, ServiceLimits};
 use harness::*;
 use std::net::SocketAddr;
@@ -175,7 +175,7 @@ async fn bounds_hold() {
     let limits = ServiceLimits {
         streams_max: 1,
         request_bytes_max: 1_000,
-        stream: Limits { names_max: 2, ..Limits::default() },
+        stream: StreamLimits { names_max: 2, ..StreamLimits::default() },
         ..ServiceLimits::default()
     };
     let server = Server::with(|service| service.with_limits(limits)).await;

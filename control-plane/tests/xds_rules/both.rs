@@ -3,7 +3,7 @@
 use crate::script::*;
 use emac_core::units::Micros;
 use emac_proto::xds::{DeltaDiscoveryRequest, DiscoveryRequest};
-use emac_push::protocol::{Code, Limits, Receipt, Scope, Stream, StreamError};
+use emac_push::protocol::{Code, Receipt, Scope, Stream, StreamError, StreamLimits};
 use std::sync::Arc;
 
 #[test]
@@ -149,7 +149,7 @@ fn an_unknown_kind_stays_unanswered_and_harms_nothing() {
 
 #[test]
 fn a_client_that_asks_for_too_many_names_is_turned_away() {
-    let limits = Limits { names_max: 3, ..Limits::default() };
+    let limits = StreamLimits { names_max: 3, ..StreamLimits::default() };
     let mut client = Delta::of(kinds(), Scope::Aggregated, limits);
     client.subscribe(CDS, &["a", "b", "c"]);
     let fourth = client.request(CDS, &["d"], &[]);
@@ -175,7 +175,7 @@ fn a_change_undone_before_it_could_be_sent_is_never_sent() {
 fn a_stream_is_quiet_until_asked() {
     let world = World::with(CDS, "v1", &["a@1"]);
     let mut stream: Stream<emac_push::protocol::SotwWatch> =
-        Stream::new(Arc::new(kinds()), Scope::Aggregated, Limits::default());
+        Stream::new(Arc::new(kinds()), Scope::Aggregated, StreamLimits::default());
     assert!(stream.poll(&world.snapshot(), Micros(0)).is_none());
     assert_eq!(stream.wake_at(), None);
 }

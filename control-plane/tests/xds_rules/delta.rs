@@ -1,7 +1,7 @@
 //! Cases of the incremental variant.
 
 use crate::script::*;
-use emac_push::protocol::{Limits, Receipt, Scope};
+use emac_push::protocol::{Receipt, Scope, StreamLimits};
 
 const NOTHING: [&str; 0] = [];
 
@@ -337,7 +337,7 @@ fn c48_a_refused_resource_waits_for_a_change_and_nothing_else_does() {
 fn a_large_set_is_split_and_arrives_whole() {
     let names: Vec<String> = (0..100).map(|i| format!("r{i:03}@1")).collect();
     let world = World::with(RDS, "v1", &names.iter().map(String::as_str).collect::<Vec<_>>());
-    let limits = Limits { response_bytes_max: 120, ..Limits::default() };
+    let limits = StreamLimits { response_bytes_max: 120, ..StreamLimits::default() };
     let mut client = Delta::of(kinds(), Scope::Aggregated, limits);
     client.subscribe(RDS, &["*"]);
     let mut got = Vec::new();

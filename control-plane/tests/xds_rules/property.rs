@@ -4,7 +4,9 @@
 use crate::script::{CDS, RDS, kinds};
 use emac_core::units::Micros;
 use emac_proto::xds::{DeltaDiscoveryRequest, DiscoveryRequest, Status};
-use emac_push::protocol::{DeltaStream, Limits, Resource, ResourceSet, Scope, Snapshot, SotwStream, Stream};
+use emac_push::protocol::{
+    DeltaStream, Resource, ResourceSet, Scope, Snapshot, SotwStream, Stream, StreamLimits,
+};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,7 +194,7 @@ impl DeltaRun {
 }
 
 fn fresh<W: emac_push::protocol::Watch>() -> Stream<W> {
-    let limits = Limits { response_bytes_max: 12, ..Limits::default() };
+    let limits = StreamLimits { response_bytes_max: 12, ..StreamLimits::default() };
     Stream::new(Arc::new(kinds()), Scope::Aggregated, limits)
 }
 

@@ -7,8 +7,8 @@ use emac_proto::xds::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Node, Status,
 };
 use emac_push::protocol::{
-    DeltaWatch, Kind, KindTable, Limits, Receipt, Resource, ResourceSet, Scope, Snapshot, SotwWatch, State,
-    Stream, StreamError, TtlPolicy,
+    DeltaWatch, Kind, KindTable, Receipt, Resource, ResourceSet, Scope, Snapshot, SotwWatch, State, Stream,
+    StreamError, StreamLimits, TtlPolicy,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ impl Sotw {
     }
 
     pub fn of(kinds: KindTable, scope: Scope) -> Self {
-        let stream = Stream::new(Arc::new(kinds), scope, Limits::default());
+        let stream = Stream::new(Arc::new(kinds), scope, StreamLimits::default());
         Self { stream, versions: BTreeMap::new(), nonces: BTreeMap::new(), names: BTreeMap::new() }
     }
 
@@ -207,10 +207,10 @@ pub struct Delta {
 
 impl Delta {
     pub fn new(scope: Scope) -> Self {
-        Self::of(kinds(), scope, Limits::default())
+        Self::of(kinds(), scope, StreamLimits::default())
     }
 
-    pub fn of(kinds: KindTable, scope: Scope, limits: Limits) -> Self {
+    pub fn of(kinds: KindTable, scope: Scope, limits: StreamLimits) -> Self {
         Self { stream: Stream::new(Arc::new(kinds), scope, limits), greeted: false }
     }
 

@@ -1,7 +1,7 @@
 //! Spans of many requests, mixed and in any order, put together request by request.
 //!
 //! A trace never says that it is over. In a file it is over when the file is; in a running server when it has been silent for
-//! [`Limits::silence_ns`]; and in both when there is no room left, where the trace that was silent longest goes first. What comes later
+//! [`TraceLimits::silence_ns`]; and in both when there is no room left, where the trace that was silent longest goes first. What comes later
 //! for a trace that was handed on is counted and dropped: half a tree mixed into statistics as if it were a whole one would be worse than
 //! nothing.
 //!
@@ -27,7 +27,7 @@ mod labels;
 
 /// Bounds of what an [`Assembler`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct TraceLimits {
     /// Most spans of traces that are not over.
     pub spans_open_max: usize,
     /// Most spans of one trace; the rest is counted. A million spans in one trace are an attack or a mistake.
@@ -38,7 +38,7 @@ pub struct Limits {
     pub silence_ns: u64,
 }
 
-impl Default for Limits {
+impl Default for TraceLimits {
     /// 84 MB of spans at most, and the half minute after which even slow exporters have sent their batches.
     fn default() -> Self {
         Self {
@@ -78,7 +78,7 @@ pub struct Assembled<C> {
 /// See the module.
 #[derive(Debug)]
 pub struct Assembler<C> {
-    limits: Limits,
+    limits: TraceLimits,
     consumer: C,
     symbols: Symbols,
     labels: Labels,
@@ -93,7 +93,7 @@ pub struct Assembler<C> {
 
 impl<C: Consumer> Assembler<C> {
     /// An assembler that hands traces to `consumer`.
-    pub fn new(limits: Limits, consumer: C) -> Self {
+    pub fn new(limits: TraceLimits, consumer: C) -> Self {
         Self {
             limits,
             consumer,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::testing::{show, span};
-use super::{Assembler, Limits, SignalQuality, Sink, Span, SpanId, SpanKind, Symbols, Trace, TraceId};
+use super::{Assembler, SignalQuality, Sink, Span, SpanId, SpanKind, Symbols, Trace, TraceId, TraceLimits};
 
 /// Files of a folder of recordings, sorted; none if they are not there, which is said.
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -117,7 +117,7 @@ struct Recording {
 }
 
 fn read(files: &[PathBuf], reader: fn(&Value, &mut Assembler<Keep>)) -> Recording {
-    let mut assembler = Assembler::new(Limits::default(), Keep::default());
+    let mut assembler = Assembler::new(TraceLimits::default(), Keep::default());
     files.iter().for_each(|file| reader(&json(file), &mut assembler));
     let done = assembler.finish();
     Recording { traces: done.consumer.0, symbols: done.symbols, quality: done.quality }

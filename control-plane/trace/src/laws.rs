@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::testing::{show_tree, trees};
-use super::{Assembler, Limits, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, Trace, TraceId};
+use super::{
+    Assembler, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, Trace, TraceId, TraceLimits,
+};
 use world::{World, world};
 
 fn config(seed: u64) -> ProptestConfig {
@@ -65,7 +67,7 @@ proptest! {
     fn what_was_made_into_spans_is_found(world in world(), seed: u64) {
         let truth = world.truth();
         let spans = shuffled(world.spans(&world.still_clocks()), seed);
-        let found = trees(Limits::default(), World::symbols(), &[spans]);
+        let found = trees(TraceLimits::default(), World::symbols(), &[spans]);
         prop_assert_eq!(&found.shown(), &[show_tree(&truth, true)]);
         prop_assert!(found.quality.skews.is_empty());
     }
@@ -74,7 +76,7 @@ proptest! {
     fn spans_sent_twice_change_nothing(world in world(), seed: u64) {
         let spans = world.spans(&world.still_clocks());
         let twice = shuffled([spans.clone(), spans.clone()].concat(), seed);
-        let found = trees(Limits::default(), World::symbols(), &[twice]);
+        let found = trees(TraceLimits::default(), World::symbols(), &[twice]);
         prop_assert_eq!(found.quality.duplicates, spans.len() as u64);
         prop_assert_eq!(&found.shown(), &[show_tree(&world.truth(), true)]);
     }
@@ -85,7 +87,7 @@ proptest! {
     fn skew_is_removed_as_far_as_it_can_be(world in world(), skews in proptest::collection::vec(-5_000_000_i64..5_000_000, 16)) {
         let spans = world.spans(&skews);
         let again = spans.iter().map(|span| Span { trace: TraceId(2), start_ns: span.start_ns + 1_000_000_000, ..*span }).collect();
-        let found = trees(Limits::default(), World::symbols(), &[spans, again]);
+        let found = trees(TraceLimits::default(), World::symbols(), &[spans, again]);
         prop_assert_eq!(found.traces.len(), 2);
         for trace in &found.traces {
             world.check_times(trace)?;
@@ -103,7 +105,7 @@ proptest! {
         });
         let orphans = orphans.count() as u64;
         let roots = spans.iter().filter(|span| span.parent.is_none()).count() as u64;
-        let found = trees(Limits::default(), World::symbols(), &[shuffled(spans, seed)]);
+        let found = trees(TraceLimits::default(), World::symbols(), &[shuffled(spans, seed)]);
         prop_assert_eq!(found.quality.orphans, orphans);
         prop_assert_eq!(found.quality.traces, orphans + roots);
         prop_assert!(found.traces.iter().all(|trace| trace.complete == (orphans == 0)));
@@ -111,8 +113,8 @@ proptest! {
 
     #[test]
     fn nonsense_makes_trees_too_the_same_in_any_order(spans in nonsense(), seed: u64) {
-        let one = trees(Limits::default(), &Symbols::default(), std::slice::from_ref(&spans));
-        let other = trees(Limits::default(), &Symbols::default(), &[shuffled(spans, seed)]);
+        let one = trees(TraceLimits::default(), &Symbols::default(), std::slice::from_ref(&spans));
+        let other = trees(TraceLimits::default(), &Symbols::default(), &[shuffled(spans, seed)]);
         prop_assert_eq!(one.shown(), other.shown());
         prop_assert_eq!(&one.quality, &other.quality);
         for trace in &one.traces {
@@ -131,7 +133,7 @@ proptest! {
             let spans = world.spans(&world.still_clocks());
             spans.into_iter().map(move |span| Span { trace: TraceId(i as u128 + 1), ..span })
         });
-        let found = trees(Limits::default(), World::symbols(), &[shuffled(spans.collect(), seed)]);
+        let found = trees(TraceLimits::default(), World::symbols(), &[shuffled(spans.collect(), seed)]);
         let by_id: BTreeMap<_, _> = found.traces.iter().map(|trace| (trace.id, show_tree(&trace.calls, trace.complete))).collect();
         let expected: Vec<String> = worlds.iter().map(|world| show_tree(&world.truth(), true)).collect();
         prop_assert_eq!(by_id.into_values().collect::<Vec<_>>(), expected);
@@ -146,7 +148,7 @@ fn line(trace: u128, id: u64) -> Span {
 
 #[test]
 fn a_full_assembler_hands_on_what_was_silent_longest() {
-    let limits = Limits { spans_open_max: 4, ..Limits::default() };
+    let limits = TraceLimits { spans_open_max: 4, ..TraceLimits::default() };
     let mut seen = Vec::new();
     let consumer = |trace: &Trace, _: &Symbols| seen.push((trace.id.0, trace.calls.len(), trace.complete));
     let mut assembler = Assembler::new(limits, consumer);
@@ -164,7 +166,7 @@ fn a_full_assembler_hands_on_what_was_silent_longest() {
 
 #[test]
 fn silent_traces_are_handed_on_and_what_comes_later_is_late() {
-    let limits = Limits { silence_ns: 10, ..Limits::default() };
+    let limits = TraceLimits { silence_ns: 10, ..TraceLimits::default() };
     let mut count = 0;
     let mut assembler = Assembler::new(limits, |_: &Trace, _: &Symbols| count += 1);
     assembler.tick(100);
@@ -182,7 +184,7 @@ fn silent_traces_are_handed_on_and_what_comes_later_is_late() {
 
 #[test]
 fn a_monstrous_trace_is_cut_and_a_deep_one_is_no_problem() {
-    let limits = Limits { spans_per_trace_max: 50_000, ..Limits::default() };
+    let limits = TraceLimits { spans_per_trace_max: 50_000, ..TraceLimits::default() };
     let mut depth = 0;
     let mut assembler = Assembler::new(limits, |trace: &Trace, _: &Symbols| {
         assert!(!trace.complete);

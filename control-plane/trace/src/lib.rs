@@ -21,7 +21,7 @@ mod laws;
 #[cfg(test)]
 mod testing;
 
-pub use assemble::{Assembled, Assembler, Consumer, Labels, Limits};
+pub use assemble::{Assembled, Assembler, Consumer, Labels, TraceLimits};
 pub use call::{Call, CallKind, CallOutcome, Trace};
 pub use quality::{ServiceRecorders, SignalQuality, Skew};
 pub use span::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, TraceId};

@@ -45,7 +45,7 @@ use window::Window;
 
 /// What to read, and how much of it at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ReadSettings {
     /// Attributes that tell failure domains, beside the known ones: those that the intent's rules name.
     pub label_keys: BTreeSet<String>,
     /// Most bytes of one element (a span, a resource): 1 ..; the window grows to it only when it must.
@@ -54,7 +54,7 @@ pub struct Settings {
     pub deferred_max: usize,
 }
 
-impl Default for Settings {
+impl Default for ReadSettings {
     /// 32 MiB a span, since somebody will have put a file into an attribute; four million waiting spans, 400 MB.
     fn default() -> Self {
         Self { label_keys: BTreeSet::new(), element_bytes_max: 32 << 20, deferred_max: 4 << 20 }
@@ -93,7 +93,7 @@ pub struct Summary {
 /// and at each file's end. Files that cannot be read are listed in the summary and stop nothing.
 pub fn read_paths(
     paths: &[PathBuf],
-    settings: &Settings,
+    settings: &ReadSettings,
     sink: &mut dyn Sink,
     progress: &mut dyn FnMut(Progress),
 ) -> Summary {
@@ -120,7 +120,7 @@ pub fn read_paths(
 /// [`ReadError`]; what was read before counts.
 pub fn read_source(
     source: impl Read,
-    settings: &Settings,
+    settings: &ReadSettings,
     sink: &mut dyn Sink,
 ) -> Result<(u64, u64), ReadError> {
     counted(settings, sink, |context| read_form(Box::new(source), 0, context))
@@ -132,7 +132,7 @@ pub fn read_source(
 /// [`ReadError`]; what was read before counts.
 pub fn read_otlp_proto(
     bytes: Vec<u8>,
-    settings: &Settings,
+    settings: &ReadSettings,
     sink: &mut dyn Sink,
 ) -> Result<(u64, u64), ReadError> {
     counted(settings, sink, |context| otlp::proto::traces_data(&mut Window::whole(bytes), context))
@@ -144,7 +144,7 @@ pub fn read_otlp_proto(
 /// [`ReadError`]; what was read before counts.
 pub fn read_otlp_json(
     bytes: Vec<u8>,
-    settings: &Settings,
+    settings: &ReadSettings,
     sink: &mut dyn Sink,
 ) -> Result<(u64, u64), ReadError> {
     counted(settings, sink, |context| otlp::json::request(&mut Stream::new(Window::whole(bytes)), context))
@@ -152,7 +152,7 @@ pub fn read_otlp_json(
 
 /// Reads in a context of its own.
 fn counted(
-    settings: &Settings,
+    settings: &ReadSettings,
     sink: &mut dyn Sink,
     read: impl FnOnce(&mut ReadContext<'_>) -> Result<(), ReadError>,
 ) -> Result<(u64, u64), ReadError> {

@@ -1,8 +1,8 @@
 //! Spans and calls as text, for tests.
 
 use super::{
-    Assembler, Call, CallKind, CallOutcome, Limits, Refused, SignalQuality, Sink, Span, SpanId, SpanKind,
-    SpanOutcome, Symbol, Symbols, Trace, TraceId,
+    Assembler, Call, CallKind, CallOutcome, Refused, SignalQuality, Sink, Span, SpanId, SpanKind,
+    SpanOutcome, Symbol, Symbols, Trace, TraceId, TraceLimits,
 };
 
 /// One span: `id parent kind service operation start duration`, then any of `@instance`, `>peer`, `#attempt`, `!` (error), `shared`. Kinds are
@@ -47,7 +47,7 @@ pub(super) fn span(text: &str, symbols: &mut Symbols) -> Span {
 /// What becomes of spans, one a line: all traces as text, and the report.
 pub(super) fn assemble(text: &str) -> (String, SignalQuality) {
     let mut shown = String::new();
-    let mut assembler = Assembler::new(Limits::default(), |trace: &Trace, symbols: &Symbols| {
+    let mut assembler = Assembler::new(TraceLimits::default(), |trace: &Trace, symbols: &Symbols| {
         shown.push_str(&show(trace, symbols));
     });
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -109,7 +109,7 @@ impl JoinedTraces {
 }
 
 /// Assembles batches of spans whose names are of `symbols`.
-pub(super) fn trees(limits: Limits, symbols: &Symbols, batches: &[Vec<Span>]) -> JoinedTraces {
+pub(super) fn trees(limits: TraceLimits, symbols: &Symbols, batches: &[Vec<Span>]) -> JoinedTraces {
     let mut traces = Vec::new();
     let mut assembler = Assembler::new(limits, |trace: &Trace, _: &Symbols| traces.push(trace.clone()));
     *assembler.symbols() = symbols.clone();

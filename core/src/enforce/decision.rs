@@ -39,9 +39,9 @@ pub enum Applied {
 
 /// The decision before a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub struct CallDecision {
     /// What would be done.
-    pub verdict: Verdict,
+    pub action: CallAction,
     /// What was known.
     pub state: HopState,
     /// How far it may go.
@@ -52,31 +52,31 @@ pub struct Decision {
     pub budget_spent: bool,
 }
 
-impl Decision {
+impl CallDecision {
     pub(super) const fn pass(state: HopState, mode: Mode) -> Self {
-        Self { verdict: Verdict::Pass, state, mode, retry_denied: false, budget_spent: false }
+        Self { action: CallAction::Pass, state, mode, retry_denied: false, budget_spent: false }
     }
 
     /// Whether to do it.
     pub fn acts(&self) -> bool {
-        self.mode == Mode::Enforce && self.verdict != Verdict::Pass
+        self.mode == Mode::Enforce && self.action != CallAction::Pass
     }
 }
 
 /// What to do with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CallAction {
     /// No budget, only observing, or stale and released: as if the filter were not there.
     Pass,
     /// Make it, within bounds.
-    Call(Call),
+    Call(CallBounds),
     /// Do not make it: its answer would come too late, but something else can answer.
     FallbackBefore(Before),
     /// Do not make it: its answer would come too late.
     Refuse,
 }
 
-impl Verdict {
+impl CallAction {
     /// Stable label for metrics and the decision header.
     pub const fn label(self) -> &'static str {
         match self {
@@ -90,7 +90,7 @@ impl Verdict {
 
 /// Bounds of a call. A hedge after a delay would be one more field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct CallBounds {
     /// Longest it may take, at least 1 ms; `None`: the route's own.
     pub timeout: Option<Millis>,
     /// Longest one try may take, at most `timeout`; `None`: the route's own.

@@ -97,9 +97,9 @@ fn at(ms: u64) -> Option<Absolute> {
     Some(Absolute(Millis(ms)))
 }
 
-fn timeout(decision: Decision) -> Option<u64> {
-    match decision.verdict {
-        Verdict::Call(call) => call.timeout.map(|timeout| timeout.0),
+fn timeout(decision: CallDecision) -> Option<u64> {
+    match decision.action {
+        CallAction::Call(call) => call.timeout.map(|timeout| timeout.0),
         _ => None,
     }
 }
@@ -109,7 +109,7 @@ fn a_hop_without_budget_passes() {
     let mut enforcer = Enforcer::new(Mode::Enforce);
     let hop = enforcer.resolve("checkout", "pricing", "");
     let decision = enforcer.on_request(Micros(0), hop, at(5), GET);
-    assert_eq!((decision.verdict, decision.state, decision.acts()), (Verdict::Pass, HopState::Cold, false));
+    assert_eq!((decision.action, decision.state, decision.acts()), (CallAction::Pass, HopState::Cold, false));
     assert!(!enforcer.on_failure(Micros(0), hop, None, GET).acts());
 }
 
@@ -120,8 +120,8 @@ fn the_lower_of_hop_timeout_and_remaining_time_rules() {
     assert_eq!(timeout(enforcer.on_request(Micros(0), hop, at(300), GET)), Some(100));
     assert_eq!(timeout(enforcer.on_request(Micros(0), hop, at(80), GET)), Some(60));
     assert_eq!(timeout(enforcer.on_request(Micros(0), hop, at(25), GET)), Some(5));
-    assert_eq!(enforcer.on_request(Micros(0), hop, at(24), GET).verdict, Verdict::Refuse);
-    assert_eq!(enforcer.on_request(Micros(500_000), hop, at(300), GET).verdict, Verdict::Refuse);
+    assert_eq!(enforcer.on_request(Micros(0), hop, at(24), GET).action, CallAction::Refuse);
+    assert_eq!(enforcer.on_request(Micros(500_000), hop, at(300), GET).action, CallAction::Refuse);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn nothing_bounds_a_stream() {
     let (mut enforcer, hop) = enforcer(budget);
     assert!(enforcer.is_stream(hop));
     let decision = enforcer.on_request(Micros(0), hop, at(0), GET);
-    assert_eq!((decision.verdict, decision.acts()), (Verdict::Pass, false));
+    assert_eq!((decision.action, decision.acts()), (CallAction::Pass, false));
     assert!(!enforcer.on_failure(Micros(0), hop, at(0), GET).acts());
 }
 
@@ -206,7 +206,7 @@ fn a_call_that_stands_alone_leaves_no_time_to_an_alternate() {
     }
     // Too late for both of them: who can be reached without the call is asked, else there is still time for the call alone.
     let late = with_alternate.on_request(Micros(0), hop_ref, at(100), post);
-    assert_eq!(late.verdict, Verdict::FallbackBefore(Before::Route { timeout: Millis(100) }));
+    assert_eq!(late.action, CallAction::FallbackBefore(Before::Route { timeout: Millis(100) }));
     let (mut with_static, hop_ref) = enforcer(hop(cached(0, 1)));
     assert_eq!(timeout(with_static.on_request(Micros(0), hop_ref, at(100), GRPC)), Some(90));
     // A degraded answer is possible while its budget lasts.
@@ -215,7 +215,7 @@ fn a_call_that_stands_alone_leaves_no_time_to_an_alternate() {
     assert_eq!(timeout(with_static.on_request(Micros(0), hop_ref, at(400), post)), Some(350));
     let late = with_static.on_request(Micros(0), hop_ref, at(100), post);
     assert_eq!((timeout(late), late.budget_spent), (Some(90), true));
-    assert_eq!(with_static.on_request(Micros(0), hop_ref, at(14), post).verdict, Verdict::Refuse);
+    assert_eq!(with_static.on_request(Micros(0), hop_ref, at(14), post).action, CallAction::Refuse);
 }
 
 #[test]
@@ -227,8 +227,8 @@ fn a_try_keeps_its_share_of_a_call_that_stands_alone() {
         fallback: Some(other_provider()),
         ..hop()
     });
-    let mut per_try = |asks| match enforcer.on_request(Micros(0), hop, None, asks).verdict {
-        Verdict::Call(call) => call.per_try,
+    let mut per_try = |asks| match enforcer.on_request(Micros(0), hop, None, asks).action {
+        CallAction::Call(call) => call.per_try,
         _ => None,
     };
     assert_eq!([GET, GRPC].map(&mut per_try), [Some(Millis(50)), Some(Millis(150))]);
@@ -238,25 +238,25 @@ fn a_try_keeps_its_share_of_a_call_that_stands_alone() {
 fn too_late_for_a_call_is_early_enough_for_a_fallback() {
     let (mut with_static, hop_ref) = enforcer(HopBudget { fallback: Some(cached(0, 1)), ..hop() });
     let first = with_static.on_request(Micros(0), hop_ref, at(10), GET);
-    assert_eq!(first.verdict, Verdict::FallbackBefore(Before::Static));
+    assert_eq!(first.action, CallAction::FallbackBefore(Before::Static));
     let second = with_static.on_request(Micros(0), hop_ref, at(10), GET);
     assert_eq!(
-        (second.verdict, second.budget_spent, second.state),
-        (Verdict::Refuse, true, HopState::Exhausted)
+        (second.action, second.budget_spent, second.state),
+        (CallAction::Refuse, true, HopState::Exhausted)
     );
     let (mut with_static, hop_ref) = enforcer(HopBudget { fallback: Some(cached(0, 1)), ..hop() });
-    assert_eq!(with_static.on_request(Micros(0), hop_ref, at(10), GRPC).verdict, Verdict::Refuse);
+    assert_eq!(with_static.on_request(Micros(0), hop_ref, at(10), GRPC).action, CallAction::Refuse);
 
     let (mut with_alternate, hop_ref) = enforcer(HopBudget { fallback: Some(other_provider()), ..hop() });
     let decision = with_alternate.on_request(Micros(0), hop_ref, at(10), GRPC);
-    assert_eq!(decision.verdict, Verdict::FallbackBefore(Before::Route { timeout: Millis(10) }));
-    assert_eq!(with_alternate.on_request(Micros(0), hop_ref, at(0), GRPC).verdict, Verdict::Refuse);
+    assert_eq!(decision.action, CallAction::FallbackBefore(Before::Route { timeout: Millis(10) }));
+    assert_eq!(with_alternate.on_request(Micros(0), hop_ref, at(0), GRPC).action, CallAction::Refuse);
 
     let (mut without_any, hop_ref) = enforcer(hop());
     let refused = without_any.on_request(Micros(0), hop_ref, at(10), GET);
     assert_eq!(
-        (refused.verdict, refused.state, refused.budget_spent),
-        (Verdict::Refuse, HopState::Fresh, false)
+        (refused.action, refused.state, refused.budget_spent),
+        (CallAction::Refuse, HopState::Fresh, false)
     );
 }
 
@@ -280,8 +280,8 @@ fn without_a_number_of_its_own_a_hop_leaves_the_routes_retries() {
     let retry = RetryBudget { max_retries: 0, ..scarce() };
     let (mut enforcer, hop) = enforcer(HopBudget { retry: Some(retry), ..hop() });
     let decision = enforcer.on_request(Micros(0), hop, None, GET);
-    let call = Call { timeout: Some(Millis(100)), per_try: None, max_retries: None };
-    assert_eq!((decision.verdict, decision.retry_denied), (Verdict::Call(call), false));
+    let call = CallBounds { timeout: Some(Millis(100)), per_try: None, max_retries: None };
+    assert_eq!((decision.action, decision.retry_denied), (CallAction::Call(call), false));
 }
 
 #[test]
@@ -373,8 +373,8 @@ fn retries_stop_when_their_budget_is_spent_and_debts_come_first() {
     let mut ask = |retries| {
         let decision = enforcer.on_request(Micros(0), hop, None, GET);
         enforcer.on_end(hop, retries);
-        match decision.verdict {
-            Verdict::Call(call) => (call.max_retries, decision.retry_denied),
+        match decision.action {
+            CallAction::Call(call) => (call.max_retries, decision.retry_denied),
             _ => (None, false),
         }
     };
@@ -541,10 +541,14 @@ fn listeners_that_share_a_machine_cap_it_each() {
 fn labels_are_those_of_the_documentation() {
     let states = [HopState::Cold, HopState::Fresh, HopState::Stale, HopState::Exhausted];
     assert_eq!(states.map(HopState::label), ["cold", "fresh", "stale", "exhausted"]);
-    let call = Call { timeout: None, per_try: None, max_retries: None };
-    let verdicts =
-        [Verdict::Pass, Verdict::Call(call), Verdict::FallbackBefore(Before::Static), Verdict::Refuse];
-    assert_eq!(verdicts.map(Verdict::label), ["pass", "call", "fallback_before", "refuse"]);
+    let call = CallBounds { timeout: None, per_try: None, max_retries: None };
+    let actions = [
+        CallAction::Pass,
+        CallAction::Call(call),
+        CallAction::FallbackBefore(Before::Static),
+        CallAction::Refuse,
+    ];
+    assert_eq!(actions.map(CallAction::label), ["pass", "call", "fallback_before", "refuse"]);
 }
 
 fn mode() -> impl Strategy<Value = Mode> {
@@ -615,18 +619,18 @@ proptest! {
             let now = Micros(now);
             let asks = asks(retries);
             let left = deadline.map_or(u64::MAX, |ms| (ms * 1_000).saturating_sub(now.0) / 1_000);
-            match enforcer.on_request(now, hop, deadline.map(|ms| Absolute(Millis(ms))), asks).verdict {
-                Verdict::Call(call) => {
+            match enforcer.on_request(now, hop, deadline.map(|ms| Absolute(Millis(ms))), asks).action {
+                CallAction::Call(call) => {
                     let timeout = call.timeout.map_or(u64::MAX, |timeout| timeout.0);
                     prop_assert!(timeout >= 1 && timeout <= longest);
                     prop_assert!(deadline.is_none() || (timeout <= left - least && left - least >= useful));
                     prop_assert!(call.per_try.is_none_or(|per_try| per_try.0 <= timeout));
                 }
-                Verdict::FallbackBefore(Before::Route { timeout }) => prop_assert!(timeout.0 >= 1 && timeout.0 <= left),
-                Verdict::Refuse | Verdict::FallbackBefore(Before::Static) => {
+                CallAction::FallbackBefore(Before::Route { timeout }) => prop_assert!(timeout.0 >= 1 && timeout.0 <= left),
+                CallAction::Refuse | CallAction::FallbackBefore(Before::Static) => {
                     prop_assert!(left.saturating_sub(reserve) < useful.max(1));
                 }
-                Verdict::Pass => {}
+                CallAction::Pass => {}
             }
             if fails
                 && let AfterFailure::Callout { timeout } =
@@ -651,8 +655,8 @@ proptest! {
             }
             requests += 1;
             let decision = enforcer.on_request(Micros(now), hop, deadline, GET);
-            degraded += u64::from(decision.verdict == Verdict::FallbackBefore(Before::Static));
-            if fails && matches!(decision.verdict, Verdict::Call(_)) {
+            degraded += u64::from(decision.action == CallAction::FallbackBefore(Before::Static));
+            if fails && matches!(decision.action, CallAction::Call(_)) {
                 let followup = enforcer.on_failure(Micros(now), hop, deadline, GET);
                 degraded += u64::from(followup.what == AfterFailure::Static);
             }
@@ -675,7 +679,7 @@ proptest! {
             let decision = enforcer.on_request(Micros(now), hop, deadline, GET);
             let followup = enforcer.on_failure(Micros(now), hop, deadline, GET);
             prop_assert!(effective == Mode::Enforce || !(decision.acts() || followup.acts()));
-            prop_assert!(effective != Mode::Observe || decision.verdict == Verdict::Pass);
+            prop_assert!(effective != Mode::Observe || decision.action == CallAction::Pass);
         }
     }
 
@@ -695,14 +699,14 @@ proptest! {
                 (decision, followup)
             });
             prop_assert_eq!(a.1, b.1);
-            match (a.0.verdict, b.0.verdict) {
-                (Verdict::Call(a), Verdict::Call(b)) => {
+            match (a.0.action, b.0.action) {
+                (CallAction::Call(a), CallAction::Call(b)) => {
                     if enforcing.timeout.is_some() || enforcing.alone.is_none() {
                         prop_assert!(a.timeout <= b.timeout || b.timeout.is_none());
                         prop_assert!(a.per_try <= b.per_try);
                     }
                 }
-                (Verdict::Refuse, Verdict::Call(_)) => prop_assert!(enforcing.alone.is_some()),
+                (CallAction::Refuse, CallAction::Call(_)) => prop_assert!(enforcing.alone.is_some()),
                 (a, b) => prop_assert_eq!(a, b),
             }
         }
@@ -746,7 +750,7 @@ proptest! {
         }
     }
 
-    /// The same requests get the same verdicts, whether or not they are acted upon.
+    /// The same requests get the same actions, whether or not they are acted upon.
     #[test]
     fn dry_run_decides_as_enforcing_does(budget in any_hop(), steps in steps()) {
         let (mut enforcing, hop) = enforcer(HopBudget { mode: Mode::Enforce, ..budget.clone() });
@@ -757,7 +761,7 @@ proptest! {
                 let decision = machine.on_request(Micros(now), hop, deadline, asks);
                 let followup = machine.on_failure(Micros(now), hop, deadline, asks);
                 machine.on_end(hop, retries);
-                (decision.verdict, decision.retry_denied, followup.what)
+                (decision.action, decision.retry_denied, followup.what)
             });
             prop_assert_eq!(a, b);
         }

@@ -11,7 +11,7 @@ use crate::units::Micros;
 
 /// Most entries of one report, as the wire allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct EvidenceLimits {
     /// Journeys; what is above is dropped and counted.
     pub journeys: usize,
     /// Hops besides the overflow hop, which takes what is above.
@@ -20,7 +20,7 @@ pub struct Limits {
     pub records: usize,
 }
 
-impl Default for Limits {
+impl Default for EvidenceLimits {
     fn default() -> Self {
         Self { journeys: 64, hops: 256, records: 1_024 }
     }
@@ -256,7 +256,7 @@ impl Delta {
 
     /// Adds another delta within limits: hops above the cap go to the overflow hop, so that totals stay exact; journeys and
     /// records above theirs are dropped. Both are counted in `health`.
-    pub fn merge_within(&mut self, other: Self, limits: &Limits) {
+    pub fn merge_within(&mut self, other: Self, limits: &EvidenceLimits) {
         self.health.merge(&other.health);
         other.journeys.into_iter().for_each(|(name, journey)| self.add_journey(name, &journey, limits));
         other.hops.into_iter().for_each(|(key, hop)| self.add_hop(key, &hop, limits));
@@ -271,7 +271,7 @@ impl Delta {
         self.journeys.is_empty() && self.hops.is_empty() && self.records.is_empty() && self.health.is_quiet()
     }
 
-    fn add_journey(&mut self, name: JourneyName, journey: &JourneyDelta, limits: &Limits) {
+    fn add_journey(&mut self, name: JourneyName, journey: &JourneyDelta, limits: &EvidenceLimits) {
         if self.journeys.len() < limits.journeys || self.journeys.contains_key(&name) {
             self.journeys.entry(name).or_default().merge(journey);
         } else {
@@ -279,7 +279,7 @@ impl Delta {
         }
     }
 
-    fn add_hop(&mut self, key: HopKey, hop: &HopDelta, limits: &Limits) {
+    fn add_hop(&mut self, key: HopKey, hop: &HopDelta, limits: &EvidenceLimits) {
         if let Some(mine) = self.hops.get_mut(&key) {
             return mine.merge(hop);
         }
@@ -295,7 +295,7 @@ impl Delta {
     }
 
     /// The overflow hop does not count; it is looked for only when it matters.
-    fn has_room_for_a_hop(&self, limits: &Limits) -> bool {
+    fn has_room_for_a_hop(&self, limits: &EvidenceLimits) -> bool {
         self.hops.len() < limits.hops || (self.hops.len() == limits.hops && self.overflow_hop().is_some())
     }
 

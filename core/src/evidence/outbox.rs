@@ -7,12 +7,12 @@
 //! that ends hands on what it has not sent, and its sealed report as it is: whoever [adopts](Outbox::adopt) it offers it under
 //! its own epoch, so that it counts once whether or not it had arrived.
 //!
-//! Bound: one sealed and one pending delta, each within [`Limits`] (see [`Delta::merge_within`] for what happens above), and
+//! Bound: one sealed and one pending delta, each within [`EvidenceLimits`] (see [`Delta::merge_within`] for what happens above), and
 //! [`Outbox::ADOPTED_MAX`] adopted reports.
 
 use alloc::vec::Vec;
 
-use super::delta::{Delta, Limits};
+use super::delta::{Delta, EvidenceLimits};
 use crate::units::{Micros, Millis};
 
 /// A sealed report: the same until it is acknowledged.
@@ -50,7 +50,7 @@ struct InFlight {
 /// Reports of one leader on their way to the control plane.
 pub struct Outbox {
     epoch: u64,
-    limits: Limits,
+    limits: EvidenceLimits,
     resend_after: Micros,
     sequence: u64,
     start: Micros,
@@ -66,7 +66,7 @@ impl Outbox {
 
     /// Starts a life. `now` is the time since 1970; `epoch` differs from that of every other life of the same node (the
     /// nanoseconds since 1970 will do); after `resend_after` without acknowledgement a report is offered again.
-    pub fn new(epoch: u64, now: Micros, resend_after: Micros, limits: Limits) -> Self {
+    pub fn new(epoch: u64, now: Micros, resend_after: Micros, limits: EvidenceLimits) -> Self {
         Self {
             epoch,
             limits,

@@ -14,7 +14,7 @@ use core::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::delta::{
-    DecisionKind, Delta, FilterHealth, HopDelta, HopRecord, JourneyDelta, Limits, overflow_key,
+    DecisionKind, Delta, EvidenceLimits, FilterHealth, HopDelta, HopRecord, JourneyDelta, overflow_key,
 };
 use crate::id::{HopKey, JourneyName};
 use crate::outcome::Outcome;
@@ -100,7 +100,7 @@ struct Hop {
 /// Counts of one VM since the last [`Recorder::take_delta`].
 #[derive(Default)]
 pub struct Recorder {
-    limits: Limits,
+    limits: EvidenceLimits,
     hops: Vec<Hop>,
     index: HashTable<HopIndex>,
     hasher: DefaultHashBuilder,
@@ -112,7 +112,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// An empty recorder.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: EvidenceLimits) -> Self {
         Self { limits, ..Self::default() }
     }
 

@@ -122,13 +122,13 @@ proptest! {
     #[test]
     fn wide_limits_change_nothing(a in delta(), b in delta()) {
         let mut within = a.clone();
-        within.merge_within(b.clone(), &Limits::default());
+        within.merge_within(b.clone(), &EvidenceLimits::default());
         prop_assert_eq!(sorted(within), merged(&a, &b));
     }
 
     #[test]
     fn narrow_limits_keep_totals_and_count_the_rest(deltas in prop::collection::vec(delta(), 0..6)) {
-        let limits = Limits { journeys: 2, hops: 3, records: 4 };
+        let limits = EvidenceLimits { journeys: 2, hops: 3, records: 4 };
         let (mut within, mut all) = (Delta::default(), Delta::default());
         for delta in deltas {
             within.merge_within(delta.clone(), &limits);
@@ -199,7 +199,7 @@ fn hops_above_the_limit_go_to_the_first_overflow_hop_which_takes_no_room() {
         destination: HopKey::OVERFLOW_DESTINATION.into(),
         ..HopKey::default()
     };
-    let limits = Limits { hops: 1, ..Limits::default() };
+    let limits = EvidenceLimits { hops: 1, ..EvidenceLimits::default() };
     let mut delta = Delta::default();
     // What a recorder already counted under its overflow hop leaves room for a hop, and is not counted as overflow again.
     for key in [overflow("shop/a"), from("shop/a", 1), from("shop/b", 2), overflow("shop/b")] {
@@ -213,7 +213,7 @@ fn hops_above_the_limit_go_to_the_first_overflow_hop_which_takes_no_room() {
 #[test]
 fn without_room_for_hops_all_go_to_the_overflow_hop() {
     let mut delta = Delta::default();
-    let limits = Limits { hops: 0, ..Limits::default() };
+    let limits = EvidenceLimits { hops: 0, ..EvidenceLimits::default() };
     (0..2).for_each(|number| delta.merge_within(called(hop_key(number)), &limits));
     let keys: Vec<_> = delta.hops.keys().map(|key| (key.source.as_str(), key.destination.as_str())).collect();
     assert_eq!(keys, [("shop/front", HopKey::OVERFLOW_DESTINATION)]);

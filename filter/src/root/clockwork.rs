@@ -1,7 +1,7 @@
 //! What happens on a tick, and on the streams: the life of a VM outside requests.
 
 use emac_core::enforce::RefusedBudgets;
-use emac_core::evidence::{Delta, Limits, Report};
+use emac_core::evidence::{Delta, EvidenceLimits, Report};
 use emac_core::units::{Micros, Millis};
 use emac_proto::convert::NodeReport;
 use emac_proto::v1::ReportRequest;
@@ -77,7 +77,7 @@ impl Clockwork {
 
     /// Keeps a delta until somebody leads. Bounded.
     fn hold(&mut self, delta: Delta) {
-        self.held.merge_within(delta, &Limits::default());
+        self.held.merge_within(delta, &EvidenceLimits::default());
     }
 
     /// Queues what is held.
@@ -183,7 +183,12 @@ impl Vm {
             Ok(taken) => self.clockwork.discovery.acknowledge(host, nonce, taken),
             Err(problem) => {
                 self.counters.add(Event::Nack);
-                host.log(Level::Warn, &format!("emac: budgets refused: {problem}"));
+                host.log(
+                    Level::Warn,
+                    &format!(
+                        "emac: invalid budgets from the control plane, they were not applied: {problem}"
+                    ),
+                );
                 self.clockwork.discovery.refuse(host, nonce, problem);
             }
         }

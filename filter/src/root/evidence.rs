@@ -4,7 +4,7 @@
 //! A VM that no longer leads keeps its stream until what it holds is acknowledged. A report that the server finds invalid three times
 //! over would block all others for ever: it is given up and counted as dropped.
 
-use emac_core::evidence::{Acknowledged, Delta, Limits, Outbox, Report};
+use emac_core::evidence::{Acknowledged, Delta, EvidenceLimits, Outbox, Report};
 use emac_core::units::{Micros, Millis};
 use emac_proto::convert::NodeReport;
 use emac_proto::v1::ReportResponse;
@@ -126,7 +126,7 @@ impl Evidence {
     /// The epoch is the nanoseconds at which this VM first had something to report.
     fn outbox(&mut self, now: Micros) -> &mut Outbox {
         self.outbox.get_or_insert_with(|| {
-            Outbox::new(now.0.saturating_mul(1_000), now, RESEND_AFTER, Limits::default())
+            Outbox::new(now.0.saturating_mul(1_000), now, RESEND_AFTER, EvidenceLimits::default())
         })
     }
 }

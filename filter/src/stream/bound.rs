@@ -10,7 +10,7 @@ use std::rc::Weak;
 use emac_core::outcome::Outcome;
 
 use super::Stream;
-use super::call::Call;
+use super::call::CallState;
 use super::fallback::{self, Replaced};
 use crate::host::{GrpcStatus, Host};
 use crate::vm::counters::Event;
@@ -21,7 +21,7 @@ const WHY: &str = "no answer within the time that the journey can give";
 
 /// The request was sent: its answer is due.
 pub(super) fn arm(
-    call: &mut Call,
+    call: &mut CallState,
     vm: &mut Vm,
     host: &dyn Host,
     ticks: &Ticks,
@@ -36,7 +36,7 @@ pub(super) fn arm(
 }
 
 /// The answer has begun, or the request is over.
-pub(super) fn disarm(call: &mut Call, vm: &mut Vm, id: u32) {
+pub(super) fn disarm(call: &mut CallState, vm: &mut Vm, id: u32) {
     call.bound = None;
     if let Some(at) = call.timer.take() {
         vm.timers.clear(at, id);
@@ -45,7 +45,7 @@ pub(super) fn disarm(call: &mut Call, vm: &mut Vm, id: u32) {
 
 /// There was no answer in time: somebody else's, or none.
 pub(super) fn expire(
-    call: &mut Call,
+    call: &mut CallState,
     vm: &mut Vm,
     host: &dyn Host,
     (id, stream): (u32, &Weak<RefCell<Stream>>),
@@ -63,7 +63,7 @@ pub(super) fn expire(
 }
 
 /// Ends a call that nobody answered.
-pub(super) fn cut(call: &mut Call, host: &dyn Host) {
+pub(super) fn cut(call: &mut CallState, host: &dyn Host) {
     call.ending = Some(Outcome::Timeout);
     call.settled = true;
     if call.grpc {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use emac_core::budget::Mode;
 use emac_core::context::{Absolute, Context, TraceParent};
 use emac_core::decimal::Decimal;
-use emac_core::enforce::{self, Before, Decision, Verdict};
+use emac_core::enforce::{self, Before, CallAction, CallDecision};
 use emac_core::entry::name_operation;
 use emac_core::evidence::{DecisionKind, HopRecord};
 use emac_core::outcome::Outcome;
@@ -32,7 +32,7 @@ const GRPC_PREFIX: usize = 5;
 
 /// One call.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct CallState {
     pub(super) hop: Hop,
     pub(super) deadline: Option<Absolute>,
     /// The number, in this pod, of the request on whose behalf it is made; 0: not known.
@@ -57,7 +57,7 @@ pub(super) struct Call {
     grpc_status: Option<u32>,
     /// Where the first gRPC message of the answer ends, and how many bytes have come.
     message: Option<(u64, u64)>,
-    pub(super) decision: Decision,
+    pub(super) decision: CallDecision,
     /// How far this listener lets decisions go.
     pub(super) mode_cap: Mode,
     /// How it ended, when that is known before the end.
@@ -82,7 +82,7 @@ pub(super) struct Call {
     trace: Option<Box<TraceParent>>,
 }
 
-impl Call {
+impl CallState {
     /// Decides about a call, and does what was decided where that is allowed.
     pub(super) fn begin(
         vm: &mut Vm,
@@ -100,18 +100,18 @@ impl Call {
         let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
         let endless = vm.enforcer.is_stream(hop.budget);
         // Asked where it decides something, or costs nothing.
-        let looked_at = decision.verdict != Verdict::Pass || matches!(asked, Asked::All(_));
+        let looked_at = decision.action != CallAction::Pass || matches!(asked, Asked::All(_));
         let asks_endless = looked_at && asked.is_endless();
         if asks_endless {
-            if matches!(decision.verdict, Verdict::FallbackBefore(_)) {
+            if matches!(decision.action, CallAction::FallbackBefore(_)) {
                 vm.enforcer.on_fallback_failed(hop.budget);
             }
-            decision.verdict = Verdict::Pass;
+            decision.action = CallAction::Pass;
         }
         let sampled = context.is_some_and(|context| context.flags.is_sampled());
         let trace = if sampled { asked.header("traceparent") } else { None };
         let fallback =
-            vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.verdict, Verdict::Call(_)));
+            vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.action, CallAction::Call(_)));
         let repeat = fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts()));
         let mut call = Self {
             hop,
@@ -182,12 +182,12 @@ impl Call {
         if self.shows {
             host.set_response_header(DECISION_HEADER, self.describe().as_bytes());
         }
-        match self.decision.verdict {
-            Verdict::FallbackBefore(Before::Route { .. }) if self.decision.acts() => {
+        match self.decision.action {
+            CallAction::FallbackBefore(Before::Route { .. }) if self.decision.acts() => {
                 self.settle_route(vm, host);
                 Flow::Continue
             }
-            Verdict::Call(_) if self.watched => fallback::after_answer(self, vm, host, end),
+            CallAction::Call(_) if self.watched => fallback::after_answer(self, vm, host, end),
             _ => Flow::Continue,
         }
     }
@@ -326,9 +326,9 @@ impl Call {
 
     /// What the decision header says.
     pub(super) fn describe(&self) -> String {
-        let Decision { verdict, state, mode, .. } = self.decision;
-        let mut text = format!("{};mode={};state={}", verdict.label(), mode.label(), state.label());
-        if let Verdict::Call(enforce::Call { timeout: Some(timeout), .. }) = verdict {
+        let CallDecision { action, state, mode, .. } = self.decision;
+        let mut text = format!("{};mode={};state={}", action.label(), mode.label(), state.label());
+        if let CallAction::Call(enforce::CallBounds { timeout: Some(timeout), .. }) = action {
             text.push_str(&format!(";timeout_ms={}", timeout.0));
         }
         for (said, word) in
@@ -345,25 +345,26 @@ impl Call {
 
     /// Answered by the sidecar before any upstream was asked.
     fn answered_before(&self) -> bool {
-        self.decision.acts() && self.decision.verdict == Verdict::FallbackBefore(Before::Static)
+        self.decision.acts() && self.decision.action == CallAction::FallbackBefore(Before::Static)
     }
 
     fn act(&mut self, vm: &mut Vm, host: &dyn Host) -> Flow {
-        match self.decision.verdict {
-            Verdict::Pass => Flow::Continue,
-            Verdict::Call(bounds) => self.bound(vm, host, bounds),
-            Verdict::FallbackBefore(Before::Static) => fallback::answer_static(self, vm, host),
-            Verdict::FallbackBefore(Before::Route { timeout }) => {
+        match self.decision.action {
+            CallAction::Pass => Flow::Continue,
+            CallAction::Call(bounds) => self.bound(vm, host, bounds),
+            CallAction::FallbackBefore(Before::Static) => fallback::answer_static(self, vm, host),
+            CallAction::FallbackBefore(Before::Route { timeout }) => {
                 fallback::choose_route(self, vm, host);
-                let bounds = enforce::Call { timeout: Some(timeout), per_try: None, max_retries: Some(0) };
+                let bounds =
+                    enforce::CallBounds { timeout: Some(timeout), per_try: None, max_retries: Some(0) };
                 self.bound(vm, host, bounds)
             }
-            Verdict::Refuse => self.refuse(host),
+            CallAction::Refuse => self.refuse(host),
         }
     }
 
     /// The call's time is the filter's to keep; retries are the router's, and so is the time of a try, which may only become shorter.
-    fn bound(&mut self, vm: &mut Vm, host: &dyn Host, bounds: enforce::Call) -> Flow {
+    fn bound(&mut self, vm: &mut Vm, host: &dyn Host, bounds: enforce::CallBounds) -> Flow {
         self.bound = bounds.timeout;
         if let Some(retries) = bounds.max_retries {
             host.set_request_header(MAX_RETRIES, Decimal::new(retries.into()).as_bytes());
@@ -405,11 +406,11 @@ impl Call {
     }
 
     fn count_decision(&self, vm: &mut Vm) {
-        let kind = match self.decision.verdict {
-            Verdict::Pass => DecisionKind::Pass,
-            Verdict::Call(_) => DecisionKind::Call,
-            Verdict::FallbackBefore(_) => DecisionKind::FallbackBefore,
-            Verdict::Refuse => DecisionKind::Refuse,
+        let kind = match self.decision.action {
+            CallAction::Pass => DecisionKind::Pass,
+            CallAction::Call(_) => DecisionKind::Call,
+            CallAction::FallbackBefore(_) => DecisionKind::FallbackBefore,
+            CallAction::Refuse => DecisionKind::Refuse,
         };
         vm.recorder.decided(self.hop.record, kind);
         if self.decision.retry_denied {

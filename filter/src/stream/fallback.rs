@@ -7,7 +7,7 @@ use emac_core::evidence::DecisionKind;
 use emac_core::units::{Micros, Millis};
 
 use super::Flow;
-use super::call::{Call, DECISION_HEADER};
+use super::call::{CallState, DECISION_HEADER};
 use super::finish::accepts;
 use super::headers::Asked;
 use crate::host::{CalloutAnswer, Header, Host};
@@ -92,7 +92,7 @@ pub(super) enum Replaced {
 }
 
 /// The upstream answered: badly, perhaps. `end`: with its headers alone.
-pub(super) fn after_answer(call: &mut Call, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
+pub(super) fn after_answer(call: &mut CallState, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
     let status = status_of(host.response_header(":status"));
     // What cannot be read is not judged.
     call.status = Some(status).filter(|&status| status != 0);
@@ -121,7 +121,7 @@ pub(super) fn after_answer(call: &mut Call, vm: &mut Vm, host: &dyn Host, end: b
 }
 
 /// Nobody answered in time.
-pub(super) fn after_timeout(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Replaced {
+pub(super) fn after_timeout(call: &mut CallState, vm: &mut Vm, host: &dyn Host) -> Replaced {
     call.follow_plan(vm);
     if !call.watched {
         return Replaced::No;
@@ -131,7 +131,7 @@ pub(super) fn after_timeout(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Re
     replaced
 }
 
-fn replace(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Replaced {
+fn replace(call: &mut CallState, vm: &mut Vm, host: &dyn Host) -> Replaced {
     let repeat = call.repeat.take();
     let asks = Asks {
         grpc: call.grpc,
@@ -162,7 +162,7 @@ fn replace(call: &mut Call, vm: &mut Vm, host: &dyn Host) -> Replaced {
 }
 
 /// The alternate answered, or did not: then the failure itself goes on.
-pub(super) fn after_callout(call: &mut Call, vm: &mut Vm, host: &dyn Host, answer: CalloutAnswer) {
+pub(super) fn after_callout(call: &mut CallState, vm: &mut Vm, host: &dyn Host, answer: CalloutAnswer) {
     let header =
         |name: &str| answer.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let status = status_of(header(":status"));
@@ -199,7 +199,7 @@ pub(super) fn after_callout(call: &mut Call, vm: &mut Vm, host: &dyn Host, answe
 }
 
 /// The sidecar's own answer passes through the filter like any: what an answer without a body has lost is put back.
-pub(super) fn restore(call: &mut Call, host: &dyn Host) {
+pub(super) fn restore(call: &mut CallState, host: &dyn Host) {
     let headers = core::mem::take(&mut call.restore);
     if !headers.is_empty() {
         host.set_response_headers(&as_bytes(&headers));
@@ -211,7 +211,7 @@ fn as_bytes(headers: &[Header]) -> Vec<(&str, &[u8])> {
 }
 
 /// The sidecar's own answer.
-pub(super) fn answer_static(call: &mut Call, vm: &Vm, host: &dyn Host) -> Flow {
+pub(super) fn answer_static(call: &mut CallState, vm: &Vm, host: &dyn Host) -> Flow {
     let Some(FallbackKind::Static(answer)) =
         vm.enforcer.fallback(call.hop.budget).map(|fallback| &fallback.kind)
     else {
@@ -227,7 +227,7 @@ pub(super) fn answer_static(call: &mut Call, vm: &Vm, host: &dyn Host) -> Flow {
 }
 
 /// Lets the route table choose the alternate.
-pub(super) fn choose_route(call: &Call, vm: &Vm, host: &dyn Host) {
+pub(super) fn choose_route(call: &CallState, vm: &Vm, host: &dyn Host) {
     let Some(Fallback { kind: FallbackKind::Alternate(alternate), .. }) =
         vm.enforcer.fallback(call.hop.budget)
     else {
@@ -245,7 +245,7 @@ pub(super) fn status_of(header: Option<Vec<u8>>) -> u16 {
 }
 
 fn ask_alternate(
-    call: &mut Call,
+    call: &mut CallState,
     vm: &mut Vm,
     host: &dyn Host,
     repeat: Option<&Repeat>,

@@ -198,7 +198,7 @@ async fn agreed(scene: &Scene, by: &str, versions: usize) -> String {
     assert_eq!(code, 0, "{text}");
     let (_, log) = scene.emac(&format!("log {MODEL} --format json"));
     let log: Value = serde_json::from_str(&log).expect("JSON");
-    let lineage = log[0]["versions"].as_array().expect("a list");
+    let lineage = log["models"][0]["versions"].as_array().expect("a list");
     assert_eq!(lineage.len(), versions, "{log:#}");
     let newest = lineage.iter().find(|one| one["by"] == by).expect("who agreed");
     let version = newest["version"].as_str().expect("its version").to_owned();

@@ -17,7 +17,7 @@ use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 use emac_document::{Limits, Problems, Source, parse};
 use emac_journey::intent::{self, Intent};
-use emac_journey::measured::{Counts, Evidence, Latency, Seen};
+use emac_journey::measured::{Counts, Latency, MeasuredEvidence, Seen};
 use emac_journey::slo::Slos;
 
 use super::Section;
@@ -87,7 +87,7 @@ struct Size {
     intent: Intent,
     model: AcceptedModel,
     promises: Promises,
-    evidence: Evidence,
+    evidence: MeasuredEvidence,
 }
 
 impl Size {
@@ -96,11 +96,12 @@ impl Size {
         let (intent, promises) = read(&text);
         let seen = |(place, name): (usize, &ComponentName)| (name.clone(), seen(place as u64));
         let components: BTreeMap<_, _> = intent.components.keys().enumerate().map(seen).collect();
-        let evidence = Evidence { journey: intent.name.to_string(), components, ..Evidence::default() };
+        let evidence =
+            MeasuredEvidence { journey: intent.name.to_string(), components, ..MeasuredEvidence::default() };
         Self { model: AcceptedModel::declared(&intent), text, intent, promises, evidence }
     }
 
-    fn compiled<'a>(&'a self, evidence: Option<&'a Evidence>) -> Compiled<'a> {
+    fn compiled<'a>(&'a self, evidence: Option<&'a MeasuredEvidence>) -> Compiled<'a> {
         let compiled =
             compile(&self.intent, &self.model, Given { promises: &self.promises, evidence, now_unix_ms: 0 });
         assert!(compiled.bounds.is_some() && compiled.latency.is_some() == evidence.is_some());

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use emac_compile::model::CandidateModel;
-use emac_compile::simulate::{Settings, Stop, World, availability, fail_stop, read};
+use emac_compile::simulate::{SimulationSettings, Stop, World, availability, fail_stop, read};
 use emac_document::{Limits, Problems, Source, parse};
 
 use super::Section;
@@ -36,7 +36,7 @@ pub fn section() -> Section {
 }
 
 fn trials(world: World, stops: &'static [Stop]) -> Work<'static> {
-    let settings = Settings { trials: TRIALS, seed: 1, threads: 1 };
+    let settings = SimulationSettings { trials: TRIALS, seed: 1, threads: 1 };
     Box::new(move || {
         match stops {
             [] => drop(black_box(availability(&world, settings))),
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn worlds_are_estimated_and_not_enumerated() {
-        let settings = Settings { trials: 1_000, seed: 1, threads: 1 };
+        let settings = SimulationSettings { trials: 1_000, seed: 1, threads: 1 };
         for estimate in availability(&world(30), settings) {
             assert!(estimate.exact.is_none() && estimate.mean > 0.5 && estimate.mean < 1.0, "{estimate:?}");
         }

@@ -7,7 +7,7 @@ use emac_discovery::discover::observe::Observations;
 use emac_tests::bench::discover::otlp;
 use emac_tests::synthetic::{Format, Settings, Signals, Style, World, hostile};
 use emac_trace::read::{self, read_source};
-use emac_trace::{Assembler, Limits, Symbols};
+use emac_trace::{Assembler, Symbols, TraceLimits};
 use prost::Message as _;
 use serde_json::Value;
 
@@ -159,8 +159,8 @@ fn texts(found: &[Discovered]) -> Vec<String> {
 #[test]
 fn hostile_files_end_and_make_no_journey() {
     for (what, bytes) in hostile::files() {
-        let mut assembler = Assembler::new(Limits::default(), Observations::default());
-        let read = read_source(bytes.as_slice(), &read::Settings::default(), &mut assembler);
+        let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
+        let read = read_source(bytes.as_slice(), &read::ReadSettings::default(), &mut assembler);
         let assembled = assembler.finish();
         let quality = &assembled.quality;
         let refused: u64 = quality.refused.values().sum();

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use emac_tests::synthetic::{Format, Labels, write_spans};
-use emac_trace::read::{ReadError, Settings, read_source};
+use emac_tests::{not_run, shared_data};
+use emac_trace::read::{ReadError, ReadSettings, read_source};
 use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -74,14 +75,14 @@ impl Kept {
     }
 }
 
-fn read_with(bytes: &[u8], settings: &Settings) -> (Kept, Result<(u64, u64), ReadError>) {
+fn read_with(bytes: &[u8], settings: &ReadSettings) -> (Kept, Result<(u64, u64), ReadError>) {
     let mut kept = Kept::default();
     let result = read_source(bytes, settings, &mut kept);
     (kept, result)
 }
 
 fn read(bytes: impl AsRef<[u8]>) -> (Kept, Result<(u64, u64), ReadError>) {
-    read_with(bytes.as_ref(), &Settings::default())
+    read_with(bytes.as_ref(), &ReadSettings::default())
 }
 
 fn any_spans() -> impl Strategy<Value = Kept> {
@@ -212,6 +213,23 @@ fn tempo(mut value: serde_json::Value) -> serde_json::Value {
     serde_json::json!({"batches": value["resourceSpans"]})
 }
 
+#[test]
+fn a_recorded_trace_is_the_same_in_two_formats() {
+    let read_file = |name: &str| {
+        let file = shared_data("otlp/jaeger")?.join(name);
+        let (kept, result) = read(std::fs::read(file).ok()?);
+        assert_eq!(result.unwrap(), (2, 0), "{name}");
+        Some(kept)
+    };
+    let (Some(otlp), Some(jaeger)) = (read_file("otlp2jaeger-in.json"), read_file("otlp2jaeger-out.json"))
+    else {
+        return not_run("discover: a trace in two formats", "no otlp/jaeger (EMAC_SHARED_DATA)");
+    };
+    assert_eq!(otlp.named(), jaeger.named());
+    assert_eq!(jaeger.spans[0].start_ns, 1_706_678_909_209_712_000);
+    assert_eq!(jaeger.spans[0].duration_ns, 123_000);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(0xF03A), ..ProptestConfig::with_cases(64) })]
     #[test]
@@ -232,7 +250,7 @@ proptest! {
 
     #[test]
     fn the_window_may_be_small(kept in any_spans()) {
-        let settings = Settings { element_bytes_max: 2 << 10, ..Settings::default() };
+        let settings = ReadSettings { element_bytes_max: 2 << 10, ..ReadSettings::default() };
         for (form, bytes) in in_all_forms(&kept, &labels_of(&kept)) {
             let (found, result) = read_with(&bytes, &settings);
             prop_assert!(result.is_ok(), "{form}: {result:?}");

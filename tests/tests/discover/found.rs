@@ -9,12 +9,12 @@ use emac_discovery::discover::{Discovered, DiscoveryContext, discover};
 use emac_tests::synthetic::score::calibration::{Claim, judge};
 use emac_tests::synthetic::score::{Found, edges_of};
 use emac_tests::synthetic::{Propagation, World};
-use emac_trace::read::{Settings, read_source};
-use emac_trace::{Assembler, Limits, Symbols};
+use emac_trace::read::{ReadSettings, read_source};
+use emac_trace::{Assembler, Symbols, TraceLimits};
 
 /// From spans, as they arrive.
 pub(crate) fn from_spans(world: &World) -> Vec<Discovered> {
-    let mut assembler = Assembler::new(Limits::default(), Observations::default());
+    let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
     world.feed(&mut assembler);
     let assembled = assembler.finish();
     given(&assembled.consumer, &assembled.symbols, EvidenceSource::Traces)
@@ -22,8 +22,8 @@ pub(crate) fn from_spans(world: &World) -> Vec<Discovered> {
 
 /// From a file of any format.
 pub(crate) fn from_file(bytes: &[u8]) -> Vec<Discovered> {
-    let mut assembler = Assembler::new(Limits::default(), Observations::default());
-    let (_, refused) = read_source(bytes, &Settings::default(), &mut assembler).unwrap();
+    let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
+    let (_, refused) = read_source(bytes, &ReadSettings::default(), &mut assembler).unwrap();
     assert_eq!(refused, 0);
     let assembled = assembler.finish();
     given(&assembled.consumer, &assembled.symbols, EvidenceSource::Traces)
@@ -31,7 +31,7 @@ pub(crate) fn from_file(bytes: &[u8]) -> Vec<Discovered> {
 
 /// From hop records alone, as a mesh without a tracing backend sends them.
 pub(crate) fn from_hops(world: &World, propagation: Propagation) -> Vec<Discovered> {
-    let mut assembler = Assembler::new(Limits::default(), Observations::default());
+    let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
     for record in world.hop_records(propagation, true) {
         // Who sends a record: the callee's sidecar what came in, the caller's what went out.
         let node = if record.inbound { &record.hop.destination } else { &record.hop.source };

@@ -4,10 +4,10 @@ use emac_compile::model::{EvidenceSource, Status};
 use emac_discovery::discover::observe::Observations;
 use emac_discovery::discover::{DiscoveryContext, discover};
 use emac_tests::synthetic::hostile;
-use emac_trace::{Assembled, Assembler, Limits, Sink};
+use emac_trace::{Assembled, Assembler, Sink, TraceLimits};
 
 fn assembled(feed: impl FnOnce(&mut dyn Sink)) -> Assembled<Observations> {
-    let mut assembler = Assembler::new(Limits::default(), Observations::default());
+    let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
     feed(&mut assembler);
     assembler.finish()
 }
@@ -25,7 +25,7 @@ fn identified(assembled: &Assembled<Observations>) -> Vec<String> {
 fn a_million_spans_in_one_trace_are_cut_and_counted() {
     let assembled = assembled(|sink| hostile::wide(sink, 1_000_000));
     assert_eq!((assembled.quality.spans, assembled.quality.traces), (1_000_000, 1));
-    assert_eq!(assembled.quality.cut, 1_000_000 - u64::from(Limits::default().spans_per_trace_max));
+    assert_eq!(assembled.quality.cut, 1_000_000 - u64::from(TraceLimits::default().spans_per_trace_max));
     assert_eq!(identified(&assembled), [""; 0], "a trace that was cut shows nothing for certain");
 }
 

@@ -7,8 +7,8 @@ use emac_core::journey::Expr;
 use emac_discovery::discover::observe::Observations;
 use emac_discovery::discover::{Discovered, DiscoveryContext, discover};
 use emac_tests::{not_run, shared_data};
-use emac_trace::read::{Settings, read_paths};
-use emac_trace::{Assembler, Limits};
+use emac_trace::read::{ReadSettings, read_paths};
+use emac_trace::{Assembler, TraceLimits};
 
 fn found(test: &str, dataset: &str, below: &str) -> Option<Vec<Discovered>> {
     let Some(folder) = shared_data(dataset) else {
@@ -19,8 +19,8 @@ fn found(test: &str, dataset: &str, below: &str) -> Option<Vec<Discovered>> {
 }
 
 fn in_files(path: &Path) -> Vec<Discovered> {
-    let mut assembler = Assembler::new(Limits::default(), Observations::default());
-    let summary = read_paths(&[path.to_owned()], &Settings::default(), &mut assembler, &mut |_| {});
+    let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
+    let summary = read_paths(&[path.to_owned()], &ReadSettings::default(), &mut assembler, &mut |_| {});
     assert!(summary.problems.is_empty(), "{:?}", summary.problems);
     let assembled = assembler.finish();
     let given = DiscoveryContext { intents: &[], source: EvidenceSource::Traces, evidence: &[] };

@@ -1,7 +1,7 @@
 //! Valid messages to start from: every field set somewhere.
 
 use emac_core::evidence::{
-    DecisionKind, Delta, HopKeyRef, HopRecord, JourneyEnd, Limits, Outbox, Recorder, Report,
+    DecisionKind, Delta, EvidenceLimits, HopKeyRef, HopRecord, JourneyEnd, Outbox, Recorder, Report,
 };
 use emac_core::id::JourneyName;
 use emac_core::outcome::Outcome;
@@ -117,13 +117,13 @@ fn cached() -> v1::Fallback {
 
 /// A report with everything in it, as a sidecar would make it.
 pub(crate) fn report() -> Report {
-    let mut outbox = Outbox::new(77, Micros(1_000_000), Micros(5_000_000), Limits::default());
+    let mut outbox = Outbox::new(77, Micros(1_000_000), Micros(5_000_000), EvidenceLimits::default());
     outbox.enqueue(delta());
     outbox.next_to_send(Micros(2_000_000)).cloned().expect("something was enqueued")
 }
 
 fn delta() -> Delta {
-    let mut recorder = Recorder::new(Limits::default());
+    let mut recorder = Recorder::new(EvidenceLimits::default());
     let key = HopKeyRef {
         journey: "checkout",
         source: "shop/front",

@@ -1,6 +1,6 @@
 //! Trace files and OTLP requests: whatever the bytes, spans that come out are whole, each counted once, and reading twice is the same.
 
-use emac_trace::read::{ReadError, Settings, read_otlp_json, read_otlp_proto, read_source};
+use emac_trace::read::{ReadError, ReadSettings, read_otlp_json, read_otlp_proto, read_source};
 use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 
 use emac_tests::synthetic::{Format, Labels, write_spans};
@@ -88,8 +88,8 @@ fn lawful(bytes: &[u8], read: impl Fn(&[u8], &mut Kept) -> Result<(u64, u64), Re
 }
 
 /// A small window, so that its edges are met.
-fn settings() -> Settings {
-    Settings { element_bytes_max: 4 << 10, deferred_max: 100, ..Settings::default() }
+fn settings() -> ReadSettings {
+    ReadSettings { element_bytes_max: 4 << 10, deferred_max: 100, ..ReadSettings::default() }
 }
 
 fn files(examples: &[Vec<u8>]) {

@@ -9,7 +9,7 @@ use emac_control_plane::config::{self, Config};
 use emac_control_plane::schema::{KINDS, Kind, json_schema};
 use emac_document::{Limits, Problems, Source, parse};
 use emac_journey::intent::{self, Intent};
-use emac_journey::measured::{self, Evidence};
+use emac_journey::measured::{self, MeasuredEvidence};
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ impl Schemas {
 pub(crate) enum Read {
     Intent(Box<Intent>),
     Model(Box<Model>),
-    Evidence(Evidence),
+    Evidence(MeasuredEvidence),
     Profile(Profile),
     Config(Config),
 }

@@ -40,6 +40,37 @@ fn published_schemas_are_those_of_the_tables() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), KINDS.len(), "and no others");
 }
 
+/// Every default below a schema, with the schema it stands in.
+fn defaults<'a>(schema: &'a Value, found: &mut Vec<(&'a Value, Value)>) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(default) = fields.get("default").filter(|_| fields.contains_key("description")) {
+                let described = fields.iter().filter(|(key, _)| *key != "default");
+                let shape = described.map(|(key, value)| (key.clone(), value.clone())).collect();
+                found.push((default, Value::Object(shape)));
+            }
+            fields.values().for_each(|value| defaults(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| defaults(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_default_is_a_value_of_its_field() {
+    let mut count = 0;
+    for kind in KINDS {
+        let schema = json_schema(&kind);
+        let mut found = Vec::new();
+        defaults(&schema["properties"], &mut found);
+        for (default, shape) in &found {
+            assert!(jsonschema::is_valid(shape, default), "{}: {default} is no {shape:#}", kind.name);
+        }
+        count += found.len();
+    }
+    assert!(count >= 40, "{count}");
+}
+
 /// Documents of every YAML file below a folder.
 fn documents_below(folder: &Path) -> Vec<(PathBuf, Value)> {
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use emac_proto::convert::NodeReport;
 use emac_tests::wasm_host::{Direction, Exchange, FilterModule};
-use emac_trace::{Assembler, CallOutcome, Limits, Symbols, Trace};
+use emac_trace::{Assembler, CallOutcome, Symbols, Trace, TraceLimits};
 use serde_json::json;
 
 use crate::support::{Sidecar, alternate, budgets, equal, hop, module_or_return, with_hops};
@@ -86,7 +86,7 @@ impl Mesh {
 
     fn assemble(&self) -> Vec<String> {
         let mut shown = Vec::new();
-        let mut assembler = Assembler::new(Limits::default(), |trace: &Trace, symbols: &Symbols| {
+        let mut assembler = Assembler::new(TraceLimits::default(), |trace: &Trace, symbols: &Symbols| {
             assert!(trace.complete);
             assert_eq!(symbols.text(trace.journey), "checkout");
             shown.extend(show(trace, symbols));

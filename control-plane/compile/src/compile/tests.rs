@@ -179,7 +179,7 @@ fn a_candidate_of_high_impact_holds_up_what_would_pass() {
     };
     let (verdict, reasons) = beside(CANDIDATE);
     assert_eq!(verdict, Verdict::Review);
-    assert_eq!(reasons[1], "unresolved high-impact delta: A_minus would go from 0.99747706 to 0.99251449");
+    assert_eq!(reasons[1], "unresolved high-impact delta: A- would change from 0.99747706 to 0.99251449");
     let same = CANDIDATE.replace("paya: [net], payb: [net]", "paya: [net-a], payb: [net-b]");
     assert_eq!(beside(&same).0, Verdict::Pass);
 }

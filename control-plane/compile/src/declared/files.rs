@@ -17,6 +17,13 @@ pub struct Files {
     pub is_referred: bool,
 }
 
+impl Files {
+    /// The files of an intent that stands in the file `place`; a `model.yaml` there that is not read is told.
+    pub fn beside(place: &Path, intent: &Intent, problems: &Problems) -> Self {
+        Folders::default().files(place, intent, problems)
+    }
+}
+
 /// Where the intents of some documents stand, by journey.
 pub(super) fn places(documents: &[Document]) -> BTreeMap<String, PathBuf> {
     let mut places = BTreeMap::new();

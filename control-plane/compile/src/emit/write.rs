@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use similar::TextDiff;
 
 use super::Artifact;
-use emac_document::{ReplaceError, StagedFile, sha256_hex};
+use emac_document::{ReplaceError, StagedFile, create_folders, sha256_hex};
 
 /// Name of the manifest.
 pub const MANIFEST: &str = "MANIFEST.sha256";
@@ -106,7 +106,7 @@ fn read(path: &Path) -> Result<Option<String>, WriteError> {
 /// Writes beside the target.
 fn stage(target: &Path, text: &str) -> Result<StagedFile, WriteError> {
     if let Some(parent) = target.parent() {
-        fs::create_dir_all(parent).map_err(|source| WriteError::Io { path: target.to_owned(), source })?;
+        create_folders(parent).map_err(|source| WriteError::Io { path: target.to_owned(), source })?;
     }
     Ok(StagedFile::write(target, text.as_bytes())?)
 }

@@ -152,6 +152,58 @@ pub struct RuntimeParameters {
     pub mirror: Option<(String, Ratio)>,
 }
 
+/// A field of [`RuntimeParameters`] that is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RuntimeField<'a> {
+    /// As documents write it: `timeoutMs`.
+    pub key: &'static str,
+    /// As people read it: `timeout`.
+    pub label: &'static str,
+    /// Its value.
+    pub value: RuntimeValue<'a>,
+}
+
+/// The value of a [`RuntimeField`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RuntimeValue<'a> {
+    /// Milliseconds.
+    Millis(u64),
+    /// How many.
+    Count(u32),
+    /// Conditions, as the mesh writes them.
+    Text(&'a str),
+    /// Where copies go, and the share of the calls that is copied.
+    Mirror(&'a str, Ratio),
+}
+
+impl RuntimeParameters {
+    /// The fields that are known, in the order in which documents have them.
+    pub fn fields(&self) -> impl Iterator<Item = RuntimeField<'_>> {
+        use RuntimeValue::{Count, Millis, Mirror, Text};
+        let Self {
+            timeout_ms,
+            per_try_timeout_ms,
+            attempts,
+            retry_on,
+            max_connections,
+            max_pending,
+            consecutive_errors,
+            mirror,
+        } = self;
+        let all = [
+            ("timeoutMs", "timeout", timeout_ms.map(Millis)),
+            ("perTryTimeoutMs", "timeout per try", per_try_timeout_ms.map(Millis)),
+            ("attempts", "attempts", attempts.map(Count)),
+            ("retryOn", "retry on", retry_on.as_deref().map(Text)),
+            ("maxConnections", "connections", max_connections.map(Count)),
+            ("maxPending", "pending", max_pending.map(Count)),
+            ("consecutiveErrors", "errors in a row", consecutive_errors.map(Count)),
+            ("mirror", "mirror", mirror.as_ref().map(|(to, share)| Mirror(to, *share))),
+        ];
+        all.into_iter().filter_map(|(key, label, value)| Some(RuntimeField { key, label, value: value? }))
+    }
+}
+
 /// A file or stream the model was made from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EvidenceRef {

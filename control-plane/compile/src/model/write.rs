@@ -9,7 +9,7 @@ mod testimony;
 
 use serde_json::{Map, Value, json};
 
-use super::{Confidence, Edge, Model, Redundancy, RuntimeParameters};
+use super::{Confidence, Edge, Model, Redundancy, RuntimeParameters, RuntimeValue};
 use emac_document::API_VERSION;
 use emac_document::to_yaml;
 
@@ -89,26 +89,16 @@ fn domains(model: &Model) -> Value {
 }
 
 fn runtime(((from, to), parameters): (&(String, String), &RuntimeParameters)) -> Value {
-    let RuntimeParameters {
-        timeout_ms,
-        per_try_timeout_ms,
-        attempts,
-        retry_on,
-        max_connections,
-        max_pending,
-        consecutive_errors,
-        mirror,
-    } = parameters;
     let mut json = pair(from, to);
-    put(&mut json, "timeoutMs", timeout_ms.map(Value::from));
-    put(&mut json, "perTryTimeoutMs", per_try_timeout_ms.map(Value::from));
-    put(&mut json, "attempts", attempts.map(Value::from));
-    put(&mut json, "retryOn", retry_on.as_ref().map(|on| json!(on)));
-    put(&mut json, "maxConnections", max_connections.map(Value::from));
-    put(&mut json, "maxPending", max_pending.map(Value::from));
-    put(&mut json, "consecutiveErrors", consecutive_errors.map(Value::from));
-    let mirror = mirror.as_ref().map(|(to, share)| json!({"to": to, "share": share.get()}));
-    put(&mut json, "mirror", mirror);
+    for field in parameters.fields() {
+        let value = match field.value {
+            RuntimeValue::Millis(millis) => json!(millis),
+            RuntimeValue::Count(count) => json!(count),
+            RuntimeValue::Text(text) => json!(text),
+            RuntimeValue::Mirror(to, share) => json!({"to": to, "share": share.get()}),
+        };
+        json.insert(field.key.to_owned(), value);
+    }
     Value::Object(json)
 }
 

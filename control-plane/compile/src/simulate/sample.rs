@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use super::Settings;
+use super::SimulationSettings;
 use super::random::Random;
 use super::world::{State, World};
 
@@ -42,7 +42,7 @@ pub(super) fn stop(world: &World, stopped: usize, random: &mut Random) -> State 
 
 /// Sums of `width` values over all trials. Chunks have streams of their own and are added up in order, so that threads change nothing.
 pub(super) fn run(
-    settings: Settings,
+    settings: SimulationSettings,
     width: usize,
     trial: impl Fn(&mut Random, &mut Vec<f64>) + Sync,
 ) -> Vec<f64> {

@@ -28,7 +28,7 @@ fn world(model_spec: &str, profile_spec: &str) -> World {
     profile(profile_spec).world(&model(model_spec)).unwrap()
 }
 
-const QUICK: Settings = Settings { trials: 20_000, seed: 7, threads: 2 };
+const QUICK: SimulationSettings = SimulationSettings { trials: 20_000, seed: 7, threads: 2 };
 
 /// Exact value of the only endpoint; the estimate's interval must hold it.
 fn value(world: &World) -> f64 {
@@ -65,7 +65,7 @@ fn twelve_ways_out_are_too_many_to_enumerate_and_are_estimated() {
         targets.join(", ")
     );
     let world = world(&format!("{{topology: {{edges: [{}]}}}}", edges.join(", ")), &profile);
-    let estimate = availability(&world, Settings { trials: 200_000, ..QUICK }).remove(0);
+    let estimate = availability(&world, SimulationSettings { trials: 200_000, ..QUICK }).remove(0);
     assert_eq!(estimate.exact, None);
     assert!(estimate.interval.0 < 0.363677 && 0.363677 < estimate.interval.1, "{estimate:?}");
 }
@@ -139,7 +139,8 @@ fn a_models_expression_is_asked_when_nothing_else_is() {
 #[test]
 fn threads_change_nothing_and_seeds_do() {
     let world = world("{expression: 'Race(a, b)'}", "{defaults: {nodeAvailability: 0.7}}");
-    let with = |seed, threads| availability(&world, Settings { trials: 10_000, seed, threads })[0].mean;
+    let with =
+        |seed, threads| availability(&world, SimulationSettings { trials: 10_000, seed, threads })[0].mean;
     assert_eq!(with(1, 1), with(1, 4));
     assert_ne!(with(1, 1), with(2, 1));
 }
@@ -183,7 +184,7 @@ fn the_social_network_under_fail_stop() {
             "\n  nodes: {{{nodes}}}\n  failStop: {{fractions: [0.1, 0.3, 0.5, 0.7, 0.9], counts: [{counts}]}}\n  endpoints: {ENDPOINTS}"
         ));
         let world = profile.world(&model).unwrap();
-        let sweep = fail_stop(&world, &profile.stops, Settings { trials: 20_000, ..QUICK });
+        let sweep = fail_stop(&world, &profile.stops, SimulationSettings { trials: 20_000, ..QUICK });
         // Shares first, then the same numbers of containers.
         for (point, expected) in sweep.iter().zip(expected.into_iter().cycle()) {
             let weighted = point.estimates.last().unwrap();
@@ -212,7 +213,7 @@ fn fifteen_containers_behind_a_protected_entry() {
     let world =
         profile.world(&model(&format!("{{topology: {{edges: [{}]}}}}", services.join(", ")))).unwrap();
     assert_eq!(world.containers(), 15);
-    let sweep = fail_stop(&world, &profile.stops, Settings { trials: 50_000, ..QUICK });
+    let sweep = fail_stop(&world, &profile.stops, SimulationSettings { trials: 50_000, ..QUICK });
     for (point, expected) in sweep.iter().zip([0.780952, 0.610440, 0.356410, 0.250916, 0.05, 1.0, 0.0]) {
         let weighted = point.estimates.last().unwrap();
         close(weighted.exact.unwrap(), expected);

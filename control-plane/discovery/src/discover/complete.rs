@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::journey::ComponentName;
 
 use super::domains::correlation::{self, Options, Slot, correlated};
-use super::domains::{Profile, Subject, TraceLabel, domains};
+use super::domains::{ConfidenceProfile, Subject, TraceLabel, domains};
 use super::model::confidence;
 use super::observe::Observations;
 use super::{Discovered, DiscoveryContext, discover};
@@ -28,7 +28,7 @@ pub struct DiscoveryEvidence<'a> {
     /// Mesh and cluster configuration.
     pub mesh: &'a MeshFacts,
     /// Constants and formulas of confidence in domains.
-    pub profile: Profile,
+    pub profile: ConfidenceProfile,
 }
 
 /// Most components of a journey among which failures that come together are looked for; pairs grow with the square.

@@ -31,7 +31,7 @@ use emac_compile::model::{Disagreement, DomainFinding, EvidenceSource, Field, Fi
 use emac_journey::intent::Component;
 
 pub use combine::domains;
-pub use profile::Profile;
+pub use profile::ConfidenceProfile;
 
 /// What is known of one component before the rules are applied.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,10 +1,10 @@
 //! What is kept of the traces: who calls whom and where, how often, and a sample of how each caller's calls lay in time.
 //!
 //! Calls are filed by *site*: the path of (service, operation) from the entry, so that the same service called from two places is two sites. Traces
-//! are filed by *shape*: the set of their sites. Counts are exact; the calls of a caller are sampled, at most [`Limits::sample`] a site, those
+//! are filed by *shape*: the set of their sites. Counts are exact; the calls of a caller are sampled, at most [`ObservationLimits::sample`] a site, those
 //! with the smallest hash of their trace id (a bottom-k sample: the same whatever the order, and every request equally likely).
 //!
-//! Cost: O(1) hash look-ups a call, O(c log c) for a caller with c calls. Bounded by [`Limits`]; what does not fit is counted in [`Left`].
+//! Cost: O(1) hash look-ups a call, O(c log c) for a caller with c calls. Bounded by [`ObservationLimits`]; what does not fit is counted in [`Left`].
 
 mod sample;
 mod series;
@@ -21,7 +21,7 @@ pub use site::{Site, SiteId, Sites};
 
 /// Bounds of what is kept.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ObservationLimits {
     /// Most sites kept apart.
     pub sites: usize,
     /// Most shapes kept apart.
@@ -36,7 +36,7 @@ pub struct Limits {
     pub depth: u16,
 }
 
-impl Default for Limits {
+impl Default for ObservationLimits {
     /// 2 048 occurrences tell a share of 1 in 500 apart from none with 98 %; the rest is what a laptop holds (about 200 MB when all is used).
     fn default() -> Self {
         Self {
@@ -57,9 +57,9 @@ pub struct Left {
     pub sites: u64,
     /// Traces of shapes above the limit.
     pub shapes: u64,
-    /// Calls beyond [`Limits::fan_out`] of one caller.
+    /// Calls beyond [`ObservationLimits::fan_out`] of one caller.
     pub fan_out: u64,
-    /// Calls deeper than [`Limits::depth`].
+    /// Calls deeper than [`ObservationLimits::depth`].
     pub deep: u64,
 }
 
@@ -101,7 +101,7 @@ impl Count {
 /// Everything kept.
 #[derive(Debug)]
 pub struct Observations {
-    limits: Limits,
+    limits: ObservationLimits,
     sites: Sites,
     shapes: Vec<Shape>,
     shape_of: HashMap<u64, u32>,
@@ -133,13 +133,13 @@ struct Scratch {
 
 impl Default for Observations {
     fn default() -> Self {
-        Self::new(Limits::default())
+        Self::new(ObservationLimits::default())
     }
 }
 
 impl Observations {
     /// Nothing seen.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: ObservationLimits) -> Self {
         Self {
             limits,
             sites: Sites::default(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{MeshFacts, Name, Scope, Split};
-use emac_compile::model::{Provenance, RuntimeParameters};
+use emac_compile::model::{Provenance, RuntimeField, RuntimeParameters, RuntimeValue};
 
 /// Two or more statements about one thing that differ. Which one the mesh follows depends on the order in which it met them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,31 +52,16 @@ fn about(to: &Name, scope: &Scope) -> String {
 
 /// What is said, parameter by parameter.
 pub(super) fn values(parameters: &RuntimeParameters) -> Vec<(&'static str, String)> {
-    let RuntimeParameters {
-        timeout_ms,
-        per_try_timeout_ms,
-        attempts,
-        retry_on,
-        max_connections,
-        max_pending,
-        consecutive_errors,
-        mirror,
-    } = parameters;
-    let millis = |value: &Option<u64>| value.map(|value| format!("{value} ms"));
-    let count = |value: &Option<u32>| value.map(|value| value.to_string());
-    let mirror =
-        mirror.as_ref().map(|(to, share)| format!("{:.1} % of the calls to {to}", share.get() * 100.0));
-    let all = [
-        ("timeout", millis(timeout_ms)),
-        ("timeout per try", millis(per_try_timeout_ms)),
-        ("attempts", count(attempts)),
-        ("retry on", retry_on.clone()),
-        ("connections", count(max_connections)),
-        ("pending", count(max_pending)),
-        ("errors in a row", count(consecutive_errors)),
-        ("mirror", mirror),
-    ];
-    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    let said = |field: RuntimeField<'_>| {
+        let value = match field.value {
+            RuntimeValue::Millis(millis) => format!("{millis} ms"),
+            RuntimeValue::Count(count) => count.to_string(),
+            RuntimeValue::Text(text) => text.to_owned(),
+            RuntimeValue::Mirror(to, share) => format!("{:.1} % of the calls to {to}", share.get() * 100.0),
+        };
+        (field.label, value)
+    };
+    parameters.fields().map(said).collect()
 }
 
 /// The same in one line.

@@ -7,7 +7,7 @@ use emac_core::units::Ratio;
 use super::propose::{candidate, field_of, names};
 use super::recurring::Recurring;
 use super::status::{DeltaStatus, JourneyStatus, Observed};
-use super::{Recurrence, Settings};
+use super::{Recurrence, WatchSettings};
 use emac_compile::accept::{Consent, Proposal, allowed};
 use emac_compile::compile::Given;
 use emac_compile::declared::Declared;
@@ -93,7 +93,7 @@ impl Watched {
     /// Takes a window; `found`: what it saw of this journey, if anything.
     pub(super) fn judge(
         &mut self,
-        settings: &Settings,
+        settings: &WatchSettings,
         found: Option<WindowModel>,
         journey: &Declared,
         given: Given<'_>,

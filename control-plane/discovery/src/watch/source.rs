@@ -8,7 +8,7 @@ use crate::discover::observe::Observations;
 use emac_compile::model::{EvidenceRef, EvidenceSource};
 use emac_core::units::Moment;
 use emac_document::hex;
-use emac_trace::{Assembler, Labels, Limits, Refused, Sink, Span, Symbol, Symbols};
+use emac_trace::{Assembler, Labels, Refused, Sink, Span, Symbol, Symbols, TraceLimits};
 
 /// Records that wait for the rest of their request.
 const OPEN_MAX: usize = 500_000;
@@ -70,7 +70,7 @@ pub(super) struct StreamWindow {
 impl EvidenceStream {
     pub(super) fn new(kind: EvidenceSource, silence: Millis) -> Self {
         let silence_ns = silence.0.saturating_mul(1_000_000);
-        let limits = Limits { silence_ns, spans_open_max: OPEN_MAX, ..Limits::default() };
+        let limits = TraceLimits { silence_ns, spans_open_max: OPEN_MAX, ..TraceLimits::default() };
         let assembler = Assembler::new(limits, Observations::default());
         Self { kind, assembler, digest: Sha256::new(), stale: 0, traces: 0 }
     }

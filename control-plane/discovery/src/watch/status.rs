@@ -8,7 +8,7 @@ use emac_compile::model::{Disagreement, EvidenceSource, Provenance, Status as Su
 
 /// Everything, since the process began.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Status {
+pub struct WatchStatus {
     /// Windows that ended.
     pub windows: u64,
     /// When the present one began, by the calendar.

@@ -17,8 +17,8 @@ const BEGIN_MS: u64 = 1_700_000_000_000;
 const WINDOW_MS: u64 = 60_000;
 const TRACES: u64 = 40;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> WatchSettings {
+    WatchSettings {
         window: Millis(WINDOW_MS),
         silence: Millis(1_000),
         traces_min: 20,

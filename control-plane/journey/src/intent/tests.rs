@@ -449,14 +449,15 @@ fn query_problems(query: &str) -> Vec<(usize, usize, String)> {
 fn a_query_that_prometheus_would_refuse_is_refused_where_it_stands() {
     let line = CHECKOUT.lines().position(|line| line.contains("goodEventQuery")).unwrap() + 1;
     let column = CHECKOUT.lines().nth(line - 1).unwrap().find("sum(").unwrap() + 1;
-    for (query, message) in [
-        ("sum(rate(x[{{ .window }}])", "not PromQL: unclosed left parenthesis"),
-        ("rate(x)", "not PromQL: expected type matrix in call to function 'rate', got vector"),
-        ("rate(x[{{ window }}])", "not PromQL: unexpected character inside brackets: '{'"),
-        ("x[{{ .window }}]", "Prometheus records numbers, neither ranges of them nor text"),
-        ("newer(x)", "PromQL has no function `newer`"),
+    // Behind the first character only where it is certain.
+    for (query, behind, message) in [
+        ("sum(rate(x[{{ .window }}])", 3, "not PromQL: unclosed left parenthesis"),
+        ("rate(x)", 0, "not PromQL: expected type matrix in call to function 'rate', got vector"),
+        ("rate(x[{{ window }}])", 7, "not PromQL: unexpected character inside brackets: '{'"),
+        ("x[{{ .window }}]", 0, "Prometheus records numbers, neither ranges of them nor text"),
+        ("newer(x)", 0, "PromQL has no function `newer`"),
     ] {
-        assert_eq!(query_problems(query), [(line, column, message.to_owned())]);
+        assert_eq!(query_problems(query), [(line, column + behind, message.to_owned())]);
     }
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 
-use super::{Counts, Evidence, Latency, Seen};
+use super::{Counts, Latency, MeasuredEvidence, Seen};
 use crate::by_component;
 use emac_document::shape::{Mapping, Rule};
 use emac_document::types::{Type, checked, duration, integer, list, mapping, text_like, timestamp, word};
@@ -15,7 +15,7 @@ use emac_document::{API_VERSION, Document, Fields, Problems, describe};
 pub const KIND: &str = "JourneyEvidence";
 
 /// Reads one document. `None` when there was an error.
-pub fn read(document: &Document, problems: &Problems) -> Option<Evidence> {
+pub fn read(document: &Document, problems: &Problems) -> Option<MeasuredEvidence> {
     let before = problems.errors();
     let evidence = document.reader(problems).fields(|fields| {
         fields.required("apiVersion", |version| version.choice(&[(API_VERSION, ())]));
@@ -30,10 +30,10 @@ pub fn table() -> &'static Mapping {
     describe(evidence)
 }
 
-fn evidence(fields: &mut Fields<'_>) -> Option<Evidence> {
+fn evidence(fields: &mut Fields<'_>) -> Option<MeasuredEvidence> {
     let journey = fields.field("metadata", mapping(metadata), "identity of the journey").required();
     let spec = fields.field("spec", mapping(spec), "measurements").required();
-    Some(Evidence { journey: journey?, ..spec? })
+    Some(MeasuredEvidence { journey: journey?, ..spec? })
 }
 
 fn metadata(fields: &mut Fields<'_>) -> Option<String> {
@@ -41,7 +41,7 @@ fn metadata(fields: &mut Fields<'_>) -> Option<String> {
     fields.field("name", word(), "name of the journey").required().map(str::to_owned)
 }
 
-fn spec(fields: &mut Fields<'_>) -> Option<Evidence> {
+fn spec(fields: &mut Fields<'_>) -> Option<MeasuredEvidence> {
     let says = "end of the window in RFC 3339; decides whether evidence is fresh";
     let observed_at_unix_ms = fields.field("observedAt", timestamp(), says).optional();
     let window = fields.field("window", duration(), "length of the window").optional();
@@ -49,7 +49,7 @@ fn spec(fields: &mut Fields<'_>) -> Option<Evidence> {
     let seen = by_component(mapping(seen));
     let components = fields.field("components", seen, "counts by component").optional();
     let components = components.unwrap_or_default().into_iter().collect();
-    Some(Evidence { journey: String::new(), observed_at_unix_ms, window, whole, components })
+    Some(MeasuredEvidence { journey: String::new(), observed_at_unix_ms, window, whole, components })
 }
 
 /// More requests than this is a mistake, and arithmetic in doubles would no longer be exact.

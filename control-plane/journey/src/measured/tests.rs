@@ -1,7 +1,7 @@
 use super::*;
 use emac_document::{Limits, Problems, Source, parse};
 
-fn read_text(spec: &str) -> (Option<Evidence>, Vec<String>) {
+fn read_text(spec: &str) -> (Option<MeasuredEvidence>, Vec<String>) {
     let problems = Problems::new();
     let text = format!(
         "apiVersion: emac.dev/v1alpha1\nkind: JourneyEvidence\nmetadata: {{name: checkout}}\nspec: {spec}\n"

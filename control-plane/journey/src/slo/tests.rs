@@ -158,7 +158,7 @@ fn queries_of_prometheus_that_are_none_are_told_and_the_rest_is_other_tools_own(
             .map(|problem| (problem.location().unwrap(), problem.message.clone()))
             .collect::<Vec<_>>()
     };
-    let wrong = ("slos.yaml:12:63".to_owned(), "not PromQL: unclosed left parenthesis".to_owned());
+    let wrong = ("slos.yaml:12:66".to_owned(), "not PromQL: unclosed left parenthesis".to_owned());
     assert_eq!(told("query: good", "query: sum(good"), std::slice::from_ref(&wrong));
     let elsewhere = "type: Datadog, spec: {query: sum(good";
     assert_eq!(told("type: Prometheus, spec: {query: good", elsewhere), []);

@@ -8,7 +8,7 @@ use super::exchange::{ErrorDetail, Shipment};
 use super::kind::Kind;
 use super::resource::{Name, Resource, ResourceSet, Version};
 use super::sotw::{any, fitting};
-use super::stream::{Due, Limits, Part, Request, Watch};
+use super::stream::{Due, Part, Request, StreamLimits, Watch};
 use super::subscription::{Interest, WILDCARD};
 use emac_proto::xds::{self, DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ impl Watch for DeltaWatch {
         set: &ResourceSet,
         part: Part,
         nonce: &str,
-        limits: Limits,
+        limits: StreamLimits,
     ) -> (DeltaDiscoveryResponse, Shipment) {
         self.greeting = false;
         let (resources, sent) = match part {

@@ -7,7 +7,7 @@
 use super::exchange::{ErrorDetail, Shipment};
 use super::kind::{Kind, State};
 use super::resource::{Name, Resource, ResourceSet, Version};
-use super::stream::{Due, Limits, Part, Request, Watch};
+use super::stream::{Due, Part, Request, StreamLimits, Watch};
 use super::subscription::{Interest, WILDCARD};
 use emac_proto::xds::{Any, DiscoveryRequest, DiscoveryResponse, Node};
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ impl Watch for SotwWatch {
         set: &ResourceSet,
         _part: Part,
         nonce: &str,
-        limits: Limits,
+        limits: StreamLimits,
     ) -> (DiscoveryResponse, Shipment) {
         self.asked = false;
         let chosen = match kind.state {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// How much one client may ask for and be sent at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct StreamLimits {
     /// Names one client may be subscribed to, per kind.
     pub names_max: usize,
     /// A response that may be split is split at this many bytes of resources (a single larger one still goes). Full-state
@@ -19,7 +19,7 @@ pub struct Limits {
     pub response_bytes_max: usize,
 }
 
-impl Default for Limits {
+impl Default for StreamLimits {
     /// 4 096 names: far above the one a sidecar needs, and below 300 bytes each about a megabyte. 1 MiB a response: a quarter
     /// of what gRPC clients accept by default.
     fn default() -> Self {
@@ -63,7 +63,7 @@ pub trait Watch: Default {
         set: &ResourceSet,
         part: Part,
         nonce: &str,
-        limits: Limits,
+        limits: StreamLimits,
     ) -> (Self::Response, Shipment);
     /// Forgets that the client holds anything, so that all of it is sent again.
     fn refresh(&mut self);
@@ -104,7 +104,7 @@ pub struct Received {
 pub struct Stream<W> {
     kinds: Arc<KindTable>,
     scope: Scope,
-    limits: Limits,
+    limits: StreamLimits,
     nonces: Nonces,
     node_id: Option<String>,
     open: BTreeMap<usize, Open<W>>,
@@ -121,7 +121,7 @@ struct Open<W> {
 
 impl<W: Watch> Stream<W> {
     /// A stream that has received nothing yet.
-    pub fn new(kinds: Arc<KindTable>, scope: Scope, limits: Limits) -> Self {
+    pub fn new(kinds: Arc<KindTable>, scope: Scope, limits: StreamLimits) -> Self {
         Self { kinds, scope, limits, nonces: Nonces::default(), node_id: None, open: BTreeMap::new() }
     }
 

@@ -42,7 +42,7 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
         ports_file: Some("/etc/emac/ports.json".into()),
         state: Some("/var/lib/emac".into()),
         intents: vec!["/etc/emac/journeys".into(), "/etc/emac/more/*.yaml".into()],
-        evidence: Evidence { window: Millis(3_000), queue: 7, commit_delay: Millis(20) },
+        evidence: EvidenceConfig { window: Millis(3_000), queue: 7, commit_delay: Millis(20) },
         plan_period: Millis(250),
         discovery: Discovery {
             enabled: true,

@@ -112,7 +112,7 @@ fn a_full_queue_turns_away_and_says_so() {
 #[test]
 fn the_thread_answers_everything_queued_before_it_ends() {
     let aggregate = Arc::new(RwLock::new(Aggregate::new(Stored::default(), Millis(5_000))));
-    let settings = Settings { queue: 64, delay: Duration::from_millis(1) };
+    let settings = CommitterSettings { queue: 64, delay: Duration::from_millis(1) };
     let (stats, clock) = (Arc::default(), Clock::start());
     let disk = Flaky::default();
     let (queue, thread) =

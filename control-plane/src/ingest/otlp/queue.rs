@@ -11,9 +11,9 @@ use emac_trace::read;
 
 /// Bounds of the receivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct OtlpSettings {
     /// How spans are read.
-    pub read: read::Settings,
+    pub read: read::ReadSettings,
     /// Most batches waiting, 1 ..
     pub batches_max: usize,
     /// Most spans waiting, 1 ..; a larger batch is taken when nothing else waits.
@@ -28,11 +28,11 @@ pub struct Settings {
     pub retry_after: Duration,
 }
 
-impl Default for Settings {
+impl Default for OtlpSettings {
     /// A million spans wait in 80 MB; 16 requests of 16 MiB, plain and decompressed, take at most 512 MiB.
     fn default() -> Self {
         Self {
-            read: read::Settings::default(),
+            read: read::ReadSettings::default(),
             batches_max: 1_024,
             spans_max: 1_000_000,
             request_bytes_max: 16 << 20,
@@ -57,7 +57,7 @@ pub struct Batches {
     pub(super) batches: mpsc::Receiver<Batch>,
 }
 
-pub(super) fn new(settings: &Settings) -> (Queue, Batches) {
+pub(super) fn new(settings: &OtlpSettings) -> (Queue, Batches) {
     let (sender, receiver) = mpsc::channel(settings.batches_max.max(1));
     let spans_max = settings.spans_max.max(1);
     let room = Arc::new(Semaphore::new(usize::try_from(spans_max).unwrap_or(Semaphore::MAX_PERMITS)));

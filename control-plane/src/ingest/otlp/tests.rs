@@ -15,8 +15,8 @@ use tonic::codec::CompressionEncoding;
 use super::*;
 use emac_trace::Sink as _;
 
-fn small() -> Settings {
-    Settings { spans_max: 10, request_bytes_max: 64 << 10, ..Settings::default() }
+fn small() -> OtlpSettings {
+    OtlpSettings { spans_max: 10, request_bytes_max: 64 << 10, ..OtlpSettings::default() }
 }
 
 /// A request with so many spans, in both encodings.
@@ -114,7 +114,7 @@ fn count(counter: &AtomicU64) -> u64 {
 #[tokio::test]
 async fn spans_come_in_by_grpc() {
     let stats = Arc::default();
-    let (receiver, mut batches) = channel(Settings::default(), Arc::clone(&stats));
+    let (receiver, mut batches) = channel(OtlpSettings::default(), Arc::clone(&stats));
     let channel = serve_grpc(receiver).await;
     let (proto, _) = request(3);
     for gzip in [false, true] {
@@ -135,7 +135,7 @@ async fn spans_come_in_by_grpc() {
 #[tokio::test]
 async fn spans_come_in_by_http() {
     let stats = Arc::default();
-    let (receiver, mut batches) = channel(Settings::default(), Arc::clone(&stats));
+    let (receiver, mut batches) = channel(OtlpSettings::default(), Arc::clone(&stats));
     let address = serve_http(receiver).await;
     let (proto, json) = request(3);
     let (protobuf, plain_json) =
@@ -181,7 +181,7 @@ async fn a_full_queue_sheds_and_counts() {
 #[tokio::test]
 async fn requests_read_at_once_are_bounded() {
     let stats: Arc<Stats> = Arc::default();
-    let (receiver, _batches) = channel(Settings { requests_max: 1, ..small() }, Arc::clone(&stats));
+    let (receiver, _batches) = channel(OtlpSettings { requests_max: 1, ..small() }, Arc::clone(&stats));
     let place = receiver.begin().unwrap();
     let grpc = serve_grpc(receiver.clone()).await;
     assert_eq!(export(&grpc, request(1).0, false).await.unwrap_err().code(), Code::ResourceExhausted);

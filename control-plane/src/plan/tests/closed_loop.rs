@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use emac_core::context::{Absolute, Remaining};
-use emac_core::enforce::{AfterFailure, Asks, Before, Body, Enforcer, Verdict};
+use emac_core::enforce::{AfterFailure, Asks, Before, Body, CallAction, Enforcer};
 use emac_core::outcome::Outcome;
 
 use super::*;
@@ -62,7 +62,7 @@ struct World {
     front: Enforcer,
     intents: [JourneyInput; 1],
     plan: PlanSnapshot,
-    seconds: VecDeque<Evidence>,
+    seconds: VecDeque<EvidenceByHop>,
     now: u64,
 }
 
@@ -93,7 +93,7 @@ impl World {
             ("paya", Service::usual(30.0, 90.0)),
             ("payb", Service::usual(30.0, 90.0)),
         ];
-        let plan = first(&intent, &Evidence::new());
+        let plan = first(&intent, &EvidenceByHop::new());
         let mut world = Self {
             random: Random(1),
             services: services.into_iter().collect(),
@@ -117,7 +117,7 @@ impl World {
         change(&mut self.services);
         let mut seen = Seen::default();
         for second in 0..seconds {
-            let mut evidence = Evidence::new();
+            let mut evidence = EvidenceByHop::new();
             let mut here = Seen::default();
             for _ in 0..RATE {
                 self.request(&mut evidence, &mut here);
@@ -134,12 +134,12 @@ impl World {
         seen
     }
 
-    fn learn(&mut self, evidence: Evidence) {
+    fn learn(&mut self, evidence: EvidenceByHop) {
         self.seconds.push_back(evidence);
         if self.seconds.len() > WINDOW_S {
             self.seconds.pop_front();
         }
-        let mut window = Evidence::new();
+        let mut window = EvidenceByHop::new();
         for (key, hop) in self.seconds.iter().flatten() {
             let held = window.entry(key.clone()).or_default();
             held.outcomes.merge(&hop.outcomes);
@@ -151,7 +151,7 @@ impl World {
         self.take_budgets();
     }
 
-    fn request(&mut self, evidence: &mut Evidence, seen: &mut Seen) {
+    fn request(&mut self, evidence: &mut EvidenceByHop, seen: &mut Seen) {
         let start = self.now;
         let deadline = Remaining(Millis(400)).at(Micros(start));
         let at = start + OVERHEAD_US + self.services["front"].call(&mut self.random).0;
@@ -175,20 +175,20 @@ impl World {
         to: &'static str,
         at: u64,
         deadline: Absolute,
-        evidence: &mut Evidence,
+        evidence: &mut EvidenceByHop,
     ) -> (u64, Outcome) {
         let hop = self.front.resolve("checkout", to, "");
         let decision = self.front.on_request(Micros(at), hop, Some(deadline), GET);
         let record = evidence
             .entry(super::evidence(&[(to, HopEvidence::default())]).into_keys().next().unwrap())
             .or_default();
-        let timeout = match decision.verdict {
-            Verdict::Call(call) if decision.acts() => call.timeout,
-            Verdict::FallbackBefore(Before::Static) if decision.acts() => {
+        let timeout = match decision.action {
+            CallAction::Call(call) if decision.acts() => call.timeout,
+            CallAction::FallbackBefore(Before::Static) if decision.acts() => {
                 record.outcomes.add(Outcome::Fallback);
                 return (at, Outcome::Fallback);
             }
-            Verdict::FallbackBefore(Before::Route { .. }) | Verdict::Refuse if decision.acts() => {
+            CallAction::FallbackBefore(Before::Route { .. }) | CallAction::Refuse if decision.acts() => {
                 record.outcomes.add(Outcome::Shed);
                 return (at, Outcome::Shed);
             }
@@ -314,7 +314,7 @@ fn wrong_defaults_are_outvoted_within_seconds() {
             component.latency = None;
         }
         world.front = Enforcer::new(Mode::Enforce);
-        world.plan = first(&world.intents[0], &Evidence::new());
+        world.plan = first(&world.intents[0], &EvidenceByHop::new());
         world.take_budgets();
         for name in ["cart", "pricing"] {
             set(&mut world.services, name, Service::usual(60.0, 110.0));

@@ -10,7 +10,9 @@ use super::super::intents::Fingerprint;
 use emac_compile::accept::ModelFile;
 use emac_compile::model::{AcceptedModel, CANDIDATE_KIND};
 use emac_discovery::mesh::{self, MeshFacts};
-use emac_document::{Limits, Problems, ReplaceError, Source, parse, render_text, replace_file};
+use emac_document::{
+    Limits, Problems, ReplaceError, Source, create_folders, parse, render_text, replace_file,
+};
 
 /// Mesh and cluster configuration, as last read without an error.
 pub(super) struct Mesh {
@@ -69,7 +71,7 @@ pub(super) fn write_candidate(path: &Path, text: &str) -> Result<(), ReplaceErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
-    fs::create_dir_all(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+    create_folders(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
     replace_file(path, text.as_bytes())
 }
 

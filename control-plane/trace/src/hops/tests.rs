@@ -5,7 +5,7 @@ use emac_core::units::Micros;
 
 use super::START_US_MIN;
 use crate::testing::show;
-use crate::{Assembler, Limits, SignalQuality, Symbols, Trace};
+use crate::{Assembler, SignalQuality, Symbols, Trace, TraceLimits};
 
 /// `in|out span workload [destination operation] start duration [outcome]`, times milliseconds.
 fn hop(text: &str) -> HopRecord {
@@ -40,7 +40,7 @@ fn hop(text: &str) -> HopRecord {
 
 fn assemble(text: &str) -> (String, SignalQuality) {
     let mut shown = String::new();
-    let mut assembler = Assembler::new(Limits::default(), |trace: &Trace, symbols: &Symbols| {
+    let mut assembler = Assembler::new(TraceLimits::default(), |trace: &Trace, symbols: &Symbols| {
         assert_eq!(symbols.text(trace.journey), "checkout");
         let mut trace = trace.clone();
         trace.calls.iter_mut().for_each(|call| {

@@ -1,5 +1,5 @@
 use crate::testing::{assemble, span};
-use crate::{Assembler, Limits, Refused, Sink, Symbols, Trace};
+use crate::{Assembler, Refused, Sink, Symbols, Trace, TraceLimits};
 
 #[test]
 fn the_report_names_what_is_wrong_and_nothing_else() {
@@ -32,7 +32,7 @@ fn the_report_names_what_is_wrong_and_nothing_else() {
 
 #[test]
 fn a_sampling_rate_is_the_inverse_of_what_traces_stand_for() {
-    let mut assembler = Assembler::new(Limits::default(), |_: &Trace, _: &Symbols| {});
+    let mut assembler = Assembler::new(TraceLimits::default(), |_: &Trace, _: &Symbols| {});
     let new = span("1 0 s front / 0 100", assembler.symbols());
     assembler.span(new);
     // One in ten and one in two: twelve traces, of which two are there.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 
 use super::keys::Keys;
-use super::{Progress, Settings};
+use super::{Progress, ReadSettings};
 use crate::{Refused, Sink, Span, Symbol, Symbols};
 
 /// Bytes between two reports of progress.
@@ -35,7 +35,7 @@ pub(super) struct ReadContext<'s> {
 
 impl<'s> ReadContext<'s> {
     pub(super) fn new(
-        settings: &Settings,
+        settings: &ReadSettings,
         bytes_total: u64,
         sink: &'s mut dyn Sink,
         progress: &'s mut dyn FnMut(Progress),

@@ -39,25 +39,6 @@ impl Kept {
         self.symbols.text(symbol)
     }
 
-    /// Spans with names for symbols, sorted: comparable between tables.
-    fn named(&self) -> Vec<String> {
-        let name = |span: &Span| {
-            let [service, operation, peer, instance] =
-                [span.service, span.operation, span.peer, span.instance].map(|symbol| self.text(symbol));
-            let blank = Span {
-                service: Symbol::NONE,
-                operation: Symbol::NONE,
-                peer: Symbol::NONE,
-                instance: Symbol::NONE,
-                ..*span
-            };
-            format!("{service:?} {operation:?} {peer:?} {instance:?} {blank:?}")
-        };
-        let mut all: Vec<_> = self.spans.iter().map(name).collect();
-        all.sort();
-        all
-    }
-
     /// Number of spans by what `of` says of each.
     fn count<T: Ord>(&self, of: impl Fn(&Span) -> T) -> BTreeMap<T, usize> {
         let mut counts = BTreeMap::new();
@@ -66,12 +47,12 @@ impl Kept {
     }
 }
 
-fn read_with(bytes: &[u8], settings: &Settings) -> (Kept, Result<(u64, u64), ReadError>) {
+fn read_with(bytes: &[u8], settings: &ReadSettings) -> (Kept, Result<(u64, u64), ReadError>) {
     let mut kept = Kept::default();
     let result = read_source(bytes, settings, &mut kept);
     (kept, result)
 }
 
 fn read(bytes: impl AsRef<[u8]>) -> (Kept, Result<(u64, u64), ReadError>) {
-    read_with(bytes.as_ref(), &Settings::default())
+    read_with(bytes.as_ref(), &ReadSettings::default())
 }

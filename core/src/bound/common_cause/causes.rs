@@ -153,11 +153,11 @@ impl<'a> Causes<'a> {
             }
         }
         let share = |((&up, &availability), name): ((&f64, &f64), &&ComponentName)| {
-            // Written so that 0 / 0 passes: what never works is not made worse by its domain.
             if availability > up + ROUNDING {
                 return Err(InvalidBeta::Excess { component: (*name).clone() });
             }
-            Ok(if up > 0.0 { (availability / up).min(1.0) } else { 0.0 })
+            // 0 / 0 counts as 1: states in which domains that always fail are up have no weight.
+            Ok((availability / up).min(1.0))
         };
         up.iter().zip(&self.availability).zip(&self.names).map(share).collect()
     }
@@ -166,7 +166,7 @@ impl<'a> Causes<'a> {
     fn over_states(&mut self, own: &[f64], given: &[(usize, bool)]) -> f64 {
         let mut sum = 0.0;
         for state in 0..1_u32 << self.domains.len() {
-            let down = |place: usize| state >> place & 1 == 1;
+            let down = |place: usize| is_down(state, place);
             if given.iter().any(|&(place, known)| down(place) != known) {
                 continue;
             }
@@ -202,6 +202,11 @@ impl<'a> Causes<'a> {
         // Every leaf is known.
         walk.value(self.journey.root()).map_or(0.0, |value| value.lo())
     }
+}
+
+/// A bit of the state for each domain.
+const fn is_down(state: u32, place: usize) -> bool {
+    state >> place & 1 == 1
 }
 
 /// Members of every domain that has two or more.

@@ -80,9 +80,10 @@ pub fn set_within(journey: &Journey, latency: &LatencyFacts, facts: &mut Facts) 
         if let Expr::Timeout { after, body } = expr {
             let band = walk.band(body)?;
             let (timely, ever) = (band.at(&latency.grid, after.to_micros()), band.availability());
-            let share = |part: f64, whole: f64| if whole > 0.0 { (part / whole).min(1.0) } else { 1.0 };
             let lo = if ever.hi() > 0.0 { timely.lo() / ever.hi() } else { 0.0 };
-            facts.set_within(body, *after, Interval::of(lo, share(timely.hi(), ever.lo())));
+            // 0 / 0 counts as 1: nothing is known.
+            let hi = (timely.hi() / ever.lo()).min(1.0);
+            facts.set_within(body, *after, Interval::of(lo, hi));
         }
         open.extend(expr.children());
     }
@@ -188,7 +189,7 @@ impl<'a, D: Dependence> Walk<'a, D> {
                 };
                 (1..len).filter_map(cut).reduce(|all, one| all.and(&one))
             };
-            runs.push((0..=bands.len() - len).filter_map(run).collect());
+            runs.push((0..bands.len()).filter_map(run).collect());
         }
         runs.pop()?.pop()
     }
@@ -313,7 +314,7 @@ impl<'a, D: Dependence> Walk<'a, D> {
     }
 
     fn operands_share(&self, expr: &Expr) -> bool {
-        if self.repeated.is_empty() || matches!(expr, Expr::Branch(_)) {
+        if self.repeated.is_empty() {
             return false;
         }
         let mut seen: BTreeSet<&ComponentName> = BTreeSet::new();

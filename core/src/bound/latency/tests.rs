@@ -1,5 +1,6 @@
 mod call;
 mod soundness;
+mod worked;
 
 use std::collections::BTreeMap;
 use std::prelude::v1::*;

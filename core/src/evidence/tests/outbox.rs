@@ -10,7 +10,7 @@ const EPOCH: u64 = 77;
 const RESEND_AFTER: Micros = Micros(5_000_000);
 
 fn outbox() -> Outbox {
-    Outbox::new(EPOCH, Micros(1_000_000), RESEND_AFTER, Limits::default())
+    Outbox::new(EPOCH, Micros(1_000_000), RESEND_AFTER, EvidenceLimits::default())
 }
 
 /// Counts durably, acknowledges what is durable, forgets the rest when it restarts.
@@ -225,7 +225,7 @@ fn what_an_outbox_leaves_behind_is_counted_once() {
     // The report may have arrived, or not: whoever adopts it cannot know.
     for arrived in [true, false] {
         let mut plane = Vec::new();
-        let mut first = Outbox::new(1, Micros(0), Micros(1_000), Limits::default());
+        let mut first = Outbox::new(1, Micros(0), Micros(1_000), EvidenceLimits::default());
         first.enqueue(missing(3));
         let sealed = first.next_to_send(Micros(1)).unwrap().clone();
         if arrived {
@@ -233,7 +233,7 @@ fn what_an_outbox_leaves_behind_is_counted_once() {
         }
         first.enqueue(missing(4));
         let (sealed, pending) = first.end();
-        let mut second = Outbox::new(2, Micros(2), Micros(1_000), Limits::default());
+        let mut second = Outbox::new(2, Micros(2), Micros(1_000), EvidenceLimits::default());
         sealed.into_iter().for_each(|report| assert!(second.adopt(report)));
         second.enqueue(pending);
         while let Some(report) = second.next_to_send(Micros(3)).cloned() {
@@ -255,7 +255,7 @@ fn what_an_outbox_leaves_behind_is_counted_once() {
 
 #[test]
 fn what_can_be_adopted_is_bounded() {
-    let mut outbox = Outbox::new(2, Micros(0), Micros(1_000), Limits::default());
+    let mut outbox = Outbox::new(2, Micros(0), Micros(1_000), EvidenceLimits::default());
     let report = |epoch| Report {
         epoch,
         sequence: 1,

@@ -46,7 +46,7 @@ proptest! {
 
 #[test]
 fn hops_above_the_cap_share_one_and_are_counted() {
-    let mut recorder = Recorder::new(Limits::default());
+    let mut recorder = Recorder::new(EvidenceLimits::default());
     let indices: Vec<_> = (0..300).map(|n| recorder.hop(HopKeyRef::from(&hop_key(n)))).collect();
     indices.iter().for_each(|&hop| recorder.record(hop, Outcome::Error, Micros(1)));
     assert_eq!(recorder.hop(HopKeyRef::from(&hop_key(3))), indices[3]);
@@ -59,7 +59,7 @@ fn hops_above_the_cap_share_one_and_are_counted() {
 
 #[test]
 fn the_overflow_name_cannot_be_taken() {
-    let mut recorder = Recorder::new(Limits { hops: 1, ..Limits::default() });
+    let mut recorder = Recorder::new(EvidenceLimits { hops: 1, ..EvidenceLimits::default() });
     let own = HopKey { destination: HopKey::OVERFLOW_DESTINATION.into(), ..hop_key(0) };
     let keys = [own.clone(), hop_key(1), hop_key(2), own];
     for key in &keys {
@@ -81,7 +81,7 @@ fn long_parts_are_cut_at_a_character() {
 
 #[test]
 fn journeys_and_records_above_the_cap_are_counted() {
-    let mut recorder = Recorder::new(Limits { journeys: 1, records: 2, ..Limits::default() });
+    let mut recorder = Recorder::new(EvidenceLimits { journeys: 1, records: 2, ..EvidenceLimits::default() });
     assert!(recorder.journey(&journey_name(0)).is_some());
     assert!(recorder.journey(&journey_name(1)).is_none());
     assert!(recorder.journey(&journey_name(0)).is_some());

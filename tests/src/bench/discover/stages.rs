@@ -9,7 +9,7 @@ use std::time::Instant;
 use emac_compile::model::EvidenceSource;
 use emac_discovery::discover::observe::Observations;
 use emac_discovery::discover::{DiscoveryContext, discover};
-use emac_trace::{Assembled, Assembler, Limits, Sink as _, Span, Symbols, Trace, TraceId};
+use emac_trace::{Assembled, Assembler, Sink as _, Span, Symbols, Trace, TraceId, TraceLimits};
 
 use super::super::table::{Better, Row, markdown};
 use super::ROUNDS;
@@ -67,7 +67,7 @@ fn group(spans: &[Span]) -> HashMap<TraceId, Vec<Span>> {
 }
 
 fn assemble<C: emac_trace::Consumer>(symbols: &Symbols, spans: &[Span], consumer: C) -> Assembled<C> {
-    let mut assembler = Assembler::new(Limits::default(), consumer);
+    let mut assembler = Assembler::new(TraceLimits::default(), consumer);
     *assembler.symbols() = symbols.clone();
     spans.iter().for_each(|span| assembler.span(*span));
     assembler.finish()

@@ -6,7 +6,7 @@ use emac_core::journey::ComponentName;
 
 use super::correlation::CorrelatedGroup;
 use super::labels::{self, RuleFinding};
-use super::profile::{DECLARED, Profile, ratio};
+use super::profile::{ConfidenceProfile, DECLARED, ratio};
 use super::{DomainFindings, Subject};
 use emac_compile::model::{Disagreement, DomainFinding, EvidenceSource, Field, Finding, Provenance, Status};
 use emac_journey::intent::{DomainKind, DomainRule};
@@ -17,7 +17,7 @@ pub fn domains(
     subjects: &BTreeMap<ComponentName, Subject>,
     rules: &[DomainRule],
     groups: &[CorrelatedGroup],
-    profile: Profile,
+    profile: ConfidenceProfile,
 ) -> DomainFindings {
     let named: BTreeSet<&str> = subjects.values().flat_map(|one| &one.declared).map(String::as_str).collect();
     let known: BTreeMap<_, _> = subjects
@@ -55,7 +55,12 @@ struct ComponentDomains {
 }
 
 impl ComponentDomains {
-    fn of(subject: &Subject, rules: &[DomainRule], named: &BTreeSet<&str>, profile: Profile) -> Self {
+    fn of(
+        subject: &Subject,
+        rules: &[DomainRule],
+        named: &BTreeSet<&str>,
+        profile: ConfidenceProfile,
+    ) -> Self {
         let found = labels::findings(subject, rules, named);
         let inferred =
             |name: &String| rules.iter().any(|rule| rule.kind == DomainKind::Inferred && rule.name == *name);

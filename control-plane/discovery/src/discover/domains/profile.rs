@@ -14,7 +14,7 @@ use emac_core::units::Ratio;
 
 /// A way to put numbers on how sure a field is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
+pub enum ConfidenceProfile {
     /// Constants of the paper's replay.
     PaperV2,
     /// Posterior probabilities with their sample sizes.
@@ -43,7 +43,7 @@ pub(super) enum Tally {
     Spread { outside: u64 },
 }
 
-impl Profile {
+impl ConfidenceProfile {
     /// Confidence in one rule's finding.
     pub(super) fn confidence(self, tally: Tally) -> f64 {
         match (self, tally) {

@@ -40,7 +40,11 @@ fn subject(component: &str, declared: &[&str], labels: &[TraceLabel], mesh: &Mes
     subject
 }
 
-fn of(subjects: &[(&str, Subject)], groups: &[CorrelatedGroup], profile: Profile) -> DomainFindings {
+fn of(
+    subjects: &[(&str, Subject)],
+    groups: &[CorrelatedGroup],
+    profile: ConfidenceProfile,
+) -> DomainFindings {
     let subjects = subjects.iter().map(|(component, subject)| (name(component), subject.clone())).collect();
     domains(&subjects, &rules(), groups, profile)
 }
@@ -54,7 +58,7 @@ fn told<'a>(found: &'a DomainFindings, component: &str) -> (Status, Vec<&'a str>
 }
 
 /// One component's finding.
-fn one(declared: &[&str], labels: &[TraceLabel], profile: Profile) -> (Status, Vec<String>, f64) {
+fn one(declared: &[&str], labels: &[TraceLabel], profile: ConfidenceProfile) -> (Status, Vec<String>, f64) {
     let found = of(&[("cart", subject("cart", declared, labels, &MeshFacts::default()))], &[], profile);
     let (status, domains, confidence) = told(&found, "cart");
     (status, domains.into_iter().map(str::to_owned).collect(), confidence)
@@ -77,47 +81,48 @@ fn group(members: &[&str], confidence: f64) -> CorrelatedGroup {
 #[test]
 fn labels_that_agree_name_the_domain() {
     let labels = [span("cart", "cloud.availability_zone", "a", 4_000)];
-    let (status, domains, confidence) = one(&["k8s/zone", "k8s/cluster"], &labels, Profile::PaperV2);
+    let (status, domains, confidence) =
+        one(&["k8s/zone", "k8s/cluster"], &labels, ConfidenceProfile::PaperV2);
     assert_eq!(
         (status, domains, confidence),
         (Status::Identified, vec!["k8s/cluster".into(), "k8s/zone:a".into()], 0.95)
     );
-    let (_, _, confidence) = one(&["k8s/zone"], &labels, Profile::Calibrated);
+    let (_, _, confidence) = one(&["k8s/zone"], &labels, ConfidenceProfile::Calibrated);
     assert!((confidence - 20.5 / 21.0).abs() < 1e-8, "spans of one service are 20 witnesses: {confidence}");
-    let (_, _, confidence) = one(&["k8s/zone"], &[span("cart", ZONE, "a", 1)], Profile::Calibrated);
+    let (_, _, confidence) = one(&["k8s/zone"], &[span("cart", ZONE, "a", 1)], ConfidenceProfile::Calibrated);
     assert_eq!(confidence, 0.75);
 }
 
 #[test]
 fn a_rule_that_finds_nothing_is_unresolved_only_for_who_names_it() {
-    let (status, domains, confidence) = one(&["k8s/zone"], &[], Profile::PaperV2);
+    let (status, domains, confidence) = one(&["k8s/zone"], &[], ConfidenceProfile::PaperV2);
     assert_eq!((status, domains.len(), confidence), (Status::Unresolved, 0, 0.20));
-    assert_eq!(one(&["k8s/zone"], &[], Profile::Calibrated).2, 0.0);
+    assert_eq!(one(&["k8s/zone"], &[], ConfidenceProfile::Calibrated).2, 0.0);
     assert_eq!(
-        one(&["k8s/cluster"], &[], Profile::PaperV2),
+        one(&["k8s/cluster"], &[], ConfidenceProfile::PaperV2),
         (Status::Identified, vec!["k8s/cluster".into()], 0.95)
     );
-    assert_eq!(one(&[], &[], Profile::Calibrated), (Status::Unresolved, vec![], 0.0));
+    assert_eq!(one(&[], &[], ConfidenceProfile::Calibrated), (Status::Unresolved, vec![], 0.0));
 }
 
 #[test]
 fn two_values_of_a_single_valued_key_contradict_each_other() {
     let labels = [span("cart", "emac.dev/network", "x", 3), span("cart", "emac.dev/network", "y", 1)];
-    let (status, domains, confidence) = one(&["network"], &labels, Profile::PaperV2);
+    let (status, domains, confidence) = one(&["network"], &labels, ConfidenceProfile::PaperV2);
     assert_eq!((status, domains), (Status::Contradictory, vec!["network:x".into(), "network:y".into()]));
     assert!((confidence - (0.35 + 0.30 * 0.75)).abs() < 1e-8);
-    let (_, _, confidence) = one(&["network"], &labels, Profile::Calibrated);
+    let (_, _, confidence) = one(&["network"], &labels, ConfidenceProfile::Calibrated);
     assert!((confidence - 3.5 / 5.5).abs() < 1e-8);
 }
 
 #[test]
 fn replicas_in_several_zones_fall_with_none_of_them() {
     let labels = |b| [span("cart", ZONE, "a", 500), span("cart", ZONE, "b", b)];
-    let (status, domains, confidence) = one(&["k8s/zone"], &labels(400), Profile::PaperV2);
+    let (status, domains, confidence) = one(&["k8s/zone"], &labels(400), ConfidenceProfile::PaperV2);
     assert_eq!((status, domains, confidence), (Status::Identified, vec!["own:cart".into()], 0.95));
-    let (_, domains, _) = one(&["k8s/zone", "k8s/cluster"], &labels(400), Profile::PaperV2);
+    let (_, domains, _) = one(&["k8s/zone", "k8s/cluster"], &labels(400), ConfidenceProfile::PaperV2);
     assert_eq!(domains, ["k8s/cluster"], "it still falls with the cluster");
-    let (_, domains, _) = one(&["k8s/zone"], &labels(20), Profile::PaperV2);
+    let (_, domains, _) = one(&["k8s/zone"], &labels(20), ConfidenceProfile::PaperV2);
     assert_eq!(domains, ["k8s/zone:a"], "a twenty-fifth elsewhere will not carry the load");
 }
 
@@ -148,7 +153,8 @@ fn pods(zones: &[&str], selector: Option<&str>) -> MeshFacts {
 #[test]
 fn pods_are_counted_and_traces_must_not_deny_them() {
     let cart = |mesh: &MeshFacts, labels: &[TraceLabel]| {
-        let found = of(&[("cart", subject("cart", &["k8s/zone"], labels, mesh))], &[], Profile::Calibrated);
+        let found =
+            of(&[("cart", subject("cart", &["k8s/zone"], labels, mesh))], &[], ConfidenceProfile::Calibrated);
         let (status, domains, confidence) = told(&found, "cart");
         (status, domains.join(" "), confidence)
     };
@@ -166,8 +172,11 @@ fn a_shared_network_that_nobody_declared_is_told_and_disagrees_with_the_intent()
     let labels =
         [span("paya", "emac.dev/network", "net-a", 900), span("payb", "emac.dev/network", "net-a", 900)];
     let subject = |component, declared| subject(component, &[declared], &labels, &MeshFacts::default());
-    let found =
-        of(&[("paya", subject("paya", "net-a")), ("payb", subject("payb", "net-b"))], &[], Profile::PaperV2);
+    let found = of(
+        &[("paya", subject("paya", "net-a")), ("payb", subject("payb", "net-b"))],
+        &[],
+        ConfidenceProfile::PaperV2,
+    );
     assert_eq!(told(&found, "paya"), (Status::Identified, vec!["net-a"], 0.95));
     assert_eq!(told(&found, "payb"), (Status::Identified, vec!["net-a", "net-b"], 0.95));
     let [disagreement] = found.disagreements.as_slice() else { panic!("{:?}", found.disagreements) };
@@ -183,7 +192,7 @@ fn correlation_adds_to_a_word_confirms_a_label_and_contradicts_another() {
     };
     let both = |declared: &[&str], labels: &[TraceLabel]| {
         let subjects = ["paya", "payb"].map(|one| (one, subject(one, declared, labels, &mesh)));
-        of(&subjects, &[group(&["paya", "payb"], 0.9)], Profile::Calibrated)
+        of(&subjects, &[group(&["paya", "payb"], 0.9)], ConfidenceProfile::Calibrated)
     };
     let same = both(&["network"], &labels("x", "x"));
     let (status, domains, confidence) = told(&same, "paya");
@@ -200,7 +209,7 @@ fn correlation_adds_to_a_word_confirms_a_label_and_contradicts_another() {
         ("paya", subject("paya", &["net-a"], &[], &mesh)),
         ("payb", subject("payb", &["net-b"], &[], &mesh)),
     ];
-    let word = of(&subjects, &[group(&["paya", "payb"], 0.9)], Profile::Calibrated);
+    let word = of(&subjects, &[group(&["paya", "payb"], 0.9)], ConfidenceProfile::Calibrated);
     assert_eq!(told(&word, "paya"), (Status::Identified, vec!["inferred:paya+payb", "net-a"], 0.9));
     assert_eq!(word.disagreements.len(), 2);
 }
@@ -222,7 +231,7 @@ proptest! {
         declared in prop::collection::vec(prop_oneof![Just("k8s/zone"), Just("network"), Just("net-a")], 0..3),
         paper in any::<bool>(),
     ) {
-        let profile = if paper { Profile::PaperV2 } else { Profile::Calibrated };
+        let profile = if paper { ConfidenceProfile::PaperV2 } else { ConfidenceProfile::Calibrated };
         let subjects = ["paya", "payb"].map(|one| (one, subject(one, &declared, &labels, &MeshFacts::default())));
         let mut reversed = labels.clone();
         reversed.reverse();

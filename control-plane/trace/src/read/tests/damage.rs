@@ -121,7 +121,7 @@ fn an_element_may_be_large_but_not_without_end() {
         good(1).trim_end_matches('}'),
         "x".repeat(3 << 20)
     );
-    let settings = Settings { element_bytes_max: 2 << 20, ..Settings::default() };
+    let settings = ReadSettings { element_bytes_max: 2 << 20, ..ReadSettings::default() };
     assert_eq!(read(otlp(&large)).1.unwrap(), (1, 0));
     let (_, result) = read_with(otlp(&large).as_bytes(), &settings);
     assert!(matches!(result, Err(ReadError::TooLarge { bytes_max: 0x20_0000, .. })));
@@ -140,7 +140,7 @@ fn spans_wait_for_their_service_up_to_a_limit() {
         r#"{{"data":[{{"spans":[{}],"processes":{{"p":{{"serviceName":"s"}}}}}}]}}"#,
         spans.join(",")
     );
-    let settings = Settings { deferred_max: 7, ..Settings::default() };
+    let settings = ReadSettings { deferred_max: 7, ..ReadSettings::default() };
     let (kept, result) = read_with(text.as_bytes(), &settings);
     assert_eq!(result.unwrap(), (7, 3));
     assert!(kept.spans.iter().all(|span| kept.text(span.service) == "s"));
@@ -173,7 +173,8 @@ fn folders_are_read_in_order_and_problems_stop_nothing() {
     let mut kept = Kept::default();
     let mut reports = Vec::new();
     let paths = [folder.path().to_owned(), place("missing")];
-    let summary = read_paths(&paths, &Settings::default(), &mut kept, &mut |progress| reports.push(progress));
+    let summary =
+        read_paths(&paths, &ReadSettings::default(), &mut kept, &mut |progress| reports.push(progress));
     assert_eq!(kept.spans.iter().map(|span| span.id.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!((summary.files, summary.spans, summary.refused), (3, 3, 0));
     let names = |list: &[FileProblem]| {
@@ -184,6 +185,7 @@ fn folders_are_read_in_order_and_problems_stop_nothing() {
     let last = reports.last().unwrap();
     assert_eq!((last.bytes, last.spans), (last.bytes_total, 3));
     // Somebody who names a file means it.
-    let summary = read_paths(&[place("LICENSE")], &Settings::default(), &mut Kept::default(), &mut |_| {});
+    let summary =
+        read_paths(&[place("LICENSE")], &ReadSettings::default(), &mut Kept::default(), &mut |_| {});
     assert_eq!(names(&summary.problems), ["LICENSE"]);
 }

@@ -16,7 +16,7 @@ fn shared(path: &str) -> Option<(Kept, Summary)> {
         return None;
     }
     let mut kept = Kept::default();
-    let summary = read_paths(&[path], &Settings::default(), &mut kept, &mut |_| {});
+    let summary = read_paths(&[path], &ReadSettings::default(), &mut kept, &mut |_| {});
     assert!(summary.problems.is_empty(), "{:?}", summary.problems);
     assert_eq!(summary.refused, 0);
     Some((kept, summary))
@@ -151,16 +151,6 @@ fn otlp_documents() {
             .iter()
             .all(|span| span.parent.is_some_and(|parent| kept.find(span.trace, parent).is_none()))
     );
-}
-
-#[test]
-fn one_trace_in_two_formats() {
-    let Some((otlp, _)) = shared("otlp/jaeger/otlp2jaeger-in.json") else { return };
-    let Some((jaeger, _)) = shared("otlp/jaeger/otlp2jaeger-out.json") else { return };
-    assert_eq!(otlp.spans.len(), 2);
-    assert_eq!(otlp.named(), jaeger.named());
-    assert_eq!(jaeger.spans[0].start_ns, 1_706_678_909_209_712_000);
-    assert_eq!(jaeger.spans[0].duration_ns, 123_000);
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn labels_that_are_asked_for_are_found() {
             {{"key":"emac.domain/net","value":{{"stringValue":"n"}}}},{{"key":"other","value":{{"stringValue":"o"}}}}]}},
             "scopeSpans":[{{"spans":[{{"traceId":"1","spanId":"1","startTimeUnixNano":{START},"endTimeUnixNano":{START}}}]}}]}}]}}"#
     );
-    let settings = Settings { label_keys: ["rack".to_owned()].into(), ..Settings::default() };
+    let settings = ReadSettings { label_keys: ["rack".to_owned()].into(), ..ReadSettings::default() };
     let (kept, _) = read_with(text.as_bytes(), &settings);
     let label = |key: &str| kept.labels.get(&("s".to_owned(), key.to_owned())).map(String::as_str);
     assert_eq!((label("rack"), label("emac.domain/net"), label("other")), (Some("7"), Some("n"), None));
