@@ -27,6 +27,7 @@ mod attribution;
 mod common_cause;
 mod evaluate;
 mod facts;
+mod importance;
 mod independent;
 mod interval;
 pub mod latency;
@@ -38,6 +39,7 @@ pub use attribution::{Attribution, Change, attribute, required, required_at, sma
 pub use common_cause::{BreakEven, InvalidBeta, break_even_beta, common_cause};
 pub use evaluate::{Unbound, View};
 pub use facts::{Component, DomainName, Domains, Facts};
+pub use importance::{Importance, importance};
 pub use independent::independent;
 pub use interval::{Assumption, Bound, Interval, InvalidInterval};
 pub use operator::with_fallback;

@@ -23,7 +23,7 @@ use emac_journey::guard::ledger::Record;
 use emac_journey::guard::{Evaluation, Guard, Input, Known};
 use emac_journey::intent::Intent;
 use emac_journey::measured::MeasuredEvidence;
-pub use emac_journey::slo::Promises;
+pub use emac_journey::slo::{Promises, Taken};
 
 pub use decision::{Decision, Verdict};
 pub use latency::{AtObjective, LatencyBounds};
@@ -91,6 +91,8 @@ pub struct Leaf {
     pub domain_status: Status,
     /// It is an answer kept in the sidecar.
     pub kept: bool,
+    /// What each SLO that it refers to was taken as.
+    pub promises: Vec<Taken>,
 }
 
 /// Availability of a journey under every assumption, and what follows.

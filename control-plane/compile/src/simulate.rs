@@ -1,7 +1,7 @@
 //! Monte Carlo over a model: replicas, edges and failure domains fail, or containers are stopped, and a journey is up or not.
 //!
 //! A [`World`] is a model's topology with the numbers of a what-if profile. [`availability`] draws who is up and asks every endpoint;
-//! [`fail_stop`] stops K of N containers without replacement, for a sweep of K. Where few enough things can fail the answer is also enumerated
+//! [`fail_stop`] stops K of N containers without replacement, for a sweep of K; those of protected nodes are not among the N. Where few enough things can fail the answer is also enumerated
 //! exactly, and stands beside the estimate. Seeded: the same seed gives the same numbers on any number of threads. A failure lasts for
 //! the whole request, so that a retry meets the same failure: what repetition gains is the bounds' matter.
 
@@ -43,12 +43,32 @@ pub struct Estimate {
     pub exact: Option<f64>,
 }
 
+/// How many containers are stopped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stop {
+    /// A share of all that may be, rounded up, 1 ..= all.
+    Fraction(f64),
+    /// Exactly so many, at most all.
+    Count(usize),
+}
+
+impl Stop {
+    /// Containers, of `all` that may be stopped.
+    fn of(self, all: usize) -> usize {
+        match self {
+            // A product such as 0.1 * 30 may miss a whole number by an ulp.
+            Self::Fraction(share) => ((share * all as f64 - 1e-9).ceil() as usize).clamp(1.min(all), all),
+            Self::Count(count) => count.min(all),
+        }
+    }
+}
+
 /// One point of a fail-stop sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepPoint {
-    /// Share of containers stopped, as asked.
-    pub fraction: f64,
-    /// Containers stopped: the share of all, rounded up, 1 ..= all.
+    /// What was asked.
+    pub stop: Stop,
+    /// Containers stopped, of those that may be.
     pub stopped: usize,
     /// What is left.
     pub estimates: Vec<Estimate>,
@@ -63,20 +83,18 @@ pub fn availability(world: &World, settings: SimulationSettings) -> Vec<Estimate
     estimates(world, &sums, settings.trials, exact::availability(world))
 }
 
-/// Containers stopped without replacement, for each share.
-pub fn fail_stop(world: &World, fractions: &[f64], settings: SimulationSettings) -> Vec<SweepPoint> {
-    let all = world.containers();
-    let point = |&fraction: &f64| {
-        // A product such as 0.1 * 30 may miss a whole number by an ulp.
-        let stopped = ((fraction * all as f64 - 1e-9).ceil() as usize).clamp(1, all.max(1));
+/// Containers stopped without replacement, for each point.
+pub fn fail_stop(world: &World, stops: &[Stop], settings: SimulationSettings) -> Vec<SweepPoint> {
+    let point = |&stop: &Stop| {
+        let stopped = stop.of(world.containers());
         let sums = sample::run(settings, world.endpoints.len(), |random, values| {
             let state = sample::stop(world, stopped, random);
             values.extend(world.endpoints.iter().map(|endpoint| endpoint.value(world, &state)));
         });
         let exact = exact::fail_stop(world, stopped);
-        SweepPoint { fraction, stopped, estimates: estimates(world, &sums, settings.trials, exact) }
+        SweepPoint { stop, stopped, estimates: estimates(world, &sums, settings.trials, exact) }
     };
-    fractions.iter().map(point).collect()
+    stops.iter().map(point).collect()
 }
 
 fn estimates(world: &World, sums: &[f64], trials: u64, exact: Option<Vec<f64>>) -> Vec<Estimate> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Document;
+use super::ignored::Ignored;
 use super::parse::{Limits, parse};
 use super::problem::{Problem, Problems};
 use super::source::Source;
@@ -20,12 +21,15 @@ pub fn read_all(paths: &[PathBuf], limits: &Limits, problems: &Problems) -> Vec<
     files.iter().flat_map(|file| read_file(file, limits, problems)).collect()
 }
 
-/// The given files, and the `.yaml`, `.yml` and `.json` files of the given directories, in the order of names.
+/// The given files, and the `.yaml`, `.yml` and `.json` files of the given directories, in the order of names. Of directories, what an `.emacignore` in them or
+/// above names is left out, and templates of Helm charts, which are no YAML, are passed over with a note.
 pub fn list_files(paths: &[PathBuf], problems: &Problems) -> Vec<PathBuf> {
-    let mut files = Vec::new();
+    let mut walk = Walk { files: Vec::new(), ignored: Ignored::default(), problems };
     for path in paths {
-        collect(path, 0, &mut files, problems);
+        walk.ignored = Ignored::above(path, problems);
+        walk.collect(path, 0);
     }
+    let mut files = walk.files;
     files.sort();
     files.dedup();
     files
@@ -72,31 +76,67 @@ pub fn read_file(file: &Path, limits: &Limits, problems: &Problems) -> Vec<Docum
     source.map_or_else(Vec::new, |source| parse(&source, limits, problems))
 }
 
-fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, problems: &Problems) {
-    let refuse = |message: String| problems.push(Problem::error(message).in_file(path.display().to_string()));
-    if files.len() >= FILES_MAX {
-        return refuse(format!("more than {FILES_MAX} files"));
-    }
-    if depth > DEPTH_MAX {
-        return refuse(format!("more than {DEPTH_MAX} directories within one another"));
-    }
-    if !path.is_dir() {
-        // A pipe that was named may be read (`<(helm template .)`), one that lies about in a directory would be waited for.
-        return match fs::metadata(path) {
-            Ok(found) if depth > 0 && !found.is_file() => refuse("neither a file nor a directory".to_owned()),
-            _ => files.push(path.to_owned()),
-        };
-    }
-    let listed =
-        fs::read_dir(path).and_then(|all| all.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());
-    match listed {
-        Ok(mut paths) => {
-            paths.sort();
-            let wanted = paths.into_iter().filter(|path| path.is_dir() || is_document(path));
-            wanted.for_each(|path| collect(&path, depth + 1, files, problems));
+/// A walk through directories.
+struct Walk<'a> {
+    files: Vec<PathBuf>,
+    /// Rules of the directories that the walk is in.
+    ignored: Ignored,
+    problems: &'a Problems,
+}
+
+impl Walk<'_> {
+    fn collect(&mut self, path: &Path, depth: usize) {
+        if self.files.len() >= FILES_MAX {
+            return self.refuse(path, format!("more than {FILES_MAX} files"));
         }
-        Err(error) => refuse(format!("cannot be listed: {error}")),
+        if depth > DEPTH_MAX {
+            return self.refuse(path, format!("more than {DEPTH_MAX} directories within one another"));
+        }
+        if !path.is_dir() {
+            // A pipe that was named may be read (`<(helm template .)`), one that lies about in a directory would be waited for.
+            return match fs::metadata(path) {
+                Ok(found) if depth > 0 && !found.is_file() => {
+                    self.refuse(path, "neither a file nor a directory".to_owned());
+                }
+                _ => self.files.push(path.to_owned()),
+            };
+        }
+        let listed = fs::read_dir(path)
+            .and_then(|all| all.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());
+        match listed {
+            Ok(mut paths) => {
+                paths.sort();
+                self.ignored.enter(path, self.problems);
+                paths.iter().for_each(|path| self.visit(path, depth + 1));
+                self.ignored.leave();
+            }
+            Err(error) => self.refuse(path, format!("cannot be listed: {error}")),
+        }
     }
+
+    fn visit(&mut self, path: &Path, depth: usize) {
+        let is_dir = path.is_dir();
+        if !(is_dir || is_document(path)) || self.ignored.names(path, is_dir) {
+            return;
+        }
+        if is_dir && is_templates(path) {
+            let message = "templates of a Helm chart are passed over";
+            let note = Problem::note(message).in_file(path.display().to_string());
+            let help = "check what they become: helm template CHART > rendered.yaml";
+            return self.problems.push(note.help(help));
+        }
+        self.collect(path, depth);
+    }
+
+    fn refuse(&self, path: &Path, message: String) {
+        self.problems.push(Problem::error(message).in_file(path.display().to_string()));
+    }
+}
+
+/// `templates` beside a `Chart.yaml`: text that becomes YAML only once Helm has filled it in.
+fn is_templates(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name == "templates")
+        && folder.with_file_name("Chart.yaml").is_file()
 }
 
 fn is_document(path: &Path) -> bool {

@@ -10,6 +10,7 @@ mod emit;
 mod fields;
 mod files;
 mod hex;
+mod ignored;
 mod number;
 mod parse;
 mod problem;

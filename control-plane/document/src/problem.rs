@@ -11,7 +11,9 @@ pub const EXIT_INVALID_INPUT: u8 = 65;
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Worth knowing; the file can be used.
+    /// Worth knowing; nothing has to be done.
+    Note,
+    /// Probably a mistake; the file can be used.
     Warning,
     /// The file cannot be used.
     Error,
@@ -21,6 +23,7 @@ impl Severity {
     /// Stable label.
     pub const fn label(self) -> &'static str {
         match self {
+            Self::Note => "note",
             Self::Warning => "warning",
             Self::Error => "error",
         }
@@ -56,6 +59,11 @@ impl Problem {
     }
 
     /// Something worth knowing.
+    pub fn note(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(message) }
+    }
+
+    /// Something that is probably a mistake.
     pub fn warning(message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(message) }
     }

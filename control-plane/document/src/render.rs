@@ -18,8 +18,12 @@ const LINE_BYTES_MAX: usize = 400;
 /// Every kept problem with its place, then a line with the counts. Characters are ASCII, so that the carets are carets everywhere.
 pub fn render_text(problems: &Problems, colors: bool) -> String {
     let mut theme = if colors { GraphicalTheme::ascii() } else { GraphicalTheme::none() };
-    theme.characters =
-        ThemeCharacters { error: "error:".into(), warning: "warning:".into(), ..ThemeCharacters::ascii() };
+    theme.characters = ThemeCharacters {
+        error: "error:".into(),
+        warning: "warning:".into(),
+        advice: "note:".into(),
+        ..ThemeCharacters::ascii()
+    };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(110);
     let mut text = String::new();
     for problem in problems.list() {
@@ -106,6 +110,7 @@ impl std::error::Error for Shown<'_> {}
 impl Diagnostic for Shown<'_> {
     fn severity(&self) -> Option<miette::Severity> {
         Some(match self.problem.severity {
+            Severity::Note => miette::Severity::Advice,
             Severity::Warning => miette::Severity::Warning,
             Severity::Error => miette::Severity::Error,
         })

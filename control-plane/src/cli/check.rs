@@ -1,8 +1,9 @@
 //! `emac check`: are these files valid? All problems of all of them at once.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::exit::Exit;
 use super::output::{Format, print_answer, print_line, show_problems};
@@ -10,7 +11,7 @@ use crate::config;
 use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use emac_compile::simulate;
 use emac_document::{Document, Limits, Problem, Problems, read_all};
-use emac_journey::slo::Slos;
+use emac_journey::slo::{Object, Promises, Slos, Taken, counted, objects};
 use emac_journey::{intent, measured};
 
 /// Validate intents, SLOs, models, evidence, profiles and configurations; reports every problem
@@ -19,7 +20,8 @@ use emac_journey::{intent, measured};
   emac check emac.yaml journeys/
   emac check --format json journeys/checkout/intent.yaml")]
 pub(super) struct Args {
-    /// Files, or directories searched for .yaml, .yml and .json files; other kinds of documents are skipped
+    /// Files, or directories searched for .yaml, .yml and .json files; other kinds of documents are named and skipped, templates of Helm charts and
+    /// what an .emacignore names are left out
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Output format
@@ -30,27 +32,41 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Exit {
     let problems = Problems::new();
     let found = ValidNames::read(&args.paths, &problems);
-    if problems.is_empty() && found.is_empty() {
-        problems.push(Problem::error(
+    if problems.errors() == 0 && found.is_empty() {
+        let problem = Problem::error(
             "no intent, SLO, model, evidence, profile or configuration found in the given paths",
-        ));
+        );
+        let unread = found.unread().map(|unread| format!("not read: {unread}"));
+        problems.push(Problem { help: unread, ..problem });
     }
     match args.format {
         Format::Json => print_answer(found.to_json(&problems), &problems),
-        Format::Text if problems.is_empty() => found.show(),
-        Format::Text => show_problems(&problems, Format::Text),
+        Format::Text => {
+            if problems.errors() == 0 {
+                found.show();
+            }
+            if !problems.is_empty() {
+                show_problems(&problems, Format::Text);
+            }
+        }
     }
     if problems.errors() == 0 { Exit::Ok } else { Exit::InvalidInput }
 }
 
-/// Names of what is valid.
+/// What is valid, by name, and what is not ours to read.
 struct ValidNames {
     journeys: Vec<String>,
+    /// What their components' SLOs were taken as, by journey.
+    promises: BTreeMap<String, Promises>,
     slos: Vec<String>,
+    /// What each SLO is taken as by itself.
+    taken: BTreeMap<String, Vec<String>>,
     models: Vec<String>,
     evidence: Vec<String>,
     profiles: Vec<String>,
     configurations: Vec<String>,
+    /// Documents of other kinds, counted by kind.
+    other: BTreeMap<String, usize>,
 }
 
 impl ValidNames {
@@ -59,17 +75,28 @@ impl ValidNames {
         let intents = intent::of(&documents, problems);
         let slos = Slos::read(&documents, problems);
         // References lead nowhere as long as no SLO was given: they may live in another repository.
-        if slos.iter().next().is_some() {
-            intents.iter().for_each(|intent| drop(slos.resolve(intent, problems)));
-        }
+        let promises = intents.iter().filter(|_| slos.iter().next().is_some());
+        let promises =
+            promises.map(|intent| (intent.name.to_string(), slos.resolve(intent, problems))).collect();
+        let taken = |slo| Slos::taken(slo).iter().map(|taken| taken.as_what.to_string()).collect();
         Self {
             journeys: intents.iter().map(|intent| intent.name.to_string()).collect(),
+            promises,
             slos: slos.iter().map(|slo| slo.name.clone()).collect(),
+            taken: slos.iter().map(|slo| (slo.name.clone(), taken(slo))).collect(),
             models: models(&documents, problems),
             evidence: evidence(&documents, problems),
             profiles: profiles(&documents, problems),
             configurations: configurations(&documents, problems),
+            other: counted(objects(&documents).into_iter().filter(|object| !is_read(*object))),
         }
+    }
+
+    /// `2 Service (openslo/v1), 1 Deployment (apps/v1)`.
+    fn unread(&self) -> Option<String> {
+        let counts = self.other.iter().map(|(kind, count)| format!("{count} {kind}"));
+        let counts: Vec<_> = counts.collect();
+        (!counts.is_empty()).then(|| counts.join(", "))
     }
 
     fn is_empty(&self) -> bool {
@@ -85,12 +112,30 @@ impl ValidNames {
             "evidence": self.evidence,
             "profiles": self.profiles,
             "configurations": self.configurations,
+            "taken": self.taken,
+            "promises": self.promises.iter().map(|(journey, promises)| (journey.clone(), promises_json(promises))).collect::<Map<_, _>>(),
+            "notRead": self.other,
         })
     }
 
     fn show(&self) {
         for (kind, names) in self.kinds() {
-            names.iter().for_each(|name| print_line(format!("ok: {kind} {name}")));
+            for name in names {
+                let taken = self.taken.get(name).filter(|_| kind == "slo").map(|taken| taken.join("; "));
+                print_line(format!(
+                    "ok: {kind} {name}{}",
+                    taken.map_or_else(String::new, |taken| format!(": {taken}"))
+                ));
+                let promises = self.promises.get(name).filter(|_| kind == "journey");
+                for (component, promise) in
+                    promises.into_iter().flatten().filter(|(_, promise)| !promise.taken.is_empty())
+                {
+                    print_line(format!("  {component}: {}", Taken::line(&promise.taken)));
+                }
+            }
+        }
+        if let Some(unread) = self.unread() {
+            print_line(format!("not read: {unread}"));
         }
     }
 
@@ -104,6 +149,25 @@ impl ValidNames {
             ("configuration", &self.configurations),
         ]
     }
+}
+
+/// What a journey's components promise, in words.
+fn promises_json(promises: &Promises) -> Value {
+    let words = |promise: &emac_journey::slo::Promise| {
+        promise.taken.iter().map(|taken| json!(taken.to_string())).collect::<Value>()
+    };
+    promises
+        .iter()
+        .map(|(component, promise)| (component.to_string(), words(promise)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// Whether somebody here reads an object. Of lists only SLOs are taken.
+fn is_read(object: Object<'_>) -> bool {
+    const OURS: [&str; 6] =
+        [intent::KIND, CANDIDATE_KIND, ACCEPTED_KIND, measured::KIND, simulate::KIND, config::KIND];
+    Slos::reads(object) || !object.is_listed() && object.kind().is_some_and(|kind| OURS.contains(&kind))
 }
 
 /// `kind` of a document.

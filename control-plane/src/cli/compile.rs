@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::inputs::InputArgs;
 use super::output::{Format, complain, print_answer, print_line, valid};
-use emac_compile::compile::derivation;
+use emac_compile::compile::{Taken, derivation};
 use emac_compile::emit::prometheus::Dialect;
 use emac_compile::emit::write::{WriteError, Written, write};
 use emac_compile::emit::{all, notes};
@@ -79,6 +79,9 @@ pub(super) fn run(args: &Args) -> Exit {
     };
     let compiled = inputs.compiled();
     complain(inputs.judged());
+    for (name, leaf) in compiled.leaves.iter().filter(|(_, leaf)| !leaf.promises.is_empty()) {
+        complain(format!("{name}: {}", Taken::line(&leaf.promises)));
+    }
     if let Some(folder) = &args.out {
         let artifacts = match all(&compiled, args.dialect.into()) {
             Ok(artifacts) => artifacts,

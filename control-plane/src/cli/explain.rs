@@ -63,6 +63,7 @@ fn explain(compiled: &Compiled<'_>, judged: &JudgedModel, hop: Option<&str>) -> 
         }
         latency(compiled, &mut lines);
     }
+    promises(compiled, hop, &mut lines);
     lines.push(String::new());
     lines.push(format!("decision: {}", compiled.decision.verdict.label()));
     lines.extend(compiled.decision.reasons.iter().map(|reason| format!("  reason: {reason}")));
@@ -79,6 +80,19 @@ fn leaves(compiled: &Compiled<'_>, hop: Option<&str>, lines: &mut Vec<String>) {
         let domains = if leaf.domains.is_empty() { "none".to_owned() } else { leaf.domains.join(", ") };
         let status = leaf.domain_status.label();
         lines.push(format!("  {name} = {value}  ({})  failure domains {domains} ({status})", leaf.source));
+    }
+}
+
+/// What each SLO was taken as, and which promise nothing.
+fn promises(compiled: &Compiled<'_>, hop: Option<&str>, lines: &mut Vec<String>) {
+    let asked = compiled.leaves.iter().filter(|(name, _)| hop.is_none_or(|hop| hop == name.as_str()));
+    let taken: Vec<_> = asked
+        .flat_map(|(name, leaf)| leaf.promises.iter().map(move |taken| format!("    {name}: {taken}")))
+        .collect();
+    if !taken.is_empty() {
+        lines.push(String::new());
+        lines.push("  SLOs were taken as".to_owned());
+        lines.extend(taken);
     }
 }
 

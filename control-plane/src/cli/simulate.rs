@@ -8,7 +8,8 @@ use super::exit::Exit;
 use super::output::{Format, complain, print_answer, print_line, valid};
 use emac_compile::model::{AcceptedModel, CANDIDATE_KIND, CandidateModel, Model};
 use emac_compile::simulate::{
-    Estimate, Profile, SimulationSettings, SweepPoint, World, availability, fail_stop, read, threads, to_json,
+    Estimate, Profile, SimulationSettings, Stop, SweepPoint, World, availability, fail_stop, read, threads,
+    to_json,
 };
 use emac_document::{Document, Limits, Problem, Problems, read_file};
 
@@ -21,7 +22,7 @@ pub(super) struct Args {
     /// Model, accepted or candidate
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// Simulation profile: replicas, availabilities, domains, endpoints, fail-stop shares
+    /// Simulation profile: replicas, availabilities, domains, endpoints, containers to stop
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
     /// Number of trials per estimate
@@ -79,7 +80,7 @@ fn first(file: &Path, problems: &Problems) -> Option<Document> {
 fn answer(args: &Args, profile: &Profile, world: &World, problems: &Problems) {
     let settings = SimulationSettings { trials: args.trials, seed: args.seed, threads: threads() };
     let estimates = availability(world, settings);
-    let sweep = fail_stop(world, &profile.fractions, settings);
+    let sweep = fail_stop(world, &profile.stops, settings);
     match args.format {
         Format::Json => print_answer(document(args, world, &estimates, &sweep), problems),
         Format::Text => {
@@ -99,7 +100,13 @@ fn line(estimate: &Estimate) -> String {
 }
 
 fn document(args: &Args, world: &World, estimates: &[Estimate], sweep: &[SweepPoint]) -> Value {
-    let point = |point: &SweepPoint| json!({"fraction": point.fraction, "stopped": point.stopped, "estimates": to_json(&point.estimates)});
+    let point = |point: &SweepPoint| {
+        let fraction = match point.stop {
+            Stop::Fraction(share) => Some(share),
+            Stop::Count(_) => None,
+        };
+        json!({"fraction": fraction, "stopped": point.stopped, "estimates": to_json(&point.estimates)})
+    };
     json!({
         "trials": args.trials,
         "seed": args.seed,

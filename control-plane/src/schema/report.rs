@@ -51,6 +51,7 @@ static MODEL: Mapping = Mapping::open(&[required("source", SOURCE, "who accepted
 static LEAF: Mapping = Mapping::open(&[
     optional("availability", VALUE, "a number or an interval; absent when unknown"),
     required("source", TEXT, "source of the value"),
+    optional("promises", WORDS, "what each objective of its SLOs was taken as"),
     required("failureDomains", WORDS, "failure domains"),
     required("domainStatus", STATUS, "status of the failure domains"),
 ]);

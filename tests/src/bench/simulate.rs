@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use emac_compile::model::CandidateModel;
-use emac_compile::simulate::{SimulationSettings, World, availability, fail_stop, read};
+use emac_compile::simulate::{SimulationSettings, Stop, World, availability, fail_stop, read};
 use emac_document::{Limits, Problems, Source, parse};
 
 use super::Section;
@@ -21,11 +21,11 @@ pub fn section() -> Section {
     let worlds = [30, 100, 1_000].map(|nodes| (nodes, world(nodes)));
     let mut body =
         "| trials per second and core | 30 nodes | 100 nodes | 1 000 nodes |\n|---|---|---|---|\n".to_owned();
-    for (name, fractions) in [
+    for (name, stops) in [
         ("everything up or down by chance", &[][..]),
-        ("a third of all containers stopped, drawn without replacement", &[1.0 / 3.0]),
+        ("a third of all containers stopped, drawn without replacement", &[Stop::Fraction(1.0 / 3.0)]),
     ] {
-        let work = |(_, world): &(usize, World)| trials(world.clone(), fractions);
+        let work = |(_, world): &(usize, World)| trials(world.clone(), stops);
         let times = side_by_side(worlds.iter().map(|world| Some(work(world))).collect());
         let cells =
             times.into_iter().map(|nanos| nanos.map_or("-".to_owned(), |nanos| thousands(1e9 / nanos)));
@@ -35,12 +35,12 @@ pub fn section() -> Section {
     Section { title: "Simulate: Monte Carlo, one core", body }
 }
 
-fn trials(world: World, fractions: &'static [f64]) -> Work<'static> {
+fn trials(world: World, stops: &'static [Stop]) -> Work<'static> {
     let settings = SimulationSettings { trials: TRIALS, seed: 1, threads: 1 };
     Box::new(move || {
-        match fractions {
+        match stops {
             [] => drop(black_box(availability(&world, settings))),
-            shares => drop(black_box(fail_stop(&world, shares, settings))),
+            stops => drop(black_box(fail_stop(&world, stops, settings))),
         }
         TRIALS
     })

@@ -26,7 +26,8 @@ pub(super) fn leaves(
         let domain_status = if kept { Status::Identified } else { status };
         let (availability, source) = availability(intent, given, name, alpha);
         let domains = domains.into_iter().flatten().cloned().collect();
-        Leaf { availability, source, domains, domain_status, kept }
+        let promises = given.promises.get(name).map(|promise| promise.taken.clone()).unwrap_or_default();
+        Leaf { availability, source, domains, domain_status, kept, promises }
     };
     names.into_iter().map(|name| (name.clone(), leaf(name))).collect()
 }

@@ -13,6 +13,7 @@ use emac_core::units::{Micros, Ratio};
 use super::{Given, LEAF_ERROR, Leaf};
 use emac_journey::intent::Intent;
 use emac_journey::measured::Latency;
+use emac_journey::slo::LatencyPoint;
 
 /// Latency at the objective, side by side.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,14 +110,16 @@ fn measured(grid: &LatencyGrid, name: &ComponentName, given: &Given<'_>, alpha: 
     }
 }
 
-/// From promised shares within times, and for an answer kept in the sidecar, which is there at once.
+/// From promised shares within times, and for an answer kept in the sidecar, which is there at once. What was promised of answers, good or not, is promised
+/// of good ones less those that may have failed.
 fn promised(grid: &LatencyGrid, name: &ComponentName, leaf: &Leaf, given: &Given<'_>) -> Option<Band> {
     let availability = leaf.availability?;
     if leaf.kept {
         return Some(promised_within(grid, availability, &[(Micros(0), Ratio::ONE)]));
     }
     let points = &given.promises.get(name)?.latency;
-    let shares: Vec<_> = points.iter().map(|point| (point.within, point.share)).collect();
+    let share = |point: &LatencyPoint| Ratio::new(point.good_share(availability.lo())).ok();
+    let shares: Vec<_> = points.iter().filter_map(|point| Some((point.within, share(point)?))).collect();
     (!shares.is_empty()).then(|| promised_within(grid, availability, &shares))
 }
 

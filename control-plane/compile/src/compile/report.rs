@@ -80,6 +80,12 @@ fn leaf(leaf: &Leaf) -> Value {
         None => None,
     };
     json.insert("source".to_owned(), json!(leaf.source));
+    if !leaf.promises.is_empty() {
+        json.insert(
+            "promises".to_owned(),
+            leaf.promises.iter().map(|taken| json!(taken.to_string())).collect(),
+        );
+    }
     json.insert("failureDomains".to_owned(), json!(leaf.domains));
     json.insert("domainStatus".to_owned(), json!(leaf.domain_status.label()));
     Value::Object(json)

@@ -243,7 +243,7 @@ fn slos(within_100: f64, within_200: f64) -> String {
         format!(
             "apiVersion: openslo/v1\nkind: SLO\nmetadata: {{name: {name}}}\nspec:\n  service: {name}\n  budgetingMethod: Occurrences\n  indicator: {{spec: {{ratioMetric: \
              {{good: {{metricSource: {{}}}}, total: {{metricSource: {{}}}}}}}}}}\n  objectives: [{{target: 0.999}}]\n---\napiVersion: openslo/v1\nkind: SLO\nmetadata: {{name: \
-             {name}-latency}}\nspec:\n  service: {name}\n  budgetingMethod: Occurrences\n  indicator: {{spec: {{thresholdMetric: {{metricSource: {{}}}}}}}}\n  objectives: [{{op: lte, \
+             {name}-latency}}\nspec:\n  service: {name}\n  budgetingMethod: Occurrences\n  indicator: {{spec: {{thresholdMetric: {{metricSource: {{spec: {{query: duration}}}}}}}}}}\n  objectives: [{{op: lte, \
              value: 0.1, target: {within_100}}}, {{op: lte, value: 0.2, target: {within_200}}}]\n---\n"
         )
     };
@@ -254,9 +254,9 @@ fn slos(within_100: f64, within_200: f64) -> String {
 fn promised_latencies_bound_the_journeys() {
     measured("evaluationMode: conservative", &slos(0.9, 0.998), "{}", |compiled| {
         let latency = compiled.latency.as_ref().unwrap();
-        // Whatever the dependence at most both miss their 200 ms: 1 - 2 * 0.002.
-        assert_eq!(exact8(latency.any_dependence.within.lo()), "0.99600000");
-        assert_eq!(exact8(latency.independent.within.lo()), "0.99600400");
+        // Each answers 0.998 of requests within 200 ms, of which 0.001 may be failures; whatever the dependence at most both miss: 1 - 2 * 0.003.
+        assert_eq!(exact8(latency.any_dependence.within.lo()), "0.99400000");
+        assert_eq!(exact8(latency.independent.within.lo()), "0.99400900");
         assert_eq!(compiled.decision.verdict, Verdict::Pass, "{:?}", compiled.decision);
         let (kind, guard) = &compiled.guards[0];
         assert_eq!((kind.as_str(), &guard.answer), ("promote", &emac_journey::guard::Answer::Allowed));
@@ -265,7 +265,7 @@ fn promised_latencies_bound_the_journeys() {
         assert_eq!(compiled.decision.verdict, Verdict::Fail);
         assert_eq!(
             compiled.decision.reasons[1],
-            "between 98.00 % and 99.90 % finish within 400 ms (objective: 99 %)"
+            "between 97.80 % and 99.90 % finish within 400 ms (objective: 99 %)"
         );
         assert_eq!(
             compiled.guards[0].1.answer,
@@ -335,5 +335,6 @@ fn a_timeout_counts_what_its_latency_lets_through() {
     let promises = Slos::read(&documents, &problems).resolve(&intent, &problems);
     let model = AcceptedModel::declared(&intent);
     let compiled = compile(&intent, &model, Given::promises(&promises));
-    assert_eq!(exact8(compiled.bounds.as_ref().unwrap().a_minus()), "0.99800000");
+    // Of the 0.998 within 200 ms 0.001 may be failures.
+    assert_eq!(exact8(compiled.bounds.as_ref().unwrap().a_minus()), "0.99700000");
 }

@@ -79,15 +79,17 @@ fn state(world: &World, uncertain: &[Uncertain], states: u32) -> (f64, State) {
 /// Expected value of every endpoint when `stopped` containers are drawn without replacement: the sum over all sets of dead services, each
 /// weighted by the ways to draw exactly that set.
 pub(super) fn fail_stop(world: &World, stopped: usize) -> Option<Vec<f64>> {
-    if world.nodes.len() > UNCERTAIN_MAX {
+    let stoppable = |&place: &usize| !world.nodes[place].protected;
+    let stoppable: Vec<usize> = (0..world.nodes.len()).filter(stoppable).collect();
+    if stoppable.len() > UNCERTAIN_MAX {
         return None;
     }
     let all = world.containers();
     let ways = binomial(all, stopped);
     let mut sums = vec![0.0; world.endpoints.len()];
-    for dead in 0_u32..1 << world.nodes.len() {
+    for dead in 0_u32..1 << stoppable.len() {
         let mut state = world.all_up();
-        state.nodes.iter_mut().enumerate().for_each(|(place, up)| *up = dead >> place & 1 == 0);
+        stoppable.iter().enumerate().for_each(|(bit, &place)| state.nodes[place] = dead >> bit & 1 == 0);
         let here = ways_of(world, &state, stopped);
         if here > 0.0 {
             add(world, &state, here / ways, &mut sums);
@@ -101,8 +103,14 @@ fn ways_of(world: &World, state: &State, stopped: usize) -> f64 {
     let mut ways = vec![0.0; stopped + 1];
     ways[0] = 1.0;
     for (node, &up) in world.nodes.iter().zip(&state.nodes) {
-        let replicas = node.replicas as usize;
-        let drawn = if up { 0..replicas } else { replicas..replicas + 1 };
+        let replicas = node.stoppable();
+        let drawn = if node.protected {
+            0..1
+        } else if up {
+            0..replicas
+        } else {
+            replicas..replicas + 1
+        };
         let mut next = vec![0.0; stopped + 1];
         for count in drawn.filter(|&count| count <= stopped) {
             let choose = binomial(replicas, count);

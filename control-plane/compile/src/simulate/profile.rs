@@ -6,13 +6,13 @@
 //! metadata: {name: three-replicas}
 //! spec:
 //!   defaults: {replicas: 1, nodeAvailability: 1, edgeAvailability: 1}
-//!   nodes: {pricing: {replicas: 3, availability: 0.99}}
+//!   nodes: {pricing: {replicas: 3, availability: 0.99}, front: {protected: true}}
 //!   edges: [{from: front, to: mail, availability: 0.85, callType: async}]
 //!   domains: [{name: zone-a, members: [cart, pricing], beta: 0.3}]
 //!   endpoints:
 //!     - {name: home, entry: front, targets: [cart, pricing], predicate: all, weight: 0.6}
 //!     - {name: journey, semantics: eventual}      # the model's expression
-//!   failStop: {fractions: [0.1, 0.5]}
+//!   failStop: {fractions: [0.1, 0.5], counts: [2, 4]}
 //! ```
 //!
 //! Nodes and edges of the profile are added to the model's. Without endpoints the model's expression is asked, both outcomes.
@@ -21,12 +21,13 @@ use std::collections::BTreeMap;
 
 use emac_core::journey::ComponentName;
 
+use super::Stop;
 use super::endpoint::{Endpoint, Goal, Predicate, Semantics};
 use super::world::{Edge, InvalidWorld, Node, Stated, World};
 use crate::model::{CallType, Model};
-use emac_document::shape::Mapping;
+use emac_document::shape::{Mapping, Rule};
 use emac_document::types::{
-    self, Shown, Type, by_name, checked, choice, either, integer, list, mapping, owned, word,
+    self, Shown, Type, by_name, checked, choice, either, flag, integer, list, mapping, owned, word,
 };
 use emac_document::{API_VERSION, Document, Fields, Problems, Reader, describe};
 
@@ -43,14 +44,15 @@ pub struct Profile {
     edges: Vec<EdgeNumbers>,
     domains: Vec<DomainNumbers>,
     endpoints: Vec<EndpointNumbers>,
-    /// Shares of containers to stop.
-    pub fractions: Vec<f64>,
+    /// Points of a fail-stop sweep.
+    pub stops: Vec<Stop>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct NodeNumbers {
     replicas: Option<u32>,
     availability: Option<f64>,
+    protected: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -112,13 +114,13 @@ fn spec(fields: &mut Fields<'_>) -> Option<Profile> {
     let says = "endpoints to estimate; default: the model's expression, immediate and eventual";
     let endpoints = fields.field("endpoints", list(mapping(endpoint)), says).optional();
     let says = "fail-stop sweep: containers stopped, drawn without replacement";
-    let fractions = fields.field("failStop", mapping(fail_stop), says).optional();
+    let stops = fields.field("failStop", mapping(fail_stop), says).optional();
     Some(Profile {
         nodes: nodes.unwrap_or_default().into_iter().collect(),
         edges: edges.unwrap_or_default(),
         domains: domains.unwrap_or_default(),
         endpoints: endpoints.unwrap_or_default(),
-        fractions: fractions.unwrap_or_default(),
+        stops: stops.unwrap_or_default(),
         ..defaults.unwrap_or_default()
     })
 }
@@ -147,7 +149,9 @@ fn node(fields: &mut Fields<'_>) -> Option<NodeNumbers> {
     let says = "replicas; a node is up while one replica is";
     let replicas = fields.field("replicas", replicas(), says).optional();
     let availability = fields.field("availability", share(), "availability of a replica").optional();
-    Some(NodeNumbers { replicas, availability })
+    let says = "a fail-stop sweep stops none of its replicas, as it stops no load generator";
+    let protected = fields.field("protected", flag(), says).or(false);
+    Some(NodeNumbers { replicas, availability, protected })
 }
 
 fn edge(fields: &mut Fields<'_>) -> Option<EdgeNumbers> {
@@ -195,10 +199,22 @@ fn at_least(fields: &mut Fields<'_>) -> Option<Predicate> {
     least.map(Predicate::AtLeast)
 }
 
-fn fail_stop(fields: &mut Fields<'_>) -> Option<Vec<f64>> {
-    let says = "shares of all containers that are stopped, one point of the sweep each";
-    fields.field("fractions", list(share()), says).required()
+fn fail_stop(fields: &mut Fields<'_>) -> Option<Vec<Stop>> {
+    let says = "shares of all containers that are stopped, rounded up, one point of the sweep each";
+    let fractions = fields.field("fractions", list(share()), says).optional();
+    let says = "exactly so many containers stopped, one point of the sweep each";
+    let counts = fields.field("counts", list(integer("count", 0..=CONTAINERS_MAX)), says).optional();
+    fields.rule(Rule::Something);
+    if !fields.has("fractions") && !fields.has("counts") {
+        return fields.reader().refuse("give `fractions` or `counts`");
+    }
+    let fractions = fractions.unwrap_or_default().into_iter().map(Stop::Fraction);
+    let counts = counts.unwrap_or_default().into_iter().map(Stop::Count);
+    Some(fractions.chain(counts).collect())
 }
+
+/// Replicas of as many nodes as a world may have.
+const CONTAINERS_MAX: u64 = 1_000_000_000;
 
 const SEMANTICS: [(&str, Semantics); 2] =
     [("immediate", Semantics::Immediate), ("eventual", Semantics::Eventual)];
@@ -240,7 +256,13 @@ impl Profile {
         });
         let stated = stated.collect();
         let endpoints = self.endpoints_of(model, &mut build);
-        World::new(build.nodes, edges, stated, endpoints)
+        let world = World::new(build.nodes, edges, stated, endpoints)?;
+        let containers = world.containers();
+        let above = |stop: &Stop| match *stop {
+            Stop::Count(count) if count > containers => Some(InvalidWorld::TooMany(count, containers)),
+            _ => None,
+        };
+        self.stops.iter().find_map(above).map_or(Ok(world), Err)
     }
 
     fn endpoints_of(&self, model: &Model, build: &mut Build<'_>) -> Vec<Endpoint> {
@@ -294,6 +316,7 @@ impl Build<'_> {
             replicas: stated.replicas.or(self.profile.replicas).unwrap_or(1),
             availability: stated.availability.or(self.profile.node_availability).unwrap_or(1.0),
             domains: Vec::new(),
+            protected: stated.protected,
         });
         self.places.insert(name.to_owned(), self.nodes.len() - 1);
         self.nodes.len() - 1

@@ -27,7 +27,7 @@ pub(super) fn draw(world: &World, random: &mut Random) -> State {
 
 /// Who is left when `stopped` containers are drawn without replacement.
 pub(super) fn stop(world: &World, stopped: usize, random: &mut Random) -> State {
-    let owner = |(place, node): (usize, &super::Node)| std::iter::repeat_n(place, node.replicas as usize);
+    let owner = |(place, node): (usize, &super::Node)| std::iter::repeat_n(place, node.stoppable());
     let mut containers: Vec<usize> = world.nodes.iter().enumerate().flat_map(owner).collect();
     let mut left: Vec<u32> = world.nodes.iter().map(|node| node.replicas).collect();
     for drawn in 0..stopped.min(containers.len()) {

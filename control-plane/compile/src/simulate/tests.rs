@@ -176,16 +176,17 @@ fn the_social_network_under_fail_stop() {
         .split(' ')
         .map(|name| format!("{name}-service: {{replicas: 3}}"));
     let replicated = replicated.collect::<Vec<_>>().join(", ");
-    for (nodes, expected) in [
-        (String::new(), [0.418182, 0.161212, 0.045455, 0.001364, 0.0]),
-        (replicated, [0.628247, 0.305421, 0.114429, 0.0132, 0.0]),
+    for (nodes, counts, expected) in [
+        (String::new(), "2, 4, 6, 9, 11", [0.418182, 0.161212, 0.045455, 0.001364, 0.0]),
+        (replicated, "3, 7, 11, 16, 20", [0.628247, 0.305421, 0.114429, 0.0132, 0.0]),
     ] {
         let profile = profile(&format!(
-            "\n  nodes: {{{nodes}}}\n  failStop: {{fractions: [0.1, 0.3, 0.5, 0.7, 0.9]}}\n  endpoints: {ENDPOINTS}"
+            "\n  nodes: {{{nodes}}}\n  failStop: {{fractions: [0.1, 0.3, 0.5, 0.7, 0.9], counts: [{counts}]}}\n  endpoints: {ENDPOINTS}"
         ));
         let world = profile.world(&model).unwrap();
-        let sweep = fail_stop(&world, &profile.fractions, SimulationSettings { trials: 20_000, ..QUICK });
-        for (point, expected) in sweep.iter().zip(expected) {
+        let sweep = fail_stop(&world, &profile.stops, SimulationSettings { trials: 20_000, ..QUICK });
+        // Shares first, then the same numbers of containers.
+        for (point, expected) in sweep.iter().zip(expected.into_iter().cycle()) {
             let weighted = point.estimates.last().unwrap();
             let exact = weighted.exact.unwrap();
             assert!(
@@ -197,6 +198,56 @@ fn the_social_network_under_fail_stop() {
             assert!((weighted.mean - exact).abs() < 0.02, "{weighted:?}");
         }
     }
+}
+
+/// The second table of the papers: three endpoints of one service each and one that needs four, behind an entry that is never stopped.
+#[test]
+fn fifteen_containers_behind_a_protected_entry() {
+    let services: Vec<_> = (1..=15).map(|n| format!("{{from: entry, to: s{n}}}")).collect();
+    let endpoints = [("a", "s1"), ("b", "s2"), ("c", "s3"), ("d", "s4, s5, s6, s7")]
+        .map(|(name, targets)| format!("{{name: {name}, entry: entry, weight: 0.25, targets: [{targets}]}}"));
+    let profile = profile(&format!(
+        "{{nodes: {{entry: {{protected: true}}}}, failStop: {{counts: [2, 4, 8, 10, 14, 0, 15]}}, endpoints: [{}]}}",
+        endpoints.join(", ")
+    ));
+    let world =
+        profile.world(&model(&format!("{{topology: {{edges: [{}]}}}}", services.join(", ")))).unwrap();
+    assert_eq!(world.containers(), 15);
+    let sweep = fail_stop(&world, &profile.stops, SimulationSettings { trials: 50_000, ..QUICK });
+    for (point, expected) in sweep.iter().zip([0.780952, 0.610440, 0.356410, 0.250916, 0.05, 1.0, 0.0]) {
+        let weighted = point.estimates.last().unwrap();
+        close(weighted.exact.unwrap(), expected);
+        assert!((weighted.mean - expected).abs() < 0.01, "{weighted:?}");
+    }
+}
+
+#[test]
+fn a_target_that_no_call_reaches_is_refused_whichever_outcome_is_asked() {
+    for semantics in ["immediate", "eventual"] {
+        let profile = profile(&format!(
+            "{{defaults: {{nodeAvailability: 0.9}}, endpoints: [{{name: e, entry: a, targets: [b], semantics: {semantics}}}]}}"
+        ));
+        let of = |edges: &str| profile.world(&model(&format!("{{topology: {{edges: [{edges}]}}}}")));
+        let unreached = InvalidWorld::Unreachable {
+            endpoint: "e".to_owned(),
+            entry: "a".to_owned(),
+            target: "b".to_owned(),
+        };
+        for edges in ["{from: b, to: a}", "{from: a, to: c}", "{from: c, to: b}"] {
+            assert_eq!(of(edges), Err(unreached.clone()), "{semantics}: {edges}");
+        }
+        close(value(&of("{from: a, to: b}").unwrap()), 0.81);
+        close(value(&of("{from: a, to: c}, {from: c, to: b}").unwrap()), 0.729);
+    }
+    // What is behind an asynchronous call is not asked for at once, and that is no mistake.
+    let behind = "{topology: {edges: [{from: a, to: b, callType: async}]}}";
+    close(
+        value(&world(
+            behind,
+            "{defaults: {nodeAvailability: 0.9}, endpoints: [{name: e, entry: a, targets: [b]}]}",
+        )),
+        0.9,
+    );
 }
 
 #[test]
@@ -211,6 +262,16 @@ fn broken_profiles_and_worlds_say_why() {
     assert_eq!(told("{edges: [{from: a}]}"), "the field `to` is missing");
     assert_eq!(told("{endpoints: [{name: x, entry: a}]}"), "the field `targets` is missing");
     assert_eq!(told("{node: {}}"), "unknown field `node`");
+    assert_eq!(told("{failStop: {}}"), "give `fractions` or `counts`");
+    assert_eq!(told("{failStop: {counts: [-1]}}"), "-1 is not within 0 to 1000000000");
+    let stops = "{nodes: {a: {replicas: 2}, b: {protected: true}}, failStop: {counts: [2, 3]}}";
+    assert_eq!(
+        profile(stops).world(&model("{expression: 'Series(a, b)'}")),
+        Err(InvalidWorld::TooMany(3, 2))
+    );
+    let few = "{endpoints: [{name: e, entry: a, targets: [b], predicate: {atLeast: 2}}]}";
+    let edges = "{topology: {edges: [{from: a, to: b}]}}";
+    assert_eq!(profile(few).world(&model(edges)), Err(InvalidWorld::TooFewTargets("e".to_owned(), 2, 1)));
     assert_eq!(profile("{}").world(&model("{topology: {edges: []}}")), Err(InvalidWorld::NoEndpoint));
     let spec = "{nodes: {a: {availability: 0.5}, b: {availability: 0.9}}, domains: [{name: x, members: [a], beta: 1}, {name: y, members: [a], beta: 1}]}";
     assert_eq!(profile(spec).world(&model("{expression: a}")), Err(InvalidWorld::Excess("a".to_owned())));

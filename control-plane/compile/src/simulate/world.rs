@@ -18,6 +18,15 @@ pub struct Node {
     pub availability: f64,
     /// Indices of its failure domains.
     pub domains: Vec<usize>,
+    /// A fail-stop sweep stops none of its containers.
+    pub protected: bool,
+}
+
+impl Node {
+    /// Containers that a fail-stop sweep may stop.
+    pub(super) fn stoppable(&self) -> usize {
+        if self.protected { 0 } else { self.replicas as usize }
+    }
 }
 
 /// A call.
@@ -68,6 +77,22 @@ pub enum InvalidWorld {
     /// A domain's share leaves its member no failures of its own, and more.
     #[error("the failure domains of {0} cause more failures than it has: lower their beta")]
     Excess(String),
+    /// No call leads to a target, not even when all is well.
+    #[error("endpoint {endpoint}: no calls lead from {entry} to {target}, so it is never reached")]
+    Unreachable {
+        /// Name of the endpoint.
+        endpoint: String,
+        /// Name of the node where its requests enter.
+        entry: String,
+        /// Name of the target.
+        target: String,
+    },
+    /// A predicate asks for more targets than there are.
+    #[error("endpoint {0} asks for {1} of {2} targets")]
+    TooFewTargets(String, usize, usize),
+    /// More containers are to be stopped than may be.
+    #[error("failStop.counts: {0} of {1} containers that may be stopped")]
+    TooMany(usize, usize),
     /// Nothing is asked.
     #[error("no endpoint: give endpoints in the profile, or a model with an expression")]
     NoEndpoint,
@@ -122,7 +147,25 @@ impl World {
             .into_iter()
             .map(|entry| (entry, world.reached(entry, &world.all_up(), Semantics::Immediate)))
             .collect();
+        world.endpoints.iter().try_for_each(|endpoint| world.check(endpoint))?;
         Ok(world)
+    }
+
+    /// What can never be reached is a mistake of the model or of the profile, and waived by no outcome.
+    fn check(&self, endpoint: &Endpoint) -> Result<(), InvalidWorld> {
+        let super::Goal::Reach { entry, targets, predicate } = &endpoint.goal else { return Ok(()) };
+        let well = self.reached(*entry, &self.all_up(), Semantics::Eventual);
+        if let Some(&target) = targets.iter().find(|&&target| !well[target]) {
+            let name = |node: usize| self.nodes[node].name.clone();
+            let endpoint = endpoint.name.clone();
+            return Err(InvalidWorld::Unreachable { endpoint, entry: name(*entry), target: name(target) });
+        }
+        match *predicate {
+            super::Predicate::AtLeast(least) if least > targets.len() => {
+                Err(InvalidWorld::TooFewTargets(endpoint.name.clone(), least, targets.len()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn entries(&self) -> Vec<usize> {
@@ -137,9 +180,9 @@ impl World {
         State { nodes: vec![true; self.nodes.len()], edges: vec![true; self.edges.len()] }
     }
 
-    /// Containers of all nodes.
+    /// Containers that a fail-stop sweep may stop: those of all nodes that are not protected.
     pub fn containers(&self) -> usize {
-        self.nodes.iter().map(|node| node.replicas as usize).sum()
+        self.nodes.iter().map(Node::stoppable).sum()
     }
 
     /// Probability that a node lives while its domains are up.

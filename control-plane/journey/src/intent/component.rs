@@ -3,6 +3,7 @@
 //! A component with an `operator` is a named part of the expression and nothing else: a `ref` to it stands for that part.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use emac_core::budget::{FallbackBudget, StaticResponse, SuccessPredicate};
 use emac_core::journey::ComponentName;
@@ -14,10 +15,10 @@ use super::reach::{CalloutOptions, HopRef, LatencyDefault, Reach};
 use super::runtime::fallback_budget;
 use super::share::{promql, refuse_duplicates, target, wire_millis, workload};
 use crate::types::COMPONENT_PATTERN;
-use emac_document::shape::{Form, Rule, Shape};
+use emac_document::shape::{Form, Mapping, Rule, Shape};
 use emac_document::types::{
-    Type, checked, choice, either, flag, integer, kept, list, mapping, owned, scalar, text, typed, unread,
-    word_as,
+    Type, checked, choice, either, flag, integer, kept, list, mapping, mapping_as, owned, scalar, text,
+    typed, unread, word_as,
 };
 use emac_document::{Fields, Located, Reader, Value, describe};
 use success::success;
@@ -72,6 +73,32 @@ pub struct SloRef {
     pub name: String,
     /// Which of its objectives, behind a `#`: its `displayName`, or its number from 0. `None`: all of them.
     pub objective: Option<String>,
+    /// Whose document, by the prefix `sloth:` or `pyrra:`; `None`, by `openslo:`: anybody's.
+    pub origin: Option<SloOrigin>,
+    /// `role`: what it is taken as. `None`: what its indicator says.
+    pub role: Option<Role>,
+}
+
+/// Whose documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SloOrigin {
+    /// OpenSLO.
+    OpenSlo,
+    /// Sloth.
+    Sloth,
+    /// Pyrra.
+    Pyrra,
+}
+
+/// What an SLO is taken as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A share of good answers.
+    Availability,
+    /// A share of answers within a time.
+    Latency,
+    /// Nothing: it is named for people.
+    Neither,
 }
 
 /// `telemetry`.
@@ -202,8 +229,7 @@ fn component(fields: &mut Fields<'_>) -> Option<Component> {
     let says = "kind of component; default: `static_response` if there is a `response`, else `service`";
     let kind = fields.field("kind", choice(&KINDS), says).optional();
     let description = fields.field("description", owned(), "for people").optional();
-    let says =
-        "OpenSLO documents with the component's objectives; `#` and a name or number selects one objective";
+    let says = "documents of OpenSLO, Sloth or Pyrra with the component's objectives; `#` and a name or number selects one objective";
     let slos = fields.field("atomicSLORef", slo_refs(), says).optional().unwrap_or_default();
     let says = "promised share of good answers, if there is no SLO document";
     let availability = fields.field("availability", target(), says).optional();
@@ -254,17 +280,41 @@ fn slo_refs<'a>() -> impl Type<'a, Value = Vec<Located<SloRef>>> {
     either(is_one, checked(slo_ref(), |_, slo| Some(vec![slo])), list(slo_ref()))
 }
 
+/// By its name, or with a role.
 fn slo_ref<'a>() -> impl Type<'a, Value = Located<SloRef>> {
-    scalar("reference", &[Form::Text("^openslo:.")], "'openslo:slo.cart.availability'", |it: Reader<'a>| {
-        let Some(name) = it.word()?.strip_prefix("openslo:").filter(|name| !name.is_empty()) else {
+    let is_name = |it: Reader<'a>| !matches!(it.node().value, Value::Mapping(_));
+    // One table for one of them and for a list.
+    static TABLE: LazyLock<&'static Mapping> = LazyLock::new(|| describe(slo_with_role));
+    either(is_name, slo_name(), mapping_as(|| *TABLE, slo_with_role))
+}
+
+fn slo_with_role(fields: &mut Fields<'_>) -> Option<Located<SloRef>> {
+    const ROLES: [(&str, Role); 3] =
+        [("availability", Role::Availability), ("latency", Role::Latency), ("neither", Role::Neither)];
+    let slo = fields.field("ref", slo_name(), "the SLO").required();
+    let says = "what its targets are shares of; default: what its indicator says";
+    let role = fields.field("role", choice(&ROLES), says).optional();
+    let mut slo = slo?;
+    slo.value.role = role;
+    Some(slo)
+}
+
+fn slo_name<'a>() -> impl Type<'a, Value = Located<SloRef>> {
+    const PREFIXES: [(&str, Option<SloOrigin>); 3] =
+        [("openslo:", None), ("sloth:", Some(SloOrigin::Sloth)), ("pyrra:", Some(SloOrigin::Pyrra))];
+    const FORMS: [Form; 1] = [Form::Text("^(openslo|sloth|pyrra):.")];
+    scalar("reference", &FORMS, "'openslo:slo.cart.availability'", |it: Reader<'a>| {
+        let text = it.word()?;
+        let found = PREFIXES.iter().find_map(|&(prefix, origin)| Some((text.strip_prefix(prefix)?, origin)));
+        let Some((name, origin)) = found.filter(|(name, _)| !name.is_empty()) else {
             let help = "such as openslo:slo.cart.availability";
-            return it.refuse_with("expected a reference to an OpenSLO document", help);
+            return it.refuse_with("expected a reference to an SLO document", help);
         };
         let (name, objective) = match name.split_once('#') {
             Some((name, objective)) => (name, Some(objective.to_owned())),
             None => (name, None),
         };
-        Some(Located::new(SloRef { name: name.to_owned(), objective }, it))
+        Some(Located::new(SloRef { name: name.to_owned(), objective, origin, role: None }, it))
     })
 }
 

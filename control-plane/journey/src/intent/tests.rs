@@ -223,7 +223,7 @@ fn broken_components_each_say_why() {
         ("{response: {status: 700}}", "700 is not within 200 to 599"),
         ("{latency: {p50: 2ms, p99: 1ms}}", "p50 (2 ms) is above p99 (1 ms)"),
         ("{latency: {p50: 2.5ms, p99: 3ms}}", "expected whole milliseconds"),
-        ("{atomicSLORef: slo.a}", "expected a reference to an OpenSLO document"),
+        ("{atomicSLORef: slo.a}", "expected a reference to an SLO document"),
         ("{atomicSLORef: 'openslo:x', availability: 0.9}", "give `atomicSLORef` or `availability`, not both"),
         ("{availability: 1}", "a target of 1 leaves no error budget"),
         ("{success: {http: [2yy]}}", "expected HTTP statuses"),
