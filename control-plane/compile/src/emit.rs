@@ -54,7 +54,7 @@ pub fn all(compiled: &Compiled<'_>, dialect: Dialect) -> Result<Vec<Artifact>, U
     artifacts.push(emit.yaml("flagger/metric-templates.yaml", &flagger::metric_templates(compiled, &sli)));
     artifacts.push(emit.yaml("flagger/canary.yaml", &[flagger::canary(compiled, &sli)]));
     artifacts.push(emit.yaml("openslo/slo.yaml", &openslo::slos(compiled, &sli)));
-    let dashboard = grafana::dashboard(&sli, dialect, compiled.preview);
+    let dashboard = grafana::dashboard(&sli, dialect, &rules, compiled.preview);
     artifacts.push(Artifact::new("grafana/dashboard.json", pretty(&dashboard)));
     let policies = admission::policies(compiled, &sli);
     if !policies.is_empty() {

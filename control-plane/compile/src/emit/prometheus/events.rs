@@ -198,6 +198,23 @@ fn filled_binary(of: BinaryExpr) -> Expr {
             addends(Expr::Binary(of), &mut terms);
             sum(terms)
         }
+        // Matched by some labels: so is what is missing.
+        T_ADD | T_SUB
+            if of.modifier.as_ref().is_some_and(|by| by.card == VectorMatchCardinality::OneToOne) =>
+        {
+            let (lhs, rhs) = (filled(*of.lhs), filled(*of.rhs));
+            let or = |one: &Expr, other: &Expr| match may_be_absent(one) && may_be_absent(other) {
+                true => {
+                    let modifier =
+                        of.modifier.clone().map(|by| by.with_card(VectorMatchCardinality::ManyToMany));
+                    let (lhs, rhs) = (Box::new(one.clone()), Box::new(zeros(other)));
+                    paren(Expr::Binary(BinaryExpr { op: TokenType::new(T_LOR), lhs, rhs, modifier }))
+                }
+                false => one.clone(),
+            };
+            let (left, right) = (or(&lhs, &rhs), or(&rhs, &lhs));
+            Expr::Binary(BinaryExpr { lhs: Box::new(left), rhs: Box::new(right), ..of })
+        }
         T_DIV if plain => {
             let (lhs, rhs) = (filled(*of.lhs), filled(*of.rhs));
             let missing =
@@ -282,6 +299,11 @@ mod tests {
                 "(sum by (zone) (ok)) or (sum by (zone) (all)) * 0",
             ),
             ("sum by (zone) (ok)", "sum(all)", "sum by (zone) (ok)"),
+            (
+                "sum(a) + on () sum(b)",
+                "sum(c)",
+                "((sum(a) or on () (sum(b)) * 0) + on () (sum(b) or on () (sum(a)) * 0)) or (sum(c)) * 0",
+            ),
             ("sum(a) unless sum(b)", "sum(c)", "(sum(a) unless sum(b)) or (sum(c)) * 0"),
             ("2", "1", "vector(2)"),
         ] {
