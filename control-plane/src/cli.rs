@@ -10,6 +10,7 @@ mod diff;
 mod discover;
 mod exit;
 mod explain;
+mod export;
 mod gate;
 mod inputs;
 mod log;
@@ -52,6 +53,7 @@ enum Command {
     Compile(compile::Args),
     Gate(gate::Args),
     Explain(explain::Args),
+    Export(export::Args),
     Simulate(simulate::Args),
     Replay(replay::Args),
     Serve(serve::Args),
@@ -79,6 +81,7 @@ pub fn main(version: &'static str) -> Exit {
         Command::Compile(args) => compile::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Serve(args) => serve::run(&args),

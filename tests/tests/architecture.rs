@@ -68,6 +68,7 @@ const MODULES_MAY_USE: [(&str, Arrows); 4] = [
             ("compile", &["model"]),
             ("accept", &["model", "compile"]),
             ("emit", &["model", "compile"]),
+            ("export", &["compile"]),
             ("simulate", &["model"]),
         ],
     ),

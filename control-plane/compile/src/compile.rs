@@ -13,8 +13,8 @@ mod report;
 use std::collections::BTreeMap;
 
 use emac_core::bound::{
-    Attribution, BreakEven, Change, Facts, Interval, Unbound, View, any_dependence, attribute, common_cause,
-    independent, shared_fate, smallest_change, split_budget,
+    Attribution, BreakEven, Change, Facts, Importance, Interval, Unbound, View, any_dependence, attribute,
+    common_cause, importance, independent, shared_fate, smallest_change, split_budget,
 };
 use emac_core::journey::{ComponentName, Journey};
 
@@ -34,6 +34,9 @@ pub use report::{REPORT_KIND, derivation, exact8, guard as guard_report};
 /// Chance that one of the components' availabilities lies outside its measured interval, and the same again for latencies: 2.5 % each, shared
 /// out evenly among the components.
 const LEAF_ERROR: f64 = 0.025;
+
+/// Components whose importance is worked out: each costs two evaluations of the whole journey, and of a thousand nobody reads more.
+pub const IMPORTANCE_MAX: usize = 50;
 
 /// What is known of the components, and when it is asked.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +117,8 @@ pub struct Bounds {
     pub nodes: Vec<NodeBounds>,
     /// Components by their part in the unreliability, largest first.
     pub attribution: Vec<Attribution>,
+    /// Importance of the first [`IMPORTANCE_MAX`] of them, as fault-tree tools print it, if components fail independently.
+    pub importance: Vec<Importance>,
     /// Unavailability that each component may have; `None` when no budget is enough.
     pub budget: Option<Vec<(ComponentName, f64)>>,
     /// The one change that restores the objective, when it does not hold.
@@ -295,6 +300,7 @@ fn bounds(intent: &Intent, structure: &Journey, facts: &Facts) -> Result<Bounds,
             }
         }
     }
+    let attribution = attribute(structure, facts)?;
     Ok(Bounds {
         independent: independent(structure, facts, immediate)?.interval,
         domain_envelope,
@@ -303,7 +309,12 @@ fn bounds(intent: &Intent, structure: &Journey, facts: &Facts) -> Result<Bounds,
         break_even,
         eventual: eventual(structure, facts)?,
         nodes: nodes::of(structure, facts)?,
-        attribution: attribute(structure, facts)?,
+        importance: importance(
+            structure,
+            facts,
+            attribution.iter().take(IMPORTANCE_MAX).map(|part| &part.component),
+        )?,
+        attribution,
         budget: split_budget(structure, facts, objective)?,
         restoring: smallest_change(structure, facts, objective)?,
     })

@@ -6,7 +6,7 @@ use emac_core::units::Micros;
 use super::exit::Exit;
 use super::inputs::{InputArgs, JudgedModel};
 use super::output::{Format, print_answer, print_line, valid};
-use emac_compile::compile::{Bounds, Compiled, NodeBounds, derivation, exact8};
+use emac_compile::compile::{Bounds, Compiled, IMPORTANCE_MAX, NodeBounds, derivation, exact8};
 use emac_document::{Problems, format_duration};
 
 /// Show the derivation of every number, from components to decision
@@ -203,6 +203,7 @@ fn part(bounds: &Bounds, hop: &str, lines: &mut Vec<String>) {
         lines.push(format!("  importance (Birnbaum) {}", exact8(part.importance)));
         lines.push(format!("  availability the journey gains if it never fails: {}", exact8(part.gain)));
     }
+    importance(bounds, hop, lines);
     let budget = bounds.budget.iter().flatten().find(|(name, _)| name.as_str() == hop);
     if let Some((_, unavailability)) = budget {
         lines.push(format!(
@@ -210,4 +211,28 @@ fn part(bounds: &Bounds, hop: &str, lines: &mut Vec<String>) {
             exact8(*unavailability)
         ));
     }
+}
+
+/// Measures of fault-tree tools.
+fn importance(bounds: &Bounds, hop: &str, lines: &mut Vec<String>) {
+    let Some(one) = bounds.importance.iter().find(|one| one.component.as_str() == hop) else {
+        return lines.push(format!(
+            "  measures of fault-tree tools are worked out for the {IMPORTANCE_MAX} components that would gain the journey most"
+        ));
+    };
+    let shown = |value: Option<f64>, otherwise: &str| value.map_or_else(|| otherwise.to_owned(), exact8);
+    let never = "not defined: the journey never fails";
+    lines.push("  if components fail independently".to_owned());
+    lines.push(format!("    Birnbaum               {}  how much hangs on it", exact8(one.birnbaum)));
+    let measures = [
+        ("criticality", shown(one.criticality, never), "share of failures that would not be without its own"),
+        ("Fussell-Vesely", shown(one.fussell_vesely, never), "share of failures during which it is down"),
+        (
+            "risk achievement worth",
+            shown(one.achievement_worth, never),
+            "times as many failures while it is down",
+        ),
+        ("risk reduction worth", shown(one.reduction_worth, "unbounded"), "times as few if it never failed"),
+    ];
+    lines.extend(measures.map(|(name, value, says)| format!("    {name:<22} {value}  {says}")));
 }

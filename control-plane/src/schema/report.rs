@@ -164,7 +164,28 @@ static CONTRIBUTOR: Mapping = Mapping::open(&[
     ),
     required("of", WORD, "operator, journey or component"),
     required("value", SHARE, "availability lost"),
-    optional("birnbaum", SHARE, "Birnbaum importance of the component"),
+    optional("birnbaum", SHARE, "Birnbaum importance of the component, on A-"),
+    optional(
+        "importance",
+        Shape::Mapping(&IMPORTANCE),
+        "importance as fault-tree tools print it, if components fail independently; of the 50 components that gain most",
+    ),
+]);
+
+static IMPORTANCE: Mapping = Mapping::open(&[
+    required("birnbaum", SHARE, "`Q(1) - Q(0)`: how much hangs on the component"),
+    optional(
+        "criticality",
+        SHARE,
+        "`q (Q(1) - Q(0)) / Q`: share of failures that would not be without its own",
+    ),
+    optional("fussellVesely", SHARE, "`q Q(1) / Q`: share of failures during which it is down"),
+    optional("riskAchievementWorth", NUMBER, "`Q(1) / Q`: times as many failures while it is down"),
+    optional(
+        "riskReductionWorth",
+        NUMBER,
+        "`Q / Q(0)`: times as few if it never failed; absent when there were none then",
+    ),
 ]);
 
 static CONFIDENCE: Mapping = Mapping::open(&[

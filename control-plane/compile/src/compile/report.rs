@@ -1,6 +1,6 @@
 //! The derivation report: every number with what it was computed from.
 
-use emac_core::bound::Interval;
+use emac_core::bound::{Importance, Interval};
 use emac_core::units::Micros;
 use serde_json::{Map, Value, json};
 
@@ -216,9 +216,32 @@ fn contributors(compiled: &Compiled<'_>, bounds: &Bounds) -> Value {
     }
     for part in &bounds.attribution {
         let (importance, gain) = (round8(part.importance), round8(part.gain));
-        list.push(json!({"kind": "component", "of": part.component.as_str(), "value": gain, "birnbaum": importance}));
+        let mut one = json!({"kind": "component", "of": part.component.as_str(), "value": gain, "birnbaum": importance});
+        let measured = bounds.importance.iter().find(|measured| measured.component == part.component);
+        if let Some(measured) = measured {
+            one["importance"] = importance_of(measured);
+        }
+        list.push(one);
     }
     Value::Array(list)
+}
+
+/// Measures of fault-tree tools; what is not defined is absent.
+fn importance_of(measured: &Importance) -> Value {
+    let mut json = Map::new();
+    json.insert("birnbaum".to_owned(), round8(measured.birnbaum));
+    let others = [
+        ("criticality", measured.criticality),
+        ("fussellVesely", measured.fussell_vesely),
+        ("riskAchievementWorth", measured.achievement_worth),
+        ("riskReductionWorth", measured.reduction_worth),
+    ];
+    for (name, value) in others {
+        if let Some(value) = value {
+            json.insert(name.to_owned(), round8(value));
+        }
+    }
+    Value::Object(json)
 }
 
 fn confidence(compiled: &Compiled<'_>) -> Value {
