@@ -118,11 +118,12 @@ pub fn smallest_change(journey: &Journey, facts: &Facts, objective: f64) -> Resu
     for name in tree.names() {
         let from = availability(facts, name)?;
         let smallest = best.as_ref().map_or(f64::INFINITY, |best| best.to - best.from);
+        let most = (from + smallest).min(1.0);
         // Only what is better than the best so far is worth finding exactly.
-        if tree.with(name, (from + smallest).min(1.0)) < objective {
+        if tree.with(name, most) < objective {
             continue;
         }
-        let Some(to) = least(from, |value| tree.with(name, value) >= objective) else { continue };
+        let to = halve(from, most, |value| tree.with(name, value) >= objective);
         if to - from < smallest {
             best = Some(Change { component: name.clone(), from, to });
         }

@@ -188,3 +188,41 @@ pub(super) fn halve(mut holds: f64, mut fails_at: f64, mut fails: impl FnMut(f64
     }
     fails_at
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bound::tests::{facts, journey};
+
+    #[test]
+    fn an_interval_is_passed_over_when_its_lower_bound_suffices() {
+        let journey = journey("Race(a, b, c)");
+        let facts = facts(&[("a", 0.5, &["x"]), ("b", 0.5, &["x"]), ("c", 0.5, &[])]);
+        let none = BTreeMap::new();
+        let mut causes = Causes::new(&journey, &facts, &none, View::Immediate, Interval::lo).unwrap();
+        let (place, _) = causes.consider("x").unwrap().unwrap();
+        let down = causes.when_down(place).unwrap();
+        assert_eq!(down, 0.5, "c alone");
+        // x fails a quarter to three eighths of the time. At a quarter a and b work 2/3 of the time on their own:
+        // 5/8 (1 - 1/3 x 1/3 x 1/2) + 1/4 x 1/2 = 0.71528.
+        let mut holds = |objective| {
+            let mut search = Search { causes: &mut causes, place, objective, rises: true };
+            search.surely_holds(STEPS / 2, STEPS / 4 * 3, down).unwrap()
+        };
+        assert!(holds(0.7152) && !holds(0.7153));
+    }
+
+    #[test]
+    fn a_value_rises_unless_an_alternate_is_worth_more_than_one_before_it() {
+        for (text, expected) in [
+            ("Series(a, Race(b, c))", true),
+            ("Fallback(a, 0.8*b, 0.5*c)", true),
+            ("Fallback(a, 0.5*b, 0.5*c)", true),
+            ("Fallback(a, 0.5*b, 0.8*c)", false),
+            ("Series(a, Fallback(b, 0.5*c, 0.8*d))", false),
+            ("Fallback(a, 0.8*Fallback(b, 0.5*c, 0.8*d), 0.5*e)", false),
+        ] {
+            assert_eq!(rises(journey(text).root()), expected, "{text}");
+        }
+    }
+}

@@ -1,3 +1,4 @@
+mod attribution;
 mod break_even;
 mod golden;
 pub(crate) mod random;
@@ -14,7 +15,7 @@ fn name(text: &str) -> ComponentName {
     ComponentName::new(text).unwrap()
 }
 
-fn journey(text: &str) -> Journey {
+pub(super) fn journey(text: &str) -> Journey {
     Journey::new(parse(text).unwrap()).unwrap()
 }
 
@@ -26,7 +27,7 @@ fn component(a: f64, domains: &[&str]) -> Component {
     Component { availability: Interval::new(a, a).unwrap(), domains: known(domains) }
 }
 
-fn facts(components: &[(&str, f64, &[&str])]) -> Facts {
+pub(super) fn facts(components: &[(&str, f64, &[&str])]) -> Facts {
     Facts::new(components.iter().map(|(n, a, d)| (name(n), component(*a, d))).collect())
 }
 
@@ -77,16 +78,51 @@ fn a_component_that_occurs_twice_is_one_event() {
 
 #[test]
 fn too_many_shared_components_widen_and_stay_right() {
-    let names: Vec<String> = (0..12).map(|i| format!("c{i}")).collect();
-    let all = names.join(", ");
-    let list: Vec<(&str, f64, &[&str])> = names.iter().map(|n| (n.as_str(), 0.99, [].as_slice())).collect();
-    let text = format!("Race(Series({all}, x), Series({all}, y))");
-    let mut facts = facts(&list);
-    facts.components.insert(name("x"), component(0.9, &[]));
-    facts.components.insert(name("y"), component(0.8, &[]));
-    let exact = 0.99_f64.powi(12) * 0.98;
-    let [independent, ..] = bounds(&text, &facts);
-    assert!(independent.encloses(Interval::of(exact, exact), 1e-12) && independent.width() > 0.01);
+    for (shared, widens) in [(10, false), (11, true)] {
+        let names: Vec<String> = (0..shared).map(|i| format!("c{i}")).collect();
+        let all = names.join(", ");
+        let list: Vec<(&str, f64, &[&str])> =
+            names.iter().map(|n| (n.as_str(), 0.99, [].as_slice())).collect();
+        let mut facts = facts(&list);
+        facts.components.insert(name("x"), component(0.9, &[]));
+        facts.components.insert(name("y"), component(0.8, &[]));
+        let exact = 0.99_f64.powi(shared) * 0.98;
+        let [independent, ..] = bounds(&format!("Race(Series({all}, x), Series({all}, y))"), &facts);
+        assert!(independent.encloses(Interval::of(exact, exact), 1e-12));
+        assert_eq!(independent.width() > 0.01, widens, "{shared}: {independent}");
+        assert!(widens || independent.width() < 1e-12, "{shared}: {independent}");
+    }
+}
+
+#[test]
+fn only_a_component_that_occurs_twice_is_repeated() {
+    let facts = facts(&[]);
+    let repeats = |text| {
+        let journey = journey(text);
+        evaluate::Walk::new(&journey, &facts, &independent::Independent, View::Immediate).repeats()
+    };
+    assert_eq!(["a", "Race(a, b)", "Series(a, Race(b, a))"].map(repeats), [false, false, true]);
+}
+
+#[test]
+fn of_a_vote_among_members_of_a_domain_each_end_is_the_better_of_two() {
+    let vote = "Parallel(atLeast=2, a, b, c)";
+    let envelope = |facts: &Facts| {
+        let [_, envelope, _] = bounds(vote, facts);
+        (envelope.lo(), envelope.hi())
+    };
+    // The best two in series (Rueger: 0.125); all but the worst two failing together (Rueger: 0.5).
+    let together = facts(&[("a", 0.25, &["x"]), ("b", 0.25, &["x"]), ("c", 0.75, &[])]);
+    assert_eq!(envelope(&together), (0.75 * 0.25, 1.0 - 0.75 * 0.75));
+    // Rueger: (0.75 + 0.75 + 0.75 - 1) / 2 and (3 x 0.25) / 2, where the best two in series give 0.5625 and 0.4375.
+    let good = facts(&[("a", 0.875, &["x"]), ("b", 0.875, &["x"]), ("c", 0.875, &[])]);
+    assert_eq!(envelope(&good).0, 1.0 - 3.0 * 0.125 / 2.0);
+    // c with one of a and b, or those two without it.
+    let exact = 0.75 * (1.0 - 0.75 * 0.75) + 0.25 * 0.25 * 0.25;
+    let mut apart = facts(&[("a", 0.25, &["x"]), ("b", 0.25, &["y"]), ("c", 0.75, &[])]);
+    assert_eq!(envelope(&apart), (exact, exact));
+    apart.components.get_mut(&name("b")).unwrap().domains = Domains::Missing;
+    assert_eq!(envelope(&apart), (0.75 * 0.25, exact), "shared for the lower end, separate for the upper");
 }
 
 #[test]
@@ -153,16 +189,42 @@ fn betas_are_checked() {
 }
 
 #[test]
-fn an_error_budget_is_split_so_that_the_objective_holds() {
-    let facts = facts(&[("a", 0.99, &[]), ("b", 0.98, &[]), ("c", 1.0, &[])]);
-    let journey = journey("Series(a, b, c)");
-    let split = split_budget(&journey, &facts, 0.995).unwrap().unwrap();
-    let held: f64 = split.iter().map(|(_, u)| 1.0 - u).product();
-    assert!((0.995..0.995 + 1e-12).contains(&held), "{split:?}");
-    assert!((split[1].1 / split[0].1 - 2.0).abs() < 1e-9 && split[2].1 == 0.0);
-    assert_eq!(split_budget(&journey, &facts, 1.1), Ok(None));
-    assert_eq!(required(&journey, &facts, &name("a"), 0.99), Ok(None), "b alone misses it");
-    assert_eq!(required(&journey, &facts, &name("a"), 0.5), Ok(Some(0.99)));
+fn two_domains_fail_independently() {
+    let facts = facts(&[("a", 0.5, &["x"]), ("b", 0.5, &["x"]), ("c", 0.5, &["y"]), ("d", 0.5, &["y"])]);
+    let betas = [("x".to_string(), 1.0), ("y".to_string(), 0.5)].into();
+    let journey = journey("Series(Race(a, b), Race(c, d))");
+    let value = common_cause(&journey, &facts, &betas, View::Immediate).unwrap().interval;
+    // x takes all failures of a and b; y fails a quarter of the time, c and d a third of the rest.
+    let exact = 0.5 * (0.75 * (1.0 - 1.0 / 9.0));
+    assert!((value.lo() - exact).abs() < 1e-15, "{value} {exact}");
+}
+
+#[test]
+fn a_component_works_at_most_as_often_as_its_domains_let_it() {
+    let with = |a: f64| {
+        let facts = facts(&[("a", 0.75, &["x"]), ("b", 0.75, &["y"]), ("c", a, &["x", "y"])]);
+        let betas = [("x".to_string(), 1.0), ("y".to_string(), 1.0)].into();
+        common_cause(&journey("Series(a, b, c)"), &facts, &betas, View::Immediate)
+    };
+    // Each domain is up three quarters of the time; a rounding more is none.
+    let both = 0.75 * 0.75;
+    assert!(with(both).is_ok() && with(both + 1e-12).is_ok());
+    assert_eq!(with(both + 1e-11), Err(InvalidBeta::Excess { component: name("c") }));
+}
+
+#[test]
+fn a_thirteenth_domain_is_one_too_many() {
+    let names: Vec<String> = (0..13).map(|i| format!("d{i:02}")).collect();
+    let domains: Vec<&str> = names.iter().map(String::as_str).collect();
+    let facts = facts(&[("a", 0.5, &domains), ("b", 0.5, &domains)]);
+    let journey = journey("Race(a, b)");
+    let mut betas: BTreeMap<_, _> = names[..12].iter().map(|domain| (domain.clone(), 0.01)).collect();
+    assert!(common_cause(&journey, &facts, &betas, View::Immediate).is_ok());
+    let too_many = InvalidBeta::TooMany { count: 13, max: 12 };
+    let one_more = BreakEven::new(&journey, &facts, &betas, View::Immediate).unwrap().of("d12", 0.5);
+    assert_eq!(one_more, Err(too_many.clone()));
+    betas.insert("d12".to_string(), 0.01);
+    assert_eq!(common_cause(&journey, &facts, &betas, View::Immediate), Err(too_many));
 }
 
 #[test]

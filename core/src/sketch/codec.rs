@@ -185,7 +185,7 @@ impl Reader<'_> {
         let mut sums = Sums { held: 0, any_full: false };
         let mut next = 0;
         while self.at < self.bytes.len() {
-            if let Some(eight) = self.eight().filter(|eight| next + eight.slots() <= SLOTS) {
+            if let Some(eight) = self.eight().filter(|eight| eight.slots() <= SLOTS - next) {
                 self.at += 8;
                 next += eight.slots();
                 sums.held += eight.held();

@@ -243,7 +243,7 @@ fn a_full_bucket_loses_no_total() {
 #[test]
 fn bytes_are_refused_with_a_reason_and_a_place() {
     use InvalidSketch as E;
-    let cases: [(&[u8], E); 15] = [
+    let cases: [(&[u8], E); 16] = [
         (&[2, 1, 0], E::Version { found: 2 }),
         (&[1], E::Truncated { at: 1 }),
         (&[1, 0], E::Total { declared: 0, held: 0 }),
@@ -261,6 +261,8 @@ fn bytes_are_refused_with_a_reason_and_a_place() {
         (&[1, 8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80], E::Truncated { at: 2 }),
         // 861 empty slots and one with a count in three bytes; of eight short tokens the fifth, at 5 + 4, has no slot left.
         (&[1, 9, 3, 0xda, 0x06, 0, 0, 0, 0, 0, 0, 0, 0], E::Bucket { at: 9 }),
+        // 850 slots are taken: five tokens of three slots each have a place, the sixth has none.
+        (&[1, 9, 3, 0xce, 0x06, 2, 2, 2, 2, 2, 2, 2, 2], E::Bucket { at: 10 }),
     ];
     for (bytes, error) in cases {
         assert_eq!(Sketch::decode(bytes), Err(error), "{bytes:?}");

@@ -153,11 +153,11 @@ impl<'a> Causes<'a> {
             }
         }
         let share = |((&up, &availability), name): ((&f64, &f64), &&ComponentName)| {
-            // Written so that 0 / 0 passes: what never works is not made worse by its domain.
             if availability > up + ROUNDING {
                 return Err(InvalidBeta::Excess { component: (*name).clone() });
             }
-            Ok(if up > 0.0 { (availability / up).min(1.0) } else { 0.0 })
+            // 0 / 0 counts as 1: states in which domains that always fail are up have no weight.
+            Ok((availability / up).min(1.0))
         };
         up.iter().zip(&self.availability).zip(&self.names).map(share).collect()
     }

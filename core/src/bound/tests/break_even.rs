@@ -89,3 +89,16 @@ fn domains_are_considered_one_after_the_other() {
     assert_eq!(all.of("nowhere", 0.93), Ok(None));
     assert_eq!(all.of("nowhere", 0.96), Ok(Some(0.0)));
 }
+
+#[test]
+fn what_meets_the_objective_exactly_is_not_below_it() {
+    let facts = facts(&[("a", 0.5, &["x"]), ("b", 0.5, &["x"])]);
+    let of = |text: &str, domain: &str, objective: f64| {
+        let none = BTreeMap::new();
+        break_even_beta(&journey(text), &facts, &none, domain, objective, View::Immediate).unwrap()
+    };
+    // A race falls to what one of them is worth, a series never below what it is worth alone.
+    assert_eq!([of("Race(a, b)", "x", 0.5), of("Series(a, b)", "x", 0.25)], [None, None]);
+    assert_eq!(of("Race(a, b)", "nowhere", 0.75), None);
+    assert_eq!([of("Race(a, b)", "x", 0.8), of("Race(a, b)", "nowhere", 0.8)], [Some(0.0), Some(0.0)]);
+}
