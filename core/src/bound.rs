@@ -24,6 +24,7 @@
 
 mod any_dependence;
 mod attribution;
+mod choices;
 mod common_cause;
 mod evaluate;
 mod facts;
@@ -32,6 +33,7 @@ mod independent;
 mod interval;
 pub mod latency;
 mod operator;
+mod seen;
 mod shared_fate;
 
 pub use any_dependence::any_dependence;
@@ -41,8 +43,9 @@ pub use evaluate::{Unbound, View};
 pub use facts::{Component, DomainName, Domains, Facts};
 pub use importance::{Importance, importance};
 pub use independent::independent;
-pub use interval::{Assumption, Bound, Interval, InvalidInterval};
+pub use interval::{Assumption, Bound, Interval, InvalidInterval, Loose};
 pub use operator::with_fallback;
+pub use seen::seen;
 pub use shared_fate::shared_fate;
 
 #[cfg(test)]

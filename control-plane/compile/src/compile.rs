@@ -13,8 +13,8 @@ mod report;
 use std::collections::BTreeMap;
 
 use emac_core::bound::{
-    Attribution, BreakEven, Change, Facts, Importance, Interval, Unbound, View, any_dependence, attribute,
-    common_cause, importance, independent, shared_fate, smallest_change, split_budget,
+    Attribution, BreakEven, Change, Facts, Importance, Interval, Loose, Unbound, View, any_dependence,
+    attribute, common_cause, importance, independent, shared_fate, smallest_change, split_budget,
 };
 use emac_core::journey::{ComponentName, Journey};
 
@@ -109,7 +109,8 @@ pub struct Bounds {
     pub any_dependence: Interval,
     /// With the domains' stated betas; `None` when none is stated, or why it cannot be computed.
     pub common_cause: Option<Result<Interval, String>>,
-    /// By domain with two members or more, the beta from which on the objective does not hold; `None`: it holds up to 1.
+    /// By domain that matters (two members, or one that is asked again), the beta from which on the objective does not hold; `None`: it holds
+    /// up to 1.
     pub break_even: BTreeMap<String, Option<f64>>,
     /// The outcome in the end, where something is asynchronous: independent, and domain envelope.
     pub eventual: Option<(Interval, Interval)>,
@@ -123,6 +124,8 @@ pub struct Bounds {
     pub budget: Option<Vec<(ComponentName, f64)>>,
     /// The one change that restores the objective, when it does not hold.
     pub restoring: Option<Change>,
+    /// Which of these hold and are wider than they need be, and why.
+    pub loose: Vec<String>,
 }
 
 impl Bounds {
@@ -156,7 +159,7 @@ fn with<'a>(intent: &'a Intent, model: &'a Model, given: Given<'_>, preview: boo
     let leaves = facts::leaves(intent, model, &given, &structure);
     let known = latency::Known::new(intent, &structure, &leaves, &given);
     let bounds = facts::of(&leaves).and_then(|mut facts| {
-        known.tell(&structure, &mut facts).ok()?;
+        known.tell(&mut facts);
         bounds(intent, &structure, &facts).ok()
     });
     let latency = known.bounds(intent, &structure).unwrap_or_default();
@@ -168,6 +171,7 @@ fn with<'a>(intent: &'a Intent, model: &'a Model, given: Given<'_>, preview: boo
         bounds: bounds.as_ref(),
         latency: latency.as_ref(),
         slow: &known.unknown,
+        untimed: &known.untimed,
         given: &given,
     };
     let decision = asked.decide();
@@ -286,15 +290,18 @@ fn bounds(intent: &Intent, structure: &Journey, facts: &Facts) -> Result<Bounds,
     let objective = intent.objectives.availability.target.get();
     let immediate = View::Immediate;
     let betas = facts::betas(intent);
-    let domain_envelope = shared_fate(structure, facts, immediate)?.interval;
+    let (plus, minus) =
+        (independent(structure, facts, immediate)?, shared_fate(structure, facts, immediate)?);
+    let mut loose = looseness("independent", plus.loose);
+    loose.extend(looseness("domain envelope", minus.loose));
     let cause = (!betas.is_empty()).then(|| {
-        common_cause(structure, facts, &betas, immediate)
-            .map(|bound| bound.interval)
-            .map_err(|e| e.to_string())
+        let bound = common_cause(structure, facts, &betas, immediate).map_err(|e| e.to_string())?;
+        loose.extend(looseness("common cause", bound.loose));
+        Ok(bound.interval)
     });
     let mut break_even = BTreeMap::new();
     if let Ok(mut search) = BreakEven::new(structure, facts, &betas, immediate) {
-        for domain in facts::shared_domains(facts) {
+        for domain in search.domains() {
             if let Ok(beta) = search.of(&domain, objective) {
                 break_even.insert(domain, beta);
             }
@@ -302,8 +309,8 @@ fn bounds(intent: &Intent, structure: &Journey, facts: &Facts) -> Result<Bounds,
     }
     let attribution = attribute(structure, facts)?;
     Ok(Bounds {
-        independent: independent(structure, facts, immediate)?.interval,
-        domain_envelope,
+        independent: plus.interval,
+        domain_envelope: minus.interval,
         any_dependence: any_dependence(structure, facts, immediate)?.interval,
         common_cause: cause,
         break_even,
@@ -317,7 +324,15 @@ fn bounds(intent: &Intent, structure: &Journey, facts: &Facts) -> Result<Bounds,
         attribution,
         budget: split_budget(structure, facts, objective)?,
         restoring: smallest_change(structure, facts, objective)?,
+        loose,
     })
+}
+
+/// Each reason why a bound may be wider than its assumption makes it.
+fn looseness(assumption: &str, loose: Loose) -> Vec<String> {
+    let reason =
+        |reason| format!("the bounds under {assumption} hold, and may be wider than they need be: {reason}");
+    loose.reasons().map(reason).collect()
 }
 
 fn eventual(structure: &Journey, facts: &Facts) -> Result<Option<(Interval, Interval)>, Unbound> {

@@ -31,7 +31,8 @@ pub use read::{KIND, read, table};
 pub struct MeasuredEvidence {
     /// `metadata.name`: the journey.
     pub journey: String,
-    /// `observedAt`, milliseconds since 1970; of several documents the oldest.
+    /// `observedAt`, milliseconds since 1970; of several documents the oldest, and `None` when one of them does not say: as a whole it is not
+    /// known to be younger.
     pub observed_at_unix_ms: Option<u64>,
     /// `window`.
     pub window: Option<Micros>,
@@ -74,10 +75,8 @@ pub enum Latency {
 impl MeasuredEvidence {
     /// Adds what another document says of the same journey. Latencies in two different forms cannot be added: they become unknown.
     pub fn add(&mut self, other: Self) {
-        self.observed_at_unix_ms = match (self.observed_at_unix_ms, other.observed_at_unix_ms) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (one, other) => one.or(other),
-        };
+        self.observed_at_unix_ms =
+            self.observed_at_unix_ms.zip(other.observed_at_unix_ms).map(|(a, b)| a.min(b));
         self.window = self.window.or(other.window);
         if let Some(counts) = other.whole {
             self.whole.get_or_insert_default().add(counts);

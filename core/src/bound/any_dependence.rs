@@ -1,10 +1,11 @@
 //! Nothing is taken for granted: Frechet and Rueger, sharp in each node.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::evaluate::{Part, Rules, Walk};
-use super::{Assumption, Bound, Facts, Interval, Unbound, View};
-use crate::journey::Journey;
+use super::evaluate::{Alone, Part, Rules, Walk};
+use super::{Assumption, Bound, Facts, Interval, Loose, Unbound, View};
+use crate::journey::{ComponentName, Journey};
 use crate::probability::{rueger_lower, rueger_upper};
 
 /// Availability whatever the dependence. Sharp in each node: some joint distribution of its operands attains each end; over the whole
@@ -14,7 +15,7 @@ use crate::probability::{rueger_lower, rueger_upper};
 /// [`Unbound`] for the first leaf without facts.
 pub fn any_dependence(journey: &Journey, facts: &Facts, view: View) -> Result<Bound, Unbound> {
     let interval = Walk::new(journey, facts, &AnyDependence, view).value(journey.root())?;
-    Ok(Bound { interval, assumption: Assumption::AnyDependence })
+    Ok(Bound { interval, assumption: Assumption::AnyDependence, loose: Loose::default() })
 }
 
 pub(super) struct AnyDependence;
@@ -43,11 +44,15 @@ impl Rules for AnyDependence {
         Interval::of(rueger_lower(k, &lows(parts)), rueger_upper(k, highs(parts)))
     }
 
-    fn tries(&self, n: u32, body: Interval) -> Interval {
+    fn tries(&self, n: u32, body: Interval, _: bool) -> Interval {
         Interval::of(body.lo(), f64::from(n) * body.hi())
     }
 
-    fn times(&self, n: u32, body: Interval) -> Interval {
+    fn conditions(&self, _: &ComponentName, _: &BTreeSet<&ComponentName>) -> Option<Alone> {
+        None
+    }
+
+    fn times(&self, n: u32, body: Interval, _: bool) -> Interval {
         Interval::of(1.0 - f64::from(n) * (1.0 - body.lo()), body.hi())
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! All functions work on the lower end of the domain envelope (A-) of the immediate outcome, which is what is promised.
 
+mod lower;
 mod tree;
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::common_cause::halve;
 use super::{Facts, Unbound};
 use crate::journey::{ComponentName, Expr, Journey};
-use tree::Tree;
+use lower::Lower;
 
 /// One component's part in the journey's unreliability.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,22 +42,23 @@ fn availability(facts: &Facts, name: &ComponentName) -> Result<f64, Unbound> {
     Ok(known.availability.lo())
 }
 
-/// Every component, largest gain first, then by name. O(size · depth), and for each component the operands of the nodes above it.
+/// Every component, largest gain first, then by name. O(size · depth), and for each component the operands of the nodes above it; where a
+/// component occurs twice, the whole journey again.
 ///
 /// # Errors
 /// [`Unbound`].
 pub fn attribute(journey: &Journey, facts: &Facts) -> Result<Vec<Attribution>, Unbound> {
-    let tree = Tree::new(journey, facts)?;
+    let lower = Lower::new(journey, facts)?;
     let of = |name: &ComponentName| {
-        let (best, worst) = (tree.with(name, 1.0), tree.with(name, 0.0));
+        let (best, worst) = (lower.with(name, 1.0), lower.with(name, 0.0));
         Ok(Attribution {
             component: name.clone(),
             unavailability: 1.0 - availability(facts, name)?,
             importance: best - worst,
-            gain: best - tree.value(),
+            gain: best - lower.value(),
         })
     };
-    let mut found = tree.names().map(of).collect::<Result<Vec<_>, _>>()?;
+    let mut found = lower.names().map(of).collect::<Result<Vec<_>, _>>()?;
     found.sort_by(|a, b| b.gain.total_cmp(&a.gain));
     Ok(found)
 }
@@ -71,8 +74,8 @@ pub fn required(
     name: &ComponentName,
     objective: f64,
 ) -> Result<Option<f64>, Unbound> {
-    let tree = Tree::new(journey, facts)?;
-    Ok(least(availability(facts, name)?, |value| tree.with(name, value) >= objective))
+    let lower = Lower::new(journey, facts)?;
+    Ok(least(availability(facts, name)?, |value| lower.with(name, value) >= objective))
 }
 
 /// The least value of the node at `path` (as in [`InvalidExpr::path`](crate::journey::InvalidExpr), over the normal form) with which A-
@@ -86,11 +89,11 @@ pub fn required_at(
     path: &[usize],
     objective: f64,
 ) -> Result<Option<f64>, Unbound> {
-    let tree = Tree::new(journey, facts)?;
+    let lower = Lower::new(journey, facts)?;
     let step =
         |node: Option<_>, &place: &usize| node.and_then(|node: &Expr| node.children().get(place).copied());
     let node = path.iter().fold(Some(journey.root()), step);
-    Ok(node.and_then(|node| least(0.0, |value| tree.with_node(node, value) >= objective)))
+    Ok(node.and_then(|node| least(0.0, |value| lower.with_node(node, value) >= objective)))
 }
 
 /// The least value from `start` to 1 that is enough; `enough` is monotone.
@@ -110,20 +113,20 @@ fn least(start: f64, enough: impl Fn(f64) -> bool) -> Option<f64> {
 /// # Errors
 /// [`Unbound`].
 pub fn smallest_change(journey: &Journey, facts: &Facts, objective: f64) -> Result<Option<Change>, Unbound> {
-    let tree = Tree::new(journey, facts)?;
-    if tree.value() >= objective {
+    let lower = Lower::new(journey, facts)?;
+    if lower.value() >= objective {
         return Ok(None);
     }
     let mut best: Option<Change> = None;
-    for name in tree.names() {
+    for name in lower.names() {
         let from = availability(facts, name)?;
         let smallest = best.as_ref().map_or(f64::INFINITY, |best| best.to - best.from);
         let most = (from + smallest).min(1.0);
         // Only what is better than the best so far is worth finding exactly.
-        if tree.with(name, most) < objective {
+        if lower.with(name, most) < objective {
             continue;
         }
-        let to = halve(from, most, |value| tree.with(name, value) >= objective);
+        let to = halve(from, most, |value| lower.with(name, value) >= objective);
         if to - from < smallest {
             best = Some(Change { component: name.clone(), from, to });
         }
@@ -144,15 +147,12 @@ pub fn split_budget(
     facts: &Facts,
     objective: f64,
 ) -> Result<Option<Vec<(ComponentName, f64)>>, Unbound> {
-    let tree = Tree::new(journey, facts)?;
+    let lower = Lower::new(journey, facts)?;
     let u = |name: &ComponentName| availability(facts, name).map(|a| (name.clone(), 1.0 - a));
-    let unavailabilities = tree.names().map(u).collect::<Result<Vec<_>, _>>()?;
+    let unavailabilities = lower.names().map(u).collect::<Result<Vec<_>, _>>()?;
     let meets = |factor: f64| {
-        let scaled = |name: &ComponentName| {
-            let now = facts.components.get(name).map(|component| component.availability.lo());
-            now.map(|a| (1.0 - factor * (1.0 - a)).clamp(0.0, 1.0))
-        };
-        tree.with_all(&scaled) >= objective
+        let scaled = |(name, u): &(ComponentName, f64)| (name.clone(), (1.0 - factor * u).clamp(0.0, 1.0));
+        lower.with_all(&unavailabilities.iter().map(scaled).collect::<BTreeMap<_, _>>()) >= objective
     };
     if !meets(0.0) {
         return Ok(None);
@@ -160,6 +160,7 @@ pub fn split_budget(
     let worst = unavailabilities.iter().map(|(_, u)| *u).fold(0.0, f64::max);
     let most = if worst > 0.0 { 1.0 / worst } else { 1.0 };
     let factor = if meets(most) { most } else { last_that(most, meets) };
+    drop(lower);
     Ok(Some(unavailabilities.into_iter().map(|(name, u)| (name, factor * u)).collect()))
 }
 

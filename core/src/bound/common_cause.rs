@@ -1,18 +1,20 @@
-//! Common cause: a share `beta` of the failures is the domain's, the rest each component's own (the beta-factor model, Fleming 1975, with
-//! unequal members).
+//! Common cause: a domain of `beta` fails with `beta` times the unavailability of its most available member, and takes all members with it;
+//! the rest of their failures is each one's own (the beta-factor model, Fleming 1975, with unequal members).
 //!
-//! A domain fails with probability `beta · min u` over its members' unavailabilities `u`: a common cause cannot fail more often than
-//! the member it takes down most rarely. Given the domains, components are independent, so the value is exact: the sum over the
-//! states of the domains. Common causes lower a race and raise a series.
+//! A common cause cannot fail more often than the member it takes down most rarely, so `beta` is the share of that member's failures that
+//! the domain causes, and at most that share of another's. Members are those the outcome depends on. Given the domains, components are
+//! independent, so the value is exact: the sum over the states of the domains. Common causes lower a race and raise a series; of a domain with
+//! one member they lower a retry and raise a repetition, because they fail every try.
 
 mod causes;
 mod program;
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
-use super::{Assumption, Bound, DomainName, Facts, Interval, Unbound, View};
-use crate::journey::{ComponentName, Expr, Journey};
-use causes::Causes;
+use super::{Assumption, Bound, DomainName, Facts, Interval, Unbound, View, shared_fate};
+use crate::journey::{ComponentName, Journey};
+use causes::{Causes, End};
 
 /// Why a common cause cannot be computed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -44,8 +46,8 @@ pub enum InvalidBeta {
     Unbound(#[from] Unbound),
 }
 
-/// Availability when each domain of `betas` causes that share of its members' failures. Domains without an entry, or of which the
-/// journey has one member only, cause none. Exact for exact facts; intervals of leaves are taken end by end. O(2^domains · size).
+/// Availability when each domain of `betas` fails as often as that says. Domains without an entry cause nothing. Exact for exact facts
+/// unless the bound says that it is loose; with intervals of availability it holds for all values in them. O(2^domains · size).
 ///
 /// # Errors
 /// [`InvalidBeta`].
@@ -55,9 +57,17 @@ pub fn common_cause(
     betas: &BTreeMap<DomainName, f64>,
     view: View,
 ) -> Result<Bound, InvalidBeta> {
-    let at = |end: fn(Interval) -> f64| Causes::new(journey, facts, betas, view, end)?.value();
-    let (a, b) = (at(Interval::lo)?, at(Interval::hi)?);
-    Ok(Bound { interval: Interval::of(a.min(b), a.max(b)), assumption: Assumption::CommonCause })
+    let mut lower = Causes::new(journey, facts, betas, view, End::Lower)?;
+    let mut upper = Causes::new(journey, facts, betas, view, End::Upper)?;
+    let mut interval = Interval::of(lower.value()?, upper.value()?);
+    let mut loose = lower.loose;
+    loose.shared |= upper.loose.shared;
+    loose.choices |= upper.loose.choices;
+    if loose.any() {
+        // Domains that fail are what the envelope is about.
+        interval = interval.and(shared_fate(journey, facts, view)?.interval);
+    }
+    Ok(Bound { interval, assumption: Assumption::CommonCause, loose })
 }
 
 /// The least beta of `domain`, the other domains as in `betas`, from which on the value is below `objective`. `None` when it holds
@@ -84,7 +94,8 @@ pub fn break_even_beta(
 /// crossing is refined by halving.
 pub struct BreakEven<'a> {
     causes: Causes<'a>,
-    rises: bool,
+    /// What the envelope promises whatever the betas.
+    envelope: f64,
 }
 
 impl<'a> BreakEven<'a> {
@@ -98,8 +109,13 @@ impl<'a> BreakEven<'a> {
         betas: &BTreeMap<DomainName, f64>,
         view: View,
     ) -> Result<Self, InvalidBeta> {
-        let causes = Causes::new(journey, facts, betas, view, Interval::lo)?;
-        Ok(Self { causes, rises: rises(journey.root()) })
+        let causes = Causes::new(journey, facts, betas, view, End::Lower)?;
+        Ok(Self { causes, envelope: shared_fate(journey, facts, view)?.interval.lo() })
+    }
+
+    /// Domains whose beta matters, by name: with two members that the outcome depends on, or with one that is asked again.
+    pub fn domains(&self) -> Vec<DomainName> {
+        self.causes.candidates()
     }
 
     /// As [`break_even_beta`]. A few evaluations, several hundred at worst.
@@ -108,7 +124,7 @@ impl<'a> BreakEven<'a> {
     /// [`InvalidBeta::TooMany`] with this domain, or [`InvalidBeta::Excess`] without it.
     pub fn of(&mut self, domain: &str, objective: f64) -> Result<Option<f64>, InvalidBeta> {
         let Some((place, stated)) = self.causes.consider(domain)? else {
-            // With one member or none there is nothing to share.
+            // There is nothing to share.
             return Ok((self.causes.value()? < objective).then_some(0.0));
         };
         let found = self.search(place, objective);
@@ -117,10 +133,13 @@ impl<'a> BreakEven<'a> {
     }
 
     fn search(&mut self, place: usize, objective: f64) -> Result<Option<f64>, InvalidBeta> {
+        if self.envelope >= objective {
+            return Ok(None);
+        }
         if self.causes.with(place, 0.0)? < objective {
             return Ok(Some(0.0));
         }
-        let mut search = Search { causes: &mut self.causes, place, objective, rises: self.rises };
+        let mut search = Search { causes: &mut self.causes, place, objective };
         match search.first_below() {
             Err(InvalidBeta::Excess { .. }) => Ok(None),
             found => found,
@@ -134,17 +153,14 @@ struct Search<'c, 'a> {
     causes: &'c mut Causes<'a>,
     place: usize,
     objective: f64,
-    /// The value rises with every component.
-    rises: bool,
 }
 
 impl Search<'_, '_> {
     /// From small betas to large.
     fn first_below(&mut self) -> Result<Option<f64>, InvalidBeta> {
-        let down = self.causes.when_down(self.place)?;
         let mut open = alloc::vec![(0, STEPS)];
         while let Some((from, to)) = open.pop() {
-            if self.rises && self.surely_holds(from, to, down)? {
+            if self.causes.between(self.place, beta(from), beta(to))? >= self.objective {
                 continue;
             }
             if to - from > 1 {
@@ -157,27 +173,10 @@ impl Search<'_, '_> {
         }
         Ok(None)
     }
-
-    fn surely_holds(&mut self, from: u16, to: u16, down: f64) -> Result<bool, InvalidBeta> {
-        let up = self.causes.when_up(self.place, beta(from))?;
-        let fails = |step| beta(step) * self.causes.least(self.place);
-        Ok((1.0 - fails(to)) * up + fails(from) * down >= self.objective)
-    }
 }
 
 fn beta(step: u16) -> f64 {
     f64::from(step) / f64::from(STEPS)
-}
-
-/// Whether the value rises with every component: no alternate is worth more than one asked before it.
-fn rises(expr: &Expr) -> bool {
-    let own = match expr {
-        Expr::Fallback { alternates, .. } => {
-            alternates.iter().zip(alternates.iter().skip(1)).all(|(a, b)| a.weight >= b.weight)
-        }
-        _ => true,
-    };
-    own && expr.children().into_iter().all(rises)
 }
 
 /// The least value from which on `fails`, between one that does not and one that does, to the last bit.
@@ -199,30 +198,11 @@ mod tests {
         let journey = journey("Race(a, b, c)");
         let facts = facts(&[("a", 0.5, &["x"]), ("b", 0.5, &["x"]), ("c", 0.5, &[])]);
         let none = BTreeMap::new();
-        let mut causes = Causes::new(&journey, &facts, &none, View::Immediate, Interval::lo).unwrap();
+        let mut causes = Causes::new(&journey, &facts, &none, View::Immediate, End::Lower).unwrap();
         let (place, _) = causes.consider("x").unwrap().unwrap();
-        let down = causes.when_down(place).unwrap();
-        assert_eq!(down, 0.5, "c alone");
-        // x fails a quarter to three eighths of the time. At a quarter a and b work 2/3 of the time on their own:
-        // 5/8 (1 - 1/3 x 1/3 x 1/2) + 1/4 x 1/2 = 0.71528.
-        let mut holds = |objective| {
-            let mut search = Search { causes: &mut causes, place, objective, rises: true };
-            search.surely_holds(STEPS / 2, STEPS / 4 * 3, down).unwrap()
-        };
-        assert!(holds(0.7152) && !holds(0.7153));
-    }
-
-    #[test]
-    fn a_value_rises_unless_an_alternate_is_worth_more_than_one_before_it() {
-        for (text, expected) in [
-            ("Series(a, Race(b, c))", true),
-            ("Fallback(a, 0.8*b, 0.5*c)", true),
-            ("Fallback(a, 0.5*b, 0.5*c)", true),
-            ("Fallback(a, 0.5*b, 0.8*c)", false),
-            ("Series(a, Fallback(b, 0.5*c, 0.8*d))", false),
-            ("Fallback(a, 0.8*Fallback(b, 0.5*c, 0.8*d), 0.5*e)", false),
-        ] {
-            assert_eq!(rises(journey(text).root()), expected, "{text}");
-        }
+        // x fails a quarter to three eighths of the time. At a quarter a and b work 2/3 of the time on their own; while it is down c alone
+        // does: 5/8 (1 - 1/3 x 1/3 x 1/2) + 1/4 x 1/2 = 0.71528.
+        let least = causes.between(place, 0.5, 0.75).unwrap();
+        assert!((least - (5.0 / 8.0 * (1.0 - 1.0 / 18.0) + 1.0 / 8.0)).abs() < 1e-15, "{least}");
     }
 }

@@ -3,13 +3,15 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::any_dependence::AnyDependence;
-use super::{Facts, Interval};
+use super::choices::Chosen;
+use super::seen::{operands, seen};
+use super::{Facts, Interval, Loose};
 use crate::journey::{Alternative, Choice, ComponentName, Expr, Join, Journey};
 use crate::probability;
+use crate::units::Millis;
 
 /// Which outcome of a journey.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum View {
     /// What its user sees: async parts are not waited for.
     #[default]
@@ -27,6 +29,8 @@ pub struct Unbound(pub ComponentName);
 pub(super) struct Part<'a> {
     pub(super) expr: &'a Expr,
     pub(super) value: Interval,
+    /// Components it depends on whose state is not given; none where it does not matter who they are.
+    pub(super) leaves: Vec<&'a ComponentName>,
 }
 
 /// How operands combine under one assumption.
@@ -37,17 +41,30 @@ pub(super) trait Rules {
     fn any(&self, parts: &[Part<'_>]) -> Interval;
     /// At least `k` must succeed, `1 <= k <= parts.len()`.
     fn at_least(&self, k: usize, parts: &[Part<'_>]) -> Interval;
-    /// One of `n` tries must succeed.
-    fn tries(&self, n: u32, body: Interval) -> Interval;
+    /// One of `n` tries must succeed. `tied`: they share a component whose state is not given.
+    fn tries(&self, n: u32, body: Interval, tied: bool) -> Interval;
     /// All of `n` repetitions must succeed.
-    fn times(&self, n: u32, body: Interval) -> Interval;
-    /// Whether components are independent, so that one that occurs twice can be conditioned on.
-    fn conditions(&self) -> bool {
+    fn times(&self, n: u32, body: Interval, tied: bool) -> Interval;
+    /// How a component that occurs twice is conditioned on; `None`: it is not. `others`: what is random beside it.
+    fn conditions(&self, name: &ComponentName, others: &BTreeSet<&ComponentName>) -> Option<Alone>;
+    /// Whether it matters which components operands depend on.
+    fn ties(&self) -> bool {
+        false
+    }
+    /// Whether latencies of different calls are independent; otherwise anything.
+    fn independent_latencies(&self) -> bool {
         false
     }
 }
 
-/// Components conditioned on in one node: 2^10 evaluations of it. Beyond that the node falls back to any dependence, which is
+/// Whether a component fails independently of all that is random beside it, for the lower end and for the upper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Alone {
+    pub(super) lower: bool,
+    pub(super) upper: bool,
+}
+
+/// Components conditioned on from the root to a node: 2^10 evaluations of it. Those beyond tie the operands they stand in, which is
 /// wider and still right.
 const CONDITIONED_MAX: usize = 10;
 
@@ -60,45 +77,70 @@ pub(super) struct Walk<'a, R> {
     repeated: BTreeSet<&'a ComponentName>,
     /// Those whose state is given.
     fixed: BTreeMap<&'a ComponentName, bool>,
+    /// Those that occur in several operands and are not conditioned on.
+    tied: BTreeSet<&'a ComponentName>,
+    /// Availabilities other than those of the facts.
+    pub(super) values: BTreeMap<&'a ComponentName, Interval>,
+    pub(super) chosen: Chosen,
+    /// A node whose value is given.
+    pub(super) given: Option<(&'a Expr, Interval)>,
+    pub(super) loose: Loose,
+    /// Share in time of bodies, by the state of what they depend on.
+    known: BTreeMap<(*const Expr, Millis, State<'a>), Interval>,
 }
+
+/// Components whose state is given, and it.
+type State<'a> = Vec<(&'a ComponentName, bool)>;
 
 impl<'a, R: Rules> Walk<'a, R> {
     pub(super) fn new(journey: &'a Journey, facts: &'a Facts, rules: &'a R, view: View) -> Self {
-        let mut seen = BTreeSet::new();
-        let repeated = journey.leaves().into_iter().filter(|name| !seen.insert(*name)).collect();
-        Self { facts, rules, view, repeated, fixed: BTreeMap::new() }
-    }
-
-    /// Whether some component occurs more than once.
-    pub(super) fn repeats(&self) -> bool {
-        !self.repeated.is_empty()
+        Self {
+            facts,
+            rules,
+            view,
+            repeated: repeated(journey.root(), view),
+            fixed: BTreeMap::new(),
+            tied: BTreeSet::new(),
+            values: BTreeMap::new(),
+            chosen: Chosen::new(),
+            given: None,
+            loose: Loose::default(),
+            known: BTreeMap::new(),
+        }
     }
 
     /// Recursive: a checked expression is at most [`Expr::DEPTH_MAX`] deep. O(size · depth), times two for each component conditioned
     /// on.
     pub(super) fn value(&mut self, expr: &'a Expr) -> Result<Interval, Unbound> {
+        if let Some((_, value)) = self.given.filter(|(node, _)| core::ptr::eq(*node, expr)) {
+            return Ok(value);
+        }
         match expr {
             Expr::Leaf(name) => self.leaf(name),
-            Expr::Timeout { after, body } => {
-                let within = self.facts.within(body, *after);
-                let body = self.value(body)?;
-                Ok(Interval::of(body.lo() * within.lo(), body.hi() * within.hi()))
+            Expr::Timeout { after, body } => self.timely(body, *after),
+            Expr::Retry { attempts, per_try_timeout, body } => {
+                let one = match per_try_timeout {
+                    Some(after) => self.timely(body, *after)?,
+                    None => self.value(body)?,
+                };
+                Ok(self.rules.tries(*attempts, one, self.is_tied(body)))
             }
-            Expr::Retry { attempts, body, .. } => self.tries(*attempts, body),
-            Expr::Repeat { count, body } => self.times(*count, body),
+            Expr::Repeat { count, body } => {
+                let one = self.value(body)?;
+                Ok(self.rules.times(*count, one, self.is_tied(body)))
+            }
             Expr::Async(body) => match self.view {
-                View::Immediate => self.value(body).map(|_| Interval::of(1.0, 1.0)),
+                View::Immediate => {
+                    body.leaves().into_iter().try_for_each(|name| self.leaf(name).map(drop))?;
+                    Ok(Interval::of(1.0, 1.0))
+                }
                 View::Eventual => self.value(body),
             },
             // A mixture is linear: what its choices share does not matter.
-            Expr::Branch(choices) => self.branch(choices),
+            Expr::Branch(choices) => self.branch(expr, choices),
             many => {
-                let shared = if self.rules.conditions() { self.shared(many) } else { Vec::new() };
-                if shared.len() > CONDITIONED_MAX {
-                    self.combine(many, &AnyDependence)
-                } else {
-                    self.condition(many, &shared)
-                }
+                let shared = self.shared(many);
+                self.condition(many, shared, &mut |walk| walk.combine(many))
             }
         }
     }
@@ -108,18 +150,12 @@ impl<'a, R: Rules> Walk<'a, R> {
         Ok(match self.fixed.get(name) {
             Some(true) => Interval::of(1.0, 1.0),
             Some(false) => Interval::of(0.0, 0.0),
-            None => known.availability,
+            None => self.values.get(name).copied().unwrap_or(known.availability),
         })
     }
 
-    fn tries(&mut self, n: u32, body: &'a Expr) -> Result<Interval, Unbound> {
-        let value = self.value(body)?;
-        Ok(self.rules.tries(n, value))
-    }
-
-    fn times(&mut self, n: u32, body: &'a Expr) -> Result<Interval, Unbound> {
-        let value = self.value(body)?;
-        Ok(self.rules.times(n, value))
+    fn is_tied(&self, expr: &Expr) -> bool {
+        !self.tied.is_empty() && seen(expr, self.view).into_iter().any(|name| self.tied.contains(name))
     }
 
     /// Components that stand in more than one operand and whose state is not given.
@@ -127,44 +163,119 @@ impl<'a, R: Rules> Walk<'a, R> {
         if self.repeated.is_empty() {
             return Vec::new();
         }
-        let mut operands: BTreeMap<&ComponentName, usize> = BTreeMap::new();
-        for child in expr.children() {
-            let inside: BTreeSet<_> = child.leaves().into_iter().collect();
+        let mut operands_of: BTreeMap<&ComponentName, usize> = BTreeMap::new();
+        for child in operands(expr, self.view) {
+            let inside: BTreeSet<_> = seen(child, self.view).into_iter().collect();
             for name in inside.intersection(&self.repeated) {
-                *operands.entry(name).or_default() += 1;
+                *operands_of.entry(name).or_default() += 1;
             }
         }
-        let open = |name: &&ComponentName| !self.fixed.contains_key(*name);
-        operands.into_iter().filter(|&(_, count)| count > 1).map(|(name, _)| name).filter(open).collect()
+        let open = |name: &&ComponentName| !self.fixed.contains_key(*name) && !self.tied.contains(*name);
+        operands_of.into_iter().filter(|&(_, count)| count > 1).map(|(name, _)| name).filter(open).collect()
     }
 
-    /// `a · (value when up) + (1 - a) · (value when down)` for each component in turn.
-    fn condition(&mut self, expr: &'a Expr, shared: &[&'a ComponentName]) -> Result<Interval, Unbound> {
-        let Some((name, rest)) = shared.split_first() else { return self.combine(expr, self.rules) };
+    /// The value of a node, conditioned on components.
+    fn condition(
+        &mut self,
+        expr: &'a Expr,
+        shared: Vec<&'a ComponentName>,
+        value: &mut dyn FnMut(&mut Self) -> Result<Interval, Unbound>,
+    ) -> Result<Interval, Unbound> {
+        if shared.is_empty() {
+            return value(self);
+        }
+        let mut random: BTreeSet<_> = self.random(expr).into_iter().collect();
+        let mut open: Vec<_> = shared;
+        let mut order = Vec::new();
+        let room = CONDITIONED_MAX.saturating_sub(self.fixed.len());
+        // Who fails alone first: its mixture is exact, and a mixture of the better of two is better than the better of two mixtures.
+        while order.len() < room {
+            let rank = |&(_, name): &(usize, &&ComponentName)| {
+                core::cmp::Reverse(self.rules.conditions(name, &without(&random, name)))
+            };
+            let Some((place, _)) = open.iter().enumerate().min_by_key(rank) else { break };
+            let name = open.remove(place);
+            random.remove(name);
+            let Some(alone) = self.rules.conditions(name, &random) else { return value(self) };
+            order.push((name, alone));
+        }
+        let ties: Vec<_> = open.into_iter().filter(|name| self.tied.insert(name)).collect();
+        self.loose.shared |= !ties.is_empty();
+        let found = self.over_states(&order, value);
+        ties.into_iter().for_each(|name| {
+            self.tied.remove(name);
+        });
+        found
+    }
+
+    /// For each component in turn, `f` the value as a function of its state and of what else is random.
+    ///
+    /// Where it fails independently of the rest, `a f(up) + (1 - a) f(down)`, exactly. Else `f(up)` and `f(down)` are still means over the rest
+    /// as it is, not as it would be given the state, of which nothing is known but that successes are associated: `f >= f(down)` in every
+    /// state, and `E[X f(up)] >= a E[f(up)]`; so `max(f(down), a f(up))` below, and the same on failures above.
+    fn over_states(
+        &mut self,
+        order: &[(&'a ComponentName, Alone)],
+        value: &mut dyn FnMut(&mut Self) -> Result<Interval, Unbound>,
+    ) -> Result<Interval, Unbound> {
+        let Some(((name, alone), rest)) = order.split_first() else { return value(self) };
+        if !rest.is_empty() {
+            // Often some of them decide everything: what the others' best and worst leave as it is needs no going through.
+            let (best, worst) = (self.all_fixed(order, true, value)?, self.all_fixed(order, false, value)?);
+            if best == worst {
+                return Ok(best);
+            }
+        }
         let a = self.leaf(name)?;
         self.fixed.insert(name, true);
-        let up = self.condition(expr, rest)?;
+        let up = self.over_states(rest, value)?;
         self.fixed.insert(name, false);
-        let down = self.condition(expr, rest)?;
+        let down = self.over_states(rest, value)?;
         self.fixed.remove(name);
-        Ok(mixture(a, up, down))
+        Ok(mixture(a, up, down, *alone))
     }
 
-    fn combine(&mut self, expr: &'a Expr, rules: &impl Rules) -> Result<Interval, Unbound> {
+    fn all_fixed(
+        &mut self,
+        order: &[(&'a ComponentName, Alone)],
+        up: bool,
+        value: &mut dyn FnMut(&mut Self) -> Result<Interval, Unbound>,
+    ) -> Result<Interval, Unbound> {
+        self.fixed.extend(order.iter().map(|&(name, _)| (name, up)));
+        let found = value(self);
+        order.iter().for_each(|(name, _)| {
+            self.fixed.remove(name);
+        });
+        found
+    }
+
+    fn random(&self, expr: &'a Expr) -> Vec<&'a ComponentName> {
+        let mut leaves = seen(expr, self.view);
+        leaves.retain(|name| !self.fixed.contains_key(*name));
+        leaves
+    }
+
+    fn combine(&mut self, expr: &'a Expr) -> Result<Interval, Unbound> {
         match expr {
-            Expr::Series(steps) => Ok(rules.all(&self.distinct(steps)?)),
-            Expr::Parallel { join: Join::All, branches } => Ok(rules.all(&self.distinct(branches)?)),
+            Expr::Series(steps) => Ok(self.rules.all(&self.distinct(steps)?)),
+            Expr::Parallel { join: Join::All, branches } => Ok(self.rules.all(&self.distinct(branches)?)),
             Expr::Parallel { join: Join::AtLeast(k), branches } => {
-                Ok(rules.at_least(*k as usize, &self.parts(branches)?))
+                Ok(self.rules.at_least(*k as usize, &self.parts(branches)?))
             }
-            Expr::Race { branches, .. } => Ok(rules.any(&self.distinct(branches)?)),
-            Expr::Fallback { primary, alternates } => self.fallback(primary, alternates, rules),
+            Expr::Race { branches, .. } => Ok(self.rules.any(&self.distinct(branches)?)),
+            Expr::Fallback { primary, alternates } => self.fallback(primary, alternates),
             single => self.value(single),
         }
     }
 
+    fn part(&mut self, expr: &'a Expr) -> Result<Part<'a>, Unbound> {
+        let value = self.value(expr)?;
+        let matter = self.rules.ties() || !self.tied.is_empty();
+        Ok(Part { expr, value, leaves: if matter { self.random(expr) } else { Vec::new() } })
+    }
+
     fn parts(&mut self, exprs: &'a [Expr]) -> Result<Vec<Part<'a>>, Unbound> {
-        exprs.iter().map(|expr| Ok(Part { expr, value: self.value(expr)? })).collect()
+        exprs.iter().map(|expr| self.part(expr)).collect()
     }
 
     /// Operands of an idempotent operator: the same component twice is one event.
@@ -180,64 +291,134 @@ impl<'a, R: Rules> Walk<'a, R> {
         Ok(parts)
     }
 
-    /// The first good answer counts with its weight w_i: `sum (w_i - w_{i+1}) P(one of the first i is good)`, which takes lower
-    /// ends to lower ends while weights do not rise. Rising ones are exact under independence, and otherwise replaced by the nearest
-    /// that do not rise: from below for the lower end, from above for the upper.
-    fn fallback(
-        &mut self,
-        primary: &'a Expr,
-        alternates: &'a [Alternative],
-        rules: &impl Rules,
-    ) -> Result<Interval, Unbound> {
-        let mut asked = alloc::vec![Part { expr: primary, value: self.value(primary)? }];
-        let mut unions = alloc::vec![rules.any(&asked)];
+    /// The first good answer counts with its weight w_i: `sum (w_i - w_{i+1}) P(one of the first i is good)`. Weights do not rise, so lower
+    /// ends give the lower end.
+    fn fallback(&mut self, primary: &'a Expr, alternates: &'a [Alternative]) -> Result<Interval, Unbound> {
+        let mut asked = alloc::vec![self.part(primary)?];
+        let mut unions = alloc::vec![self.rules.any(&asked)];
         for alternate in alternates {
-            asked.push(Part { expr: &alternate.expr, value: self.value(&alternate.expr)? });
-            unions.push(rules.any(&asked));
+            asked.push(self.part(&alternate.expr)?);
+            unions.push(self.rules.any(&asked));
         }
-        let weights: Vec<f64> =
-            core::iter::once(1.0).chain(alternates.iter().map(|a| a.weight.get())).collect();
-        let below = running(weights.iter().copied(), f64::min);
-        let mut above = running(weights.iter().rev().copied(), f64::max);
-        above.reverse();
-        let monotone = Interval::of(worth(&below, &unions, true), worth(&above, &unions, false));
-        let exact = Interval::of(worth(&weights, &unions, true), worth(&weights, &unions, false));
-        Ok(if rules.conditions() { monotone.and(exact) } else { monotone })
+        Ok(worth(&weights(alternates), &unions))
     }
 
-    fn branch(&mut self, choices: &'a [Choice]) -> Result<Interval, Unbound> {
-        let mut low = Vec::with_capacity(choices.len());
-        let mut high = Vec::with_capacity(choices.len());
-        for choice in choices {
-            let value = self.value(&choice.expr)?;
-            low.push((choice.probability.lo(), choice.probability.hi(), value.lo()));
-            high.push((choice.probability.lo(), choice.probability.hi(), value.hi()));
+    fn branch(&mut self, expr: &'a Expr, choices: &'a [Choice]) -> Result<Interval, Unbound> {
+        let values = choices.iter().map(|c| self.value(&c.expr)).collect::<Result<Vec<_>, _>>()?;
+        Ok(mixed(choices, self.chosen.get(&core::ptr::from_ref(expr)), &values))
+    }
+
+    // === Time ===
+
+    /// A good answer within a time.
+    pub(super) fn timely(&mut self, body: &'a Expr, after: Millis) -> Result<Interval, Unbound> {
+        if let Some(share) = self.facts.stated(body, after) {
+            return Ok(product(self.value(body)?, share));
         }
-        Ok(Interval::of(probability::least_mixture(low), probability::most_mixture(high)))
+        if let Expr::Leaf(name) = body {
+            return Ok(product(self.leaf(name)?, self.facts.leaf_within(name, after)));
+        }
+        let mut names = BTreeSet::new();
+        self.inside(body, &mut names);
+        self.condition(body, names.into_iter().collect(), &mut |walk| {
+            let ever = walk.value(body)?;
+            let timely = walk.given_state(body, after)?;
+            Ok(Interval::of(timely.lo().min(ever.hi()), timely.hi().min(ever.hi())))
+        })
+    }
+
+    /// Components that a node below conditions on, but for those whose every try is an event of its own.
+    fn inside(&self, expr: &'a Expr, found: &mut BTreeSet<&'a ComponentName>) {
+        let tries = match expr {
+            Expr::Retry { attempts, .. } => *attempts > 1,
+            Expr::Repeat { count, .. } => *count > 1,
+            _ => false,
+        };
+        if tries {
+            return;
+        }
+        if !matches!(expr, Expr::Branch(_)) {
+            found.extend(self.shared(expr));
+        }
+        operands(expr, self.view).into_iter().for_each(|child| self.inside(child, found));
+    }
+
+    fn given_state(&mut self, body: &'a Expr, after: Millis) -> Result<Interval, Unbound> {
+        let leaves: BTreeSet<_> = seen(body, self.view).into_iter().collect();
+        let state: State<'a> = leaves.iter().filter_map(|&n| Some((n, *self.fixed.get(n)?))).collect();
+        // What has another availability, or chosen probabilities, is not asked again.
+        let plain = self.chosen.is_empty() && !leaves.iter().any(|name| self.values.contains_key(name));
+        let key = (core::ptr::from_ref(body), after, state);
+        if let Some(known) = self.known.get(&key).filter(|_| plain) {
+            return Ok(*known);
+        }
+        let values = leaves.into_iter().map(|name| Ok((name, self.leaf(name)?))).collect::<Result<_, _>>()?;
+        let independent = self.rules.independent_latencies();
+        let timely = self.facts.timely(body, after, &values, (self.view, independent), &self.chosen)?;
+        if plain {
+            self.known.insert(key, timely);
+        }
+        Ok(timely)
     }
 }
 
-/// `sum (w_i - w_{i+1}) U_i` at the lower or upper ends, those of falling terms at the other.
-pub(super) fn worth(weights: &[f64], unions: &[Interval], lower: bool) -> f64 {
-    let next = weights.iter().skip(1).chain(&[0.0]);
-    let term = |((weight, next), union): ((&f64, &f64), &Interval)| {
-        let drop = weight - next;
-        drop * if (drop >= 0.0) == lower { union.lo() } else { union.hi() }
+/// Components on which an outcome depends in more than one place.
+pub(super) fn repeated(root: &Expr, view: View) -> BTreeSet<&ComponentName> {
+    let mut once = BTreeSet::new();
+    seen(root, view).into_iter().filter(|name| !once.insert(*name)).collect()
+}
+
+fn without<'a>(all: &BTreeSet<&'a ComponentName>, one: &ComponentName) -> BTreeSet<&'a ComponentName> {
+    all.iter().copied().filter(|name| *name != one).collect()
+}
+
+/// Weights of a fallback's answers, the primary's first.
+pub(super) fn weights(alternates: &[Alternative]) -> Vec<f64> {
+    core::iter::once(1.0).chain(alternates.iter().map(|a| a.weight.get())).collect()
+}
+
+/// `sum (w_i - w_{i+1}) U_i`, `unions` the first operands of each number.
+pub(super) fn worth(weights: &[f64], unions: &[Interval]) -> Interval {
+    let at = |end: fn(Interval) -> f64| {
+        let next = weights.iter().skip(1).chain(&[0.0]);
+        weights
+            .iter()
+            .zip(next)
+            .zip(unions)
+            .map(|((weight, next), union)| (weight - next) * end(*union))
+            .sum()
     };
-    weights.iter().zip(next).zip(unions).map(term).sum()
+    Interval::of(at(Interval::lo), at(Interval::hi))
 }
 
-/// The fold so far at each place.
-pub(super) fn running(values: impl Iterator<Item = f64>, fold: fn(f64, f64) -> f64) -> Vec<f64> {
-    let mut held = None;
-    let step = |value| *held.insert(held.map_or(value, |held| fold(held, value)));
-    values.map(step).collect()
+/// A branch: with the probabilities that were chosen, or the least and the greatest mixture.
+pub(super) fn mixed(choices: &[Choice], chosen: Option<&Vec<f64>>, values: &[Interval]) -> Interval {
+    if let Some(chosen) = chosen {
+        let at = |end: fn(Interval) -> f64| chosen.iter().zip(values).map(|(q, value)| q * end(*value)).sum();
+        return Interval::of(at(Interval::lo), at(Interval::hi));
+    }
+    let weighted = |end: fn(Interval) -> f64| {
+        let pairs = choices.iter().zip(values);
+        pairs.map(|(choice, value)| (choice.probability.lo(), choice.probability.hi(), end(*value))).collect()
+    };
+    Interval::of(
+        probability::least_mixture(weighted(Interval::lo)),
+        probability::most_mixture(weighted(Interval::hi)),
+    )
 }
 
-/// Bounds of `a up + (1 - a) down`, which is linear in each of the three.
-fn mixture(a: Interval, up: Interval, down: Interval) -> Interval {
-    let at = |a: f64, up: f64, down: f64| a * up + (1.0 - a) * down;
-    let lo = at(a.lo(), up.lo(), down.lo()).min(at(a.hi(), up.lo(), down.lo()));
-    let hi = at(a.lo(), up.hi(), down.hi()).max(at(a.hi(), up.hi(), down.hi()));
+pub(super) fn product(a: Interval, b: Interval) -> Interval {
+    Interval::of(a.lo() * b.lo(), a.hi() * b.hi())
+}
+
+/// See [`Walk::over_states`]. The value rises with the component, so each end needs the component's own.
+fn mixture(a: Interval, up: Interval, down: Interval, alone: Alone) -> Interval {
+    let exact = |a: f64, up: f64, down: f64| a * up + (1.0 - a) * down;
+    let lo = if alone.lower { exact(a.lo(), up.lo(), down.lo()) } else { down.lo().max(a.lo() * up.lo()) };
+    let hi = if alone.upper {
+        exact(a.hi(), up.hi(), down.hi())
+    } else {
+        up.hi().min(1.0 - (1.0 - a.hi()) * (1.0 - down.hi()))
+    };
     Interval::of(lo, hi)
 }

@@ -107,6 +107,31 @@ pub struct Bound {
     pub interval: Interval,
     /// Provided that.
     pub assumption: Assumption,
+    /// Why it may be wider than the assumption makes it.
+    pub loose: Loose,
+}
+
+/// Where exact work was given up: the bound still holds, and may be wider than it need be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loose {
+    /// Of the components that stand in several places more than ten are on the way to one of them.
+    pub shared: bool,
+    /// Intervals of branches choose anew in each state: there are too many combinations, or tries or repetitions around them.
+    pub choices: bool,
+}
+
+impl Loose {
+    /// Whether anything was given up.
+    pub const fn any(self) -> bool {
+        self.shared || self.choices
+    }
+
+    /// Each reason in words.
+    pub fn reasons(self) -> impl Iterator<Item = &'static str> {
+        let shared = "more than ten components stand in several places";
+        let choices = "the probabilities of a branch are chosen anew for each state of the components";
+        [self.shared.then_some(shared), self.choices.then_some(choices)].into_iter().flatten()
+    }
 }
 
 impl fmt::Display for Interval {

@@ -39,7 +39,8 @@ pub use band::Band;
 pub use confidence::{
     Confidence, Observed, clopper_pearson, dkw_epsilon, observed, observed_at, promised, promised_within,
 };
-pub use evaluate::{Bands, LatencyFacts, any_dependence, bands, set_within};
+pub(super) use evaluate::timely;
+pub use evaluate::{Bands, LatencyFacts, any_dependence, bands};
 pub use grid::LatencyGrid;
 
 #[cfg(test)]

@@ -1,31 +1,67 @@
-//! The domain envelope: operands that share a failure domain (or a component) stand anywhere between independent and together, the
-//! others are independent. Its lower end is the paper's A-.
+//! The domain envelope: operands that share a failure domain stand anywhere between independent and together, the others are
+//! independent. Its lower end is the paper's A-.
 //!
-//! Sound for every model in which failures are increasing functions of independent causes, each the cause of one domain: then
-//! successes are associated, so a series is at least the product and a race at most `1 - prod(1 - a)`. A domain that is missing or
-//! conflicting counts as shared for the lower end and separate for the upper.
+//! Sound for every model in which failures are increasing functions of independent causes, each the cause of one domain or of one
+//! component: then successes are associated, so a series is at least the product and a race at most `1 - prod(1 - a)`. A domain that is
+//! missing or conflicting counts as shared for the lower end and separate for the upper.
+//!
+//! A component that stands in several operands is one event and is conditioned on (see [`super::evaluate`]): exactly where nothing beside it
+//! shares its domains, else as far as association reaches. Taking it for a domain that its holders share is sound too and sometimes
+//! better, so the bound is what both allow.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::any_dependence::{highs, lows};
-use super::evaluate::{Part, Rules, Walk};
-use super::{Assumption, Bound, Domains, Facts, Interval, Unbound, View};
-use crate::journey::Journey;
+use super::choices::Branches;
+use super::evaluate::{Alone, Part, Rules, Walk, repeated};
+use super::{Assumption, Bound, Domains, Facts, Interval, Loose, Unbound, View};
+use crate::journey::{ComponentName, Expr, Journey};
 use crate::probability::{self, rueger_lower, rueger_upper};
 
-/// Availability between independence and full correlation within each domain. O(size · depth).
+/// Availability between independence and full correlation within each domain. O(size · depth), doubled by each shared component.
 ///
 /// # Errors
 /// [`Unbound`] for the first leaf without facts.
 pub fn shared_fate(journey: &Journey, facts: &Facts, view: View) -> Result<Bound, Unbound> {
-    let rules = SharedFate { facts };
-    let interval = Walk::new(journey, facts, &rules, view).value(journey.root())?;
-    Ok(Bound { interval, assumption: Assumption::DomainEnvelope })
+    shared_fate_given(journey, facts, view, None)
 }
 
+/// With a node whose value is given.
+pub(super) fn shared_fate_given(
+    journey: &Journey,
+    facts: &Facts,
+    view: View,
+    given: Option<(&Expr, Interval)>,
+) -> Result<Bound, Unbound> {
+    let root = journey.root();
+    let repeated = repeated(root, view);
+    let of = |conditions| SharedFate { facts: Some(facts), conditions };
+    let (tying, conditioning) = (of(false), of(true));
+    let mut walk = Walk::new(journey, facts, &tying, view);
+    walk.given = given;
+    let mut interval = walk.value(root)?;
+    let mut loose = Loose::default();
+    if !repeated.is_empty() {
+        let mut walk = Walk::new(journey, facts, &conditioning, view);
+        walk.given = given;
+        let (conditioned, choices) = Branches::new(root, view, &repeated).over(1, |chosen| {
+            walk.chosen.clone_from(chosen);
+            walk.value(root)
+        })?;
+        interval = interval.and(conditioned);
+        loose = walk.loose;
+        loose.choices |= choices;
+    }
+    Ok(Bound { interval, assumption: Assumption::DomainEnvelope, loose })
+}
+
+#[derive(Clone, Copy, Default)]
 pub(super) struct SharedFate<'a> {
-    pub(super) facts: &'a Facts,
+    /// Of the domains; `None`: nobody shares any.
+    pub(super) facts: Option<&'a Facts>,
+    /// A component in several operands is conditioned on, rather than tying them.
+    pub(super) conditions: bool,
 }
 
 /// What operands can share.
@@ -62,12 +98,32 @@ impl Rules for SharedFate<'_> {
         Interval::of(lo, hi)
     }
 
-    fn tries(&self, n: u32, body: Interval) -> Interval {
+    fn tries(&self, n: u32, body: Interval, _: bool) -> Interval {
         Interval::of(body.lo(), 1.0 - probability::repeat(1.0 - body.hi(), n))
     }
 
-    fn times(&self, n: u32, body: Interval) -> Interval {
+    fn times(&self, n: u32, body: Interval, _: bool) -> Interval {
         Interval::of(probability::repeat(body.lo(), n), body.hi())
+    }
+
+    fn ties(&self) -> bool {
+        true
+    }
+
+    fn conditions(&self, name: &ComponentName, others: &BTreeSet<&ComponentName>) -> Option<Alone> {
+        if !self.conditions {
+            return None;
+        }
+        let domains = |name: &ComponentName| self.facts?.components.get(name).map(|known| &known.domains);
+        let mine = domains(name);
+        let known = |other: &&ComponentName| matches!(domains(other), Some(Domains::Known(_)));
+        let meets = |other: &&ComponentName| match (mine, domains(other)) {
+            (Some(Domains::Known(mine)), Some(Domains::Known(theirs))) => !mine.is_disjoint(theirs),
+            _ => false,
+        };
+        let upper = !others.iter().any(meets);
+        let all_known = matches!(mine, Some(Domains::Known(_))) && others.iter().all(known);
+        Some(Alone { lower: upper && (all_known || others.is_empty()), upper })
     }
 }
 
@@ -78,9 +134,10 @@ impl SharedFate<'_> {
         let mut holder: BTreeMap<Tie<'_>, usize> = BTreeMap::new();
         let mut all = false;
         for (place, part) in parts.iter().enumerate() {
-            for name in part.expr.leaves() {
+            for name in part.leaves.iter().copied() {
                 join(&mut cluster, *holder.entry(Tie::Component(name.as_str())).or_insert(place), place);
-                match self.facts.components.get(name).map(|component| &component.domains) {
+                let Some(facts) = self.facts else { continue };
+                match facts.components.get(name).map(|component| &component.domains) {
                     Some(Domains::Known(domains)) => {
                         for domain in domains {
                             join(&mut cluster, *holder.entry(Tie::Domain(domain)).or_insert(place), place);

@@ -96,13 +96,11 @@ fn too_many_shared_components_widen_and_stay_right() {
 }
 
 #[test]
-fn only_a_component_that_occurs_twice_is_repeated() {
-    let facts = facts(&[]);
-    let repeats = |text| {
-        let journey = journey(text);
-        evaluate::Walk::new(&journey, &facts, &independent::Independent, View::Immediate).repeats()
-    };
-    assert_eq!(["a", "Race(a, b)", "Series(a, Race(b, a))"].map(repeats), [false, false, true]);
+fn only_a_component_that_an_outcome_depends_on_twice_is_repeated() {
+    let repeats = |text, view| !evaluate::repeated(journey(text).root(), view).is_empty();
+    let now = ["a", "Race(a, b)", "Series(a, Race(b, a))", "Series(a, Async(a))"];
+    assert_eq!(now.map(|text| repeats(text, View::Immediate)), [false, false, true, false]);
+    assert!(repeats("Series(a, Async(a))", View::Eventual));
 }
 
 #[test]

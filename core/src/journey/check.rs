@@ -53,6 +53,16 @@ pub enum Problem {
     /// An answer worth nothing.
     #[error("an alternate's weight is above 0: an answer worth nothing is no fallback")]
     ZeroWeight,
+    /// An answer worth more than one asked before it: it would be asked first.
+    #[error(
+        "an alternate is worth at most what those before it are, not {weight} after {before}: put the better one first"
+    )]
+    RisingWeight {
+        /// Of the alternate before.
+        before: f64,
+        /// Its own.
+        weight: f64,
+    },
     /// No try, or too many.
     #[error("attempts is between 1 and {max}, not {attempts}")]
     Attempts {
@@ -151,11 +161,12 @@ fn check(root: &Expr) -> Vec<InvalidExpr> {
             problems.push(InvalidExpr { path: visit.path, problem });
             return problems;
         }
-        for problem in rules(visit.expr, visit.in_race) {
+        for (operand, problem) in rules(visit.expr, visit.in_race) {
             if problems.len() == PROBLEMS_MAX {
                 return problems;
             }
-            problems.push(InvalidExpr { path: visit.path.clone(), problem });
+            let path = visit.path.iter().copied().chain(operand).collect();
+            problems.push(InvalidExpr { path, problem });
         }
         open.extend(operands(&visit).into_iter().rev());
     }
@@ -183,8 +194,8 @@ fn limits(visit: &Visit<'_>, leaves: usize) -> Option<Problem> {
     }
 }
 
-/// The rules of one node.
-fn rules(expr: &Expr, in_race: bool) -> Vec<Problem> {
+/// The rules of one node: of the node itself, or of one of its operands.
+fn rules(expr: &Expr, in_race: bool) -> Vec<(Option<usize>, Problem)> {
     let empty = |is_empty: bool| is_empty.then_some(Problem::Empty { operator: expr.operator() });
     let found = match expr {
         Expr::Leaf(_) => [None, None],
@@ -200,7 +211,22 @@ fn rules(expr: &Expr, in_race: bool) -> Vec<Problem> {
         Expr::Repeat { count, .. } => [bounded_count(*count), None],
         Expr::Async(_) => [in_race.then_some(Problem::AsyncInRace), None],
     };
-    found.into_iter().flatten().collect()
+    let own = found.into_iter().flatten().map(|problem| (None, problem));
+    let rising = match expr {
+        Expr::Fallback { alternates, .. } => rising(alternates),
+        _ => Vec::new(),
+    };
+    own.chain(rising.into_iter().map(|(operand, problem)| (Some(operand), problem))).collect()
+}
+
+/// Alternates worth more than the one before, by their place among the operands.
+fn rising(alternates: &[Alternative]) -> Vec<(usize, Problem)> {
+    let pairs = alternates.iter().zip(alternates.iter().skip(1)).zip(2..);
+    let rises = |((before, next), operand): ((&Alternative, &Alternative), usize)| {
+        let (before, weight) = (before.weight.get(), next.weight.get());
+        (weight > before).then_some((operand, Problem::RisingWeight { before, weight }))
+    };
+    pairs.filter_map(rises).collect()
 }
 
 fn at_least(join: Join, branches: usize) -> Option<Problem> {

@@ -1,7 +1,7 @@
 //! Normal form: equal meaning, one spelling.
 //!
 //! Nested operators of one kind become one (series in series, parallel-all in parallel-all, race in race when all start at once,
-//! an equal fallback's fallback), an operator over one operand becomes the operand, a timeout of a timeout the shorter one, and
+//! an equal fallback's fallback where that changes no value), an operator over one operand becomes the operand, a timeout of a timeout the shorter one, and
 //! operands whose order has no meaning (parallel, race at once, branch) stand in the order of their text. A series keeps its
 //! order: it is when things happen, and a journey is read by people.
 //!
@@ -101,18 +101,28 @@ fn race(delay: Millis, branches: Vec<Expr>) -> Expr {
     single_or(branches, |branches| Expr::Race { delay, branches })
 }
 
+/// A fallback among the alternates stands for its value, degraded answers included: what is asked after it is asked when it has no answer
+/// that was accepted. So it becomes its own operands only where that is the same: none of them is degraded, or nothing is asked after it.
 fn fallback(primary: Expr, alternates: Vec<Alternative>) -> Expr {
     let mut flat = Vec::with_capacity(alternates.len());
-    for alternate in alternates {
-        match (alternate.weight, normalize(alternate.expr)) {
-            (Ratio::ONE, Expr::Fallback { primary, alternates }) => {
-                flat.push(Alternative { weight: Ratio::ONE, expr: *primary });
-                flat.extend(alternates);
-            }
-            (weight, expr) => flat.push(Alternative { weight, expr }),
-        }
+    let count = alternates.len();
+    for (place, alternate) in alternates.into_iter().enumerate() {
+        let alternate = Alternative { weight: alternate.weight, expr: normalize(alternate.expr) };
+        push_alternate(&mut flat, alternate, place + 1 == count);
     }
     Expr::Fallback { primary: Box::new(primary), alternates: flat }
+}
+
+fn push_alternate(flat: &mut Vec<Alternative>, alternate: Alternative, last: bool) {
+    match (alternate.weight, alternate.expr) {
+        (Ratio::ONE, Expr::Fallback { primary, alternates })
+            if last || alternates.iter().all(|inner| inner.weight == Ratio::ONE) =>
+        {
+            push_alternate(flat, Alternative { weight: Ratio::ONE, expr: *primary }, false);
+            flat.extend(alternates);
+        }
+        (weight, expr) => flat.push(Alternative { weight, expr }),
+    }
 }
 
 fn branch(choices: Vec<Choice>) -> Expr {

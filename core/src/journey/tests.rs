@@ -69,6 +69,13 @@ fn every_rule_has_its_reason_and_place() {
         alternates: vec![Alternative { weight: Ratio::ZERO, expr: leaf("b") }],
     };
     assert_eq!(problems(free).len(), 1);
+    let rising = parse("Series(x, Fallback(a, 0.75*b, 0.5*c, 0.75*d, 0.75*e))").unwrap();
+    assert_eq!(
+        problems(rising),
+        [
+            "[1, 3] an alternate is worth at most what those before it are, not 0.75 after 0.5: put the better one first"
+        ]
+    );
     assert_eq!(problems(Expr::Repeat { count: 1_001, body: Box::new(leaf("a")) }).len(), 1);
 }
 
@@ -115,6 +122,14 @@ fn equal_meaning_has_one_spelling() {
     assert_eq!(normal("Parallel(atLeast=1, b, a)"), "Parallel(atLeast=1, a, b)");
     assert_eq!(normal("Race(delay=50ms, b, Race(d, c))"), "Race(delay=50ms, b, Race(c, d))");
     assert_eq!(normal("Fallback(b, Fallback(a, 0.5*c))"), "Fallback(b, a, 0.5*c)");
+    // Not where something is asked after a degraded answer.
+    assert_eq!(normal("Fallback(z, Fallback(b, 0.5*c), d)"), "Fallback(z, Fallback(b, 0.5*c), d)");
+    assert_eq!(normal("Fallback(z, Fallback(b, c), 0.5*d)"), "Fallback(z, b, c, 0.5*d)");
+    assert_eq!(
+        normal("Fallback(z, Fallback(Fallback(b, c), Fallback(e, 0.5*f)), d)"),
+        "Fallback(z, Fallback(Fallback(b, c), e, 0.5*f), d)"
+    );
+    assert_eq!(normal("Fallback(z, Fallback(Fallback(b, c), e), d)"), "Fallback(z, b, c, e, d)");
     assert_eq!(normal("Timeout(after=9ms, Timeout(after=7ms, a))"), "Timeout(after=7ms, a)");
     assert_eq!(normal("Retry(attempts=1, perTry=5ms, Repeat(count=1, a))"), "Timeout(after=5ms, a)");
     assert_eq!(normal("Branch(0.5*b,0.5*a)"), "Branch(0.5*a, 0.5*b)");

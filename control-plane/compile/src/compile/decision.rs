@@ -1,12 +1,14 @@
 //! The decision: PASS, FAIL, REVIEW or UNASSESSABLE, with every reason.
 //!
-//! A model is admissible when intent and model agree, its evidence covers enough, nothing about failure domains is unresolved where it
-//! matters, no evidence flag is raised, and its confidence suffices. What is not admissible is REVIEW: a person looks. Then, conservative: the
+//! A model is admissible when intent and model agree, its evidence covers enough and is young enough, as far as that is asked and said,
+//! nothing about failure domains is unresolved where it matters, no evidence flag is raised, and its confidence suffices. What is not
+//! admissible is REVIEW: a person looks. So is an objective of which nothing is known. Then, conservative: the
 //! careful end below the objective is FAIL, else PASS; selective: FAIL only when even the optimistic end misses it, PASS only when the
 //! careful end meets it, else REVIEW. Source: the paper's replay policy; selective from its OpenTelemetry-demo protocol.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use emac_core::bound::{View, seen};
 use emac_core::journey::{ComponentName, Expr, Journey};
 
 use super::nodes::is_redundant;
@@ -70,8 +72,9 @@ pub(super) struct Asked<'a> {
     pub(super) leaves: &'a BTreeMap<ComponentName, Leaf>,
     pub(super) bounds: Option<&'a Bounds>,
     pub(super) latency: Option<&'a LatencyBounds>,
-    /// Components of whose latency nothing is known.
+    /// Components that the answer waits for and of whose latency nothing is known, and those of them under a time limit.
     pub(super) slow: &'a [ComponentName],
+    pub(super) untimed: &'a [ComponentName],
     pub(super) given: &'a Given<'a>,
 }
 
@@ -87,6 +90,11 @@ impl Asked<'_> {
         let mut doubts = disagreements(self.intent, self.model, self.structure);
         doubts.extend(doubts_about(self.intent, self.model));
         doubts.extend(self.doubts_about_evidence());
+        doubts.extend(self.untimed.iter().map(|name| {
+            format!(
+                "a time limit applies to {name}, which has neither a latency promise nor latency evidence"
+            )
+        }));
         doubts.extend(unresolved);
         let judged = self.by_bounds(bounds);
         if doubts.is_empty() {
@@ -102,8 +110,23 @@ impl Asked<'_> {
     /// What the bounds alone say of each objective, availability first; the worse of both decides.
     fn by_bounds(&self, bounds: &Bounds) -> Vec<(Verdict, String)> {
         let mut judged = vec![availability(self.intent, bounds)];
-        judged.extend(self.latency.and_then(|latency| latency_verdict(self.intent, latency)));
+        judged.extend(match self.latency {
+            Some(latency) => latency_verdict(self.intent, latency),
+            None => self.unassessed_latency().map(|reason| (Verdict::Review, reason)),
+        });
         judged
+    }
+
+    /// An objective of which nothing is known is neither met nor missed.
+    fn unassessed_latency(&self) -> Option<String> {
+        let objective = self.intent.objectives.latency.as_ref()?;
+        let names: Vec<_> = self.slow.iter().map(ComponentName::as_str).collect();
+        let of = if names.is_empty() { "some component".to_owned() } else { names.join(", ") };
+        Some(format!(
+            "{} within {} is not assessed: neither a latency promise nor latency evidence for {of}",
+            objective.metric.name,
+            spaced(&format_duration(objective.threshold))
+        ))
     }
 
     /// Whether evidence is younger than the intent asks; `None` when it does not say when it was taken, or nothing is asked.
@@ -122,27 +145,28 @@ impl Asked<'_> {
     fn doubts_about_evidence(&self) -> Vec<String> {
         let Some(evidence) = self.given.evidence else { return Vec::new() };
         let mut doubts = Vec::new();
-        if self.fresh() == Some(false) {
-            let minutes = self.age_ms().unwrap_or_default() / 60_000;
-            doubts.push(format!("evidence is {minutes} minutes old"));
+        match self.intent.evidence.max_age {
+            Some(_) if self.fresh() == Some(false) => {
+                let minutes = self.age_ms().unwrap_or_default() / 60_000;
+                doubts.push(format!("evidence is {minutes} minutes old"));
+            }
+            Some(max) if self.age_ms().is_none() => doubts.push(format!(
+                "some evidence does not say when it was observed (observedAt), and may be older than {}",
+                format_duration(max)
+            )),
+            _ => {}
         }
         let silent = self.leaves.iter().filter(|(_, leaf)| !leaf.kept).map(|(name, _)| name);
         let silent =
             silent.filter(|name| evidence.components.get(*name).is_none_or(|seen| seen.counts.requests == 0));
         doubts.extend(silent.map(|name| format!("no evidence for {name}")));
-        if self.intent.objectives.latency.is_some() {
-            doubts.extend(self.slow.iter().map(|name| format!("no latency evidence for {name}")));
-        }
         doubts
     }
 
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.intent.objectives.latency.is_some() && self.latency.is_none() {
-            notes.push(
-                "latency is not assessed: some component has neither a latency promise nor latency evidence"
-                    .to_owned(),
-            );
+        if let Some(bounds) = self.bounds {
+            notes.extend(bounds.loose.iter().cloned());
         }
         notes.extend(domain_notes(self.intent, self.model));
         notes
@@ -280,28 +304,44 @@ fn doubts_about(intent: &Intent, model: &Model) -> Vec<String> {
     {
         doubts.push(format!("the model's overall confidence {overall} is below {least}"));
     }
-    let coverage = model.edge_coverage.zip(intent.evidence.edge_coverage_min);
-    if let Some((seen, least)) = coverage.filter(|(seen, least)| seen < least) {
-        doubts.push(format!(
-            "traces cover {} of the expected edges, {} are required",
-            seen.get(),
+    doubts.extend(intent.evidence.edge_coverage_min.and_then(|least| match model.edge_coverage {
+        Some(seen) if seen >= least => None,
+        Some(seen) => {
+            Some(format!("traces cover {} of the expected edges, {} are required", seen.get(), least.get()))
+        }
+        None => Some(format!(
+            "nothing says how many of the expected edges traces cover, {} are required",
             least.get()
-        ));
-    }
+        )),
+    }));
     doubts.extend(model.confidence.flags.iter().map(|flag| format!("evidence flag: {flag}")));
     doubts
 }
 
 /// Domains that are missing or contradictory where redundancy depends on them.
 fn unresolved_domains(root: &Expr, leaves: &BTreeMap<ComponentName, Leaf>) -> Vec<String> {
-    let groups = redundant_groups(root);
-    let matters: BTreeSet<_> = groups.iter().flatten().collect();
+    let matters = redundant(root);
     let of = |name: &&ComponentName| match leaves.get(*name).map(|leaf| leaf.domain_status) {
         Some(Status::Unresolved) => Some(format!("missing_domain_evidence:{name}")),
         Some(Status::Contradictory) => Some(format!("conflicting_domain_evidence:{name}")),
         _ => None,
     };
     matters.iter().filter_map(of).collect()
+}
+
+/// Components below redundant operators that the answer waits for.
+fn redundant(root: &Expr) -> BTreeSet<&ComponentName> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![root];
+    while let Some(expr) = open.pop() {
+        if is_redundant(expr) {
+            found.extend(seen(expr, View::Immediate));
+        }
+        if !matches!(expr, Expr::Async(_)) {
+            open.extend(expr.children());
+        }
+    }
+    found
 }
 
 fn domain_notes(intent: &Intent, model: &Model) -> Vec<String> {

@@ -83,14 +83,3 @@ pub(super) fn betas(intent: &Intent) -> BTreeMap<String, f64> {
     let stated = |rule: &emac_journey::intent::DomainRule| Some((rule.name.clone(), rule.beta?.get()));
     intent.domains.iter().filter_map(stated).collect()
 }
-
-/// Domains with two members or more.
-pub(super) fn shared_domains(facts: &Facts) -> Vec<String> {
-    let mut members: BTreeMap<&str, usize> = BTreeMap::new();
-    for component in facts.components.values() {
-        if let Domains::Known(domains) = &component.domains {
-            domains.iter().for_each(|domain| *members.entry(domain).or_default() += 1);
-        }
-    }
-    members.into_iter().filter(|&(_, count)| count > 1).map(|(domain, _)| domain.to_owned()).collect()
-}

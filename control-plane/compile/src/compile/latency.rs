@@ -1,12 +1,12 @@
 //! Latency of a journey: bands of its components from evidence or promises, combined under each assumption, read at the objective.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use emac_core::bound::latency::{
     Band, Confidence, LatencyFacts, LatencyGrid, Observed, bands, observed, observed_at, promised_within,
-    set_within,
 };
-use emac_core::bound::{Facts, Interval, Unbound, View};
+use emac_core::bound::{Facts, Interval, Unbound, View, seen};
 use emac_core::journey::{ComponentName, Expr, Journey};
 use emac_core::units::{Micros, Ratio};
 
@@ -40,8 +40,11 @@ const NO_THRESHOLD: Micros = Micros(1_000_000);
 
 /// Bands of all components, and those of which nothing is known.
 pub(super) struct Known {
-    facts: LatencyFacts,
+    facts: Arc<LatencyFacts>,
+    /// Of those the answer waits for.
     pub(super) unknown: Vec<ComponentName>,
+    /// Of those, the ones that stand under a time limit, of a part or of a try: what it lets through is anything.
+    pub(super) untimed: Vec<ComponentName>,
 }
 
 impl Known {
@@ -54,24 +57,27 @@ impl Known {
         let threshold = intent.objectives.latency.as_ref().map_or(NO_THRESHOLD, |latency| latency.threshold);
         let grid = LatencyGrid::for_journey(structure, threshold);
         let alpha = LEAF_ERROR / leaves.len().max(1) as f64;
+        let waited: BTreeSet<_> = seen(structure.root(), View::Immediate).into_iter().collect();
+        let timed = timed(structure.root());
         let mut unknown = Vec::new();
         let mut components = BTreeMap::new();
         for (name, leaf) in leaves {
             let measured = measured(&grid, name, given, alpha);
             let band = measured.or_else(|| promised(&grid, name, leaf, given));
-            if band.is_none() {
+            if band.is_none() && waited.contains(name) {
                 unknown.push(name.clone());
             }
             let availability = leaf.availability.unwrap_or(Interval::UNKNOWN);
             components
                 .insert(name.clone(), band.unwrap_or_else(|| promised_within(&grid, availability, &[])));
         }
-        Self { facts: LatencyFacts { grid, components }, unknown }
+        let untimed = unknown.iter().filter(|name| timed.contains(name)).cloned().collect();
+        Self { facts: Arc::new(LatencyFacts { grid, components }), unknown, untimed }
     }
 
-    /// Tells availability how much of each timeout's body comes in time.
-    pub(super) fn tell(&self, structure: &Journey, facts: &mut Facts) -> Result<(), Unbound> {
-        if has_timeout(structure.root()) { set_within(structure, &self.facts, facts) } else { Ok(()) }
+    /// Tells availability how quickly components answer.
+    pub(super) fn tell(&self, facts: &mut Facts) {
+        facts.set_latency(Arc::clone(&self.facts));
     }
 
     /// The objective under each assumption; `None` without an objective, or when nothing is known of some component.
@@ -123,6 +129,19 @@ fn promised(grid: &LatencyGrid, name: &ComponentName, leaf: &Leaf, given: &Given
     (!shares.is_empty()).then(|| promised_within(grid, availability, &shares))
 }
 
-fn has_timeout(expr: &Expr) -> bool {
-    matches!(expr, Expr::Timeout { .. }) || expr.children().into_iter().any(has_timeout)
+/// Components under a time limit that the answer waits for.
+fn timed(root: &Expr) -> BTreeSet<&ComponentName> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![root];
+    while let Some(expr) = open.pop() {
+        match expr {
+            Expr::Async(_) => continue,
+            Expr::Timeout { .. } | Expr::Retry { per_try_timeout: Some(_), .. } => {
+                found.extend(seen(expr, View::Immediate));
+            }
+            _ => {}
+        }
+        open.extend(expr.children());
+    }
+    found
 }

@@ -135,7 +135,7 @@ impl<'a> Writer<'a> {
             let weight = if degraded { ratio(DEGRADED) } else { Ratio::ONE };
             Some(Alternative { weight, expr: self.expr(node)? })
         });
-        let alternates: Vec<_> = alternates.collect();
+        let alternates = super::reconcile::falling(alternates);
         Some(if alternates.is_empty() {
             expr
         } else {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use emac_core::journey::{Alternative, Choice, ComponentName, Expr};
+use emac_core::units::Ratio;
 
 use super::candidate::{NodeKey, key};
 use super::structure::SUPPORT_MIN;
@@ -213,13 +214,25 @@ fn agreed(choices: Vec<Choice>, stated: &[Choice]) -> Vec<Choice> {
     adopted.collect()
 }
 
-/// The worth of answers is nothing that a trace shows.
+/// The worth of answers is nothing that a trace shows. In another order than the stated one an answer is worth no more than those before it.
 fn weighed(alternates: Vec<Alternative>, stated: &[Alternative]) -> Vec<Alternative> {
     let weighed = alternates.into_iter().map(|alternate| {
         let same = stated.iter().find(|other| leaves(&other.expr) == leaves(&alternate.expr));
         Alternative { weight: same.map_or(alternate.weight, |other| other.weight), ..alternate }
     });
-    weighed.collect()
+    falling(weighed)
+}
+
+/// An alternate is worth at most what those before it are.
+pub(super) fn falling(alternates: impl Iterator<Item = Alternative>) -> Vec<Alternative> {
+    let mut most = Ratio::ONE;
+    let capped = |alternate: Alternative| {
+        if alternate.weight < most {
+            most = alternate.weight;
+        }
+        Alternative { weight: most, ..alternate }
+    };
+    alternates.map(capped).collect()
 }
 
 /// The same operator over changed operands.

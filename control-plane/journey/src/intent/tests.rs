@@ -96,7 +96,7 @@ fn every_operator_in_yaml() {
     steps:
       - {type: parallel, join: {atLeast: 2}, branches: [{ref: a}, {ref: b}, {ref: c}]}
       - {type: race, semantics: hedged, delay: 50ms, branches: [{ref: a}, {ref: b}]}
-      - {type: fallback, primary: {ref: a}, alternates: [{ref: b, weight: 0.5}, {operator: {type: series, steps: [{ref: b}, {ref: c}]}}]}
+      - {type: fallback, primary: {ref: a}, alternates: [{operator: {type: series, steps: [{ref: b}, {ref: c}]}}, {ref: b, weight: 0.5}]}
       - {type: branch, choices: [{probability: 0.25, ref: a}, {probability: 75%, ref: b}]}
       - {type: branch, choices: [{probability: [0.2, 0.4], ref: a}, {probability: [0.6, 0.8], operator: {ref: b}}]}
       - {type: retry, attempts: 3, perTryTimeout: 100ms, ref: a}
@@ -106,7 +106,7 @@ fn every_operator_in_yaml() {
     ));
     assert_eq!(
         intent.structure.to_string(),
-        "Series(Parallel(atLeast=2, a, b, c), Race(delay=50ms, a, b), Fallback(a, 0.5*b, Series(b, c)), \
+        "Series(Parallel(atLeast=2, a, b, c), Race(delay=50ms, a, b), Fallback(a, Series(b, c), 0.5*b), \
          Branch(0.25*a, 0.75*b), Branch([0.2,0.4]*a, [0.6,0.8]*b), Retry(attempts=3, perTry=100ms, a), \
          Timeout(after=1000ms, Repeat(count=2, b)), Async(c))"
     );

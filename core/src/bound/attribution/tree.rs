@@ -1,17 +1,20 @@
 //! A- as a function of its leaves, evaluated again and again.
 //!
 //! The values of all nodes and what their operands share are worked out once; asking "what if this component were that good" then
-//! touches only the nodes above it. Same value as [`shared_fate`](crate::bound::shared_fate())'s lower end; a test holds them together.
+//! touches only the nodes above it. Of journeys in which no component occurs twice; same value as
+//! [`shared_fate`](crate::bound::shared_fate())'s lower end; a test holds them together.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::bound::evaluate::{Part, running};
+use crate::bound::evaluate::{Part, Walk, weights};
+use crate::bound::seen::seen;
 use crate::bound::shared_fate::{SharedFate, any_lower, at_least_lower};
-use crate::bound::{Facts, Interval, Unbound};
+use crate::bound::{Facts, Interval, Unbound, View};
 use crate::journey::{ComponentName, Expr, Join, Journey};
 use crate::probability;
+use crate::units::Millis;
 
 /// The lower end, with its parts.
 pub(super) struct Tree<'a> {
@@ -24,13 +27,35 @@ struct Node<'a> {
     expr: &'a Expr,
     /// Lower end with the facts as they are.
     value: f64,
-    /// Share of a timeout's answers that come in time, at least.
-    within: f64,
-    /// Operands; those an idempotent operator counts once are left out.
+    /// Of a timeout, or a try's: what is in time.
+    time: Option<Time>,
     parts: Vec<Self>,
     /// For each number of first operands of a fallback, or for all operands of another: who shares with whom.
     clusters: Vec<Vec<usize>>,
     leaves: Range<usize>,
+}
+
+/// How much of a body is in time, at least.
+enum Time {
+    /// This share.
+    Share(f64),
+    /// Of one component: so much of all requests, and its availability that belongs to that.
+    Leaf { timely: f64, ever: f64 },
+    /// Of several: so much of all requests while the body is worth `ever`; what makes it better makes it no quicker.
+    Body { timely: f64, ever: f64 },
+}
+
+impl Time {
+    fn of(&self, body: f64) -> f64 {
+        match *self {
+            Self::Share(share) => body * share,
+            Self::Leaf { timely, ever } => {
+                let whole = body.max(ever);
+                if whole > 0.0 { body * (timely / whole).min(1.0) } else { 0.0 }
+            }
+            Self::Body { timely, ever } => timely * if body < ever { body / ever } else { 1.0 },
+        }
+    }
 }
 
 /// What leaves are worth while a value is computed.
@@ -50,7 +75,8 @@ impl<'a> Tree<'a> {
         for (place, name) in journey.leaves().into_iter().enumerate() {
             places.entry(name).or_default().push(place);
         }
-        let root = Grow { facts, rules: SharedFate { facts }, next: 0 }.node(journey.root())?;
+        let rules = SharedFate { facts: Some(facts), conditions: false };
+        let root = Grow { journey, facts, rules, next: 0 }.node(journey.root())?;
         Ok(Self { root, places })
     }
 
@@ -75,14 +101,10 @@ impl<'a> Tree<'a> {
     pub(super) fn with_node(&self, node: &Expr, value: f64) -> f64 {
         self.root.ask(&Question { of: &|_| None, places: None, given: Some((node, value)) })
     }
-
-    /// Component names, each once.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a ComponentName> + '_ {
-        self.places.keys().copied()
-    }
 }
 
 struct Grow<'a> {
+    journey: &'a Journey,
     facts: &'a Facts,
     rules: SharedFate<'a>,
     next: usize,
@@ -96,15 +118,17 @@ impl<'a> Grow<'a> {
             parts.push(self.node(child)?);
         }
         let mut node =
-            Node { expr, value: 0.0, within: 1.0, parts, clusters: Vec::new(), leaves: start..start };
+            Node { expr, value: 0.0, time: None, parts, clusters: Vec::new(), leaves: start..start };
         match expr {
             Expr::Leaf(name) => {
                 self.next += 1;
                 let known = self.facts.components.get(name).ok_or_else(|| Unbound(name.clone()))?;
                 node.value = known.availability.lo();
             }
-            Expr::Timeout { after, body } => node.within = self.facts.within(body, *after).lo(),
-            Expr::Series(_) | Expr::Race { .. } | Expr::Parallel { join: Join::All, .. } => node.distinct(),
+            Expr::Timeout { after, body } | Expr::Retry { per_try_timeout: Some(after), body, .. } => {
+                let ever = node.parts.first().map_or(1.0, |part| part.value);
+                node.time = Some(self.time(body, *after, ever)?);
+            }
             _ => {}
         }
         node.leaves.end = self.next;
@@ -115,8 +139,23 @@ impl<'a> Grow<'a> {
         Ok(node)
     }
 
+    fn time(&self, body: &'a Expr, after: Millis, ever: f64) -> Result<Time, Unbound> {
+        if let Some(share) = self.facts.stated(body, after) {
+            return Ok(Time::Share(share.lo()));
+        }
+        if let Expr::Leaf(name) = body {
+            let (timely, ever) = self.facts.leaf_timely(name, after);
+            return Ok(Time::Leaf { timely, ever });
+        }
+        let timely = Walk::new(self.journey, self.facts, &self.rules, View::Immediate).timely(body, after)?;
+        Ok(Time::Body { timely: timely.lo(), ever })
+    }
+
     fn clusters(&self, node: &Node<'a>) -> Vec<Vec<usize>> {
-        let part = |part: &Node<'a>| Part { expr: part.expr, value: Interval::UNKNOWN };
+        let part = |part: &Node<'a>| {
+            let leaves = seen(part.expr, View::Immediate);
+            Part { expr: part.expr, value: Interval::UNKNOWN, leaves }
+        };
         let parts: Vec<Part<'_>> = node.parts.iter().map(part).collect();
         match node.expr {
             Expr::Fallback { .. } => (1..=parts.len())
@@ -131,15 +170,6 @@ impl<'a> Grow<'a> {
 }
 
 impl Node<'_> {
-    /// The same component twice is one event.
-    fn distinct(&mut self) {
-        let mut seen = alloc::collections::BTreeSet::new();
-        self.parts.retain(|part| match part.expr {
-            Expr::Leaf(name) => seen.insert(name),
-            _ => true,
-        });
-    }
-
     fn ask(&self, question: &Question<'_>) -> f64 {
         if let Some((_, value)) = question.given.filter(|(node, _)| core::ptr::eq(*node, self.expr)) {
             return value;
@@ -162,17 +192,15 @@ impl Node<'_> {
             Expr::Series(_) | Expr::Parallel { join: Join::All, .. } => lows.iter().product(),
             Expr::Parallel { join: Join::AtLeast(k), .. } => at_least_lower(*k as usize, clusters, lows),
             Expr::Race { .. } => any_lower(clusters, lows),
-            Expr::Fallback { alternates, .. } => {
-                let weights = core::iter::once(1.0).chain(alternates.iter().map(|a| a.weight.get()));
-                self.fallback(&running(weights, f64::min), lows)
-            }
+            Expr::Fallback { alternates, .. } => self.fallback(&weights(alternates), lows),
             Expr::Branch(choices) => {
                 let weighted = choices.iter().zip(lows);
                 let weighted = weighted.map(|(c, &low)| (c.probability.lo(), c.probability.hi(), low));
                 probability::least_mixture(weighted.collect())
             }
-            Expr::Retry { .. } => first,
-            Expr::Timeout { .. } => first * self.within,
+            Expr::Retry { .. } | Expr::Timeout { .. } => {
+                self.time.as_ref().map_or(first, |time| time.of(first))
+            }
             Expr::Repeat { count, .. } => probability::repeat(first, *count),
             Expr::Async(_) => 1.0,
         };

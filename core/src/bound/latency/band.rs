@@ -57,6 +57,14 @@ impl Band {
         self.upper.get(point).copied().unwrap_or(1.0)
     }
 
+    /// The same shape in time for a component that is worth `value`, where `whole` are its lower and upper availability as they are.
+    pub(in crate::bound) fn scaled(&self, value: Interval, (lo, hi): (f64, f64)) -> Self {
+        let share = |part: f64, whole: f64| if whole > 0.0 { (part / whole).min(1.0) } else { 1.0 };
+        let lower = self.lower.iter().map(|part| value.lo() * share(*part, lo));
+        let upper: Vec<f64> = self.upper.iter().map(|part| value.hi() * share(*part, hi)).collect();
+        Self::new(lower, upper)
+    }
+
     /// Share of the intended requests that are answered well by `time`.
     pub fn at(&self, grid: &LatencyGrid, time: Micros) -> Interval {
         Interval::of(self.lower_at(grid.floor(time)), self.upper_at(grid.ceil(time)))

@@ -7,13 +7,15 @@ use super::any_dependence::AnyDependence;
 use super::comonotone::Comonotone;
 use super::independent::Independent;
 use super::{Band, LatencyGrid};
-use crate::bound::{Facts, Interval, Unbound, View};
+use crate::bound::choices::Chosen;
+use crate::bound::evaluate::{mixed, repeated, weights};
+use crate::bound::seen::{operands, seen};
+use crate::bound::{Interval, Unbound, View};
 use crate::journey::{Alternative, Choice, ComponentName, Expr, Join, Journey};
-use crate::probability;
 use crate::units::{Micros, Millis};
 
 /// Band of every component, all on one grid.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LatencyFacts {
     /// The grid of all bands.
     pub grid: LatencyGrid,
@@ -68,35 +70,31 @@ pub fn any_dependence(journey: &Journey, facts: &LatencyFacts, view: View) -> Re
     Walk::new(journey, facts, &AnyDependence, view).band(journey.root())
 }
 
-/// Tells availability which share of the good answers of each timeout's body come in time, from the bands (any dependence inside the
-/// body).
-///
-/// # Errors
-/// [`Unbound`] for the first leaf without a band.
-pub fn set_within(journey: &Journey, latency: &LatencyFacts, facts: &mut Facts) -> Result<(), Unbound> {
-    let walk = Walk::new(journey, latency, &AnyDependence, View::Immediate);
-    let mut open = alloc::vec![journey.root()];
-    while let Some(expr) = open.pop() {
-        if let Expr::Timeout { after, body } = expr {
-            let band = walk.band(body)?;
-            let (timely, ever) = (band.at(&latency.grid, after.to_micros()), band.availability());
-            let lo = if ever.hi() > 0.0 { timely.lo() / ever.hi() } else { 0.0 };
-            // 0 / 0 counts as 1: nothing is known.
-            let hi = (timely.hi() / ever.lo()).min(1.0);
-            facts.set_within(body, *after, Interval::of(lo, hi));
-        }
-        open.extend(expr.children());
+/// Band of a part of a journey whose components have other bands; independent calls, or any dependence.
+pub(in crate::bound) fn timely(
+    part: &Expr,
+    grid: &LatencyGrid,
+    components: &BTreeMap<ComponentName, Band>,
+    (view, independent): (View, bool),
+    chosen: &Chosen,
+) -> Result<Band, Unbound> {
+    let any = Walk::of(part, (grid, components), &AnyDependence, view, Some(chosen)).band(part)?;
+    if !independent {
+        return Ok(any);
     }
-    Ok(())
+    Ok(Walk::of(part, (grid, components), &Independent, view, Some(chosen)).band(part)?.and(&any))
 }
 
 struct Walk<'a, D> {
-    facts: &'a LatencyFacts,
+    grid: &'a LatencyGrid,
+    components: &'a BTreeMap<ComponentName, Band>,
     dependence: &'a D,
     view: View,
     repeated: BTreeSet<&'a ComponentName>,
     /// The journey is small enough to look for the tightest order of each series.
     every_order: bool,
+    /// Probabilities of branches, where they are one point.
+    chosen: Option<&'a Chosen>,
 }
 
 /// Twenty convolutions instead of four for five steps, thirty-five for six.
@@ -105,15 +103,23 @@ const EVERY_ORDER_LEAVES: usize = 64;
 
 impl<'a, D: Dependence> Walk<'a, D> {
     fn new(journey: &'a Journey, facts: &'a LatencyFacts, dependence: &'a D, view: View) -> Self {
-        let mut seen = BTreeSet::new();
-        let leaves = journey.leaves();
-        let every_order = leaves.len() <= EVERY_ORDER_LEAVES;
-        let repeated = leaves.into_iter().filter(|name| !seen.insert(*name)).collect();
-        Self { facts, dependence, view, repeated, every_order }
+        Self::of(journey.root(), (&facts.grid, &facts.components), dependence, view, None)
+    }
+
+    fn of(
+        root: &'a Expr,
+        (grid, components): (&'a LatencyGrid, &'a BTreeMap<ComponentName, Band>),
+        dependence: &'a D,
+        view: View,
+        chosen: Option<&'a Chosen>,
+    ) -> Self {
+        let every_order = seen(root, view).len() <= EVERY_ORDER_LEAVES;
+        let repeated = repeated(root, view);
+        Self { grid, components, dependence, view, repeated, every_order, chosen }
     }
 
     const fn grid(&self) -> &'a LatencyGrid {
-        &self.facts.grid
+        self.grid
     }
 
     /// Recursive: a checked expression is at most [`Expr::DEPTH_MAX`] deep. O(size · points²).
@@ -136,21 +142,24 @@ impl<'a, D: Dependence> Walk<'a, D> {
             }
             Expr::Race { delay, branches } => self.race(rules, *delay, branches)?,
             Expr::Fallback { primary, alternates } => self.fallback(rules, primary, alternates)?,
-            Expr::Branch(choices) => self.branch(choices)?,
+            Expr::Branch(choices) => self.branch(expr, choices)?,
             Expr::Retry { attempts, per_try_timeout, body } => {
                 self.retry(rules, *attempts as usize, *per_try_timeout, body)?
             }
             Expr::Timeout { after, body } => self.band(body)?.cut(self.grid(), after.to_micros()),
             Expr::Repeat { count, body } => self.repeat(rules, *count, &self.band(body)?),
             Expr::Async(body) => match self.view {
-                View::Immediate => self.band(body).map(|_| Band::at_once(self.grid(), 1.0))?,
+                View::Immediate => {
+                    body.leaves().into_iter().try_for_each(|name| self.leaf(name).map(drop))?;
+                    Band::at_once(self.grid(), 1.0)
+                }
                 View::Eventual => self.band(body)?,
             },
         })
     }
 
     fn leaf(&self, name: &ComponentName) -> Result<Band, Unbound> {
-        self.facts.components.get(name).cloned().ok_or_else(|| Unbound(name.clone()))
+        self.components.get(name).cloned().ok_or_else(|| Unbound(name.clone()))
     }
 
     fn bands(&self, exprs: &[Expr]) -> Result<Vec<Band>, Unbound> {
@@ -212,14 +221,13 @@ impl<'a, D: Dependence> Walk<'a, D> {
         Ok(pointwise(&bands, |l, u| rules.any(l, u)))
     }
 
-    fn branch(&self, choices: &[Choice]) -> Result<Band, Unbound> {
+    fn branch(&self, expr: &Expr, choices: &[Choice]) -> Result<Band, Unbound> {
         let bands = choices.iter().map(|c| self.band(&c.expr)).collect::<Result<Vec<_>, _>>()?;
-        let weighted = |values: &[f64]| {
-            let pairs = choices.iter().zip(values);
-            pairs.map(|(c, &p)| (c.probability.lo(), c.probability.hi(), p)).collect()
-        };
+        let chosen = self.chosen.and_then(|chosen| chosen.get(&core::ptr::from_ref(expr)));
         Ok(pointwise(&bands, |l, u| {
-            (probability::least_mixture(weighted(l)), probability::most_mixture(weighted(u)))
+            let values: Vec<_> = l.iter().zip(u).map(|(l, u)| Interval::of(*l, *u)).collect();
+            let value = mixed(choices, chosen, &values);
+            (value.lo(), value.hi())
         }))
     }
 
@@ -246,7 +254,7 @@ impl<'a, D: Dependence> Walk<'a, D> {
     }
 
     /// From below each is asked when those before have run out of patience, from above at once. Weights as in availability: `sum (w_i -
-    /// w_{i+1}) P(one of the first i answered)`, rising ones replaced by the nearest that do not rise.
+    /// w_{i+1}) P(one of the first i answered)`.
     fn fallback(
         &self,
         rules: &impl Dependence,
@@ -265,13 +273,9 @@ impl<'a, D: Dependence> Walk<'a, D> {
             early.push(band);
             start = start.zip(self.patience(rung)).map(|(start, more)| start.after(more));
         }
-        let weights: Vec<f64> =
-            core::iter::once(1.0).chain(alternates.iter().map(|a| a.weight.get())).collect();
-        let below = running(weights.iter().copied(), f64::min);
-        let mut above = running(weights.iter().rev().copied(), f64::max);
-        above.reverse();
-        let lower = pointwise(&late, |l, u| (worth(&below, l, |l| rules.any(l, u).0), 1.0));
-        let upper = pointwise(&early, |l, u| (0.0, worth(&above, u, |u| rules.any(l, u).1)));
+        let weights = weights(alternates);
+        let lower = pointwise(&late, |l, u| (worth(&weights, l, |l| rules.any(l, u).0), 1.0));
+        let upper = pointwise(&early, |l, u| (0.0, worth(&weights, u, |u| rules.any(l, u).1)));
         Ok(lower.below(&upper))
     }
 
@@ -317,10 +321,10 @@ impl<'a, D: Dependence> Walk<'a, D> {
         if self.repeated.is_empty() {
             return false;
         }
-        let mut seen: BTreeSet<&ComponentName> = BTreeSet::new();
-        expr.children().into_iter().any(|child| {
-            let inside: BTreeSet<&ComponentName> = child.leaves().into_iter().collect();
-            inside.into_iter().filter(|name| self.repeated.contains(name)).any(|name| !seen.insert(name))
+        let mut held: BTreeSet<&ComponentName> = BTreeSet::new();
+        operands(expr, self.view).into_iter().any(|child| {
+            let inside: BTreeSet<&ComponentName> = seen(child, self.view).into_iter().collect();
+            inside.into_iter().filter(|name| self.repeated.contains(name)).any(|name| !held.insert(name))
         })
     }
 }
@@ -352,10 +356,4 @@ fn worth(weights: &[f64], ends: &[f64], union: impl Fn(&[f64]) -> f64) -> f64 {
     let next = weights.iter().skip(1).chain(&[0.0]);
     let drops = weights.iter().zip(next).map(|(weight, next)| weight - next);
     drops.enumerate().map(|(i, drop)| drop * union(ends.get(..=i).unwrap_or(ends)).min(1.0)).sum()
-}
-
-fn running(values: impl Iterator<Item = f64>, fold: fn(f64, f64) -> f64) -> Vec<f64> {
-    let mut held = None;
-    let step = |value| *held.insert(held.map_or(value, |held| fold(held, value)));
-    values.map(step).collect()
 }

@@ -229,7 +229,7 @@ fn a_timeout_tells_availability_its_share() {
     let one = |a| Component { availability: Interval::of(a, a), domains: Domains::Missing };
     let mut known =
         Facts::new([(name("a"), one(1.0)), (name("b"), one(0.8))].into_iter().collect::<BTreeMap<_, _>>());
-    set_within(&journey, &bands, &mut known).unwrap();
+    known.set_latency(bands.into());
     let value = crate::bound::independent(&journey, &known, View::Immediate).unwrap().interval;
     assert!((value.lo() - 0.6).abs() < 1e-12 && (value.hi() - 0.6).abs() < 1e-12, "{value}");
 }

@@ -100,7 +100,11 @@ fn fallback(random: &mut Random, parts: Vec<Expr>) -> Expr {
     let weight = |random: &mut Random| {
         if random.below(2) == 0 { Ratio::ONE } else { Ratio::new(0.1 + 0.9 * random.unit()).unwrap() }
     };
-    let alternates = parts.map(|expr| Alternative { weight: weight(random), expr }).collect();
+    let mut alternates: Vec<_> = parts.map(|expr| Alternative { weight: weight(random), expr }).collect();
+    // Weights do not rise.
+    let mut weights: Vec<Ratio> = alternates.iter().map(|alternate| alternate.weight).collect();
+    weights.sort_by(|a, b| b.get().total_cmp(&a.get()));
+    alternates.iter_mut().zip(weights).for_each(|(alternate, weight)| alternate.weight = weight);
     Expr::Fallback { primary, alternates }
 }
 

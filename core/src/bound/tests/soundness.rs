@@ -13,7 +13,7 @@ const ROUNDING: f64 = 1e-12;
 
 /// Every timeout's share, known exactly.
 fn state_within(facts: &mut Facts, expr: &Expr, share: f64) {
-    if let Expr::Timeout { after, body } = expr {
+    if let Expr::Timeout { after, body } | Expr::Retry { per_try_timeout: Some(after), body, .. } = expr {
         facts.set_within(body, *after, Interval::of(share, share));
     }
     expr.children().into_iter().for_each(|child| state_within(facts, child, share));
@@ -35,7 +35,7 @@ impl Case {
         let shape = Shape { leaves: 2 + random.below(4), names: 2 + random.below(4), repeated_tries };
         let journey = expression(&mut random, shape);
         let view = if random.below(2) == 0 { View::Immediate } else { View::Eventual };
-        let twin = separate(journey.root());
+        let twin = separate(journey.root(), view);
         Self { journey, twin, lean: random.unit(), within: random.unit(), view, random }
     }
 
@@ -46,7 +46,7 @@ impl Case {
     /// The events of repeated components, each with the component it is of; the others need no state, each of their calls being
     /// independent of everything.
     fn events(&self) -> BTreeSet<Event> {
-        let scopes = scopes(&self.twin);
+        let scopes = scopes(&self.twin, self.view);
         let mut events = BTreeSet::new();
         self.exact(&mut |(name, tries)| {
             events.extend(event(&scopes, name, &tries));
@@ -114,7 +114,7 @@ const EVENTS_MAX: usize = 10;
 /// Independent components, repeated ones conditioned on globally (the code under test does it node by node). `None` when that takes
 /// too long.
 fn exact_independent(case: &Case, values: &BTreeMap<ComponentName, f64>) -> Option<f64> {
-    let scopes = scopes(&case.twin);
+    let scopes = scopes(&case.twin, case.view);
     let events: BTreeMap<Event, f64> =
         case.events().into_iter().map(|e| (e.clone(), values[&base(&e.0)])).collect();
     let given = |(weight, state): (f64, BTreeMap<&Event, bool>)| {
@@ -228,6 +228,10 @@ fn any_dependence_holds_on_random_joint_distributions() {
             let held = values.entry(base(name)).or_insert((1.0, 0.0));
             *held = (held.0.min(marginal), held.1.max(marginal));
         }
+        // Nobody waits for the others.
+        case.names().into_iter().for_each(|name| {
+            values.entry(name).or_insert((0.5, 0.5));
+        });
         let facts = case.facts(&values);
         case.check(any_dependence(&case.journey, &facts, case.view).unwrap(), exact);
         true
@@ -246,7 +250,7 @@ fn the_envelope_and_common_cause_hold_for_domains_that_fail() {
             .keys()
             .map(|name| (name.clone(), zones.into_iter().filter(|_| case.random.below(2) == 0).collect()))
             .collect();
-        let scopes = scopes(&case.twin);
+        let scopes = scopes(&case.twin, case.view);
         let mut events: BTreeMap<Event, f64> =
             case.events().into_iter().map(|event| (event.clone(), own[&base(&event.0)])).collect();
         if events.len() > EVENTS_MAX {
@@ -281,6 +285,14 @@ fn the_envelope_and_common_cause_hold_for_domains_that_fail() {
     });
 }
 
+fn waited(expr: &Expr, view: View) -> BTreeSet<ComponentName> {
+    match expr {
+        Expr::Leaf(name) => [name.clone()].into(),
+        Expr::Async(_) if view == View::Immediate => BTreeSet::new(),
+        other => other.children().into_iter().flat_map(|child| waited(child, view)).collect(),
+    }
+}
+
 #[test]
 fn common_cause_is_exact() {
     until(3_000, 0x3c3c, |mut case| {
@@ -296,10 +308,16 @@ fn common_cause_is_exact() {
         let betas = [("x".to_string(), beta)].into_iter().collect();
         let Bound { interval, .. } = common_cause(&case.journey, &facts, &betas, case.view).unwrap();
 
-        let members: Vec<&ComponentName> =
-            facts.components.iter().filter(|(_, c)| c.domains == known(&["x"])).map(|(n, _)| n).collect();
+        // Members are those the outcome waits for.
+        let waited: BTreeSet<ComponentName> = waited(case.journey.root(), case.view);
+        let members: Vec<&ComponentName> = facts
+            .components
+            .iter()
+            .filter(|(name, c)| c.domains == known(&["x"]) && waited.contains(*name))
+            .map(|(n, _)| n)
+            .collect();
         let least = members.iter().map(|n| 1.0 - values[*n]).fold(1.0, f64::min);
-        let fails = if members.len() > 1 { beta * least } else { 0.0 };
+        let fails = beta * least;
         let given = |up: bool| {
             let own = |n: &ComponentName| match (members.contains(&n), up) {
                 (true, false) => 0.0,
@@ -364,7 +382,7 @@ fn slack_of_any_dependence_to_the_optimum() {
         let mut random = Random(seed);
         let leaves = 2 + random.below(2) + usize::from(seed % 20 == 0);
         let journey = expression(&mut random, Shape { leaves, names: leaves, repeated_tries: false });
-        let twin = separate(journey.root());
+        let twin = separate(journey.root(), View::Eventual);
         let mut case = Case { journey, twin, lean: 0.0, within: 1.0, view: View::Eventual, random };
         if case.journey.to_string().contains('[') {
             continue;

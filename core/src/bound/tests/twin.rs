@@ -43,14 +43,18 @@ impl Twin<'_> {
                 sum
             }
             Expr::Branch(choices) => self.branch(choices, tries),
-            Expr::Retry { attempts, body, .. } => {
-                1.0 - self.each(*attempts, body, tries).map(|p| 1.0 - p).product::<f64>()
+            Expr::Retry { attempts, per_try_timeout, body } => {
+                let within = if per_try_timeout.is_some() { self.within } else { 1.0 };
+                1.0 - self.each(*attempts, body, tries).map(|p| 1.0 - within * p).product::<f64>()
             }
             Expr::Repeat { count, body } => self.each(*count, body, tries).product(),
             Expr::Timeout { body, .. } => self.within * self.value(body, tries),
             Expr::Async(body) => {
-                let value = self.value(body, tries);
-                if self.view == View::Immediate { 1.0 } else { value }
+                if self.view == View::Immediate {
+                    1.0
+                } else {
+                    self.value(body, tries)
+                }
             }
         }
     }
@@ -94,9 +98,9 @@ impl Twin<'_> {
 
 /// The same expression in which occurrences of a component have one name only if they can happen together, directly or through a
 /// third: those in different choices of a branch never do.
-pub(super) fn separate(root: &Expr) -> Expr {
+pub(super) fn separate(root: &Expr, view: View) -> Expr {
     let mut paths = BTreeMap::new();
-    collect(root, &mut Vec::new(), &mut paths);
+    collect(root, view, &mut Vec::new(), &mut paths);
     let mut names: BTreeMap<Vec<(usize, bool)>, usize> = BTreeMap::new();
     for paths in paths.values() {
         let mut group: Vec<usize> = (0..paths.len()).collect();
@@ -139,7 +143,10 @@ fn rename(expr: &Expr, path: &mut Vec<(usize, bool)>, names: &BTreeMap<Vec<(usiz
     };
     let mut all = |exprs: &[Expr]| exprs.iter().enumerate().map(|(i, e)| child(i, e)).collect::<Vec<_>>();
     match expr.clone() {
-        Expr::Leaf(name) => Expr::Leaf(ComponentName::new(&format!("{name}/{}", names[path])).unwrap()),
+        Expr::Leaf(name) => {
+            let group = names.get(path.as_slice()).copied().unwrap_or(0);
+            Expr::Leaf(ComponentName::new(&format!("{name}/{group}")).unwrap())
+        }
         Expr::Series(steps) => Expr::Series(all(&steps)),
         Expr::Parallel { join, branches } => Expr::Parallel { join, branches: all(&branches) },
         Expr::Race { delay, branches } => Expr::Race { delay, branches: all(&branches) },
@@ -167,9 +174,9 @@ fn rename(expr: &Expr, path: &mut Vec<(usize, bool)>, names: &BTreeMap<Vec<(usiz
 
 /// For each repeated component the number of tries and repetitions around all of its occurrences: up to there its calls are the
 /// same event.
-pub(super) fn scopes(root: &Expr) -> BTreeMap<ComponentName, usize> {
+pub(super) fn scopes(root: &Expr, view: View) -> BTreeMap<ComponentName, usize> {
     let mut places: BTreeMap<ComponentName, Vec<Vec<(usize, bool)>>> = BTreeMap::new();
-    collect(root, &mut Vec::new(), &mut places);
+    collect(root, view, &mut Vec::new(), &mut places);
     let scope = |paths: &Vec<Vec<(usize, bool)>>| {
         let common =
             (0..).take_while(|&i| paths.iter().all(|p| p.get(i).is_some() && p[i] == paths[0][i])).count();
@@ -178,19 +185,23 @@ pub(super) fn scopes(root: &Expr) -> BTreeMap<ComponentName, usize> {
     places.iter().filter(|(_, paths)| paths.len() > 1).map(|(n, paths)| (n.clone(), scope(paths))).collect()
 }
 
-/// Paths of leaves: which operand, and whether it is one of several tries.
+/// Paths of leaves that the outcome waits for: which operand, and whether it is one of several tries.
 fn collect(
     expr: &Expr,
+    view: View,
     path: &mut Vec<(usize, bool)>,
     places: &mut BTreeMap<ComponentName, Vec<Vec<(usize, bool)>>>,
 ) {
     if let Expr::Leaf(name) = expr {
         places.entry(name.clone()).or_default().push(path.clone());
     }
+    if view == View::Immediate && matches!(expr, Expr::Async(_)) {
+        return;
+    }
     let tries = matches!(expr, Expr::Retry { .. } | Expr::Repeat { .. });
     for (place, child) in expr.children().into_iter().enumerate() {
         path.push((place, tries));
-        collect(child, path, places);
+        collect(child, view, path, places);
         path.pop();
     }
 }

@@ -60,7 +60,9 @@ pub(crate) fn journey() -> impl Strategy<Value = Journey> {
             }),
             (several(), 0..3_u64)
                 .prop_map(|(branches, delay)| Expr::Race { delay: Millis(delay * 50), branches }),
-            (boxed(), vec((1..=16_u32, inner.clone()), 1..3)).prop_map(|(primary, alternates)| {
+            (boxed(), vec((1..=16_u32, inner.clone()), 1..3)).prop_map(|(primary, mut alternates)| {
+                // Weights do not rise.
+                alternates.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
                 let alternate = |(weight, expr)| Alternative {
                     weight: Ratio::new(f64::from(weight) / 16.0).unwrap(),
                     expr,

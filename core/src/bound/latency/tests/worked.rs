@@ -190,19 +190,3 @@ fn the_error_is_shared_out_among_the_points() {
     let everywhere = dkw_epsilon(1_000, 0.05);
     assert_eq!(good(Confidence::Dkw), Interval::of(0.9 - everywhere, 0.9 + everywhere));
 }
-
-#[test]
-fn the_share_in_time_is_of_the_answers_that_ever_come() {
-    let within = |timely: (f64, f64), ever: (f64, f64)| {
-        let journey = journey("Timeout(after=50ms, b)");
-        let grid = LatencyGrid::for_journey(&journey, ms(100));
-        let points = grid.edges().len();
-        let at = |finite, last| core::iter::repeat_n(finite, points).chain([last]);
-        let band = Band::new(at(timely.0, ever.0), at(timely.1, ever.1));
-        let mut known = Facts::default();
-        set_within(&journey, &facts(grid, &[("b", band)]), &mut known).unwrap();
-        known.within(&parse("b").unwrap(), Millis(50))
-    };
-    assert_eq!(within((0.25, 0.375), (0.5, 0.75)), Interval::of(0.25 / 0.75, 0.375 / 0.5));
-    assert_eq!(within((0.0, 0.0), (0.0, 0.0)), Interval::UNKNOWN, "none ever comes");
-}
