@@ -52,7 +52,11 @@ static EDGE: Mapping = Mapping::of(&[
 static DOMAIN: Mapping = Mapping::of(&[
     required("name", WORD, "name"),
     required("members", WORDS, "member nodes"),
-    required("beta", SHARE, "share of a member's unavailability that the domain causes"),
+    required(
+        "beta",
+        SHARE,
+        "how often a failure domain fails, as a share of the unavailability of its most available member; when it fails, all its members fail",
+    ),
 ]);
 
 static ENDPOINT: Mapping = Mapping::of(&[

@@ -1,6 +1,7 @@
 mod attribution;
 mod break_even;
 mod golden;
+mod oracle;
 pub(crate) mod random;
 mod soundness;
 mod twin;
