@@ -29,7 +29,7 @@ pub use decision::{Decision, Verdict};
 pub use latency::{AtObjective, LatencyBounds};
 pub use nodes::NodeBounds;
 pub(crate) use nodes::is_redundant;
-pub use report::{REPORT_KIND, derivation, exact8, guard as guard_report};
+pub use report::{REPORT_KIND, at_least8, at_most8, derivation, exact8, guard as guard_report};
 
 /// Chance that one of the components' availabilities lies outside its measured interval, and the same again for latencies: 2.5 % each, shared
 /// out evenly among the components.

@@ -6,7 +6,9 @@ use emac_core::units::Micros;
 use super::exit::Exit;
 use super::inputs::{InputArgs, JudgedModel};
 use super::output::{Format, print_answer, print_line, valid};
-use emac_compile::compile::{Bounds, Compiled, IMPORTANCE_MAX, NodeBounds, derivation, exact8};
+use emac_compile::compile::{
+    Bounds, Compiled, IMPORTANCE_MAX, NodeBounds, at_least8, at_most8, derivation, exact8,
+};
 use emac_document::{Problems, format_duration};
 
 /// Show the derivation of every number, from components to decision
@@ -159,12 +161,16 @@ fn ends(compiled: &Compiled<'_>, bounds: &Bounds, lines: &mut Vec<String>) {
     for (domain, beta) in &bounds.break_even {
         let text = beta.map_or_else(
             || "objective met for every beta".to_owned(),
-            |beta| format!("objective missed from beta {beta:.4} up (share of a member's failures caused by the domain)"),
+            |beta| {
+                // Up, as the sentence says.
+                let beta = (beta * 1e4 - 1e-6).ceil() / 1e4;
+                format!("objective missed from beta {beta:.4} up (its failures, as a share of those of its most available member)")
+            },
         );
         lines.push(format!("  failure domain {domain}: {text}"));
     }
     if let Some(change) = &bounds.restoring {
-        let (from, to) = (exact8(change.from), exact8(change.to));
+        let (from, to) = (exact8(change.from), exact8(at_least8(change.to)));
         lines
             .push(format!("  objective restored if {} alone improves from {from} to {to}", change.component));
     }
@@ -208,7 +214,7 @@ fn part(bounds: &Bounds, hop: &str, lines: &mut Vec<String>) {
     if let Some((_, unavailability)) = budget {
         lines.push(format!(
             "  unavailability allowed so that A- meets the objective: {}",
-            exact8(*unavailability)
+            exact8(at_most8(*unavailability))
         ));
     }
 }

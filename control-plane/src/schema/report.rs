@@ -95,6 +95,7 @@ static AVAILABILITY: Mapping = Mapping::open(&[
         Shape::Map(ANY_NAME, &BETA),
         "by domain: the beta from which the objective is missed",
     ),
+    optional("loose", WORDS, "which bounds hold and may be wider than they need be, and why"),
     optional("eventual", Shape::Mapping(&EVENTUAL), "eventual outcome: with asynchronous parts"),
 ]);
 
@@ -132,7 +133,11 @@ static BUDGET: Mapping = Mapping::open(&[
     required("total", SHARE, "total error budget"),
     required("spent", Shape::Mapping(&SPENT), "spent according to the bounds, as a share of the total"),
     optional("measured", Shape::Mapping(&MEASURED), "spent according to evidence, as a share of the total"),
-    required("unavailability", SPLIT, "unavailability allowed per component so that A- meets the objective"),
+    required(
+        "unavailability",
+        SPLIT,
+        "unavailability allowed per component so that A- meets the objective; rounded down",
+    ),
     optional(
         "smallestRestoringChange",
         Shape::Mapping(&CHANGE),

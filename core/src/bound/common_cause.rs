@@ -1,8 +1,7 @@
-//! Common cause: a domain of `beta` fails with `beta` times the unavailability of its most available member, and takes all members with it;
-//! the rest of their failures is each one's own (the beta-factor model, Fleming 1975, with unequal members).
-//!
-//! A common cause cannot fail more often than the member it takes down most rarely, so `beta` is the share of that member's failures that
-//! the domain causes, and at most that share of another's. Members are those the outcome depends on. Given the domains, components are
+//! Common cause. Beta: how often a failure domain fails, as a share of the unavailability of its most available member; when it fails, all its
+//! members fail. The rest of their failures is each one's own (the beta-factor model, Fleming 1975, with unequal members): a common cause
+//! cannot fail more often than the member it takes down most rarely, so it causes that share of that member's failures, and a smaller one
+//! of the others'. Members are those the outcome depends on. Given the domains, components are
 //! independent, so the value is exact: the sum over the states of the domains. Common causes lower a race and raise a series; of a domain with
 //! one member they lower a retry and raise a repetition, because they fail every try.
 

@@ -352,7 +352,8 @@ impl<'a, R: Rules> Walk<'a, R> {
         if let Some(known) = self.known.get(&key).filter(|_| plain) {
             return Ok(*known);
         }
-        let values = leaves.into_iter().map(|name| Ok((name, self.leaf(name)?))).collect::<Result<_, _>>()?;
+        let all: BTreeSet<_> = body.leaves().into_iter().collect();
+        let values = all.into_iter().map(|name| Ok((name, self.leaf(name)?))).collect::<Result<_, _>>()?;
         let independent = self.rules.independent_latencies();
         let timely = self.facts.timely(body, after, &values, (self.view, independent), &self.chosen)?;
         if plain {

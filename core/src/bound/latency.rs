@@ -44,4 +44,4 @@ pub use evaluate::{Bands, LatencyFacts, any_dependence, bands};
 pub use grid::LatencyGrid;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,6 +2,7 @@ mod attribution;
 mod break_even;
 mod golden;
 mod importance;
+mod oracle;
 pub(crate) mod random;
 mod soundness;
 mod twin;

@@ -18,6 +18,20 @@ pub fn exact8(value: f64) -> String {
     format!("{value:.8}")
 }
 
+/// Eight decimals, rounded up: what an availability has to be is never less than that. What is a rounding of doubles above a decimal is that
+/// decimal: the decision tolerates as much.
+pub fn at_least8(value: f64) -> f64 {
+    (value * 1e8 - SLACK).ceil() / 1e8
+}
+
+/// Eight decimals, rounded down: what may be spent is never more than that.
+pub fn at_most8(value: f64) -> f64 {
+    (value * 1e8 + SLACK).floor() / 1e8
+}
+
+/// In units of the eighth decimal: a hundredth of what decisions tolerate.
+const SLACK: f64 = 1e-6;
+
 /// A number rounded to eight decimals.
 fn round8(value: f64) -> Value {
     json!((value * 1e8).round() / 1e8)
@@ -119,11 +133,14 @@ fn availability(bounds: &Bounds) -> Value {
         Some(Err(reason)) => json.insert("common_cause".to_owned(), json!({"notComputed": reason})),
         None => None,
     };
-    let beta = |beta: &Option<f64>| beta.map_or(json!("holds up to 1"), round8);
+    let beta = |beta: &Option<f64>| beta.map_or(json!("holds up to 1"), |beta| json!(at_least8(beta)));
     if !bounds.break_even.is_empty() {
         let break_even: Map<_, _> =
             bounds.break_even.iter().map(|(domain, value)| (domain.clone(), beta(value))).collect();
         json.insert("break_even_beta".to_owned(), Value::Object(break_even));
+    }
+    if !bounds.loose.is_empty() {
+        json.insert("loose".to_owned(), json!(bounds.loose));
     }
     if let Some((independent, envelope)) = bounds.eventual {
         let eventual = json!({"independent": interval(independent), "domain_envelope": interval(envelope)});
@@ -188,14 +205,14 @@ fn budget(compiled: &Compiled<'_>, bounds: &Bounds) -> Value {
     let split = bounds.budget.as_ref().map(|split| {
         split
             .iter()
-            .map(|(name, unavailability)| (name.to_string(), round8(*unavailability)))
+            .map(|(name, unavailability)| (name.to_string(), json!(at_most8(*unavailability))))
             .collect::<Map<_, _>>()
     });
     json.insert("unavailability".to_owned(), split.map_or(json!("no split is enough"), Value::Object));
     if let Some(change) = &bounds.restoring {
         json.insert(
             "smallestRestoringChange".to_owned(),
-            json!({"component": change.component.as_str(), "from": round8(change.from), "to": round8(change.to)}),
+            json!({"component": change.component.as_str(), "from": round8(change.from), "to": at_least8(change.to)}),
         );
     }
     Value::Object(json)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Artifact;
 use super::prometheus::{Dialect, Sli};
-use crate::compile::{Bounds, Compiled, exact8};
+use crate::compile::{Bounds, Compiled, at_least8, at_most8, exact8};
 use emac_document::format_duration;
 
 /// Markdown.
@@ -61,13 +61,13 @@ fn numbers(text: &mut String, bounds: &Bounds) {
         if let Some(beta) = beta {
             let _ = writeln!(
                 text,
-                "\nThe objective is met while `{domain}` causes less than {} of its members' failures.",
-                percent(*beta)
+                "\nThe objective is met while `{domain}` fails less often than {} of the failures of its most available member.",
+                percent(at_most8(*beta))
             );
         }
     }
     if let Some(change) = &bounds.restoring {
-        let (from, to) = (exact8(change.from), exact8(change.to));
+        let (from, to) = (exact8(change.from), exact8(at_least8(change.to)));
         let _ = writeln!(
             text,
             "\nSmallest change that restores the objective: `{}` from {from} to {to}.",
@@ -83,7 +83,7 @@ fn parts(text: &mut String, bounds: &Bounds) {
     for part in bounds.attribution.iter().take(20) {
         let budget =
             bounds.budget.as_ref().and_then(|split| split.iter().find(|(name, _)| *name == part.component));
-        let budget = budget.map_or_else(|| "-".to_owned(), |(_, share)| percent(*share));
+        let budget = budget.map_or_else(|| "-".to_owned(), |(_, share)| percent(at_most8(*share)));
         let _ = writeln!(text, "| {} | {} | {budget} |", part.component, percent(part.gain));
     }
 }

@@ -167,7 +167,7 @@ fn edge(fields: &mut Fields<'_>) -> Option<EdgeNumbers> {
 fn domain(fields: &mut Fields<'_>) -> Option<DomainNumbers> {
     let name = fields.field("name", owned(), "name").required();
     let members = fields.field("members", list(owned()), "member nodes").required();
-    let says = "share of a member's unavailability that the domain causes";
+    let says = "how often a failure domain fails, as a share of the unavailability of its most available member; when it fails, all its members fail";
     let beta = fields.field("beta", share(), says).required();
     Some(DomainNumbers { name: name?, members: members?, beta: beta? })
 }

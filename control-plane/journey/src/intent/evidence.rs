@@ -47,7 +47,8 @@ pub struct DomainRule {
     pub key: Option<String>,
     /// `description`.
     pub description: Option<String>,
-    /// `beta`: share of a member's unavailability that the domain causes.
+    /// `beta`: how often a failure domain fails, as a share of the unavailability of its most available member; when it fails, all its
+    /// members fail.
     pub beta: Option<Ratio>,
 }
 
@@ -125,7 +126,7 @@ fn rule(fields: &mut Fields<'_>) -> Option<DomainRule> {
     let says = "key to look up, such as a label; required for inferred domains";
     let key = fields.field("key", owned(), says).optional();
     let description = fields.field("description", owned(), "for people").optional();
-    let says = "share of a member's unavailability that the domain causes; if given, the journey's availability under common cause is computed exactly";
+    let says = "how often a failure domain fails, as a share of the unavailability of its most available member; when it fails, all its members fail. If given, the journey's availability under common cause is computed exactly";
     let beta = fields.field("beta", share(), says).optional();
     if kind == Some(DomainKind::Inferred) && (source.is_none() || key.is_none()) {
         fields.reader().refuse_with::<()>(

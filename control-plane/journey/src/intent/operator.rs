@@ -194,7 +194,8 @@ impl<'a> Builder<'_, 'a> {
     fn race(&mut self, fields: &mut Fields<'a>) -> Option<Built> {
         type_of(fields, "race", "operands at the same time; the first success wins");
         fields.field("semantics", choice(&[("hedged", Hedged)]), "the only value").or(Hedged);
-        let says = "delay before the later branches start (hedging)";
+        let says =
+            "the n-th branch after the first starts n delays after it, unless an answer came (hedging)";
         let delay = fields.field("delay", millis(0..=u64::MAX), says).optional().unwrap_or(Millis(0));
         let (branches, places) = split(self.several(fields, "branches", "the operands")?);
         Some(Built::new(Expr::Race { delay, branches }, fields.reader(), places))

@@ -18,7 +18,10 @@ pub struct Band {
 impl Band {
     /// From ends at every point: clamped to `[0, 1]`, the lower end made to rise, the upper end lowered to what comes after it. NaN is
     /// no knowledge (0 below, 1 above).
-    pub(super) fn new(lower: impl IntoIterator<Item = f64>, upper: impl IntoIterator<Item = f64>) -> Self {
+    pub(in crate::bound) fn new(
+        lower: impl IntoIterator<Item = f64>,
+        upper: impl IntoIterator<Item = f64>,
+    ) -> Self {
         let mut held = 0.0;
         let mut lower: Vec<f64> = lower.into_iter().collect();
         for value in &mut lower {

@@ -1,4 +1,4 @@
-mod call;
+pub(in crate::bound) mod call;
 mod soundness;
 mod worked;
 

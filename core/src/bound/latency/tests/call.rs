@@ -9,7 +9,7 @@ use crate::units::Micros;
 
 /// How a call or a part of the journey went.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Went {
+pub(in crate::bound) enum Went {
     /// Answered well after so long.
     Well(u64),
     /// Failed after so long; `None`: it never ends.
@@ -17,24 +17,25 @@ pub(super) enum Went {
 }
 
 /// Which call: component, operands on the way to it, tries on the way to it.
-pub(super) type Call<'a> = (&'a ComponentName, Vec<usize>);
+pub(in crate::bound) type Call<'a> = (&'a ComponentName, Vec<usize>);
 
 /// Gives each call its fate.
-pub(super) struct World<'a> {
-    pub(super) fate: &'a mut dyn FnMut(Call<'_>) -> Went,
-    pub(super) lean: f64,
-    pub(super) view: View,
+pub(in crate::bound) struct World<'a> {
+    pub(in crate::bound) fate: &'a mut dyn FnMut(Call<'_>) -> Mixed,
+    pub(in crate::bound) lean: f64,
+    pub(in crate::bound) view: View,
 }
 
-type Mixed = Vec<(f64, Went)>;
+/// What may happen, with its probability, independently of all other draws.
+pub(in crate::bound) type Mixed = Vec<(f64, Went)>;
 
 impl World<'_> {
     /// What happens, with the probabilities of the draws that are independent of everything: branches, and whether a degraded answer
     /// is accepted.
-    pub(super) fn play(&mut self, expr: &Expr, place: &[usize]) -> Mixed {
+    pub(in crate::bound) fn play(&mut self, expr: &Expr, place: &[usize]) -> Mixed {
         let at = |i: usize| place.iter().copied().chain([i]).collect::<Vec<_>>();
         match expr {
-            Expr::Leaf(name) => vec![(1.0, (self.fate)((name, place.to_vec())))],
+            Expr::Leaf(name) => (self.fate)((name, place.to_vec())),
             Expr::Series(steps) => {
                 let parts: Vec<(&Expr, Vec<usize>)> =
                     steps.iter().enumerate().map(|(i, e)| (e, at(i))).collect();
@@ -199,7 +200,7 @@ fn merged(mixed: Mixed) -> Mixed {
 }
 
 /// Share that went well by a time; `None`: ever.
-pub(super) fn well_by(mixed: &Mixed, time: Option<Micros>) -> f64 {
+pub(in crate::bound) fn well_by(mixed: &Mixed, time: Option<Micros>) -> f64 {
     let timely = |went: &Went| matches!(went, Went::Well(t) if time.is_none_or(|time| *t <= time.0));
     mixed.iter().filter(|(_, went)| timely(went)).map(|(p, _)| p).sum()
 }

@@ -44,7 +44,8 @@ impl Case {
     }
 
     fn play(&self, fate: &mut dyn FnMut(Call<'_>) -> Went) -> Vec<(f64, Went)> {
-        World { fate, lean: self.lean, view: self.view }.play(self.journey.root(), &[])
+        World { fate: &mut |call| vec![(1.0, fate(call))], lean: self.lean, view: self.view }
+            .play(self.journey.root(), &[])
     }
 
     /// Share by each point of the grid, infinity last.
