@@ -121,16 +121,4 @@ impl Live {
             _ => vec![(Value::Null, value(&answer["data"]["result"][1]))],
         })
     }
-
-    /// A query as Prometheus itself reads it.
-    pub(crate) fn formatted(&self, query: &str) -> Result<String, String> {
-        let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let text = self.get(&format!("/api/v1/format_query?query={escaped}")).ok_or("no answer")?;
-        let (_, body) = text.split_once("\r\n\r\n").ok_or("no body")?;
-        let answer: Value = serde_json::from_str(body).map_err(|error| format!("{error}: {body}"))?;
-        match answer["data"].as_str() {
-            Some(text) => Ok(text.to_owned()),
-            None => Err(answer.to_string()),
-        }
-    }
 }

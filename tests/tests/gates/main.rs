@@ -1,22 +1,20 @@
 //! What `emac compile` writes for canaries, judged by programs of other origin: Argo Rollouts' own provider and conditions (`tests/setup/gates.sh` builds them),
 //! and a real Prometheus with made-up series. Forms of SLIs ([`shapes`]) times what may happen ([`situations`]).
 
+mod by_flagger;
 mod dashboards;
-mod flagger;
 mod latency;
 mod live;
 mod shapes;
 mod situations;
-#[path = "../deploy/yaml.rs"]
-mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
 use emac_compile::compile::{Given, Promises, compile, preview};
-use emac_compile::emit::prometheus::Dialect;
-use emac_compile::emit::{Artifact, all};
+use emac_compile::emit::prometheus::{Dialect, Sli};
+use emac_compile::emit::{Artifact, all, argo, flagger};
 use emac_compile::model::{AcceptedModel, CandidateModel};
 use emac_document::{Limits, Problems, Source, parse};
 use emac_journey::intent;
@@ -35,6 +33,31 @@ fn artifacts(text: &str, dialect: Dialect) -> Vec<Artifact> {
     let promises: Promises = Slos::default().resolve(&intent, &Problems::new());
     let model = AcceptedModel::declared(&intent);
     all(&compile(&intent, &model, Given::promises(&promises)), dialect).unwrap()
+}
+
+/// What canaries are judged by, and nothing else of the artifacts: there are hundreds of them.
+pub(crate) struct Gates {
+    pub(crate) template: Value,
+    pub(crate) metric_templates: Vec<Value>,
+    pub(crate) canary: Value,
+}
+
+impl Gates {
+    pub(crate) fn of(text: &str) -> Self {
+        let problems = Problems::new();
+        let documents = parse(&Source::new("intent.yaml", text), &Limits::default(), &problems);
+        let intent =
+            intent::read(&documents[0], &problems).unwrap_or_else(|| panic!("{text}\n{:?}", problems.list()));
+        let promises: Promises = Slos::default().resolve(&intent, &Problems::new());
+        let model = AcceptedModel::declared(&intent);
+        let compiled = compile(&intent, &model, Given::promises(&promises));
+        let sli = Sli::of(&compiled);
+        Self {
+            template: argo::analysis_template(&compiled, &sli),
+            metric_templates: flagger::metric_templates(&compiled, &sli),
+            canary: flagger::canary(&compiled, &sli),
+        }
+    }
 }
 
 fn text<'a>(artifacts: &'a [Artifact], path: &str) -> &'a str {
@@ -123,10 +146,11 @@ fn argo_rollouts_judges_every_shape_in_every_situation_as_it_must() {
     for (number, shape) in shapes::SHAPES.iter().enumerate() {
         for situation in situations::SITUATIONS {
             let (good, total) = shape.of(situation.prefix);
-            let artifacts = artifacts(&intent_of(&good, &total, ""), Dialect::Emac);
+            let gates = Gates::of(&intent_of(&good, &total, ""));
             let name = format!("{number:02}-{}", situation.prefix);
             let file = folder.path().join(format!("{name}.yaml"));
-            std::fs::write(&file, text(&artifacts, "argo/analysis-template.yaml")).unwrap();
+            // JSON is YAML.
+            std::fs::write(&file, gates.template.to_string()).unwrap();
             templates.push(file);
             expected.insert(name, (shape, situation));
         }

@@ -1,19 +1,10 @@
 //! Flagger's metric templates, taken as Flagger's Prometheus provider takes them: the last series of a result, no value where there is none or no number.
 
-use emac_compile::emit::prometheus::Dialect;
 use serde_json::Value;
 
 use super::live::Live;
 use super::situations::{self, Phase};
-use super::{artifacts, intent_of, shapes, text};
-
-/// Documents of a file that we wrote.
-fn documents(text: &str) -> Vec<Value> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file.yaml");
-    std::fs::write(&file, text).unwrap();
-    super::yaml::documents(&file)
-}
+use super::{Gates, intent_of, shapes};
 
 #[test]
 fn flagger_promotes_what_is_healthy_and_nothing_else() {
@@ -23,12 +14,10 @@ fn flagger_promotes_what_is_healthy_and_nothing_else() {
     for shape in shapes::SHAPES {
         for situation in situations::SITUATIONS {
             let (good, total) = shape.of(situation.prefix);
-            let artifacts = artifacts(&intent_of(&good, &total, ""), Dialect::Emac);
-            let canary = &documents(text(&artifacts, "flagger/canary.yaml"))[0];
-            let templates = documents(text(&artifacts, "flagger/metric-templates.yaml"));
+            let Gates { canary, metric_templates, .. } = Gates::of(&intent_of(&good, &total, ""));
             let passes = |metric: &Value| {
                 let named = |template: &&Value| template["metadata"]["name"] == metric["templateRef"]["name"];
-                let template = templates.iter().find(named).unwrap();
+                let template = metric_templates.iter().find(named).unwrap();
                 let query = template["spec"]["query"].as_str().unwrap().replace("{{ target }}", "desk");
                 assert!(!query.contains("{{"), "{query}");
                 let values = live.query(&query).unwrap();
