@@ -128,7 +128,8 @@ impl Metric {
     /// The query read as PromQL; `None` where there is none, where it is another system's, and where it is no PromQL.
     fn expr(&self) -> Option<Expr> {
         let ours = self.kind.as_deref().is_none_or(is_prometheus);
-        self.query.as_deref().filter(|_| ours).and_then(|query| parse_promql(query).ok())
+        let query = self.query.as_deref().filter(|_| ours)?;
+        parse_promql(query).ok().filter(histogram::is_shallow)
     }
 }
 
