@@ -1,4 +1,4 @@
-# The front door. Each target is a verb; CI calls `test`, `lint`, `docs` and `e2e-istio`, nothing else.
+# The front door. Each target is a verb; CI calls `test`, `lint`, `docs`, `e2e-gates` and `e2e-istio`, nothing else.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 CARGO ?= cargo
@@ -6,7 +6,7 @@ WASM := dist/emac-filter.wasm
 # Where cargo builds; what is made here besides goes there too.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-istio bench docs deny mutants verify clean
+.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-gates e2e-istio bench docs deny mutants verify clean
 
 help: ## This help
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>\n"} /^[a-z0-9-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ e2e-istio: tools wasm ## The scenario in a real Istio; builds its parts from Go 
 	@$(CARGO) build --quiet -p emac-control-plane
 	@rm -f $(TARGET)/not-run.txt
 	$(CARGO) test -p emac-tests --test e2e-istio -- $(ARGS)
+
+e2e-gates: tools ## Canary analyses, dashboards and alerts judged by Argo Rollouts' own code, Sloth and Prometheus; builds them from Go modules once (about 2 minutes)
+	@sh tests/setup/gates.sh
+	@rm -f $(TARGET)/not-run.txt
+	$(CARGO) test -p emac-tests --test gates -- --nocapture $(ARGS)
 
 bench: tools wasm ## Measure, side by side, into bench/results.md
 	$(CARGO) build --release -p emac-control-plane -p emac-tests --bins

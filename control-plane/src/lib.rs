@@ -8,11 +8,11 @@
 //! use emac_compile::declared::Declared;
 //! use emac_compile::{emit, model::{CandidateModel, EvidenceSource}};
 //! use emac_control_plane::plan::{self, JourneyInput};
-//! use emac_discovery::discover::{DiscoveryContext, DiscoveryEvidence, complete, domains::Profile, observe::Observations};
+//! use emac_discovery::discover::{DiscoveryContext, DiscoveryEvidence, complete, domains::ConfidenceProfile, observe::Observations};
 //! use emac_discovery::mesh::MeshFacts;
 //! use emac_document::{Limits, Problems, read_all};
 //! use emac_journey::slo::Slos;
-//! use emac_trace::read::{Settings, read_paths};
+//! use emac_trace::read::{ReadSettings, read_paths};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!
 //! // Declared: what a person wrote, and the model that somebody accepted, if anybody did.
@@ -23,7 +23,7 @@
 //!
 //! // Compiled: bounds and a decision from the model that acts, and artifacts for review.
 //! let compiled = compile(&journey.intent, journey.acting(), Given::promises(&journey.promises));
-//! let artifacts = emit::all(&compiled, emit::prometheus::Dialect::default());
+//! let artifacts = emit::all(&compiled, emit::prometheus::Dialect::default())?;
 //!
 //! // Planned: budgets of every workload, from the structure that acts and the evidence of the last seconds. `emac_push` sends them.
 //! let input = JourneyInput::of(&journey);
@@ -31,7 +31,7 @@
 //!
 //! // Discovered: spans become traces, traces observations, observations a candidate.
 //! let mut traces = emac_trace::Assembler::new(emac_trace::TraceLimits::default(), Observations::default());
-//! read_paths(&["examples/discovery/traces.jsonl.gz".into()], &Settings::default(), &mut traces, &mut |_| {});
+//! read_paths(&["examples/discovery/traces.jsonl.gz".into()], &ReadSettings::default(), &mut traces, &mut |_| {});
 //! let seen = traces.finish();
 //! let found = complete(
 //!     &DiscoveryEvidence {
@@ -39,7 +39,7 @@
 //!         symbols: &seen.symbols,
 //!         labels: &seen.labels,
 //!         mesh: &MeshFacts::default(),
-//!         profile: Profile::default(),
+//!         profile: ConfidenceProfile::default(),
 //!     },
 //!     &DiscoveryContext { intents: &[&journey.intent], source: EvidenceSource::Traces, evidence: &[] },
 //! );

@@ -249,14 +249,20 @@ impl Compiled<'_> {
         guards.map(|(kind, guard)| (kind, guard.evaluate(|input| self.known(input)))).collect()
     }
 
-    fn known(&self, input: &Input) -> Option<Known> {
+    /// How sure the model is. A declared structure states no confidence: it is somebody's word, and nothing is in doubt but that.
+    pub fn confidence(&self) -> f64 {
+        self.model.confidence.overall.map_or(1.0, emac_core::units::Ratio::get)
+    }
+
+    /// What a guard may know of the journey; `None` where it is not known here.
+    pub fn known(&self, input: &Input) -> Option<Known> {
         let number = |value: Option<f64>| value.map(Known::Number);
         let seconds = |time: Option<emac_core::units::Micros>| number(time.map(|time| time.0 as f64 / 1e6));
         let bounds = self.bounds.as_ref();
         let latency = self.latency.as_ref().map(|latency| latency.any_dependence.quantile);
         match input {
             Input::Burn(_) => None,
-            Input::Confidence(_) => number(self.model.confidence.overall.map(emac_core::units::Ratio::get)),
+            Input::Confidence(_) => number(Some(self.confidence())),
             Input::Symbol(name) => match name.as_str() {
                 "A_plus" => number(bounds.map(Bounds::a_plus)),
                 "A_minus" => number(bounds.map(Bounds::a_minus)),

@@ -31,7 +31,11 @@ pub use files::{expand, files_in, list_files, read_all, read_file};
 pub use hex::{hex, sha256_hex};
 pub use parse::{Limits, parse};
 pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
-pub use promql::{InvalidPromql, is_recordable, parse_promql, with_window};
+pub use promql::{
+    InvalidPromql, ResultLabels, Unit, WindowUse, differing_labels, each_selector_mut, is_recordable,
+    match_all, parse_generated, parse_promql, result_labels, selectors, unit, window_use, with_window,
+    write_label, write_promql,
+};
 pub use reader::Reader;
 pub use render::{render_json, render_text};
 pub use replace::{ReplaceError, StagedFile, create_folders, replace_file, sync_folder_of};

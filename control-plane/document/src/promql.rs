@@ -1,11 +1,25 @@
 //! PromQL as people write it into documents: with `{{ .window }}` where a generator puts a window, and otherwise as Prometheus takes it.
+//!
+//! A query is a tree, from `promql-parser`, and is written back out by [`write_promql`]; nothing is looked for in its text. What that parser
+//! takes and a Prometheus without feature flags refuses is refused here (`refused`), so that a rule made of a query can be loaded.
 
 mod place;
+mod quotes;
+mod refused;
+mod regex;
+mod selectors;
+mod shape;
+mod window;
+mod write;
 
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, parse};
 
 pub(super) use place::place_of;
+pub use selectors::{each_selector_mut, match_all, selectors};
+pub use shape::{ResultLabels, Unit, differing_labels, result_labels, unit};
+pub use window::{WindowUse, window_use, with_window};
+pub use write::{write_label, write_promql};
 
 /// Why a text is no PromQL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +33,12 @@ pub enum InvalidPromql {
     /// A function that Prometheus did not have when the parser was written. It may be a newer one, or another system's.
     #[error("PromQL has no function `{0}`")]
     UnknownFunction(String),
+    /// `{{ ... }}` outside quoted text that is not `{{ .window }}`.
+    #[error("`{0}` is put in by nobody; windows are written `{{{{ .window }}}}`")]
+    Placeholder(String),
+    /// The parser takes it, Prometheus does not.
+    #[error("Prometheus refuses it: {0}")]
+    Refused(String),
     /// Anything else.
     #[error("not PromQL: {0}")]
     Syntax(String),
@@ -27,6 +47,8 @@ pub enum InvalidPromql {
 /// The parser's tree is walked and freed by recursion, and text may be hostile.
 const TEXT_MAX: usize = 8_192;
 const DEPTH_MAX: usize = 256;
+/// What is made of queries holds each of them several times.
+const GENERATED_MAX: usize = 32 * TEXT_MAX;
 
 /// What stands for every window while a query is only looked at.
 const ANY_WINDOW: &str = "5m";
@@ -36,17 +58,59 @@ const ANY_WINDOW: &str = "5m";
 /// # Errors
 /// [`InvalidPromql`]. The parser says what is wrong, not where; [`place_of`] finds some places.
 pub fn parse_promql(query: &str) -> Result<Expr, InvalidPromql> {
-    let query = with_window(query, ANY_WINDOW);
     if query.len() > TEXT_MAX {
         return Err(InvalidPromql::TooLong);
     }
+    read(query).map_err(|error| match error {
+        InvalidPromql::Syntax(_) => misspelt(query).map_or(error, InvalidPromql::Placeholder),
+        _ => error,
+    })
+}
+
+/// Reads what was made of queries that [`parse_promql`] took.
+///
+/// # Errors
+/// [`InvalidPromql`].
+pub fn parse_generated(query: &str) -> Result<Expr, InvalidPromql> {
+    if query.len() > GENERATED_MAX { Err(InvalidPromql::TooLong) } else { read(query) }
+}
+
+fn read(query: &str) -> Result<Expr, InvalidPromql> {
+    let query = quotes::plain_quotes(&with_window(query, ANY_WINDOW))?;
     if depth(&query) > DEPTH_MAX {
         return Err(InvalidPromql::TooDeep);
     }
-    parse(&query).map_err(|said| match said.strip_prefix("unknown function with name '") {
+    let expr = parse(&query).map_err(|said| match said.strip_prefix("unknown function with name '") {
         Some(name) => InvalidPromql::UnknownFunction(name.trim_end_matches('\'').to_owned()),
         None => InvalidPromql::Syntax(said),
-    })
+    })?;
+    match refused::refused(&expr) {
+        None => Ok(expr),
+        Some(why) => Err(InvalidPromql::Refused(why)),
+    }
+}
+
+/// The `{{ ... }}` that is no window and stands where one belongs, if the query is right but for such.
+fn misspelt(query: &str) -> Option<String> {
+    let query = with_window(query, ANY_WINDOW);
+    let mut parts = query.split("{{");
+    let mut pieces = vec![(String::new(), parts.next()?)];
+    for part in parts {
+        let (name, after) = part.split_once("}}")?;
+        pieces.push((format!("{{{{{name}}}}}"), after));
+    }
+    let without = |kept: Option<usize>| -> String {
+        let piece = |(place, (name, after)): (usize, &(String, &str))| match place {
+            0 => (*after).to_owned(),
+            _ if kept == Some(place) => format!("{name}{after}"),
+            _ => format!("{ANY_WINDOW}{after}"),
+        };
+        pieces.iter().enumerate().map(piece).collect()
+    };
+    read(&without(None)).ok()?;
+    let (_, (name, _)) =
+        pieces.iter().enumerate().skip(1).find(|(place, _)| read(&without(Some(*place))).is_err())?;
+    Some(name.clone())
 }
 
 /// Whether an expression gives what a rule can record: one value a series, or one number.
@@ -68,81 +132,9 @@ fn depth(query: &str) -> usize {
     deeper.max().unwrap_or_default()
 }
 
-/// Puts a window where `{{ .window }}` (or `{{.window}}`) stands.
-pub fn with_window(query: &str, window: &str) -> String {
-    let mut text = String::new();
-    let mut rest = query;
-    while let Some((before, after)) = rest.split_once("{{") {
-        text.push_str(before);
-        match after.split_once("}}") {
-            Some((name, after)) if name.trim() == ".window" => {
-                text.push_str(window);
-                rest = after;
-            }
-            _ => {
-                text.push_str("{{");
-                rest = after;
-            }
-        }
-    }
-    text.push_str(rest);
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_are_put_in() {
-        let query = "sum(rate(x{a=\"{{ .other }}\"}[{{ .window }}])) / sum(rate(x[{{.window}}]))";
-        assert_eq!(with_window(query, "5m"), "sum(rate(x{a=\"{{ .other }}\"}[5m])) / sum(rate(x[5m]))");
-        assert_eq!(with_window("sum(rate(x[5m]))", "1h"), "sum(rate(x[5m]))");
-    }
-
-    #[test]
-    fn queries_are_read_with_and_without_windows() {
-        for query in [
-            "x",
-            "sum(rate(x{a=\"{{ .other }}\"}[{{ .window }}])) / sum(rate(x[{{.window}}]))",
-            "max_over_time(x[{{ .window }}:1m] offset {{ .window }})",
-            "1 - (sum by (a) (x) / on (a) group_left y) # why",
-        ] {
-            assert!(is_recordable(&parse_promql(query).unwrap()), "{query}");
-        }
-        for query in ["x[{{ .window }}]", "\"text\""] {
-            assert!(!is_recordable(&parse_promql(query).unwrap()), "{query}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_query_says_why() {
-        let said = |query: &str| parse_promql(query).unwrap_err().to_string();
-        assert_eq!(said("sum(rate(x[5m])"), "not PromQL: unclosed left parenthesis");
-        assert_eq!(
-            said("rate(x)"),
-            "not PromQL: expected type matrix in call to function 'rate', got vector"
-        );
-        assert_eq!(parse_promql("nope(x)"), Err(InvalidPromql::UnknownFunction("nope".into())));
-        for query in ["", "x{a=b}", "x{a=~\"[\"}", "rate(x[{{ window }}])", "x +", "a b"] {
-            assert!(matches!(parse_promql(query), Err(InvalidPromql::Syntax(_))), "{query}");
-        }
-    }
-
-    #[test]
-    fn hostile_queries_are_answered_on_a_small_stack() {
-        let nested = |open: &str, close: &str, n: usize| format!("{}x{}", open.repeat(n), close.repeat(n));
-        assert_eq!(parse_promql(&nested("(", ")", 257)), Err(InvalidPromql::TooDeep));
-        assert_eq!(parse_promql(&"x+".repeat(5_000)), Err(InvalidPromql::TooLong));
-        let worst = [
-            nested("abs(-", ")", DEPTH_MAX),
-            nested("-", "", TEXT_MAX - 1),
-            nested("1^", "", TEXT_MAX / 2 - 1),
-            vec!["x"; TEXT_MAX / 2].join("+"),
-            nested("sum(-(", "))", DEPTH_MAX / 2),
-        ];
-        let all = move || worst.iter().map(|query| parse_promql(query).is_ok()).collect::<Vec<_>>();
-        let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(all).unwrap();
-        assert_eq!(thread.join().unwrap(), [true; 5]);
-    }
-}
+mod generator;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! The structure is a checked [`Journey`]; the planner takes the runtime part from it. What the intent does not
 //! hold: the atomic SLOs it refers to (`openslo:<name>`), and the accepted model.
 
+mod alerting;
 mod check;
 mod component;
 mod digest;
@@ -14,6 +15,7 @@ mod evidence;
 mod governance;
 mod objectives;
 mod operator;
+mod queries;
 mod reach;
 mod runtime;
 mod share;
@@ -41,8 +43,8 @@ pub use component::{
 pub use digest::{canonical_digest, canonical_json};
 pub use evidence::{DiscoveryInput, DomainKind, DomainRule, Evidence};
 pub use governance::{
-    Action, Alerts, AvailabilityEnd, BurnRate, EvaluationMode, Gate, Governance, LatencyEnd, ParameterBound,
-    ProgressiveDelivery, RateLimit, Rollback, RolloutProvider,
+    Action, AlertLabels, Alerts, AvailabilityEnd, BurnRate, CanaryLabel, EvaluationMode, Gate, Governance,
+    LatencyEnd, ParameterBound, ProgressiveDelivery, RateLimit, Rollback, RolloutProvider,
 };
 pub use objectives::{AvailabilityObjective, LatencyMetric, LatencyObjective, Objectives, RatioSli};
 pub use operator::{OPERATOR, free_structure};

@@ -6,9 +6,9 @@ use super::exit::Exit;
 use super::inputs::InputArgs;
 use super::output::{Format, complain, print_answer, print_line, valid};
 use emac_compile::compile::{Taken, derivation};
-use emac_compile::emit::all;
 use emac_compile::emit::prometheus::Dialect;
 use emac_compile::emit::write::{WriteError, Written, write};
+use emac_compile::emit::{all, notes};
 use emac_document::{Problems, to_yaml};
 
 /// Compute bounds and budgets, and write rules, gates, dashboards and the derivation report
@@ -17,7 +17,7 @@ use emac_document::{Problems, to_yaml};
   emac compile --intent journeys/checkout/intent.yaml --out journeys/checkout/compiled
   emac compile --intent intent.yaml --model candidate.yaml --preview --slo slos --out /tmp/preview
 
-The derivation report is also written to standard output.")]
+The derivation report is also written to standard output; notes on the artifacts end the output on standard error.")]
 pub(super) struct Args {
     #[command(flatten)]
     inputs: InputArgs,
@@ -83,7 +83,15 @@ pub(super) fn run(args: &Args) -> Exit {
         complain(format!("{name}: {}", Taken::line(&leaf.promises)));
     }
     if let Some(folder) = &args.out {
-        match write(folder, &all(&compiled, args.dialect.into()), args.force) {
+        let artifacts = match all(&compiled, args.dialect.into()) {
+            Ok(artifacts) => artifacts,
+            Err(error) => {
+                complain(error);
+                complain("nothing was written");
+                return Exit::InvalidInput;
+            }
+        };
+        match write(folder, &artifacts, args.force) {
             Ok(written) => tell(&written, &folder.display().to_string()),
             Err(error) => return refuse(&error),
         }
@@ -92,6 +100,9 @@ pub(super) fn run(args: &Args) -> Exit {
     match args.format {
         ReportFormat::Yaml => print_line(to_yaml(&report, "").trim_end()),
         ReportFormat::Json => print_answer(report, &problems),
+    }
+    if args.out.is_some() {
+        notes(&compiled, args.dialect.into()).iter().for_each(|note| complain(format!("note: {note}")));
     }
     Exit::Ok
 }

@@ -60,7 +60,7 @@ pub(super) enum EdgeSeen {
 
 /// A journey's edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Edge {
+pub(super) struct JourneyEdge {
     pub(super) journey: String,
     pub(super) seen: EdgeSeen,
     /// When requests of the journey were last reported to this process.
@@ -169,7 +169,12 @@ fn there(rows: &[Row]) -> BTreeMap<&str, usize> {
 }
 
 /// The edge of every journey with entry rules.
-pub(super) fn edges(journeys: &[JourneyInput], evidence: &Aggregate, rows: &[Row], now: Micros) -> Vec<Edge> {
+pub(super) fn edges(
+    journeys: &[JourneyInput],
+    evidence: &Aggregate,
+    rows: &[Row],
+    now: Micros,
+) -> Vec<JourneyEdge> {
     let there = there(rows);
     let declared = journeys.iter().filter(|intent| !intent.entry.is_empty());
     declared
@@ -190,7 +195,7 @@ fn edge(
     workloads: Vec<(String, usize)>,
     window: Micros,
     now: Micros,
-) -> Edge {
+) -> JourneyEdge {
     let missing = workloads.iter().filter(|(_, count)| *count == 0).map(|(workload, _)| workload.as_str());
     let missing: Vec<&str> = missing.collect();
     let connected = workloads.iter().any(|(_, count)| *count > 0);
@@ -222,7 +227,7 @@ fn edge(
         }
         EdgeSeen::Reporting => absent.map(|absent| format!("{journey} is reported, but {absent}")),
     };
-    Edge { journey: journey.to_owned(), seen, last, workloads, message }
+    JourneyEdge { journey: journey.to_owned(), seen, last, workloads, message }
 }
 
 /// Callees that answer calls of a journey while no filter of theirs is there. Only those whose workload the intent states can be judged.

@@ -41,7 +41,7 @@ pub use error::{FileProblem, ReadError};
 use files::Entry;
 use sniff::Form;
 use stream::Stream;
-use window::Window;
+use window::ReadWindow;
 
 /// What to read, and how much of it at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ pub fn read_otlp_proto(
     settings: &ReadSettings,
     sink: &mut dyn Sink,
 ) -> Result<(u64, u64), ReadError> {
-    counted(settings, sink, |context| otlp::proto::traces_data(&mut Window::whole(bytes), context))
+    counted(settings, sink, |context| otlp::proto::traces_data(&mut ReadWindow::whole(bytes), context))
 }
 
 /// Reads one OTLP request as JSON, whole in memory. Returns the spans taken and refused.
@@ -147,7 +147,9 @@ pub fn read_otlp_json(
     settings: &ReadSettings,
     sink: &mut dyn Sink,
 ) -> Result<(u64, u64), ReadError> {
-    counted(settings, sink, |context| otlp::json::request(&mut Stream::new(Window::whole(bytes)), context))
+    counted(settings, sink, |context| {
+        otlp::json::request(&mut Stream::new(ReadWindow::whole(bytes)), context)
+    })
 }
 
 /// Reads in a context of its own.

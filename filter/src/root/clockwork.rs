@@ -8,7 +8,7 @@ use emac_proto::v1::ReportRequest;
 use prost::Message;
 
 use super::discovery::{self, Discovery, Response};
-use super::evidence::Evidence;
+use super::evidence::EvidenceSender;
 use super::leader::Leader;
 use super::published::Published;
 use crate::host::{Host, Level};
@@ -33,7 +33,7 @@ pub(crate) struct Clockwork {
     /// Root contexts that have begun and not ended.
     roots: u32,
     leader: Leader,
-    evidence: Evidence,
+    evidence: EvidenceSender,
     discovery: Discovery,
     published: Published,
     /// Not yet handed over, because nobody led.

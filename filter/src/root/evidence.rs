@@ -23,7 +23,7 @@ const INVALID_ARGUMENT: u32 = 3;
 const INVALID_MAX: u32 = 3;
 
 /// The way of reports to the control plane.
-pub(super) struct Evidence {
+pub(super) struct EvidenceSender {
     link: Link,
     outbox: Option<Outbox>,
     /// Epoch and sequence in flight, and how often it was found invalid.
@@ -31,14 +31,14 @@ pub(super) struct Evidence {
     invalid: u32,
 }
 
-impl Default for Evidence {
+impl Default for EvidenceSender {
     fn default() -> Self {
         let link = Link::new("emac.v1.EvidenceService", "Report");
         Self { link, outbox: None, in_flight: (0, 0), invalid: 0 }
     }
 }
 
-impl Evidence {
+impl EvidenceSender {
     /// Adds to what will be reported.
     pub(super) fn enqueue(&mut self, delta: Delta, now: Micros) {
         self.outbox(now).enqueue(delta);

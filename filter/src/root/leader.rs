@@ -21,8 +21,9 @@ pub(crate) struct Leader {
 impl Leader {
     /// Renews, claims or waits; whether this VM leads.
     pub(crate) fn tick(&mut self, host: &dyn Host, name: [u8; 16], now: Micros, tick: Millis) -> bool {
-        let held = host.shared(LEASE).and_then(|(value, version)| Some((Lease::parse(&value)?, version)));
-        let claim = Lease { name, renewed: now }.to_bytes();
+        let held =
+            host.shared(LEASE).and_then(|(value, version)| Some((LeaderLease::parse(&value)?, version)));
+        let claim = LeaderLease { name, renewed: now }.to_bytes();
         self.led = true;
         self.leads = match held {
             Some((lease, version)) if lease.name == name => {
@@ -46,9 +47,10 @@ impl Leader {
 
     /// Gives the lease up, so that nobody waits for it to run out.
     pub(crate) fn resign(&mut self, host: &dyn Host, name: [u8; 16]) {
-        let held = host.shared(LEASE).and_then(|(value, version)| Some((Lease::parse(&value)?, version)));
+        let held =
+            host.shared(LEASE).and_then(|(value, version)| Some((LeaderLease::parse(&value)?, version)));
         if let Some((_, version)) = held.filter(|(lease, _)| lease.name == name) {
-            let nobody = Lease { name: [0; 16], renewed: Micros(0) };
+            let nobody = LeaderLease { name: [0; 16], renewed: Micros(0) };
             let _ = host.set_shared(LEASE, &nobody.to_bytes(), Some(version));
         }
         self.leads = false;
@@ -66,12 +68,12 @@ impl Leader {
 }
 
 #[derive(Clone, Copy)]
-struct Lease {
+struct LeaderLease {
     name: [u8; 16],
     renewed: Micros,
 }
 
-impl Lease {
+impl LeaderLease {
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (name, renewed) = bytes.split_first_chunk()?;
         Some(Self { name: *name, renewed: Micros(u64::from_le_bytes(renewed.try_into().ok()?)) })

@@ -45,7 +45,7 @@ impl Workers {
             }
             leases.sort_unstable_by_key(|lease| core::cmp::Reverse(lease.renewed));
             leases.truncate(WORKERS_MAX - 1);
-            leases.push(Lease { name, renewed: now });
+            leases.push(WorkerLease { name, renewed: now });
             let version = Some(version).filter(|&version| version != 0);
             if host.set_shared(LEASES, &write(&leases), version).is_ok() {
                 self.busy = false;
@@ -61,27 +61,27 @@ impl Workers {
 }
 
 #[derive(Clone, Copy)]
-struct Lease {
+struct WorkerLease {
     name: [u8; 16],
     renewed: Micros,
 }
 
-impl Lease {
+impl WorkerLease {
     /// A renewal far in the future is one from before the clock went backwards.
     fn is_within(&self, time: Micros, now: Micros) -> bool {
         now.since(self.renewed) <= time && self.renewed.since(now) <= time
     }
 }
 
-fn read(bytes: &[u8]) -> Vec<Lease> {
+fn read(bytes: &[u8]) -> Vec<WorkerLease> {
     let lease = |bytes: &[u8]| {
         let (name, renewed) = bytes.split_first_chunk()?;
-        Some(Lease { name: *name, renewed: Micros(u64::from_le_bytes(renewed.try_into().ok()?)) })
+        Some(WorkerLease { name: *name, renewed: Micros(u64::from_le_bytes(renewed.try_into().ok()?)) })
     };
     bytes.chunks(24).take(WORKERS_MAX).filter_map(lease).collect()
 }
 
-fn write(leases: &[Lease]) -> Vec<u8> {
+fn write(leases: &[WorkerLease]) -> Vec<u8> {
     leases.iter().flat_map(|lease| lease.name.into_iter().chain(lease.renewed.0.to_le_bytes())).collect()
 }
 

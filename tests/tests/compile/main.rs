@@ -53,17 +53,13 @@ impl Journey {
     }
 
     fn artifacts(&self, dialect: Dialect) -> Vec<Artifact> {
-        match &self.candidate {
-            Some(model) => all(&preview(&self.intent, model, Given::promises(&self.promises)), dialect),
-            None => all(
-                &compile(
-                    &self.intent,
-                    &AcceptedModel::declared(&self.intent),
-                    Given::promises(&self.promises),
-                ),
-                dialect,
-            ),
-        }
+        let given = Given::promises(&self.promises);
+        let declared = AcceptedModel::declared(&self.intent);
+        let compiled = match &self.candidate {
+            Some(model) => preview(&self.intent, model, given),
+            None => compile(&self.intent, &declared, given),
+        };
+        all(&compiled, dialect).unwrap()
     }
 }
 

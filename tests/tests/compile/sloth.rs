@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use emac_compile::emit::prometheus::{Dialect, Policy, Sli, groups, rule_file};
+use emac_compile::emit::prometheus::{Dialect, Naming, Policy, Sli, groups, rule_file};
 use emac_core::units::{Micros, Ratio};
 use emac_journey::intent::Alerts;
 use emac_tests::{not_run, shared_data};
@@ -29,6 +29,7 @@ fn ours(days: u64) -> Value {
         total: query(""),
         latency: None,
         policy: Policy::of(&Alerts::default(), period),
+        naming: Naming::default(),
     };
     rule_file(&groups(&sli, Dialect::Sloth))
 }

@@ -1,13 +1,21 @@
-//! Guards as Kubernetes ValidatingAdmissionPolicy: a rollout of the journey is only changed while its guard holds.
+//! Guards as Kubernetes ValidatingAdmissionPolicy: the pods of a journey's rollout are only changed while its guard holds.
 //!
 //! The same CEL as in the intent; a symbol becomes a value of the parameters (a ConfigMap, written here with what was compiled, and kept up to
 //! date by whoever runs this in a loop). A value that is missing fails the expression, and `failurePolicy: Fail` denies.
+//!
+//! Judged is a change of the pod template and nothing else: scaling, annotations, an abort and what the rollout's own controller writes pass. Going back to images
+//! that ran is always allowed, also while the guard does not hold: it is how an outage ends. Which ran is in an annotation of the rollout ([`RAN`]),
+//! kept by a MutatingAdmissionPolicy ([`memory`]; Kubernetes 1.36) or, on older clusters, by whoever deploys.
 
 use serde_json::{Map, Value, json};
 
+use super::names::{label_value, name_part};
 use super::prometheus::Sli;
-use crate::compile::{Compiled, exact8};
-use emac_journey::guard::{Guard, Input, SYMBOLS, Type};
+use crate::compile::Compiled;
+use emac_journey::guard::{Guard, Input, Known, SYMBOLS, Type};
+
+/// Annotation with what ran: containers and their images (`app=shop:1,proxy=envoy:2`), one after another, with a space between.
+pub const RAN: &str = "emac.dev/ran";
 
 /// Policy and binding of every action, and the parameters.
 pub fn policies(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Value> {
@@ -20,83 +28,121 @@ pub fn policies(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Value> {
     }
     let mut documents = vec![parameters(compiled, sli)];
     for (number, action, guard) in &guards {
-        let name = format!("emac-{}-{}-{number}", sli.journey, slug(&action.kind));
-        documents.push(policy(&name, sli, guard));
+        let name = format!("{}-{}-{number}", parameters_name(sli), name_part(&action.kind, 30));
+        documents.push(policy(&name, sli, guard, compiled.preview));
         documents.push(binding(&name, sli));
     }
     documents
 }
 
-/// Lower-case letters, digits and dashes.
-fn slug(text: &str) -> String {
-    let plain = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
-    plain.take(30).collect()
+fn parameters_name(sli: &Sli) -> String {
+    format!("emac-{}", name_part(&sli.journey, 150))
 }
 
-fn parameters_name(sli: &Sli) -> String {
-    format!("emac-{}", sli.journey)
+fn labels(sli: &Sli) -> Value {
+    json!({"emac.dev/journey": label_value(&sli.journey)})
 }
 
 /// Key of an input in the ConfigMap.
 fn key(input: &Input) -> String {
+    let plain = |text: &str| -> String {
+        text.chars()
+            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '_' })
+            .collect()
+    };
     match input {
-        Input::Symbol(name) => name.clone(),
-        Input::Confidence(subject) => format!("conf_{subject}"),
-        Input::Burn(window) => format!("burn_{window}"),
+        Input::Symbol(name) => plain(name),
+        Input::Confidence(subject) => format!("conf_{}", plain(subject)),
+        Input::Burn(window) => format!("burn_{}", plain(window)),
     }
 }
 
+/// Everything that a guard can ask for and that is known here, with all of its digits.
 fn parameters(compiled: &Compiled<'_>, sli: &Sli) -> Value {
-    let mut data = Map::new();
-    let mut put = |key: &str, value: String| data.insert(key.to_owned(), json!(value));
-    if let Some(bounds) = &compiled.bounds {
-        put("A_plus", exact8(bounds.a_plus()));
-        put("A_minus", exact8(bounds.a_minus()));
-        put("any_lo", exact8(bounds.any_dependence.lo()));
-        put("any_hi", exact8(bounds.any_dependence.hi()));
-    }
-    put("objective", sli.target.get().to_string());
-    put("no_unresolved_domain_conflict", compiled.decision.domains_resolved.to_string());
-    put("verdict", compiled.decision.verdict.label().to_owned());
-    put("mode", compiled.intent.runtime.policy.mode.label().to_owned());
-    put("journey", sli.journey.clone());
-    if let Some(overall) = compiled.model.confidence.overall {
-        put("conf_delta", overall.get().to_string());
-        put("conf_model", overall.get().to_string());
-    }
+    let inputs = SYMBOLS.iter().map(|&(name, kind, _)| match kind {
+        Type::Subject => Input::Confidence(name.to_owned()),
+        _ => Input::Symbol(name.to_owned()),
+    });
+    let said = |known: Known| match known {
+        Known::Number(number) => number.to_string(),
+        Known::Flag(flag) => flag.to_string(),
+        Known::Text(text) => text,
+    };
+    let data: Map<String, Value> =
+        inputs.filter_map(|input| Some((key(&input), json!(said(compiled.known(&input)?))))).collect();
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": parameters_name(sli), "labels": {"emac.dev/journey": sli.journey}},
+        "metadata": {"name": parameters_name(sli), "labels": labels(sli)},
         "data": data,
     })
 }
 
-fn policy(name: &str, sli: &Sli, guard: &Guard) -> Value {
+/// What guards ask for and nobody here knows: whoever measures it has to write it into the parameters.
+pub fn unknown(compiled: &Compiled<'_>) -> Vec<(String, Vec<String>)> {
+    let actions = compiled.intent.governance.actions.iter();
+    let guards = actions.filter_map(|action| Some((&action.kind, Guard::new(&action.guard.value).ok()?)));
+    let asked = guards.map(|(kind, guard)| {
+        let unknown = guard.inputs().into_iter().filter(|input| compiled.known(input).is_none());
+        (kind.clone(), unknown.map(|input| key(&input)).collect::<Vec<_>>())
+    });
+    asked.filter(|(_, keys)| !keys.is_empty()).collect()
+}
+
+/// CEL: the containers of a rollout with their images, `app=shop:1,proxy=envoy:2`.
+fn images(of: &str) -> String {
+    format!(
+        "has({of}.spec.template) && has({of}.spec.template.spec) && has({of}.spec.template.spec.containers) ? {of}.spec.template.spec.containers.map(c, c.name + \"=\" + (has(c.image) ? c.image : \"\")).join(\",\") : \"\""
+    )
+}
+
+/// CEL: what ran, by the rollout as it was.
+fn ran() -> String {
+    format!(
+        "has(oldObject.metadata.annotations) && \"{RAN}\" in oldObject.metadata.annotations ? oldObject.metadata.annotations[\"{RAN}\"].split(\" \") : []"
+    )
+}
+
+/// CEL: the pods change.
+const TEMPLATE_CHANGES: &str = "has(object.spec.template) && (!has(oldObject.spec.template) || object.spec.template != oldObject.spec.template)";
+
+fn rollouts(sli: &Sli) -> Value {
+    json!({
+        "objectSelector": {"matchLabels": labels(sli)},
+        "resourceRules": [{
+            "apiGroups": ["argoproj.io"],
+            "apiVersions": ["v1alpha1"],
+            "operations": ["UPDATE"],
+            "resources": ["rollouts"],
+        }],
+    })
+}
+
+fn policy(name: &str, sli: &Sli, guard: &Guard, preview: bool) -> Value {
     let variables: Vec<_> = guard
         .inputs()
         .iter()
         .map(|input| json!({"name": variable(input), "expression": value(input)}))
         .collect();
+    let holds = with_variables(guard);
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": name, "labels": {"emac.dev/journey": sli.journey}},
+        "metadata": {"name": name, "labels": labels(sli)},
         "spec": {
             "failurePolicy": "Fail",
             "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
-            "matchConstraints": {
-                "objectSelector": {"matchLabels": {"emac.dev/journey": sli.journey}},
-                "resourceRules": [{
-                    "apiGroups": ["argoproj.io"],
-                    "apiVersions": ["v1alpha1"],
-                    "operations": ["CREATE", "UPDATE"],
-                    "resources": ["rollouts"],
-                }],
-            },
+            "matchConstraints": rollouts(sli),
+            "matchConditions": [
+                {"name": "the-pods-change", "expression": TEMPLATE_CHANGES},
+                {
+                    "name": "and-do-not-go-back-to-what-ran",
+                    "expression": format!("!(({}) in ({}))", images("object"), ran_before()),
+                },
+            ],
             "variables": variables,
             "validations": [{
-                "expression": with_variables(guard),
+                "expression": if preview { format!("false && ({holds})") } else { holds },
                 "message": format!("journey {}: the guard does not hold: {}", sli.journey, guard.text()),
                 "reason": "Forbidden",
             }],
@@ -104,17 +150,69 @@ fn policy(name: &str, sli: &Sli, guard: &Guard) -> Value {
     })
 }
 
+/// CEL: what ran and is not what stands there now: the same images with another configuration are a change like any other.
+fn ran_before() -> String {
+    format!("({}).filter(r, r != ({}))", ran(), images("oldObject"))
+}
+
 fn binding(name: &str, sli: &Sli) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name, "labels": {"emac.dev/journey": sli.journey}},
+        "metadata": {"name": name, "labels": labels(sli)},
         "spec": {
             "policyName": name,
             "validationActions": ["Deny"],
             "paramRef": {"name": parameters_name(sli), "parameterNotFoundAction": "Deny"},
         },
     })
+}
+
+/// Keeps in each rollout of the journey what ran: when the pods change, what stood there and was fully rolled out. Nobody else can write it, or lose it.
+pub fn memory(sli: &Sli) -> Vec<Value> {
+    let name = format!("{}-memory", parameters_name(sli));
+    let stable = "!has(oldObject.status) || !has(oldObject.status.stableRS) || !has(oldObject.status.currentPodHash) || oldObject.status.stableRS == oldObject.status.currentPodHash";
+    let all = "variables.changes && variables.stable && variables.was != \"\" && !(variables.was in variables.ran) ? variables.ran + [variables.was] : variables.ran";
+    let patch = format!(
+        "variables.remembered == variables.written ? [] : has(object.metadata.annotations) ? [JSONPatch{{op: \"add\", path: \"/metadata/annotations/\" + jsonpatch.escapeKey(\"{RAN}\"), value: variables.remembered}}] : [JSONPatch{{op: \"add\", path: \"/metadata/annotations\", value: {{\"{RAN}\": variables.remembered}}}}]"
+    );
+    let written = format!(
+        "has(object.metadata.annotations) && \"{RAN}\" in object.metadata.annotations ? object.metadata.annotations[\"{RAN}\"] : \"\""
+    );
+    let variables = [
+        ("ran", ran()),
+        ("was", images("oldObject")),
+        ("changes", TEMPLATE_CHANGES.to_owned()),
+        ("stable", stable.to_owned()),
+        ("all", all.to_owned()),
+        // An annotation has its limits.
+        (
+            "remembered",
+            "size(variables.all.join(\" \")) > 100000 ? variables.was : variables.all.join(\" \")".to_owned(),
+        ),
+        ("written", written),
+    ];
+    let variables = variables.map(|(name, expression)| json!({"name": name, "expression": expression}));
+    vec![
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingAdmissionPolicy",
+            "metadata": {"name": name, "labels": labels(sli)},
+            "spec": {
+                "failurePolicy": "Ignore",
+                "reinvocationPolicy": "Never",
+                "matchConstraints": rollouts(sli),
+                "variables": variables,
+                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
+            },
+        }),
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": {"name": name, "labels": labels(sli)},
+            "spec": {"policyName": name},
+        }),
+    ]
 }
 
 /// Name of an input's variable: a CEL identifier.

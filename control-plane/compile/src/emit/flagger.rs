@@ -1,48 +1,41 @@
 //! Flagger: metric templates, and a Canary to be merged with one's own.
+//!
+//! Flagger takes the last series of a result and knows nothing inconclusive: so all series become one here, and what is no number is no value,
+//! which halts the canary. The canary is the Deployment itself, the stable version its copy `<name>-primary`, and Flagger tells them apart by the label
+//! `app`; another label has to be put on their series by relabelling.
 
 use serde_json::{Value, json};
 
-use super::prometheus::promql::with_window;
+use super::gate::{Limit, Metric, equal, metrics};
+use super::names::{dns_label, label_value, name_part};
 use super::prometheus::{Sli, round};
 use crate::compile::Compiled;
 
-/// One template with its limit.
-struct Metric {
-    name: String,
-    query: String,
-    /// `min` or `max`.
-    end: &'static str,
-    limit: f64,
+/// Stands in a query where Flagger puts in the canary's name: braces would be quoted.
+const TARGET: &str = "emac-flagger-target";
+
+fn measured(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Metric> {
+    let stated = compiled.intent.governance.delivery.as_ref().and_then(|delivery| delivery.canary.as_ref());
+    let matcher = match stated {
+        Some(canary) => equal(&canary.label, &canary.value),
+        None => equal("app", TARGET),
+    };
+    let one = |metric: Metric| Metric { query: as_one(&metric).replace(TARGET, "{{ target }}"), ..metric };
+    metrics(compiled, sli, &matcher, |_, number| number.to_string()).into_iter().map(one).collect()
 }
 
-fn metrics(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Metric> {
-    let window = "{{ interval }}";
-    let gate = compiled.intent.governance.delivery.as_ref().map(|delivery| delivery.gate).unwrap_or_default();
-    let (good, total) = (with_window(&sli.good, window), with_window(&sli.total, window));
-    let journey = &sli.journey;
-    let mut metrics = vec![
-        Metric {
-            name: format!("emac-{journey}-burn-rate"),
-            query: format!("(1 - (({good}) / ({total}))) / {}", sli.budget()),
-            end: "max",
-            limit: gate.burn_rate_max.unwrap_or(1.0),
-        },
-        Metric {
-            name: format!("emac-{journey}-availability-bound"),
-            query: format!("journey:{}:availability_bound{{bound=\"pessimistic\"}}", sli.metric),
-            end: "min",
-            limit: sli.target.get(),
-        },
-    ];
-    if let Some(latency) = &sli.latency {
-        metrics.push(Metric {
-            name: format!("emac-{journey}-latency"),
-            query: with_window(&latency.query, window),
-            end: "max",
-            limit: gate.p99_max.map_or(latency.threshold, |limit| limit.0 as f64 / 1e6),
-        });
+/// The worst of all series; no number where one of them is none.
+fn as_one(metric: &Metric) -> String {
+    let query = &metric.query;
+    match metric.limit {
+        Limit::Most { .. } | Limit::Never => format!("max({query}) + 0 * sum({query})"),
+        Limit::Least(_) | Limit::Enough(_) => format!("min({query}) + 0 * sum({query})"),
     }
-    metrics
+}
+
+fn name(sli: &Sli, metric: &Metric) -> String {
+    let of = if metric.of.is_empty() { String::new() } else { format!("-{}", metric.of) };
+    format!("emac-{}-{}{of}", name_part(&sli.journey, 150), metric.name)
 }
 
 /// The MetricTemplates, one document each.
@@ -51,32 +44,36 @@ pub fn metric_templates(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Value> {
         json!({
             "apiVersion": "flagger.app/v1beta1",
             "kind": "MetricTemplate",
-            "metadata": {"name": metric.name, "labels": {"emac.dev/journey": sli.journey}},
+            "metadata": {"name": name(sli, &metric), "labels": {"emac.dev/journey": label_value(&sli.journey)}},
             "spec": {
                 "provider": {"type": "prometheus", "address": "http://prometheus.monitoring.svc:9090"},
                 "query": metric.query,
             },
         })
     };
-    metrics(compiled, sli).into_iter().map(template).collect()
+    measured(compiled, sli).into_iter().map(template).collect()
 }
 
 /// A Canary of the journey's first service.
 pub fn canary(compiled: &Compiled<'_>, sli: &Sli) -> Value {
     let metric = |metric: Metric| {
-        json!({
-            "name": metric.name,
-            "interval": "1m",
-            "templateRef": {"name": metric.name},
-            "thresholdRange": {metric.end: round(metric.limit)},
-        })
+        let range = match metric.limit {
+            Limit::Least(least) | Limit::Enough(least) => json!({"min": least}),
+            Limit::Most { most, floor: None } => json!({"max": most}),
+            Limit::Most { most, floor: Some(floor) } => json!({"min": round(floor), "max": most}),
+            Limit::Never => json!({"max": 0.0}),
+        };
+        let name = name(sli, &metric);
+        json!({"name": name, "interval": "1m", "templateRef": {"name": name}, "thresholdRange": range})
     };
-    let metrics: Vec<_> = metrics(compiled, sli).into_iter().map(metric).collect();
+    let metrics: Vec<_> = measured(compiled, sli).into_iter().map(metric).collect();
     let target = compiled.structure.leaves().first().map_or_else(|| sli.journey.clone(), ToString::to_string);
+    let target = dns_label(&target);
+    let canary = if compiled.preview { format!("preview-{target}") } else { target.clone() };
     json!({
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
-        "metadata": {"name": target, "labels": {"emac.dev/journey": sli.journey}},
+        "metadata": {"name": dns_label(&canary), "labels": {"emac.dev/journey": label_value(&sli.journey)}},
         "spec": {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
             "service": {"port": 80},

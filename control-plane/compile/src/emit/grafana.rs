@@ -1,15 +1,18 @@
-//! A Grafana dashboard of a journey: what is promised, computed and measured, side by side. Series of the `emac` dialect.
+//! A Grafana dashboard of a journey: what is promised, computed and measured, side by side. It asks for the series that the rules of its dialect record;
+//! what was computed has the paper's names in each.
 
 use serde_json::{Value, json};
 
-use super::prometheus::{Severity, Sli};
-use emac_document::format_duration;
+use super::prometheus::{Dialect, Group, Panels, Rule, Sli};
 
 /// The dashboard, with a variable for the data source.
-pub fn dashboard(sli: &Sli, preview: bool) -> Value {
+pub fn dashboard(sli: &Sli, dialect: Dialect, rules: &[Group], preview: bool) -> Value {
     let mark = if preview { "PREVIEW: " } else { "" };
-    let panels: Vec<_> =
-        panels(sli).into_iter().enumerate().map(|(number, panel)| panel.json(number)).collect();
+    let panels: Vec<_> = panels(sli, dialect, rules)
+        .into_iter()
+        .enumerate()
+        .map(|(number, panel)| panel.json(number))
+        .collect();
     json!({
         "uid": format!("emac-{}", sli.journey.chars().take(35).collect::<String>()),
         "title": format!("{mark}Journey {}", sli.journey),
@@ -51,48 +54,38 @@ impl Panel {
     }
 }
 
-fn panels(sli: &Sli) -> Vec<Panel> {
+fn panels(sli: &Sli, dialect: Dialect, rules: &[Group]) -> Vec<Panel> {
     let series = |rest: &str| format!("journey:{}:{rest}", sli.metric);
     let one = |expr: String, legend: &str| (expr, legend.to_owned());
     let panel = |kind, title: &str, unit, targets| Panel { kind, title: title.to_owned(), unit, targets };
-    let ratio = |window: &str| series(&format!("slo_errors_per_request:ratio_rate{window}"));
+    let of = Panels::of(sli, dialect);
+    // Nothing was computed where some component is unknown, and not every journey loses anything.
+    let is_recorded = |name: &str| {
+        let mut all = rules.iter().flat_map(|group| &group.rules);
+        all.any(|rule| matches!(rule, Rule::Record { record, .. } if *record == series(name)))
+    };
+    let bounds = one(series("availability_bound"), "{{bound}} ({{assumption}})");
+    let mut availability =
+        vec![one(format!("1 - {}", of.errors), "measured, 5m"), one(of.objective, "objective")];
+    availability.extend(is_recorded("availability_bound").then_some(bounds));
     let mut panels = vec![
-        panel(
-            "stat",
-            "Error budget left",
-            "percentunit",
-            vec![one(series("slo:error_budget_remaining"), "left")],
-        ),
-        panel(
-            "timeseries",
-            "Availability: measured, promised, bounds",
-            "percentunit",
-            vec![
-                one(format!("1 - {}", ratio("5m")), "measured, 5m"),
-                one(series("slo:objective"), "objective"),
-                one(series("availability_bound"), "{{bound}} ({{assumption}})"),
-            ],
-        ),
-        panel("timeseries", "Requests a second", "reqps", vec![one(series("requests:rate5m"), "requests")]),
+        panel("stat", "Error budget left", "percentunit", vec![one(of.left, "left")]),
+        panel("timeseries", "Availability: measured, promised, bounds", "percentunit", availability),
+        panel("timeseries", "Requests a second", "reqps", vec![one(of.requests, "requests")]),
     ];
-    let windows = sli.policy.pairs(Severity::Page).chain(sli.policy.pairs(Severity::Ticket)).map(|pair| {
-        let window = format_duration(pair.long);
-        one(
-            format!("{} / {}", ratio(&window), sli.budget()),
-            &format!("{window} (alerts above {})", pair.factor),
-        )
-    });
-    panels.push(panel("timeseries", "Burn rate", "short", windows.collect()));
-    panels.push(panel(
-        "table",
-        "Contributors",
-        "percentunit",
-        vec![one(series("contributor"), "{{contributor}}")],
-    ));
+    panels.push(panel("timeseries", "Burn rate", "short", of.burning));
+    if is_recorded("contributor") {
+        let lost = vec![one(series("contributor"), "{{contributor}}")];
+        panels.push(panel("table", "Contributors", "percentunit", lost));
+    }
     if let Some(latency) = &sli.latency {
-        let measured = one(series(&format!("latency_seconds:{}_5m", latency.name)), &latency.name);
+        let measured = match dialect {
+            Dialect::Emac => series(&format!("latency_seconds:{}_5m", latency.name)),
+            // These record no latency.
+            Dialect::Sloth | Dialect::Pyrra => latency.measured(),
+        };
         let threshold = one(format!("vector({})", latency.threshold), "objective");
-        panels.push(panel("timeseries", "Latency", "s", vec![measured, threshold]));
+        panels.push(panel("timeseries", "Latency", "s", vec![one(measured, &latency.name), threshold]));
     }
     panels
 }

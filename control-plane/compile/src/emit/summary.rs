@@ -3,12 +3,17 @@
 use std::fmt::Write as _;
 
 use super::Artifact;
-use super::prometheus::Sli;
+use super::prometheus::{Dialect, Sli};
 use crate::compile::{Bounds, Compiled, exact8};
 use emac_document::format_duration;
 
 /// Markdown.
-pub(super) fn summary(compiled: &Compiled<'_>, sli: &Sli, artifacts: &[Artifact]) -> String {
+pub(super) fn summary(
+    compiled: &Compiled<'_>,
+    sli: &Sli,
+    dialect: Dialect,
+    artifacts: &[Artifact],
+) -> String {
     let mut text = format!("# Journey {}: {}\n\n", sli.journey, compiled.decision.verdict.label());
     if compiled.preview {
         text.push_str("**PREVIEW**: the model is a candidate that has not been accepted.\n\n");
@@ -23,7 +28,8 @@ pub(super) fn summary(compiled: &Compiled<'_>, sli: &Sli, artifacts: &[Artifact]
         numbers(&mut text, bounds);
         parts(&mut text, bounds);
     }
-    list(&mut text, "Notes", compiled.decision.notes.iter().map(String::as_str));
+    let of_artifacts = super::notes(compiled, dialect);
+    list(&mut text, "Notes", compiled.decision.notes.iter().chain(&of_artifacts).map(String::as_str));
     list(&mut text, "Generated", artifacts.iter().map(|artifact| artifact.path.as_str()));
     text
 }

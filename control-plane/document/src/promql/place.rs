@@ -6,7 +6,14 @@ use super::InvalidPromql;
 ///
 /// Told are brackets, braces, parentheses and quotes without their counterpart, and characters that no range has.
 pub(in super::super) fn place_of(query: &str, error: &InvalidPromql) -> Option<usize> {
-    let InvalidPromql::Syntax(message) = error else { return None };
+    let message = match error {
+        InvalidPromql::Placeholder(written) => {
+            let mut places = query.match_indices(written.as_str());
+            return places.next().filter(|_| places.next().is_none()).map(|(at, _)| at);
+        }
+        InvalidPromql::Syntax(message) => message,
+        _ => return None,
+    };
     let (found, at) = scan(query)?;
     let is_meant = match found {
         Found::OpenParenthesis => message == "unclosed left parenthesis",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use emac_core::units::{Micros, Ratio};
 
+use super::alerting::{self, alert_texts};
 use super::runtime::{Runtime, runtime};
 use super::share::above_zero;
 use crate::guard::{Guard, InvalidGuard, SYMBOLS};
@@ -75,6 +76,29 @@ pub struct Alerts {
     pub page: Vec<BurnRate>,
     /// `burnRatePolicy.ticket`; empty: the standard pairs.
     pub ticket: Vec<BurnRate>,
+    /// `name` of the alerts of the error budget; `None`: made of the journey's.
+    pub name: Option<String>,
+    /// `slo`: name of the SLO in labels; `None`: each dialect's own.
+    pub slo: Option<String>,
+    /// `runbook`: becomes the annotation `runbook_url`.
+    pub runbook: Option<String>,
+    /// `labels` and `annotations` of every alert.
+    pub common: AlertLabels,
+    /// `pageAlert`.
+    pub page_alert: AlertLabels,
+    /// `ticketAlert`.
+    pub ticket_alert: AlertLabels,
+}
+
+/// What alerts carry beside their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertLabels {
+    /// `labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `annotations`.
+    pub annotations: BTreeMap<String, String>,
+    /// `disable`: there is no such alert.
+    pub disable: bool,
 }
 
 /// One pair of windows.
@@ -97,6 +121,25 @@ pub struct ProgressiveDelivery {
     pub template_output: Option<String>,
     /// `gate`.
     pub gate: Gate,
+    /// `canary`: which series are the canary's; `None`: each provider's own way.
+    pub canary: Option<CanaryLabel>,
+}
+
+/// `canary`: the label by which a canary's series are told from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryLabel {
+    /// `label`: a label of pods and of series.
+    pub label: String,
+    /// `value` of the canary.
+    pub value: String,
+    /// `stable`: value of all others.
+    pub stable: String,
+}
+
+impl Default for CanaryLabel {
+    fn default() -> Self {
+        Self { label: "rollout".to_owned(), value: "canary".to_owned(), stable: "stable".to_owned() }
+    }
 }
 
 /// Who rolls out.
@@ -115,6 +158,8 @@ pub struct Gate {
     pub burn_rate_max: Option<f64>,
     /// `maxP99LatencySeconds`.
     pub p99_max: Option<Micros>,
+    /// `minRequests`: fewer requests of the canary are no verdict.
+    pub requests_min: Option<u32>,
 }
 
 /// One of `actions`: what may be done without a person, and when.
@@ -239,7 +284,58 @@ fn alerts(fields: &mut Fields<'_>) -> Option<Alerts> {
     let says = "pairs of windows; default: the standard pairs, scaled to the period";
     let policy = fields.field("burnRatePolicy", mapping(burn_rates), says).optional();
     let (page, ticket) = policy.unwrap_or_default();
-    Some(Alerts { rule_output, budget_window, page, ticket })
+    let says = "name of the alerts of the error budget; default: made of the journey's name";
+    let name = fields.field("name", owned(), says).optional();
+    let says = "name of the SLO in labels; default: the dialect's own";
+    let slo = fields.field("slo", slo_name(), says).optional();
+    let says = "where the runbook is: the annotation `runbook_url` of every alert";
+    let runbook = fields.field("runbook", alerting::annotation(), says).optional();
+    let labels = fields.field("labels", alert_texts("a label"), "labels of every alert").optional();
+    let annotations =
+        fields.field("annotations", alert_texts("an annotation"), "annotations of every alert").optional();
+    let says = "what alerts that page carry beside that";
+    let page_alert = fields.field("pageAlert", mapping(alert), says).optional().unwrap_or_default();
+    let says = "what alerts that open a ticket carry beside that";
+    let ticket_alert = fields.field("ticketAlert", mapping(alert), says).optional().unwrap_or_default();
+    let common = AlertLabels {
+        labels: labels.unwrap_or_default(),
+        annotations: annotations.unwrap_or_default(),
+        disable: false,
+    };
+    Some(Alerts {
+        rule_output,
+        budget_window,
+        page,
+        ticket,
+        name,
+        slo,
+        runbook,
+        common,
+        page_alert,
+        ticket_alert,
+    })
+}
+
+fn slo_name<'a>() -> impl Type<'a, Value = String> {
+    scalar("name", &[Form::Text("^[A-Za-z0-9._-]+$")], "availability", |it: Reader<'a>| {
+        let name = it.word()?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.chars().all(plain) {
+            return Some(name.to_owned());
+        }
+        it.refuse("the name of an SLO is of letters, digits, `-`, `_` and `.`")
+    })
+}
+
+fn alert(fields: &mut Fields<'_>) -> Option<AlertLabels> {
+    let labels = fields.field("labels", alert_texts("a label"), "labels").optional();
+    let annotations = fields.field("annotations", alert_texts("an annotation"), "annotations").optional();
+    let disable = fields.field("disable", flag(), "whether there is no such alert").or(false);
+    Some(AlertLabels {
+        labels: labels.unwrap_or_default(),
+        annotations: annotations.unwrap_or_default(),
+        disable,
+    })
 }
 
 fn burn_rates(fields: &mut Fields<'_>) -> Option<(Vec<BurnRate>, Vec<BurnRate>)> {
@@ -269,8 +365,23 @@ fn delivery(fields: &mut Fields<'_>) -> Option<ProgressiveDelivery> {
     let provider = fields.field("provider", choice(&PROVIDERS), "rollout controller").required();
     let says = "output path of the paper's compiler; read and not used";
     let template_output = fields.field("analysisTemplateOutput", owned(), says).optional();
-    let gate = fields.field("gate", mapping(gate), "limits of a canary").optional();
-    Some(ProgressiveDelivery { provider: provider?, template_output, gate: gate.unwrap_or_default() })
+    let gate = fields.field("gate", mapping(gate), "limits of a canary").optional().unwrap_or_default();
+    let says = "which series are the canary's; default: `rollout`, `canary` and `stable` for Argo Rollouts, Flagger's own label `app` for Flagger";
+    let canary = fields.field("canary", mapping(canary), says).optional();
+    Some(ProgressiveDelivery { provider: provider?, template_output, gate, canary })
+}
+
+fn canary(fields: &mut Fields<'_>) -> Option<CanaryLabel> {
+    let default = CanaryLabel::default();
+    let says = "label of pods and of their series";
+    let label = fields.field("label", alerting::label_of_pods_and_series(), says).required();
+    let value = fields.field("value", alerting::label_value(), "its value for the canary").or(default.value);
+    let stable =
+        fields.field("stable", alerting::label_value(), "its value for all others").or(default.stable);
+    if value == stable {
+        return fields.reader().refuse("canary and stable have the same value: they cannot be told apart");
+    }
+    Some(CanaryLabel { label: label?, value, stable })
 }
 
 fn gate(fields: &mut Fields<'_>) -> Option<Gate> {
@@ -278,7 +389,9 @@ fn gate(fields: &mut Fields<'_>) -> Option<Gate> {
     let burn_rate_max = fields.field("maxCanaryBurnRate", above_zero(), says).optional();
     let says = "largest p99 latency of the canary";
     let p99_max = fields.field("maxP99LatencySeconds", seconds(), says).optional();
-    Some(Gate { burn_rate_max, p99_max })
+    let says = "requests of the canary in 5 minutes below which there is no verdict; default: `2 / (maxCanaryBurnRate × error budget)`, at most 100";
+    let requests_min = fields.field("minRequests", integer("count", 1..=1_000_000_000), says).optional();
+    Some(Gate { burn_rate_max, p99_max, requests_min })
 }
 
 fn action(fields: &mut Fields<'_>) -> Option<Action> {

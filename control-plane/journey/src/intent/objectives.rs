@@ -2,9 +2,10 @@
 
 use emac_core::units::{Micros, Ratio};
 
-use super::share::{promql, target};
-use emac_document::types::{Type, checked, duration, mapping, seconds, text_like};
-use emac_document::{Fields, is_recordable, parse_promql};
+use super::queries;
+use super::share::target;
+use emac_document::Fields;
+use emac_document::types::{Type, duration, mapping, seconds, text_like};
 
 /// What a journey promises.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,26 +76,19 @@ fn availability(fields: &mut Fields<'_>) -> Option<AvailabilityObjective> {
 
 fn sli(fields: &mut Fields<'_>) -> Option<RatioSli> {
     let says = "PromQL of good events; `{{ .window }}` is replaced by the window";
-    let good = fields.field("goodEventQuery", recorded(), says).required();
-    let total = fields.field("totalEventQuery", recorded(), "PromQL of all events").required();
-    Some(RatioSli { good: good?, total: total? })
-}
-
-/// PromQL of which rules are made.
-fn recorded<'a>() -> impl Type<'a, Value = String> {
-    checked(promql(), |it, query: String| match parse_promql(&query) {
-        Ok(expr) if !is_recordable(&expr) => {
-            it.refuse("Prometheus records numbers, neither ranges of them nor text")
-        }
-        _ => Some(query),
-    })
+    let good = fields.field("goodEventQuery", queries::events(), says).required();
+    let total = fields.field("totalEventQuery", queries::events(), "PromQL of all events").required();
+    let (good, total) = (good?, total?);
+    queries::ratio(fields.reader(), &good, &total)?;
+    Some(RatioSli { good, total })
 }
 
 fn latency(fields: &mut Fields<'_>) -> Option<LatencyObjective> {
     let window = fields.field("window", duration(), "time window of the quantile").required();
     let objective = fields.field("objective", mapping(threshold), "the latency objective").required();
-    let measured =
-        |fields: &mut Fields<'_>| fields.field("promql", recorded(), "PromQL of the quantile").required();
+    let measured = |fields: &mut Fields<'_>| {
+        fields.field("promql", queries::quantile(), "PromQL of the quantile").required()
+    };
     let promql = fields.field("evidence", mapping(measured), "how the quantile is measured").optional();
     let (metric, threshold) = objective?;
     Some(LatencyObjective { window: window?, metric, threshold, promql })

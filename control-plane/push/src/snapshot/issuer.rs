@@ -27,11 +27,11 @@ pub struct Published {
 /// The issued resources.
 #[derive(Debug, Default)]
 pub struct Issuer {
-    leases: BTreeMap<WorkloadName, Lease>,
+    leases: BTreeMap<WorkloadName, IssuedLease>,
 }
 
 #[derive(Debug)]
-struct Lease {
+struct IssuedLease {
     /// Name of the resource, shared with every snapshot and stream.
     name: Name,
     /// Newest of the plan; what the next issue carries.
@@ -58,7 +58,7 @@ impl Issuer {
     pub fn renew(&mut self, now: Moment) -> usize {
         let mut renewed = 0;
         for (workload, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.renew_at <= now.at) {
-            *lease = Lease::issue(workload, lease.offered.clone(), now);
+            *lease = IssuedLease::issue(workload, lease.offered.clone(), now);
             renewed += 1;
         }
         renewed
@@ -76,7 +76,7 @@ impl Issuer {
 
     /// The resources as they are. Its version is derived from theirs.
     pub fn set(&self) -> ResourceSet {
-        let entry = |lease: &Lease| (Name::clone(&lease.name), lease.resource.clone());
+        let entry = |lease: &IssuedLease| (Name::clone(&lease.name), lease.resource.clone());
         let resources: BTreeMap<Name, Resource> = self.leases.values().map(entry).collect();
         ResourceSet { version: self.version(), resources }
     }
@@ -100,7 +100,7 @@ impl Issuer {
                 out.unchanged += 1;
             }
             _ => {
-                self.leases.insert(workload.clone(), Lease::issue(workload, budgets.clone(), now));
+                self.leases.insert(workload.clone(), IssuedLease::issue(workload, budgets.clone(), now));
                 out.issued.push(workload.clone());
             }
         }
@@ -121,7 +121,7 @@ impl Issuer {
 
 // === impl Lease ===
 
-impl Lease {
+impl IssuedLease {
     fn issue(workload: &WorkloadName, offered: WorkloadBudgets, now: Moment) -> Self {
         let mut message = v1::WorkloadBudgets::from(&offered);
         message.workload = workload.to_string();

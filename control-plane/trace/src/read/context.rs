@@ -57,8 +57,8 @@ impl<'s> ReadContext<'s> {
     }
 
     /// A window over `source`, as large as the settings allow.
-    pub(super) fn window<'r>(&self, source: impl std::io::Read + 'r) -> super::window::Window<'r> {
-        super::window::Window::new(source, self.element_bytes_max)
+    pub(super) fn window<'r>(&self, source: impl std::io::Read + 'r) -> super::window::ReadWindow<'r> {
+        super::window::ReadWindow::new(source, self.element_bytes_max)
     }
 
     /// Takes a span or counts why not.

@@ -2,16 +2,16 @@
 
 use super::ReadError;
 use super::json::{DEPTH_MAX, Json, Stop, is_space};
-use super::window::Window;
+use super::window::ReadWindow;
 
 /// A place in a JSON document that is only partly in memory.
 pub(super) struct Stream<'r> {
-    window: Window<'r>,
+    window: ReadWindow<'r>,
 }
 
 impl<'r> Stream<'r> {
     /// At the place the window has reached.
-    pub(super) const fn new(window: Window<'r>) -> Self {
+    pub(super) const fn new(window: ReadWindow<'r>) -> Self {
         Self { window }
     }
 

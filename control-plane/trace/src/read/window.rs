@@ -9,7 +9,7 @@ const CHUNK_BYTES_MIN: usize = 1 << 16;
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 /// The bytes from the place reached, as far as they were read.
-pub(super) struct Window<'r> {
+pub(super) struct ReadWindow<'r> {
     source: Box<dyn Read + 'r>,
     buffer: Vec<u8>,
     /// The bytes not yet taken are `buffer[start..end]`.
@@ -22,7 +22,7 @@ pub(super) struct Window<'r> {
     finished: bool,
 }
 
-impl<'r> Window<'r> {
+impl<'r> ReadWindow<'r> {
     /// At the start of `source`, holding at most `bytes_max` bytes.
     pub(super) fn new(source: impl Read + 'r, bytes_max: usize) -> Self {
         let source = Box::new(source);
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn it_slides_over_what_is_larger_than_it() {
         let source: Vec<u8> = (0..5_000_000_u32).map(|i| i as u8).collect();
-        let mut window = Window::new(source.as_slice(), 2 << 20);
+        let mut window = ReadWindow::new(source.as_slice(), 2 << 20);
         let mut taken = Vec::new();
         while window.ensure(7).unwrap() {
             taken.extend_from_slice(&window.bytes()[..7]);
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_said() {
         let source = vec![0; 3 << 20];
-        let mut window = Window::new(source.as_slice(), 2 << 20);
+        let mut window = ReadWindow::new(source.as_slice(), 2 << 20);
         window.take(0);
         assert!(matches!(window.ensure((2 << 20) + 1), Err(ReadError::TooLarge { at: 0, .. })));
     }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn skipping_needs_no_room() {
         let source = vec![0; 9 << 20];
-        let mut window = Window::new(source.as_slice(), 1 << 20);
+        let mut window = ReadWindow::new(source.as_slice(), 1 << 20);
         assert!(window.skip(8 << 20).unwrap());
         assert_eq!(window.offset(), 8 << 20);
         assert!(!window.skip(2 << 20).unwrap());

@@ -1,8 +1,8 @@
 //! What the compiler computed, as series: gates, guards and dashboards can look at it beside what is measured. The paper's names.
 
-use super::rule::Pairs;
+use super::rule::{Pairs, pairs};
 use super::{Group, Rule, Sli};
-use crate::compile::{Bounds, Compiled, exact8};
+use crate::compile::{Bounds, Compiled};
 
 /// Constants of the compiled journey; `None` when nothing could be computed.
 pub fn bounds_group(compiled: &Compiled<'_>, sli: &Sli) -> Option<Group> {
@@ -15,20 +15,18 @@ pub fn bounds_group(compiled: &Compiled<'_>, sli: &Sli) -> Option<Group> {
 }
 
 fn record(sli: &Sli, name: &str, value: f64, labels: Pairs) -> Rule {
-    // Eight decimals, as in the derivation report, without trailing zeros.
-    let text = exact8(value);
-    let number = text.trim_end_matches('0').trim_end_matches('.');
-    Rule::record(format!("journey:{}:{name}", sli.metric), format!("vector({number})"), labels)
+    // All of its digits: rounded, a bound just below the objective would meet it.
+    Rule::record(format!("journey:{}:{name}", sli.metric), format!("vector({value})"), labels)
 }
 
 fn availability(compiled: &Compiled<'_>, bounds: &Bounds, sli: &Sli) -> Vec<Rule> {
     let expression = compiled.structure.to_string();
     let bound = |name: &str, assumption: &str, value: f64| {
-        let labels = vec![
+        let labels = pairs([
             ("bound", name.to_owned()),
             ("assumption", assumption.to_owned()),
             ("operator_path", expression.clone()),
-        ];
+        ]);
         record(sli, "availability_bound", value, labels)
     };
     let width = bounds.a_plus() - bounds.a_minus();
@@ -37,17 +35,15 @@ fn availability(compiled: &Compiled<'_>, bounds: &Bounds, sli: &Sli) -> Vec<Rule
         bound("pessimistic", "domain_envelope", bounds.a_minus()),
         bound("lower", "any_dependence", bounds.any_dependence.lo()),
         bound("upper", "any_dependence", bounds.any_dependence.hi()),
-        record(sli, "availability_bound_width", width, vec![("operator_path", expression.clone())]),
+        record(sli, "availability_bound_width", width, pairs([("operator_path", expression.clone())])),
     ]
 }
 
 fn model(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Rule> {
-    let labels = || vec![("model", compiled.model.digest.chars().take(12).collect())];
+    let labels = || pairs([("model", compiled.model.digest.chars().take(12).collect())]);
     let conflict = if compiled.decision.domains_resolved { 0.0 } else { 1.0 };
     let mut rules = vec![record(sli, "model:unresolved_domain_conflict", conflict, labels())];
-    // A declared structure states no confidence: it is somebody's word, and nothing is in doubt but that.
-    let confidence = compiled.model.confidence.overall.map_or(1.0, emac_core::units::Ratio::get);
-    rules.push(record(sli, "model_delta:confidence", confidence, labels()));
+    rules.push(record(sli, "model_delta:confidence", compiled.confidence(), labels()));
     rules
 }
 
@@ -55,12 +51,12 @@ fn model(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Rule> {
 fn latency(compiled: &Compiled<'_>, sli: &Sli) -> Option<Rule> {
     let (_, at_most) = compiled.latency.as_ref()?.any_dependence.quantile;
     let name = format!("latency_seconds:{}_upper_bound", sli.latency.as_ref()?.name);
-    let labels = vec![("operator_path", compiled.structure.to_string())];
+    let labels = pairs([("operator_path", compiled.structure.to_string())]);
     Some(record(sli, &name, at_most?.0 as f64 / 1e6, labels))
 }
 
 fn contributors(compiled: &Compiled<'_>, bounds: &Bounds, sli: &Sli) -> Vec<Rule> {
-    let labels = |of: &str, kind: &str| vec![("contributor", of.to_owned()), ("kind", kind.to_owned())];
+    let labels = |of: &str, kind: &str| pairs([("contributor", of.to_owned()), ("kind", kind.to_owned())]);
     let losing = bounds.nodes.iter().filter(|node| node.redundant && node.shared_fate_loss() > 0.0);
     let mut rules: Vec<_> = losing
         .map(|node| {

@@ -2,12 +2,9 @@
 
 use emac_core::units::Micros;
 
-use super::promql::with_window;
-use super::rule::Pairs;
-use super::{Group, Pair, Rule, Severity, Sli};
+use super::rule::{About, Pairs, pairs};
+use super::{Events, Group, Pair, Rule, SHORTEST, Severity, Sli};
 use emac_document::format_duration;
-
-const SHORTEST: &str = "5m";
 
 /// Names of an SLI's series.
 struct Names<'a>(&'a Sli);
@@ -34,17 +31,19 @@ pub(super) fn groups(sli: &Sli) -> Vec<Group> {
 
 fn sli_rules(sli: &Sli) -> Vec<Rule> {
     let names = Names(sli);
-    let mut rules =
-        vec![Rule::record(names.of("good_requests:rate5m"), with_window(&sli.good, SHORTEST), vec![])];
+    let good = sli.at(SHORTEST, Events::good);
+    let mut rules = vec![Rule::record(names.of("good_requests:rate5m"), good, vec![])];
     for window in sli.windows() {
-        let at = |query: &str| with_window(query, &format_duration(window));
-        rules.push(Rule::record(names.requests(window), at(&sli.total), vec![]));
-        let expr = format!("1 - (({}) / ({}))", at(&sli.good), at(&sli.total));
-        rules.push(Rule::record(names.errors(window), expr, vec![]));
+        let at = |of: fn(&Events) -> String| sli.at(&format_duration(window), of);
+        rules.push(Rule::record(names.requests(window), at(Events::total), vec![]));
+        // The period's is made of the recorded five-minute rates.
+        if window != sli.period {
+            rules.push(Rule::record(names.errors(window), at(Events::errors), vec![]));
+        }
     }
     if let Some(latency) = &sli.latency {
         let record = names.of(&format!("latency_seconds:{}_5m", latency.name));
-        rules.push(Rule::record(record, with_window(&latency.query, SHORTEST), vec![]));
+        rules.push(Rule::record(record, latency.at(SHORTEST).query(), vec![]));
     }
     rules
 }
@@ -72,35 +71,39 @@ fn alerts(sli: &Sli) -> Vec<Rule> {
     let page = burning(sli, Severity::Page, "ErrorBudgetBurnTooFast", "page", "too fast (page)");
     let ticket = burning(sli, Severity::Ticket, "ErrorBudgetBurnSustained", "ticket", "steadily (ticket)");
     let latency = sli.latency.as_ref().map(|_| slow(sli));
-    [page, ticket, latency, Some(absent(sli))].into_iter().flatten().collect()
+    [page, ticket, latency, too_short(sli), Some(absent(sli))].into_iter().flatten().collect()
 }
 
 fn burning(sli: &Sli, severity: Severity, name: &str, label: &str, how: &str) -> Option<Rule> {
-    let pairs: Vec<_> = sli.policy.pairs(severity).map(|pair| burning_pair(sli, pair)).collect();
-    (!pairs.is_empty()).then(|| Rule::Alert {
-        alert: format!("{}{name}", camel(&sli.journey)),
-        expr: pairs.join("or\n"),
+    let policy: Vec<_> = sli.policy.pairs(severity).copied().collect();
+    let exprs: Vec<_> = policy.iter().map(|pair| burning_pair(sli, pair)).collect();
+    let description = format!(
+        "More requests fail than the objective of {} allows, over a long and a short window.",
+        sli.target.get()
+    );
+    let annotations = pairs([
+        ("summary", format!("Journey {} is burning its error budget {how}", sli.journey)),
+        ("description", description),
+    ]);
+    let rule = || Rule::Alert {
+        alert: sli.naming.alert(|| format!("{}{name}", camel(&sli.journey))),
+        expr: exprs.join("or\n"),
         hold: String::new(),
-        labels: labels(sli, label),
-        annotations: vec![
-            ("summary", format!("Journey {} is burning its error budget {how}", sli.journey)),
-            (
-                "description",
-                format!(
-                    "More requests fail than the objective of {} allows, over a long and a short window.",
-                    sli.target.get()
-                ),
-            ),
-        ],
-    })
+        labels: sli.naming.labels(severity, labels(sli, label)),
+        annotations: sli.naming.annotations(severity, annotations),
+        about: About::Burning(policy.clone()),
+    };
+    (!policy.is_empty() && !sli.naming.is_disabled(severity)).then(rule)
 }
 
 fn burning_pair(sli: &Sli, pair: &Pair) -> String {
     let names = Names(sli);
-    let burns = |window| format!("{} > ({} * {})", names.errors(window), pair.factor, sli.budget());
-    let seconds = pair.long.0 / 1_000_000;
-    let enough = format!("{} * {seconds} >= {}", names.requests(pair.long), pair.requests_min(sli.budget()));
-    format!("(\n  ({})\n  and\n  ({})\n  and\n  ({enough})\n)\n", burns(pair.long), burns(pair.short))
+    let burns = |window| format!("({} {})", names.errors(window), sli.exceeds(pair, window));
+    let failures = sli.failures(&names.errors(pair.long), &names.requests(pair.long), pair.long);
+    let all = [burns(pair.long), burns(pair.short)]
+        .into_iter()
+        .chain(failures.map(|failures| format!("({failures})")));
+    format!("(\n  {}\n)\n", all.collect::<Vec<_>>().join("\n  and\n  "))
 }
 
 fn slow(sli: &Sli) -> Rule {
@@ -111,27 +114,55 @@ fn slow(sli: &Sli) -> Rule {
         alert: format!("{}Latency{}AboveObjective", camel(&sli.journey), camel(name).replace('.', "")),
         expr: format!("{series} > {threshold}"),
         hold: "15m".to_owned(),
-        labels: labels(sli, "ticket"),
-        annotations: vec![(
+        labels: sli.naming.labels(Severity::Ticket, labels(sli, "ticket")),
+        annotations: sli.naming.common_annotations(pairs([(
             "summary",
             format!("Journey {}: {name} latency is above {threshold} s", sli.journey),
-        )],
+        )])),
+        about: About::Latency,
     }
+}
+
+/// A quantile beyond the last bucket is told as that bucket's end: below the threshold it would look like health.
+fn too_short(sli: &Sli) -> Option<Rule> {
+    let latency = sli.latency.as_ref()?;
+    let beyond = latency.at(SHORTEST).beyond_last_bucket(&latency.threshold.to_string())?;
+    let name = &latency.name;
+    Some(Rule::Alert {
+        alert: format!("{}Latency{}NotMeasurable", camel(&sli.journey), camel(name).replace('.', "")),
+        expr: beyond,
+        hold: "15m".to_owned(),
+        labels: sli.naming.labels(Severity::Ticket, labels(sli, "ticket")),
+        annotations: sli.naming.common_annotations(pairs([(
+            "summary",
+            format!(
+                "Journey {}: {name} latency lies beyond the histogram's last bucket, which ends below the objective's threshold",
+                sli.journey
+            ),
+        )])),
+        about: About::Latency,
+    })
 }
 
 /// Silence is not health: without the metric no other alert can fire.
 fn absent(sli: &Sli) -> Rule {
+    let names = Names(sli);
+    let (requests, errors) = (names.of("requests:rate5m"), names.of("slo_errors_per_request:ratio_rate5m"));
     Rule::Alert {
         alert: format!("{}JourneyMetricsAbsent", camel(&sli.journey)),
-        expr: format!("absent({})", Names(sli).of("requests:rate5m")),
+        expr: format!("absent({})", sli.presence(&requests, &errors)),
         hold: "10m".to_owned(),
-        labels: labels(sli, "ticket"),
-        annotations: vec![("summary", format!("Journey {}: its requests are not measured", sli.journey))],
+        labels: sli.naming.labels(Severity::Ticket, labels(sli, "ticket")),
+        annotations: sli.naming.common_annotations(pairs([(
+            "summary",
+            format!("Journey {}: its requests are not measured", sli.journey),
+        )])),
+        about: About::Absence,
     }
 }
 
 fn labels(sli: &Sli, severity: &str) -> Pairs {
-    vec![("severity", severity.to_owned()), ("slo", sli.journey.clone())]
+    pairs([("severity", severity.to_owned()), ("slo", sli.naming.slo(&sli.journey))])
 }
 
 /// `check-out` as `CheckOut`.

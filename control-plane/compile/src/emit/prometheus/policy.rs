@@ -2,7 +2,9 @@
 //!
 //! A burn rate of 1 spends exactly the error budget over the period. The standard pairs spend a share of the budget within a window:
 //! `factor = share * period / window`; for 30 days that gives 14.4, 6, 3 and 1 (SRE Workbook, table 5-8). For periods below a week the
-//! windows shrink in proportion, or they would outlast the period.
+//! windows shrink in proportion, or they would outlast the period, but not below [`WINDOW_MIN`], over which a rate can still be taken.
+//!
+//! A pair whose factor asks for more failures than there are requests never fires. It pages on an outage instead ([`Pair::is_reachable`]).
 //!
 //! The first two page and the others are tickets, as in the workbook, Sloth, Pyrra and the Kubernetes mixin: what people know. So at a target of
 //! 0.995 an error rate of 2 % (burn rate 4) is a ticket within 18 hours and no page; the whole budget would last for a week. Who wants to be called for
@@ -43,6 +45,20 @@ pub struct Policy {
     pairs: Vec<Pair>,
 }
 
+/// Shortest window of the standard pairs: five scrapes a minute apart. A rate needs two, and one may be late.
+const WINDOW_MIN: u64 = 5 * MINUTE;
+
+/// Shortest window over which a rate can be taken where metrics are scraped once a minute, which is Prometheus's default.
+pub const RATE_WINDOW_MIN: Micros = Micros(2 * MINUTE);
+
+/// Failures in the long window below which an alert keeps quiet. One must never fire it: a rate over samples that have just begun is up to twice
+/// what was counted, so that one failure may look like two, and is told from three by half a failure's tolerance.
+pub const FAILURES_MIN: f64 = 2.5;
+
+/// Where a pair cannot fire: share of failures in its short window, and in its long one, that are an outage. A quarter of an hour without an
+/// answer, for the standard pairs.
+pub(super) const OUTAGE: (f64, f64) = (0.99, 0.25);
+
 const MINUTE: u64 = 60_000_000;
 const DAY: u64 = 24 * 60 * MINUTE;
 
@@ -67,21 +83,35 @@ impl Policy {
         };
         let mut pairs = stated(Severity::Page, &alerts.page);
         pairs.extend(stated(Severity::Ticket, &alerts.ticket));
-        Self { pairs }
+        Self::without_repetition(pairs)
+    }
+
+    /// Of pairs with the same windows the lowest factor says it all.
+    fn without_repetition(pairs: Vec<Pair>) -> Self {
+        let mut kept: Vec<Pair> = Vec::new();
+        for pair in pairs {
+            let same = |other: &&mut Pair| {
+                (other.severity, other.long, other.short) == (pair.severity, pair.long, pair.short)
+            };
+            match kept.iter_mut().find(same) {
+                Some(other) => other.factor = other.factor.min(pair.factor),
+                None => kept.push(pair),
+            }
+        }
+        Self { pairs: kept }
     }
 
     /// The standard pairs for a period.
     pub fn standard(period: Micros) -> Self {
         let scale = if period.0 < 7 * DAY { period.0 as f64 / (30 * DAY) as f64 } else { 1.0 };
-        // Whole minutes, at least one: Prometheus scrapes no faster than that in most places.
-        let scaled =
-            |window: u64| Micros(((window as f64 * scale / MINUTE as f64).round().max(1.0) as u64) * MINUTE);
+        let scaled = |window: u64| ((window as f64 * scale / MINUTE as f64).round() as u64) * MINUTE;
         let pair = |&(severity, share, long, short): &(Severity, f64, u64, u64)| {
-            let (long, short) = (scaled(long), scaled(short));
-            Pair { severity, factor: round(share * period.0 as f64 / long.0 as f64), long, short }
+            let factor = round(share * period.0 as f64 / (long as f64 * scale));
+            let short = scaled(short).max(WINDOW_MIN);
+            Pair { severity, factor, long: Micros(scaled(long).max(2 * short)), short: Micros(short) }
         };
-        let pairs = STANDARD.iter().map(pair).filter(|pair| pair.short < pair.long).collect();
-        Self { pairs }
+        let pairs = STANDARD.iter().map(pair).filter(|pair| pair.long < period).collect();
+        Self::without_repetition(pairs)
     }
 
     /// The pairs of one severity.
@@ -105,12 +135,23 @@ impl Policy {
 }
 
 impl Pair {
-    /// Requests in the long window below which the alert keeps quiet: with fewer, one failure could fire it alone.
-    ///
-    /// One failure among `n` requests burns `1 / (n * budget)`; that it stays below the factor asks for `n > 1 / (factor * budget)`. Twice that,
-    /// so that two failures are needed at least.
-    pub fn requests_min(&self, budget: f64) -> u64 {
-        (2.0 / (self.factor * budget)).ceil() as u64
+    /// The share of failures above which it fires.
+    pub fn threshold(&self, budget: f64) -> f64 {
+        self.factor * budget
+    }
+
+    /// Whether any share of failures can fire it.
+    pub fn is_reachable(&self, budget: f64) -> bool {
+        self.threshold(budget) < 1.0
+    }
+
+    /// Whether shares of failures in the long and the short window, and failures in the long one, fire it.
+    pub fn fires(&self, budget: f64, long: f64, short: f64, failures: f64) -> bool {
+        let burns = match self.is_reachable(budget) {
+            true => long > self.threshold(budget) && short > self.threshold(budget),
+            false => short > OUTAGE.0 && long > OUTAGE.1,
+        };
+        burns && failures >= FAILURES_MIN
     }
 }
 
@@ -134,15 +175,30 @@ mod tests {
         let day = Policy::standard(Micros(DAY));
         let minutes: Vec<_> =
             day.pairs.iter().map(|pair| (pair.long.0 / MINUTE, pair.short.0 / MINUTE)).collect();
-        assert_eq!(minutes, [(2, 1), (12, 1), (48, 4), (144, 12)]);
-        assert!(day.pairs.iter().all(|pair| pair.long < Micros(DAY)));
+        assert_eq!(minutes, [(10, 5), (12, 5), (48, 5), (144, 12)]);
+        assert_eq!(factors(1), [14.4, 6.0, 3.0, 1.0]);
+        let hour = Policy::standard(Micros(DAY / 24));
+        assert_eq!(
+            hour.pairs.iter().map(|pair| pair.factor).collect::<Vec<_>>(),
+            [6.0, 1.0],
+            "of equal windows one is left"
+        );
+        for policy in [day, hour] {
+            assert!(policy.windows().iter().all(|window| *window >= RATE_WINDOW_MIN));
+        }
     }
 
     #[test]
-    fn one_failure_never_fires() {
-        for pair in Policy::standard(Micros(30 * DAY)).all() {
-            let requests = pair.requests_min(0.005) as f64;
-            assert!(1.0 / requests / 0.005 < pair.factor);
+    fn one_failure_never_fires_and_an_outage_always_does() {
+        for (days, budget) in [(30, 0.001), (30, 0.005), (90, 0.1), (7, 0.3), (365, 0.5), (1, 0.01)] {
+            let policy = Policy::standard(Micros(days * DAY));
+            for pair in policy.all() {
+                assert!(!pair.fires(budget, 1.0, 1.0, 2.0), "one failure may look like two");
+                assert!(pair.fires(budget, 1.0, 1.0, 3.0), "{days} {budget} {pair:?}");
+            }
         }
+        let quarterly = Policy::standard(Micros(90 * DAY));
+        let reachable: Vec<_> = quarterly.all().iter().map(|pair| pair.is_reachable(0.1)).collect();
+        assert_eq!(reachable, [false, false, true, true], "4.32 and 1.8 times all requests");
     }
 }

@@ -1,16 +1,12 @@
 //! The little of PromQL that generating needs: the series a query selects, and one more label for them. Queries are parsed, not searched.
 
-use std::convert::Infallible;
-
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{Expr, VectorSelector};
-use promql_parser::util::visitor::{ExprVisitorMut, walk_expr_mut};
-use promql_parser::util::{ExprVisitor, walk_expr};
 
-use emac_document::parse_promql;
 pub use emac_document::with_window;
+use emac_document::{match_all, parse_promql, selectors, write_promql};
 
-/// `metric{matchers}[window]` in a query.
+/// `metric{matchers}` in a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     /// Name of the metric.
@@ -19,100 +15,96 @@ pub struct Selector {
     pub matchers: Vec<Matcher>,
 }
 
-/// The first range selector of a query; `None` when there is none, or one without the metric's name.
+/// The first selector of a query; `None` when there is none, or one without the metric's name.
 pub fn selector(query: &str) -> Option<Selector> {
-    let mut first = First(None);
-    let Ok(_) = walk_expr(&mut first, &parse_promql(query).ok()?);
-    let VectorSelector { name, matchers, .. } = first.0?;
-    matchers.or_matchers.is_empty().then_some(Selector { metric: name?, matchers: matchers.matchers })
+    let expr = parse_promql(query).ok()?;
+    let found = selectors(&expr).into_iter().next().map(named);
+    found?
 }
 
-/// The query with one more matcher in every range selector; `None` where there is no range selector. Matchers are then in the
-/// order of their names.
+/// Every selector of a query; `None` when one is without the metric's name.
+pub(super) fn named_selectors(expr: &Expr) -> Option<Vec<Selector>> {
+    selectors(expr).into_iter().map(named).collect()
+}
+
+fn named(series: &VectorSelector) -> Option<Selector> {
+    let (names, matchers): (Vec<_>, Vec<_>) =
+        series.matchers.matchers.iter().cloned().partition(|matcher| matcher.name == "__name__");
+    let name = match (&series.name, names.as_slice()) {
+        (Some(name), []) => name.clone(),
+        (None, [Matcher { op: MatchOp::Equal, value, .. }]) => value.clone(),
+        _ => return None,
+    };
+    Some(Selector { metric: name, matchers })
+}
+
+/// The query with one more matcher in every selector; `None` where it is no PromQL.
 pub fn with_matcher(query: &str, label: &str, value: &str) -> Option<String> {
     let mut expr = parse_promql(query).ok()?;
-    let mut add = Add { matcher: Matcher::new(MatchOp::Equal, label, value), added: 0 };
-    walk_expr_mut(&mut add, &mut expr).ok()?;
-    let text = expr.to_string();
-    // Only what is read back as the same tree says the same.
-    (add.added > 0 && parse_promql(&text).is_ok_and(|read| read == expr)).then_some(text)
+    match_all(&mut expr, &Matcher::new(MatchOp::Equal, label, value));
+    Some(write_promql(&expr))
 }
 
-/// Finds the first range selector, in the order written.
-struct First(Option<VectorSelector>);
-
-impl ExprVisitor for First {
-    type Error = Infallible;
-
-    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Infallible> {
-        let found = match expr {
-            Expr::MatrixSelector(range) => Some(&range.vs),
-            Expr::Subquery(range) => match &*range.expr {
-                Expr::VectorSelector(series) => Some(series),
-                _ => None,
-            },
-            _ => None,
-        };
-        self.0 = found.cloned();
-        Ok(self.0.is_none())
-    }
-}
-
-/// Adds a matcher to every range selector.
-struct Add {
-    matcher: Matcher,
-    added: usize,
-}
-
-/// `{a="b" or c="d"}`, which Prometheus does not have.
-struct Alternatives;
-
-impl Add {
-    fn add(&mut self, series: &mut VectorSelector) -> Result<(), Alternatives> {
-        if !series.matchers.or_matchers.is_empty() {
-            return Err(Alternatives);
-        }
-        series.matchers.matchers.push(self.matcher.clone());
-        self.added += 1;
-        sort(series);
-        Ok(())
-    }
-}
-
-/// As they are written, so that what is read back compares as equal.
-fn sort(series: &mut VectorSelector) {
-    series.matchers.matchers.sort_by_key(ToString::to_string);
-}
-
-impl ExprVisitorMut for Add {
-    type Error = Alternatives;
-
-    fn pre_visit(&mut self, expr: &mut Expr) -> Result<bool, Alternatives> {
-        match expr {
-            Expr::VectorSelector(series) => sort(series),
-            Expr::MatrixSelector(range) => self.add(&mut range.vs)?,
-            Expr::Subquery(range) => {
-                if let Expr::VectorSelector(series) = &mut *range.expr {
-                    self.add(series)?;
-                }
-            }
-            _ => {}
-        }
-        Ok(true)
-    }
-}
-
-/// A value that a matcher selects, made from its own text; `None` for regular expressions that are more than alternatives of literals with `.` and a
-/// last `.*` or `.+`.
+/// A value that a matcher selects, made from its own text; `None` for regular expressions that are more than alternatives of literals with `.`,
+/// classes, repetitions and a last `.*` or `.+`.
 pub fn example(matcher: &Matcher) -> Option<String> {
-    let alternatives = matcher.value.trim_start_matches('(').trim_end_matches(')');
-    let first = alternatives.split('|').next().unwrap_or_default();
-    let from_pattern = first.trim_end_matches(".*").trim_end_matches(".+").replace('.', "0");
-    let candidates = [from_pattern.clone(), format!("{from_pattern}x"), "other".to_owned()];
     match matcher.op {
         MatchOp::Equal => Some(matcher.value.clone()),
-        _ => candidates.into_iter().find(|candidate| matcher.is_match(candidate)),
+        _ => {
+            let found = alternatives(&matcher.value).into_iter().map(|first| literal(&first));
+            let with_others = found.flat_map(|text| [text.clone(), format!("{text}x")]);
+            let mut candidates = with_others.chain(["other", "200", "500"].map(str::to_owned));
+            candidates.find(|candidate| matcher.is_match(candidate))
+        }
     }
+}
+
+/// What stands between bars outside brackets, without flags and outer parentheses.
+fn alternatives(pattern: &str) -> Vec<String> {
+    let pattern = pattern.trim_start_matches("(?i)").trim_start_matches('^').trim_end_matches('$');
+    let pattern = pattern.trim_start_matches("(?:").trim_start_matches('(').trim_end_matches(')');
+    pattern.split('|').map(str::to_owned).collect()
+}
+
+/// A text for a pattern: the first of each class, one for each dot, as many as a repetition asks for.
+fn literal(pattern: &str) -> String {
+    let mut out = String::new();
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        let unit = match c {
+            '.' => '0',
+            '\\' => match chars.next() {
+                Some('d') => '0',
+                Some('w') => 'a',
+                Some('s') => ' ',
+                Some(other) => other,
+                None => break,
+            },
+            '[' => {
+                let class: String = chars.by_ref().take_while(|c| *c != ']').collect();
+                class.chars().find(|c| *c != '^').filter(|_| !class.starts_with('^')).unwrap_or('0')
+            }
+            '(' | ')' | '?' => continue,
+            other => other,
+        };
+        let count = match chars.peek() {
+            Some('*' | '?') => {
+                chars.next();
+                0
+            }
+            Some('+') => {
+                chars.next();
+                1
+            }
+            Some('{') => {
+                let count: String = chars.by_ref().skip(1).take_while(|c| *c != '}').collect();
+                count.split(',').next().and_then(|least| least.parse().ok()).unwrap_or(1).min(64)
+            }
+            _ => 1,
+        };
+        out.extend(std::iter::repeat_n(unit, count));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -129,8 +121,8 @@ mod tests {
         let metric = |query| selector(query).map(|found| found.metric);
         assert_eq!(metric("sum(rate(up[{{ .window }}]))").as_deref(), Some("up"));
         assert_eq!(metric("max_over_time(up[5m:1m]) / x").as_deref(), Some("up"));
-        assert_eq!(metric("sum(up) + rate(second[5m]) + rate(third[5m])").as_deref(), Some("second"));
-        for query in ["sum(up)", "rate({a=\"b\"}[5m])", "rate(x{a=\"b\" or c=\"d\"}[5m])", "no query ["] {
+        assert_eq!(metric("rate({__name__=\"x\",a=\"b\"}[5m])").as_deref(), Some("x"));
+        for query in ["vector(1)", "rate({a=\"b\"}[5m])", "rate({__name__=~\"x.*\"}[5m])", "no query ["] {
             assert_eq!(selector(query), None, "{query}");
         }
         let escaped = selector("rate(x{a=\"}\\\"[\"}[5m])").unwrap();
@@ -138,19 +130,22 @@ mod tests {
     }
 
     #[test]
-    fn matchers_are_added() {
-        let added = |query| with_matcher(query, "rollout", "canary");
-        assert_eq!(added("rate(x{a=\"b\"}[5m])").as_deref(), Some("rate(x{a=\"b\",rollout=\"canary\"}[5m])"));
-        assert_eq!(added("rate(x{}[5m])").as_deref(), Some("rate(x{rollout=\"canary\"}[5m])"));
-        assert_eq!(added("rate(x[5m])").as_deref(), Some("rate(x{rollout=\"canary\"}[5m])"));
+    fn matchers_are_added_to_every_selector() {
+        let added = |query| with_matcher(query, "rollout", "canary").unwrap();
+        assert_eq!(added("rate(x{a=\"b\"}[5m])"), "rate(x{a=\"b\",rollout=\"canary\"}[5m])");
+        assert_eq!(added("rate(x{}[5m])"), "rate(x{rollout=\"canary\"}[5m])");
+        assert_eq!(added("up"), "up{rollout=\"canary\"}");
+        assert_eq!(added("x{rollout=~\".+\"}"), "x{rollout=~\".+\",rollout=\"canary\"}");
+        assert_eq!(added("x{rollout='canary'}"), "x{rollout=\"canary\"}");
         let difference =
             "sum(rate(all{rollout=\"canary\"}[5m])) - sum(rate(bad{code=\"]}\",rollout=\"canary\"}[5m]))";
-        let plain = "sum(rate(all[{{ .window }}])) - sum(rate(bad{code=\"]}\"}[5m]))";
-        assert_eq!(added(plain).as_deref(), Some(difference), "of canaries on both sides, or it is none");
-        let subquery = "max_over_time(x{rollout=\"canary\"}[5m:]) + y{a=\"b\",z=\"c\"}";
-        assert_eq!(added("max_over_time(x[5m:]) + y{z='c',a='b'}").as_deref(), Some(subquery));
-        assert_eq!(added("rate(x{a=\"b\" or c=\"d\"}[5m])"), None);
-        assert_eq!(added("up"), None);
+        let plain = "sum(rate(all[{{ .window }}])) - sum(rate(bad{code=\"]}\"}[5m])) # [all]";
+        assert_eq!(added(plain), difference, "of canaries on both sides, or it is none");
+        assert_eq!(
+            added("topk(scalar(k), max_over_time(x[5m:] offset 1m)) + job:y{z='c',a=`b`}"),
+            "topk(scalar(k{rollout=\"canary\"}), max_over_time(x{rollout=\"canary\"}[5m:] offset 1m)) + job:y{z=\"c\",a=\"b\",rollout=\"canary\"}"
+        );
+        assert_eq!(with_matcher("rate(x{a=\"b\" or c=\"d\"}[5m])", "a", "b"), None);
     }
 
     #[test]
@@ -159,11 +154,20 @@ mod tests {
             let found = selector(&format!("rate(x{{code{written}}}[5m])")).unwrap();
             example(&found.matchers[0])
         };
-        assert_eq!(example("=~\"2..|3..\"").as_deref(), Some("200"));
-        assert_eq!(example("!~\"5..\"").as_deref(), Some("500x"));
-        assert_eq!(example("=~\"(5..|429)\"").as_deref(), Some("500"));
-        assert_eq!(example("=~\".+\"").as_deref(), Some("x"));
-        assert_eq!(example("!=\"a\"").as_deref(), Some("ax"));
-        assert_eq!(example("=~\"[a-z]\""), None);
+        for (written, expected) in [
+            ("=~\"2..|3..\"", "200"),
+            ("!~\"5..\"", "500x"),
+            ("=~\"(5..|429)\"", "500"),
+            ("=~\".+\"", "0"),
+            ("!=\"a\"", "ax"),
+            ("=~\"[a-z]\"", "a"),
+            ("=~\"2[0-9]{2}\"", "200"),
+            ("!~\"5[0-9]{2}\"", "500x"),
+            ("=~\"/v[12]/.*\"", "/v1/"),
+            ("=~\"^(?:GET|HEAD)$\"", "GET"),
+            ("=~\"\\\\d{3}\"", "000"),
+        ] {
+            assert_eq!(example(written).as_deref(), Some(expected), "{written}");
+        }
     }
 }

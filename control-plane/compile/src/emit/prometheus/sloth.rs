@@ -1,16 +1,17 @@
 //! Sloth's names (github.com/slok/sloth, v0.16): `slo:sli_error:ratio_rate5m{sloth_id, sloth_service, sloth_slo, sloth_window}`.
 //!
-//! Two things are better than there, under the same names: the period's ratio weighs requests, and alerts need enough requests.
+//! Three things are better than there, under the same names: the period's ratio weighs requests, alerts need a few failures, and what was never good
+//! counts as failed.
 
 use emac_core::units::Micros;
+use promql_parser::label::{MatchOp, Matcher};
 
-use super::promql::with_window;
-use super::rule::Pairs;
-use super::{Group, Pair, Rule, Severity, Sli};
-use emac_document::format_duration;
+use super::rule::{About, Pairs, pairs};
+use super::{Events, Group, Pair, Rule, SHORTEST, Severity, Sli};
+use emac_document::{format_duration, write_label};
 
 /// Windows as Prometheus itself writes them: 28 days are `4w`.
-fn window_name(window: Micros) -> String {
+pub(super) fn window_name(window: Micros) -> String {
     const WEEK: u64 = 7 * 86_400_000_000;
     match window.0 {
         micros if micros > 0 && micros.is_multiple_of(WEEK) => format!("{}w", micros / WEEK),
@@ -19,11 +20,14 @@ fn window_name(window: Micros) -> String {
 }
 
 /// Name of the one SLO of a journey.
-const SLO: &str = "availability";
+fn slo(sli: &Sli) -> String {
+    sli.naming.slo("availability")
+}
 
 /// SLI, meta and alert groups.
 pub(super) fn groups(sli: &Sli) -> Vec<Group> {
-    let group = |kind: &str, rules| Group { name: format!("sloth-slo-{kind}-{}-{SLO}", sli.journey), rules };
+    let group =
+        |kind: &str, rules| Group { name: format!("sloth-slo-{kind}-{}-{}", sli.journey, slo(sli)), rules };
     vec![
         group("sli-recordings", sli_rules(sli)),
         group("meta-recordings", meta_rules(sli)),
@@ -32,58 +36,51 @@ pub(super) fn groups(sli: &Sli) -> Vec<Group> {
 }
 
 fn labels(sli: &Sli) -> Pairs {
-    vec![
-        ("sloth_id", format!("{}-{SLO}", sli.journey)),
+    pairs([
+        ("sloth_id", format!("{}-{}", sli.journey, slo(sli))),
         ("sloth_service", sli.journey.clone()),
-        ("sloth_slo", SLO.to_owned()),
-    ]
+        ("sloth_slo", slo(sli)),
+    ])
 }
 
 fn alert_labels(sli: &Sli, severity: &str) -> Pairs {
     let mut labels = labels(sli);
-    labels.push(("sloth_severity", severity.to_owned()));
+    labels.extend(pairs([("sloth_severity", severity.to_owned())]));
     labels
 }
 
 fn labels_of(sli: &Sli, window: String) -> Pairs {
     let mut labels = labels(sli);
-    labels.push(("sloth_window", window));
+    labels.extend(pairs([("sloth_window", window)]));
     labels
 }
 
 /// `name{labels}`.
-fn series(sli: &Sli, name: &str) -> String {
-    let labels: Vec<_> =
-        labels(sli).into_iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+pub(super) fn series(sli: &Sli, name: &str) -> String {
+    let equal = |(label, value): (String, String)| write_label(&Matcher::new(MatchOp::Equal, &label, &value));
+    let labels: Vec<_> = labels(sli).into_iter().map(equal).collect();
     format!("{name}{{{}}}", labels.join(", "))
 }
 
 fn sli_rules(sli: &Sli) -> Vec<Rule> {
     let mut rules = Vec::new();
+    let record = |name: String, expr: String, window: &str| {
+        Rule::record(name, expr, labels_of(sli, window.to_owned()))
+    };
     for window in sli.windows() {
-        let window = window_name(window);
-        let at = |query: &str| with_window(query, &window);
-        let expr = format!("1 - (({}) / ({}))", at(&sli.good), at(&sli.total));
-        rules.push(Rule::record(
-            format!("slo:sli_error:ratio_rate{window}"),
-            expr,
-            labels_of(sli, window.clone()),
-        ));
-        rules.push(Rule::record(
-            format!("slo:sli_total:rate{window}"),
-            at(&sli.total),
-            labels_of(sli, window),
-        ));
+        let name = window_name(window);
+        // The period's is made of the recorded five-minute rates.
+        if window != sli.period {
+            let errors = sli.at(&name, Events::errors);
+            rules.push(record(format!("slo:sli_error:ratio_rate{name}"), errors, &name));
+        }
+        rules.push(record(format!("slo:sli_total:rate{name}"), sli.at(&name, Events::total), &name));
     }
-    rules.push(Rule::record(
-        "slo:sli_good:rate5m",
-        with_window(&sli.good, "5m"),
-        labels_of(sli, "5m".to_owned()),
-    ));
+    rules.push(record("slo:sli_good:rate5m".to_owned(), sli.at(SHORTEST, Events::good), SHORTEST));
     let period = window_name(sli.period);
     let sum = |name: &str| format!("sum_over_time({}[{period}])", series(sli, name));
     let expr = format!("1 - ({} / {})", sum("slo:sli_good:rate5m"), sum("slo:sli_total:rate5m"));
-    rules.push(Rule::record(format!("slo:sli_error:ratio_rate{period}"), expr, labels_of(sli, period)));
+    rules.push(record(format!("slo:sli_error:ratio_rate{period}"), expr, &period));
     rules
 }
 
@@ -95,7 +92,7 @@ fn meta_rules(sli: &Sli) -> Vec<Rule> {
     let period = window_name(sli.period);
     let days = sli.period.0 as f64 / 86_400e6;
     let mut info = labels(sli);
-    info.push(("sloth_objective", format!("{}", super::round(sli.target.get() * 100.0))));
+    info.extend(pairs([("sloth_objective", super::round(sli.target.get() * 100.0).to_string())]));
     let record = |name: &str, expr: String| Rule::record(name, expr, labels(sli));
     vec![
         record("slo:objective:ratio", format!("vector({})", sli.target.get())),
@@ -114,39 +111,46 @@ fn meta_rules(sli: &Sli) -> Vec<Rule> {
 fn alerts(sli: &Sli) -> Vec<Rule> {
     let page = burning(sli, Severity::Page, "page", "is too fast");
     let ticket = burning(sli, Severity::Ticket, "ticket", "is over expected");
+    let (total, errors) = (series(sli, "slo:sli_total:rate5m"), series(sli, "slo:sli_error:ratio_rate5m"));
     let absent = Rule::Alert {
         alert: format!("{}JourneyMetricsAbsent", super::emac::camel(&sli.journey)),
-        expr: format!("absent({})", series(sli, "slo:sli_total:rate5m")),
+        expr: format!("absent({})", sli.presence(&total, &errors)),
         hold: "10m".to_owned(),
-        labels: alert_labels(sli, "ticket"),
-        annotations: vec![("title", format!("(ticket) {} {SLO} SLO is not measured.", sli.journey))],
+        labels: sli.naming.labels(Severity::Ticket, alert_labels(sli, "ticket")),
+        annotations: sli.naming.common_annotations(pairs([(
+            "title",
+            format!("(ticket) {} {} SLO is not measured.", sli.journey, slo(sli)),
+        )])),
+        about: About::Absence,
     };
     [page, ticket, Some(absent)].into_iter().flatten().collect()
 }
 
 fn burning(sli: &Sli, severity: Severity, label: &str, how: &str) -> Option<Rule> {
-    let pairs: Vec<_> = sli.policy.pairs(severity).map(|pair| burning_pair(sli, pair)).collect();
-    (!pairs.is_empty()).then(|| Rule::Alert {
-        alert: format!("{}ErrorBudgetBurn", super::emac::camel(&sli.journey)),
-        expr: pairs.join("or\n"),
+    let policy: Vec<_> = sli.policy.pairs(severity).copied().collect();
+    let exprs: Vec<_> = policy.iter().map(|pair| burning_pair(sli, pair)).collect();
+    let (journey, slo) = (&sli.journey, slo(sli));
+    let annotations = pairs([
+        ("summary", format!("{journey} {slo} SLO error budget burn rate is over expected.")),
+        ("title", format!("({label}) {journey} {slo} SLO error budget burn rate {how}.")),
+    ]);
+    let rule = || Rule::Alert {
+        alert: sli.naming.alert(|| format!("{}ErrorBudgetBurn", super::emac::camel(journey))),
+        expr: exprs.join("or\n"),
         hold: String::new(),
-        labels: alert_labels(sli, label),
-        annotations: vec![
-            ("summary", format!("{} {SLO} SLO error budget burn rate is over expected.", sli.journey)),
-            ("title", format!("({label}) {} {SLO} SLO error budget burn rate {how}.", sli.journey)),
-        ],
-    })
+        labels: sli.naming.labels(severity, alert_labels(sli, label)),
+        annotations: sli.naming.annotations(severity, annotations),
+        about: About::Burning(policy.clone()),
+    };
+    (!policy.is_empty() && !sli.naming.is_disabled(severity)).then(rule)
 }
 
 fn burning_pair(sli: &Sli, pair: &Pair) -> String {
-    let (long, short) = (window_name(pair.long), window_name(pair.short));
-    let burns = |window: &str| {
-        let series = series(sli, &format!("slo:sli_error:ratio_rate{window}"));
-        format!("max({series} > ({} * {})) without (sloth_window)", pair.factor, sli.budget())
-    };
-    let seconds = pair.long.0 / 1_000_000;
-    let total = series(sli, &format!("slo:sli_total:rate{long}"));
-    let enough =
-        format!("max({total} * {seconds} >= {}) without (sloth_window)", pair.requests_min(sli.budget()));
-    format!("(\n  {}\n  and\n  {}\n  and\n  {enough}\n)\n", burns(&short), burns(&long))
+    let errors = |window| series(sli, &format!("slo:sli_error:ratio_rate{}", window_name(window)));
+    let whole = |expr: String| format!("max({expr}) without (sloth_window)");
+    let burns = |window| whole(format!("{} {}", errors(window), sli.exceeds(pair, window)));
+    let total = series(sli, &format!("slo:sli_total:rate{}", window_name(pair.long)));
+    let failures = sli.failures(&errors(pair.long), &total, pair.long).map(whole);
+    let all = [burns(pair.short), burns(pair.long)].into_iter().chain(failures);
+    format!("(\n  {}\n)\n", all.collect::<Vec<_>>().join("\n  and\n  "))
 }

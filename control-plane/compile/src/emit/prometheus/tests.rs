@@ -1,6 +1,6 @@
 use super::*;
 use emac_document::to_yaml;
-use emac_journey::intent::{Alerts, BurnRate};
+use emac_journey::intent::{AlertLabels, Alerts, BurnRate};
 
 const DAY: u64 = 86_400_000_000;
 
@@ -14,8 +14,14 @@ fn sli(target: f64, days: u64) -> Sli {
         period,
         good: query("journey=\"check-out\",result=\"success\""),
         total: query("journey=\"check-out\""),
-        latency: Some(LatencySli { name: "p99".to_owned(), query: query("x=\"y\""), threshold: 0.4 }),
+        latency: Some(LatencySli {
+            name: "p99".to_owned(),
+            quantile: Ratio::new(0.99).unwrap(),
+            query: query("x=\"y\""),
+            threshold: 0.4,
+        }),
         policy: Policy::of(&Alerts::default(), period),
+        naming: Naming::default(),
     }
 }
 
@@ -87,20 +93,92 @@ fn every_dialect_has_every_window_and_the_target() {
 }
 
 #[test]
-fn series_are_made_up_for_ordinary_queries_only() {
+fn series_are_made_up_for_sums_of_series() {
     let with =
         |good: &str, total: &str| Sli { good: good.to_owned(), total: total.to_owned(), ..sli(0.99, 30) };
-    let made = |good, total| {
-        unit_tests(&with(good, total), Dialect::Emac, "r")
-            .map(|tests| tests["tests"][0]["input_series"].clone())
+    let made = |good: &str, total: &str| {
+        let tests = unit_tests(&with(good, total), Dialect::Emac, "r")?;
+        let series = tests["tests"][0]["input_series"].as_array().unwrap().clone();
+        Some(series.iter().map(|one| one["series"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
     };
-    let series =
-        made("sum(rate(x{s=\"a\",code=~\"2..|3..\"}[{{.window}}]))", "sum(rate(x{s=\"a\"}[{{.window}}]))")
-            .unwrap();
-    assert_eq!(series[0]["series"], "x{code=\"200\",s=\"a\"}");
-    assert_eq!(series[1]["series"], "x{code=\"error\",s=\"a\"}");
-    let series = made("sum(rate(good_total[{{.window}}]))", "sum(rate(all_total[{{.window}}]))").unwrap();
-    assert_eq!((&series[0]["series"], &series[1]["series"]), (&"good_total{}".into(), &"all_total{}".into()));
-    assert_eq!(made("sum(rate(x{code=~\"[23]..\"}[{{.window}}]))", "sum(rate(x[{{.window}}]))"), None);
+    let rate = |of: &str| format!("sum(rate({of}[{{{{.window}}}}]))");
+    for (good, total, series) in [
+        (
+            rate("x{s=\"a\",code=~\"2..|3..\"}"),
+            rate("x{s=\"a\"}"),
+            vec!["x{code=\"200\",s=\"a\"}", "x{code=\"error\",s=\"a\"}"],
+        ),
+        (rate("good_total"), rate("all_total"), vec!["all_total{}", "good_total{}"]),
+        (
+            rate("x{code=~\"2..\"}") + "+" + &rate("x{code=~\"3..\"}"),
+            rate("x"),
+            vec!["x{code=\"200\"}", "x{code=\"error\"}"],
+        ),
+        (
+            rate("x") + "-" + &rate("x{code=~\"5[0-9]{2}\"}"),
+            rate("x"),
+            vec!["x{code=\"500\"}", "x{code=\"error\"}"],
+        ),
+        (rate("ok"), format!("({} + {})", rate("ok"), rate("err")), vec!["err{}", "ok{}"]),
+        (rate("h_bucket{le=\"0.4\"}"), rate("h_count"), vec!["h_bucket{le=\"0.4\"}", "h_count{}"]),
+        (
+            "rate(x{code!~'5..'}[{{.window}}])".to_owned(),
+            "rate(x[{{.window}}])".to_owned(),
+            vec!["x{code=\"500\"}", "x{code=\"500x\"}"],
+        ),
+    ] {
+        assert_eq!(made(&good, &total).unwrap_or_default(), series, "{good} of {total}");
+    }
+    assert_eq!(made("sum(job:good:rate5m)", "sum(job:all:rate5m)"), None);
     assert_eq!(made("x", "y"), None);
+}
+
+#[test]
+fn failures_are_counted_in_events() {
+    let with =
+        |good: &str, total: &str| Sli { good: good.to_owned(), total: total.to_owned(), ..sli(0.99, 30) };
+    let page = |good: &str, total: &str| {
+        let groups = groups(&with(good, total), Dialect::Emac);
+        let page = groups.iter().flat_map(|group| &group.rules).find_map(|rule| match rule {
+            Rule::Alert { alert, expr, .. } if alert == PAGE => Some(expr.clone()),
+            _ => None,
+        });
+        page.unwrap()
+    };
+    let each = "(journey:check_out:slo_errors_per_request:ratio_rate1h * journey:check_out:requests:rate1h";
+    for (of, by) in [("rate", " * 3600"), ("increase", "")] {
+        let query = |metric: &str| format!("sum({of}({metric}[{{{{.window}}}}]))");
+        let page = page(&query("good"), &query("all"));
+        assert!(page.contains(&format!("{each}{by} >= 2.5)")), "{page}");
+    }
+    assert!(!page("avg_over_time(up[{{.window}}])", "1").contains(">= 2.5"), "nothing is counted");
+}
+
+#[test]
+fn alerts_are_named_as_the_intent_says() {
+    let mut sli = sli(0.995, 30);
+    let labels = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into_iter().collect();
+    let alerts = Alerts {
+        name: Some("CheckoutIsDown".to_owned()),
+        slo: Some("orders".to_owned()),
+        runbook: Some("https://runbooks/checkout".to_owned()),
+        common: AlertLabels { labels: labels("team", "shop"), ..AlertLabels::default() },
+        page_alert: AlertLabels { labels: labels("severity", "critical"), ..AlertLabels::default() },
+        ticket_alert: AlertLabels { disable: true, ..AlertLabels::default() },
+        ..Alerts::default()
+    };
+    sli.naming = Naming::of(&alerts);
+    for dialect in [Dialect::Emac, Dialect::Sloth, Dialect::Pyrra] {
+        let text = to_yaml(&rule_file(&groups(&sli, dialect)), "");
+        for part in [
+            "alert: CheckoutIsDown",
+            "orders",
+            "runbook_url: https://runbooks/checkout",
+            "team: shop",
+            "severity: critical",
+        ] {
+            assert!(text.contains(part), "{dialect:?} {part}: {text}");
+        }
+        assert!(!text.contains("sloth_severity: ticket\n      annotations:\n        summary"), "{dialect:?}");
+    }
 }

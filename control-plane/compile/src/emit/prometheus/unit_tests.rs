@@ -1,67 +1,97 @@
 //! Unit tests for `promtool test rules`: what must fire and what must not, on made-up series that the SLI's own queries select.
 //!
-//! What is expected is reckoned from the policy in force. An error rate of 2 %, which everybody would call an incident, is always among the
-//! cases, and its name says what the policy makes of it: at a target of 0.998 it burns the budget at 10 and pages, at 0.995 at 4, which under the
-//! standard policy (pages above 6) is a ticket.
+//! What is expected is reckoned from the policy in force and from the made-up traffic, not from the rules. An error rate of 2 %, which everybody would call
+//! an incident, is always among the cases, and its name says what the policy makes of it: at a target of 0.998 it burns the budget at 10 and pages, at 0.995 at
+//! 4, which under the standard policy (pages above 6) is a ticket. Where a threshold is near nothing is asked: rates are estimates.
 
-use std::collections::BTreeMap;
+mod series;
+mod traffic;
 
-use promql_parser::label::{MatchOp, Matcher};
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
-use super::promql::{Selector, example, selector};
-use super::rule::object;
+use super::rule::{About, Pairs, object};
 use super::{Dialect, Rule, Severity, Sli, groups};
+use series::Series;
+use traffic::{Part, Traffic};
 
 /// Requests a minute of the made-up traffic, at least.
 const REQUESTS_MIN: f64 = 6_000.0;
-/// Minutes of traffic before the question.
-const MINUTES: u64 = 60;
 
 /// What happens in a test.
 struct Case {
     name: String,
     traffic: Traffic,
+    /// Minutes at which alerts are looked at.
+    asked: Vec<u64>,
 }
 
-/// What the made-up series say.
-#[derive(Clone, Copy)]
-enum Traffic {
-    /// There are no series.
-    Absent,
-    /// Requests and failures a minute.
-    Steady { requests: u64, failures: u64 },
-    /// One request a minute; one of them fails.
-    OneFailure,
-}
-
-/// A test file for the rules in `rules`; `None` when series cannot be made up for the SLI's queries.
+/// A test file for the rules in `rules`; `None` when series cannot be made up for the SLI's queries, or Prometheus fills something into alerts.
 pub fn unit_tests(sli: &Sli, dialect: Dialect, rules: &str) -> Option<Value> {
-    let series = Series::of(sli)?;
+    let series = Series::of(sli).filter(|_| !sli.naming.has_templates())?;
     let cases: Vec<_> = cases(sli).iter().map(|case| test(sli, dialect, &series, case)).collect();
     Some(json!({"rule_files": [rules], "evaluation_interval": "1m", "tests": cases}))
 }
 
 fn cases(sli: &Sli) -> Vec<Case> {
-    let case = |name: &str, traffic| Case { name: name.to_owned(), traffic };
-    let steady = |requests, failures| Traffic::Steady { requests, failures };
+    let case = |name: &str, minutes: u64, asked: &[u64], parts: Vec<Part>| Case {
+        name: name.to_owned(),
+        traffic: Traffic { step_seconds: 60, minutes, parts },
+        asked: asked.to_vec(),
+    };
+    let steady = |good: u64, failed: u64| vec![Part::whole(good, failed)];
     let least = sli.policy.all().iter().map(|pair| pair.factor).fold(1.0, f64::min);
     let within = sli.budget() * least * 0.5;
     // Enough that shares are not distorted by failures being whole.
     let requests = (100.0 / within).max(REQUESTS_MIN).ceil();
-    let failing = |share: f64| steady(requests as u64, (requests * share).ceil() as u64);
-    let reckoned = |name: &str, share: f64| case(&format!("{name}; {}", said(sli, share)), failing(share));
+    let failing = |share: f64| {
+        let failed = (requests * share).ceil() as u64;
+        steady(requests as u64 - failed, failed)
+    };
+    let requests_whole = requests as u64;
+    let reckoned =
+        |name: &str, share: f64| case(&format!("{name}; {}", said(sli, share)), 60, &[60], failing(share));
     let mut cases = vec![
         reckoned("2 % of requests fail", 0.02),
-        case("failures well within the error budget", failing(within)),
-        case("all is well", steady(requests as u64, 0)),
-        case("there is no traffic", steady(0, 0)),
-        case("one of very few requests fails", Traffic::OneFailure),
-        case("the metric is absent", Traffic::Absent),
+        case("failures well within the error budget", 60, &[60], failing(within)),
+        case("all is well", 60, &[60], steady(requests_whole, 0)),
+        case("there is no traffic", 60, &[60], steady(0, 0)),
+        case("one of very few requests fails", 60, &[60], vec![Part { once: true, ..Part::whole(1, 0) }]),
+        case("the metric is absent", 60, &[60], Vec::new()),
+        case(
+            "all requests fail and no success was ever seen",
+            60,
+            &[20, 60],
+            vec![Part::never_good(requests_whole)],
+        ),
+        case(
+            "a bad deploy: series of the old pods end, those of the new ones only fail",
+            420,
+            &[59, 100, 240, 420],
+            vec![
+                Part { instance: "old", until: 60, ..Part::whole(requests_whole, 0) },
+                Part { instance: "new", from: 60, ..Part::never_good(requests_whole) },
+            ],
+        ),
+        case(
+            "one zone of two fails",
+            60,
+            &[60],
+            vec![
+                Part { instance: "a", ..Part::whole(requests_whole, 0) },
+                Part { instance: "b", ..Part::never_good(requests_whole) },
+            ],
+        ),
+        Case {
+            name: "very few requests, all failing".to_owned(),
+            traffic: Traffic { step_seconds: 90, minutes: 120, parts: vec![Part::never_good(1)] },
+            asked: vec![120],
+        },
     ];
     for (severity, name) in SEVERITIES {
         let threshold = threshold(sli, severity) * sli.budget();
-        // Where the threshold is more than all requests nothing can fire.
+        // Where the threshold is more than all requests only an outage fires.
         if threshold < 1.0 {
             let share = (threshold * 1.2).min(f64::midpoint(threshold, 1.0));
             cases.push(reckoned(&format!("failures just above the {name} threshold"), share));
@@ -90,123 +120,66 @@ fn said(sli: &Sli, share: f64) -> String {
 
 fn test(sli: &Sli, dialect: Dialect, series: &Series, case: &Case) -> Value {
     let groups = groups(sli, dialect);
-    let alerts = groups.iter().flat_map(|group| &group.rules);
-    let mut asked: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for rule in alerts {
-        let Rule::Alert { alert, labels, annotations, .. } = rule else { continue };
-        let expected = asked.entry(alert).or_default();
-        if fires(sli, rule, case) {
-            expected.push(json!({"exp_labels": object(labels), "exp_annotations": object(annotations)}));
-        }
-    }
-    let asked = asked.into_iter().map(|(alert, expected)| {
-        json!({"eval_time": format!("{MINUTES}m"), "alertname": alert, "exp_alerts": expected})
-    });
-    let input = series.values(case.traffic);
-    json!({"name": case.name, "interval": "1m", "input_series": input, "alert_rule_test": asked.collect::<Vec<_>>()})
-}
-
-/// Whether an alert must fire, reckoned from the policy and not from its expression.
-fn fires(sli: &Sli, rule: &Rule, case: &Case) -> bool {
-    let Rule::Alert { alert, labels, .. } = rule else { return false };
-    let share = match case.traffic {
-        Traffic::Absent => return alert.ends_with("Absent"),
-        Traffic::Steady { requests, failures } if requests > 0 => failures as f64 / requests as f64,
-        Traffic::Steady { .. } | Traffic::OneFailure => 0.0,
-    };
-    let label = |name: &str| labels.iter().find(|(label, _)| *label == name).map(|(_, value)| value.as_str());
-    let pair_fires = |pair: &super::Pair| {
-        let severity = label("severity").or_else(|| label("sloth_severity"));
-        let of_severity = match pair.severity {
-            Severity::Page => matches!(severity, Some("page" | "critical")),
-            Severity::Ticket => matches!(severity, Some("ticket" | "warning")),
-        };
-        let long = label("long").is_none_or(|long| long == emac_document::format_duration(pair.long));
-        of_severity && long && share > pair.factor * sli.budget()
-    };
-    alert.contains("ErrorBudgetBurn") && sli.policy.all().iter().any(pair_fires)
-}
-
-/// Series that the queries select.
-struct Series {
-    good: String,
-    other: Other,
-}
-
-/// What stands beside the good series.
-enum Other {
-    /// Failures, of the same metric.
-    Failures(String),
-    /// All requests, of another metric.
-    Requests(String),
-}
-
-impl Series {
-    fn of(sli: &Sli) -> Option<Self> {
-        let (good, total) = (selector(&sli.good)?, selector(&sli.total)?);
-        let labels = labels(&[&good, &total])?;
-        if good.metric != total.metric {
-            return Some(Self {
-                good: name(&good.metric, &labels),
-                other: Other::Requests(name(&total.metric, &labels)),
-            });
-        }
-        let failing = good.matchers.iter().find_map(|matcher| {
-            let mut labels = labels.clone();
-            labels.insert(
-                matcher.name.clone(),
-                ["error", "500", "other"].iter().find(|value| !matcher.is_match(value))?.to_string(),
-            );
-            all_select(total.matchers.iter(), &labels).then_some(labels)
-        })?;
-        Some(Self {
-            good: name(&good.metric, &labels),
-            other: Other::Failures(name(&total.metric, &failing)),
-        })
-    }
-
-    fn values(&self, traffic: Traffic) -> Vec<Value> {
-        let rising = |per_minute: u64| format!("0+{per_minute}x{MINUTES}");
-        let half = MINUTES / 2;
-        let (good, failed, all) = match traffic {
-            Traffic::Absent => return Vec::new(),
-            Traffic::Steady { requests, failures } => {
-                (rising(requests - failures), rising(failures), rising(requests))
+    let rules: Vec<_> = groups.iter().flat_map(|group| &group.rules).collect();
+    let mut asked = Vec::new();
+    for minute in &case.asked {
+        for name in alert_names(&rules) {
+            let named =
+                rules.iter().filter(|rule| matches!(rule, Rule::Alert { alert, .. } if *alert == name));
+            let expected: Option<Vec<_>> =
+                named.map(|rule| fired(sli, series, rule, case, *minute)).collect();
+            if let Some(expected) = expected {
+                let expected: Vec<_> = expected.into_iter().flatten().collect();
+                asked.push(
+                    json!({"eval_time": format!("{minute}m"), "alertname": name, "exp_alerts": expected}),
+                );
             }
-            Traffic::OneFailure => {
-                (rising(1), format!("0x{half} 1x{half}"), format!("0+1x{half} {}+1x{half}", half + 2))
-            }
-        };
-        let beside = match &self.other {
-            Other::Failures(series) => json!({"series": series, "values": failed}),
-            Other::Requests(series) => json!({"series": series, "values": all}),
-        };
-        vec![json!({"series": self.good, "values": good}), beside]
-    }
-}
-
-/// Labels that all matchers select.
-fn labels(selectors: &[&Selector]) -> Option<BTreeMap<String, String>> {
-    let matchers = || selectors.iter().flat_map(|selector| &selector.matchers);
-    let mut labels = BTreeMap::new();
-    for matcher in matchers() {
-        let fits = labels.get(&matcher.name).is_some_and(|value: &String| matcher.is_match(value));
-        if !fits {
-            labels.insert(matcher.name.clone(), example(matcher)?);
         }
     }
-    all_select(matchers(), &labels).then_some(labels)
+    json!({
+        "name": case.name,
+        "interval": format!("{}s", case.traffic.step_seconds),
+        "input_series": series.values(&case.traffic),
+        "alert_rule_test": asked,
+    })
 }
 
-/// A label that is not there is empty.
-fn all_select<'a>(
-    mut matchers: impl Iterator<Item = &'a Matcher>,
-    labels: &BTreeMap<String, String>,
-) -> bool {
-    matchers.all(|matcher| matcher.is_match(labels.get(&matcher.name).map_or("", String::as_str)))
+/// Alerts that are asked for, in order. Latency is measured by other series.
+fn alert_names(rules: &[&Rule]) -> BTreeSet<String> {
+    let name = |rule: &&Rule| match rule {
+        Rule::Alert { alert, about: About::Burning(_) | About::Absence, .. } => Some(alert.clone()),
+        _ => None,
+    };
+    rules.iter().filter_map(name).collect()
 }
 
-fn name(metric: &str, labels: &BTreeMap<String, String>) -> String {
-    let equal = |(label, value): (&String, &String)| Matcher::new(MatchOp::Equal, label, value).to_string();
-    format!("{metric}{{{}}}", labels.iter().map(equal).collect::<Vec<_>>().join(","))
+/// What an alert must tell at a minute; `None` where it is too near to say.
+fn fired(sli: &Sli, series: &Series, rule: &Rule, case: &Case, minute: u64) -> Option<Vec<Value>> {
+    let Rule::Alert { labels, annotations, about, .. } = rule else { return Some(Vec::new()) };
+    let told = |of: &BTreeMap<String, String>| {
+        let mut all: Pairs = of.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        all.retain(|(name, _)| labels.iter().all(|(own, _)| own != name));
+        all.extend(labels.iter().cloned());
+        json!({"exp_labels": object(&all), "exp_annotations": object(annotations)})
+    };
+    match about {
+        About::Latency => Some(Vec::new()),
+        About::Absence if case.traffic.parts.is_empty() => Some(vec![told(&series.absent_labels())]),
+        About::Absence => Some(Vec::new()),
+        About::Burning(pairs) => {
+            let results = series.results(&case.traffic);
+            let mut fired = Vec::new();
+            for (labels, parts) in results {
+                let each = pairs.iter().map(|pair| case.traffic.fires(&parts, minute, pair, sli.budget()));
+                // One is enough; where none fires for certain, all must be certain not to.
+                let each: Vec<_> = each.collect();
+                if each.contains(&Some(true)) {
+                    fired.push(told(&labels));
+                } else if each.contains(&None) {
+                    return None;
+                }
+            }
+            Some(fired)
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::super::attributes::Attributes;
 use super::super::context::ReadContext;
 use super::super::deferred::Deferred;
 use super::super::found::Reporter;
-use super::super::window::Window;
+use super::super::window::ReadWindow;
 use crate::Refused;
 use fields::Fields;
 
@@ -23,7 +23,7 @@ const SPAN: &str = "a protobuf message";
 
 /// A protobuf document: a window and how far the present message reaches.
 struct Walk<'w, 'r> {
-    window: &'w mut Window<'r>,
+    window: &'w mut ReadWindow<'r>,
 }
 
 /// A field of an outer message.
@@ -36,7 +36,7 @@ struct Field {
 
 /// Reads one `TracesData` that reaches to the end of the source.
 pub(in crate::read) fn traces_data(
-    window: &mut Window<'_>,
+    window: &mut ReadWindow<'_>,
     context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
     Walk { window }.traces_data(u64::MAX, context)
@@ -44,7 +44,7 @@ pub(in crate::read) fn traces_data(
 
 /// Reads messages with their length before each, in 4 bytes, big-endian, as the collector's file exporter writes them.
 pub(in crate::read) fn length_prefixed(
-    window: &mut Window<'_>,
+    window: &mut ReadWindow<'_>,
     context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
     while window.ensure(4)? {
@@ -58,7 +58,7 @@ pub(in crate::read) fn length_prefixed(
     if rest == 0 { Ok(()) } else { Err(truncated(window)) }
 }
 
-fn truncated(window: &Window<'_>) -> ReadError {
+fn truncated(window: &ReadWindow<'_>) -> ReadError {
     ReadError::Truncated { at: window.offset() + window.bytes().len() as u64, what: SPAN }
 }
 

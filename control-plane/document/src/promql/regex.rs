@@ -1,0 +1,130 @@
+//! Regular expressions that Rust's engine takes and Go's (RE2, which Prometheus has) refuses.
+
+/// Why Go refuses a pattern that Rust takes; syntax as in <https://pkg.go.dev/regexp/syntax>.
+pub(super) fn refused(pattern: &str) -> Option<&'static str> {
+    let chars: Vec<char> = pattern.chars().collect();
+    let at = |place: usize| chars.get(place).copied().unwrap_or('\0');
+    let (mut place, mut in_class, mut repeated) = (0, false, false);
+    while place < chars.len() {
+        let c = at(place);
+        let was_repeated = std::mem::take(&mut repeated);
+        match c {
+            '\\' => {
+                let next = at(place + 1);
+                if next == 'u'
+                    || next == 'U'
+                    || (next == 'b' && at(place + 2) == '{')
+                    || "<>RhHNX".contains(next)
+                {
+                    return Some("Go's regular expressions have no such escape");
+                }
+                place += 1;
+            }
+            '[' if in_class && at(place + 1) != ':' => {
+                return Some("Go takes a bracket within brackets for a character; escape it");
+            }
+            '[' if !in_class => in_class = true,
+            ']' => in_class = false,
+            '&' | '-' | '~' if in_class && at(place + 1) == c => {
+                return Some("Go's regular expressions have no set operations");
+            }
+            '(' if !in_class && at(place + 1) == '?' && flags(&chars[place + 2..]) => {
+                return Some("Go's regular expressions have the flags i, m, s and U only");
+            }
+            '*' | '+' if !in_class => {
+                if was_repeated {
+                    return Some("Go's regular expressions repeat no repetition");
+                }
+                repeated = true;
+                place += usize::from(at(place + 1) == '?');
+            }
+            '?' if !in_class => {
+                if was_repeated {
+                    return Some("Go's regular expressions repeat no repetition");
+                }
+                repeated = true;
+                place += usize::from(at(place + 1) == '?');
+            }
+            '{' if !in_class => match repetition(&chars[place + 1..]) {
+                None => {}
+                Some(_) if was_repeated => return Some("Go's regular expressions repeat no repetition"),
+                Some(most) if most > 1_000 => {
+                    return Some("Go's regular expressions repeat 1000 times at most");
+                }
+                Some(_) => {
+                    repeated = true;
+                    while at(place) != '}' {
+                        place += 1;
+                    }
+                    place += usize::from(at(place + 1) == '?');
+                }
+            },
+            _ => {}
+        }
+        place += 1;
+    }
+    None
+}
+
+/// Flags behind `(?` that Go does not know.
+fn flags(rest: &[char]) -> bool {
+    let until = rest.iter().position(|c| !c.is_ascii_alphabetic() && *c != '-').unwrap_or(rest.len());
+    let ends = rest.get(until).copied();
+    matches!(ends, Some(':' | ')')) && rest[..until].iter().any(|c| !"imsU-".contains(*c))
+}
+
+/// The larger number of `n}`, `n,}` or `n,m}`.
+fn repetition(rest: &[char]) -> Option<u32> {
+    let until = rest.iter().position(|c| *c == '}')?;
+    let text: String = rest[..until].iter().collect();
+    let (least, most) = text.split_once(',').unwrap_or((&text, ""));
+    let least = least.parse::<u32>().ok()?;
+    if most.is_empty() { Some(least) } else { most.parse::<u32>().ok().map(|most| most.max(least)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_that_go_refuses_are_told() {
+        for pattern in [
+            "a**",
+            "a+*",
+            "a*+",
+            "a{2}{3}",
+            "a{1001}",
+            "a{2,2000}",
+            "\\u0041",
+            "[a&&b]",
+            "[[a]b]",
+            "(?x)a b",
+            "(?u:a)",
+            "a??+",
+        ] {
+            assert!(refused(pattern).is_some(), "{pattern}");
+        }
+        for pattern in [
+            "",
+            "2..|3..",
+            "5[0-9]{2}",
+            "a*?",
+            "a+?b??",
+            "(?i)get",
+            "(?P<x>a)",
+            "(?:a|b)+",
+            "[[:alpha:]]+",
+            "\\d+",
+            "a{x}",
+            "/v[12]/.*",
+            "[*+?]+",
+            "\\*\\*",
+            "a{1000}",
+            "[a-z-]",
+            ".+|",
+            "\\{\\{",
+        ] {
+            assert_eq!(refused(pattern), None, "{pattern}");
+        }
+    }
+}

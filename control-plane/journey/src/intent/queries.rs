@@ -1,0 +1,119 @@
+//! The queries of objectives: what of them would make rules that alert wrongly, or that Prometheus refuses.
+
+use emac_document::types::{Type, typed, word};
+use emac_document::{
+    InvalidPromql, Reader, ResultLabels, is_recordable, parse_promql, result_labels, selectors, unit,
+    window_use,
+};
+
+const WINDOW_HELP: &str =
+    "write the range as `[{{ .window }}]`, as in sum(rate(x[{{ .window }}])): alerts compare several windows";
+
+/// PromQL of which rules are made for one window after another.
+pub(super) fn events<'a>() -> impl Type<'a, Value = String> {
+    typed(|| word().shape(), read_events)
+}
+
+fn read_events(reader: Reader<'_>) -> Option<String> {
+    let query = recorded(reader)?;
+    let found = window_use(&query).ok()?;
+    let (windowed, other) = (found.windowed, found.fixed + found.instant);
+    if windowed == 0 && found.fixed > 0 {
+        return reader
+            .refuse_with("the query's range is always the same: it has no `{{ .window }}`", WINDOW_HELP);
+    }
+    if windowed == 0 && found.instant > 0 {
+        return reader
+            .refuse_with("the query has no range: it reads no window, but one instant", WINDOW_HELP);
+    }
+    if windowed == 0 {
+        reader.warn(
+            "the query reads no series: it counts no events",
+            "few events are then not told from many, nor none from some",
+        );
+    } else if other > 0 {
+        let (all, what) = (windowed + other, if other == 1 { "one" } else { "some" });
+        reader.warn(
+            format!("{what} of {all} selectors is not read over `{{{{ .window }}}}`"),
+            "it is the same for every window, unless it only selects",
+        );
+    }
+    Some(query)
+}
+
+/// PromQL of a quantile, of which one rule is made.
+pub(super) fn quantile<'a>() -> impl Type<'a, Value = String> {
+    typed(|| word().shape(), read_quantile)
+}
+
+fn read_quantile(reader: Reader<'_>) -> Option<String> {
+    let query = recorded(reader)?;
+    let found = window_use(&query).ok()?;
+    if found.windowed + found.fixed == 0 {
+        reader.warn(
+            "the query has no range: of counters it tells what was since they began",
+            "write the range as `[{{ .window }}]`, or leave it if the series is a recorded quantile",
+        );
+    }
+    Some(query)
+}
+
+/// PromQL of which rules are made. A function that is not known would make a rule file that no known Prometheus loads.
+fn recorded(reader: Reader<'_>) -> Option<String> {
+    let text = reader.word()?;
+    match parse_promql(text) {
+        Ok(expr) if is_recordable(&expr) => Some(text.to_owned()),
+        Ok(_) => reader.refuse("Prometheus records numbers, neither ranges of them nor text"),
+        Err(error @ InvalidPromql::UnknownFunction(_)) => {
+            reader.refuse_with(error.to_string(), "record it as a series of its own, where Prometheus has it")
+        }
+        Err(_) => reader.promql().map(str::to_owned),
+    }
+}
+
+/// Refuses good and total events that make no ratio: Prometheus would match nothing, or divide a number by a rate.
+pub(super) fn ratio(reader: Reader<'_>, good: &str, total: &str) -> Option<()> {
+    let (good, total) = (parse_promql(good).ok()?, parse_promql(total).ok()?);
+    if let (Some(good), Some(total)) = (unit(&good), unit(&total))
+        && good != total
+    {
+        let said = |unit: emac_document::Unit| if unit.per_second { "events a second" } else { "events" };
+        return match good.per_second == total.per_second {
+            true => reader
+                .refuse("goodEventQuery and totalEventQuery are multiplied differently: they make no ratio"),
+            false => reader.refuse(format!(
+                "goodEventQuery gives {} and totalEventQuery {}: they make no ratio",
+                said(good),
+                said(total)
+            )),
+        };
+    }
+    if selectors(&total).is_empty() {
+        return Some(());
+    }
+    match (result_labels(&good), result_labels(&total)) {
+        (ResultLabels::Known(good), ResultLabels::Known(total)) if good != total => {
+            let list = |labels: std::collections::BTreeSet<String>| match labels.len() {
+                0 => "none".to_owned(),
+                _ => labels.into_iter().collect::<Vec<_>>().join(", "),
+            };
+            reader.refuse_with(
+                format!(
+                    "goodEventQuery has the labels {} and totalEventQuery {}: Prometheus matches nothing",
+                    list(good),
+                    list(total)
+                ),
+                "aggregate both by the same labels",
+            )
+        }
+        (ResultLabels::Known(_), ResultLabels::OfSeries)
+        | (ResultLabels::OfSeries, ResultLabels::Known(_)) => {
+            reader.warn(
+                "only one of goodEventQuery and totalEventQuery is aggregated",
+                "Prometheus matches them only where the series have no other labels",
+            );
+            Some(())
+        }
+        _ => Some(()),
+    }
+}
