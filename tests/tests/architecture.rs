@@ -58,7 +58,13 @@ type Arrows = &'static [(&'static str, &'static [&'static str])];
 const MODULES_MAY_USE: [(&str, Arrows); 4] = [
     (
         "control-plane/journey",
-        &[("guard", &[]), ("intent", &["guard"]), ("slo", &["intent"]), ("measured", &[])],
+        &[
+            ("types", &[]),
+            ("guard", &[]),
+            ("intent", &["types", "guard"]),
+            ("slo", &["intent"]),
+            ("measured", &["types"]),
+        ],
     ),
     (
         "control-plane/compile",

@@ -36,7 +36,7 @@ pub use report::{REPORT_KIND, at_least8, at_most8, derivation, exact8, guard as 
 const LEAF_ERROR: f64 = 0.025;
 
 /// Components whose importance is worked out: each costs two evaluations of the whole journey, and of a thousand nobody reads more.
-pub const IMPORTANCE_MAX: usize = 50;
+pub const IMPORTANCE_MAX: usize = 20;
 
 /// What is known of the components, and when it is asked.
 #[derive(Clone, Copy, Debug)]

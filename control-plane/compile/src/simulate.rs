@@ -45,14 +45,14 @@ pub struct Estimate {
 
 /// How many containers are stopped.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Stop {
+pub enum StopAmount {
     /// A share of all that may be, rounded up, 1 ..= all.
     Fraction(f64),
     /// Exactly so many, at most all.
     Count(usize),
 }
 
-impl Stop {
+impl StopAmount {
     /// Containers, of `all` that may be stopped.
     fn of(self, all: usize) -> usize {
         match self {
@@ -67,7 +67,7 @@ impl Stop {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepPoint {
     /// What was asked.
-    pub stop: Stop,
+    pub stop: StopAmount,
     /// Containers stopped, of those that may be.
     pub stopped: usize,
     /// What is left.
@@ -84,8 +84,8 @@ pub fn availability(world: &World, settings: SimulationSettings) -> Vec<Estimate
 }
 
 /// Containers stopped without replacement, for each point.
-pub fn fail_stop(world: &World, stops: &[Stop], settings: SimulationSettings) -> Vec<SweepPoint> {
-    let point = |&stop: &Stop| {
+pub fn fail_stop(world: &World, stops: &[StopAmount], settings: SimulationSettings) -> Vec<SweepPoint> {
+    let point = |&stop: &StopAmount| {
         let stopped = stop.of(world.containers());
         let sums = sample::run(settings, world.endpoints.len(), |random, values| {
             let state = sample::stop(world, stopped, random);

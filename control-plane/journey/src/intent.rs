@@ -37,7 +37,9 @@ use evidence::{domains, evidence};
 use governance::governance;
 use objectives::objectives;
 
-pub use component::{Component, ComponentKind, Role, SloOrigin, SloRef, Span, Telemetry, TelemetryMetrics};
+pub use component::{
+    Component, ComponentKind, SloOrigin, SloRef, SloRole, Span, Telemetry, TelemetryMetrics,
+};
 pub use digest::{canonical_digest, canonical_json};
 pub use evidence::{DiscoveryInput, DomainKind, DomainRule, Evidence};
 pub use governance::{

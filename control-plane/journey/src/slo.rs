@@ -24,8 +24,8 @@ use emac_core::units::{Micros, Ratio};
 use emac_document::{Document, Problem, Problems, Reader, parse_promql};
 use promql_parser::parser::Expr;
 
-pub use crate::intent::SloOrigin as Origin;
-pub use object::{Object, counted, objects};
+use crate::intent::SloOrigin;
+pub use object::{DocumentObject, counted, objects};
 pub use resolve::{AsWhat, Counted, LatencyPoint, Promise, Promises, Taken};
 
 /// Version of the OpenSLO documents read here.
@@ -39,7 +39,7 @@ pub struct Slo {
     /// Another name by which it is found where no other SLO has it: Sloth's and Pyrra's plain `name`.
     pub short: Option<String>,
     /// Whose document it is.
-    pub origin: Origin,
+    pub origin: SloOrigin,
     /// `spec.service`; Pyrra has none.
     pub service: Option<String>,
     /// `spec.timeWindow[0]`.
@@ -128,7 +128,8 @@ impl Metric {
     /// The query read as PromQL; `None` where there is none, where it is another system's, and where it is no PromQL.
     fn expr(&self) -> Option<Expr> {
         let ours = self.kind.as_deref().is_none_or(is_prometheus);
-        self.query.as_deref().filter(|_| ours).and_then(|query| parse_promql(query).ok())
+        let query = self.query.as_deref().filter(|_| ours)?;
+        parse_promql(query).ok().filter(histogram::is_shallow)
     }
 }
 
@@ -240,7 +241,7 @@ impl Slos {
     }
 
     /// Whether [`Self::read`] reads an object.
-    pub fn reads(object: Object<'_>) -> bool {
+    pub fn reads(object: DocumentObject<'_>) -> bool {
         use object::Form;
         !matches!(object.form(), Form::Other | Form::Version(_) | Form::DataSource)
     }
@@ -253,7 +254,7 @@ impl Slos {
 }
 
 /// SLOs of OpenSLO versions that are not read, each named as what it is.
-fn unread(objects: &[Object<'_>], problems: &Problems) -> Vec<Unread> {
+fn unread(objects: &[DocumentObject<'_>], problems: &Problems) -> Vec<Unread> {
     let mut unread = Vec::new();
     for object in objects {
         let (object::Form::Version(version), Some("SLO")) = (object.form(), object.kind()) else { continue };

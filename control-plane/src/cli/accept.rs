@@ -47,7 +47,7 @@ pub(super) struct Args {
     /// Intent; default: intent.yaml in the directory of --into, without --into in that of the candidate
     #[arg(long, value_name = "FILE")]
     intent: Option<PathBuf>,
-    /// OpenSLO documents for --policy; default: the nearest directory `slos` above the intent
+    /// SLO documents (OpenSLO, Sloth, Pyrra) for --policy; default: the nearest directory `slos` above the intent
     #[arg(long, value_name = "PATH")]
     slo: Vec<PathBuf>,
     /// Version (or version prefix) of the model that was reviewed; default: the candidate's base version

@@ -11,7 +11,7 @@ use crate::config;
 use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use emac_compile::simulate;
 use emac_document::{Document, Limits, Problem, Problems, read_all};
-use emac_journey::slo::{Object, Promises, Slos, Taken, counted, objects};
+use emac_journey::slo::{DocumentObject, Promises, Slos, Taken, counted, objects};
 use emac_journey::{intent, measured};
 
 /// Validate intents, SLOs, models, evidence, profiles and configurations; reports every problem
@@ -164,7 +164,7 @@ fn promises_json(promises: &Promises) -> Value {
 }
 
 /// Whether somebody here reads an object. Of lists only SLOs are taken.
-fn is_read(object: Object<'_>) -> bool {
+fn is_read(object: DocumentObject<'_>) -> bool {
     const OURS: [&str; 6] =
         [intent::KIND, CANDIDATE_KIND, ACCEPTED_KIND, measured::KIND, simulate::KIND, config::KIND];
     Slos::reads(object) || !object.is_listed() && object.kind().is_some_and(|kind| OURS.contains(&kind))

@@ -29,7 +29,7 @@ pub(super) struct InputArgs {
     /// Use a candidate as the model without accepting it: every output says PREVIEW, and a gate never passes
     #[arg(long)]
     preview: bool,
-    /// OpenSLO documents (files or directories); default: the nearest directory `slos` above the intent
+    /// SLO documents of OpenSLO, Sloth or Pyrra (files or directories); default: the nearest directory `slos` above the intent
     #[arg(long, value_name = "PATH")]
     slo: Vec<PathBuf>,
     /// Measured evidence of the journey (files or directories); default: promises only

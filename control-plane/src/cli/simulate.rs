@@ -8,8 +8,8 @@ use super::exit::Exit;
 use super::output::{Format, complain, print_answer, print_line, valid};
 use emac_compile::model::{AcceptedModel, CANDIDATE_KIND, CandidateModel, Model};
 use emac_compile::simulate::{
-    Estimate, Profile, SimulationSettings, Stop, SweepPoint, World, availability, fail_stop, read, threads,
-    to_json,
+    Estimate, Profile, SimulationSettings, StopAmount, SweepPoint, World, availability, fail_stop, read,
+    threads, to_json,
 };
 use emac_document::{Document, Limits, Problem, Problems, read_file};
 
@@ -102,8 +102,8 @@ fn line(estimate: &Estimate) -> String {
 fn document(args: &Args, world: &World, estimates: &[Estimate], sweep: &[SweepPoint]) -> Value {
     let point = |point: &SweepPoint| {
         let fraction = match point.stop {
-            Stop::Fraction(share) => Some(share),
-            Stop::Count(_) => None,
+            StopAmount::Fraction(share) => Some(share),
+            StopAmount::Count(_) => None,
         };
         json!({"fraction": fraction, "stopped": point.stopped, "estimates": to_json(&point.estimates)})
     };

@@ -173,7 +173,7 @@ static CONTRIBUTOR: Mapping = Mapping::open(&[
     optional(
         "importance",
         Shape::Mapping(&IMPORTANCE),
-        "importance as fault-tree tools print it, if components fail independently; of the 50 components that gain most",
+        "importance as fault-tree tools print it, if components fail independently; of the 20 components that gain most",
     ),
 ]);
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use emac_compile::model::CandidateModel;
-use emac_compile::simulate::{SimulationSettings, Stop, World, availability, fail_stop, read};
+use emac_compile::simulate::{SimulationSettings, StopAmount, World, availability, fail_stop, read};
 use emac_document::{Limits, Problems, Source, parse};
 
 use super::Section;
@@ -23,7 +23,7 @@ pub fn section() -> Section {
         "| trials per second and core | 30 nodes | 100 nodes | 1 000 nodes |\n|---|---|---|---|\n".to_owned();
     for (name, stops) in [
         ("everything up or down by chance", &[][..]),
-        ("a third of all containers stopped, drawn without replacement", &[Stop::Fraction(1.0 / 3.0)]),
+        ("a third of all containers stopped, drawn without replacement", &[StopAmount::Fraction(1.0 / 3.0)]),
     ] {
         let work = |(_, world): &(usize, World)| trials(world.clone(), stops);
         let times = side_by_side(worlds.iter().map(|world| Some(work(world))).collect());
@@ -35,7 +35,7 @@ pub fn section() -> Section {
     Section { title: "Simulate: Monte Carlo, one core", body }
 }
 
-fn trials(world: World, stops: &'static [Stop]) -> Work<'static> {
+fn trials(world: World, stops: &'static [StopAmount]) -> Work<'static> {
     let settings = SimulationSettings { trials: TRIALS, seed: 1, threads: 1 };
     Box::new(move || {
         match stops {

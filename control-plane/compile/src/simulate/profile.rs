@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use emac_core::journey::ComponentName;
 
-use super::Stop;
+use super::StopAmount;
 use super::endpoint::{Endpoint, Goal, Predicate, Semantics};
 use super::world::{Edge, InvalidWorld, Node, Stated, World};
 use crate::model::{CallType, Model};
@@ -45,7 +45,7 @@ pub struct Profile {
     domains: Vec<DomainNumbers>,
     endpoints: Vec<EndpointNumbers>,
     /// Points of a fail-stop sweep.
-    pub stops: Vec<Stop>,
+    pub stops: Vec<StopAmount>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -199,7 +199,7 @@ fn at_least(fields: &mut Fields<'_>) -> Option<Predicate> {
     least.map(Predicate::AtLeast)
 }
 
-fn fail_stop(fields: &mut Fields<'_>) -> Option<Vec<Stop>> {
+fn fail_stop(fields: &mut Fields<'_>) -> Option<Vec<StopAmount>> {
     let says = "shares of all containers that are stopped, rounded up, one point of the sweep each";
     let fractions = fields.field("fractions", list(share()), says).optional();
     let says = "exactly so many containers stopped, one point of the sweep each";
@@ -208,8 +208,8 @@ fn fail_stop(fields: &mut Fields<'_>) -> Option<Vec<Stop>> {
     if !fields.has("fractions") && !fields.has("counts") {
         return fields.reader().refuse("give `fractions` or `counts`");
     }
-    let fractions = fractions.unwrap_or_default().into_iter().map(Stop::Fraction);
-    let counts = counts.unwrap_or_default().into_iter().map(Stop::Count);
+    let fractions = fractions.unwrap_or_default().into_iter().map(StopAmount::Fraction);
+    let counts = counts.unwrap_or_default().into_iter().map(StopAmount::Count);
     Some(fractions.chain(counts).collect())
 }
 
@@ -258,8 +258,8 @@ impl Profile {
         let endpoints = self.endpoints_of(model, &mut build);
         let world = World::new(build.nodes, edges, stated, endpoints)?;
         let containers = world.containers();
-        let above = |stop: &Stop| match *stop {
-            Stop::Count(count) if count > containers => Some(InvalidWorld::TooMany(count, containers)),
+        let above = |stop: &StopAmount| match *stop {
+            StopAmount::Count(count) if count > containers => Some(InvalidWorld::TooMany(count, containers)),
             _ => None,
         };
         self.stops.iter().find_map(above).map_or(Ok(world), Err)

@@ -76,7 +76,7 @@ pub struct SloRef {
     /// Whose document, by the prefix `sloth:` or `pyrra:`; `None`, by `openslo:`: anybody's.
     pub origin: Option<SloOrigin>,
     /// `role`: what it is taken as. `None`: what its indicator says.
-    pub role: Option<Role>,
+    pub role: Option<SloRole>,
 }
 
 /// Whose documents.
@@ -92,7 +92,7 @@ pub enum SloOrigin {
 
 /// What an SLO is taken as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum SloRole {
     /// A share of good answers.
     Availability,
     /// A share of answers within a time.
@@ -289,8 +289,11 @@ fn slo_ref<'a>() -> impl Type<'a, Value = Located<SloRef>> {
 }
 
 fn slo_with_role(fields: &mut Fields<'_>) -> Option<Located<SloRef>> {
-    const ROLES: [(&str, Role); 3] =
-        [("availability", Role::Availability), ("latency", Role::Latency), ("neither", Role::Neither)];
+    const ROLES: [(&str, SloRole); 3] = [
+        ("availability", SloRole::Availability),
+        ("latency", SloRole::Latency),
+        ("neither", SloRole::Neither),
+    ];
     let slo = fields.field("ref", slo_name(), "the SLO").required();
     let says = "what its targets are shares of; default: what its indicator says";
     let role = fields.field("role", choice(&ROLES), says).optional();

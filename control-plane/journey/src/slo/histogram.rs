@@ -3,14 +3,12 @@
 //! The buckets of a histogram count answers by the time they took: `x_bucket{le="0.3"}` those within 0.3 of the unit, good ones or not. Over all answers that is a
 //! share within a time, and no availability. A query is taken apart into its addends; what does not come out as answers within one time is not guessed.
 
-use std::convert::Infallible;
-
+use super::time;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::{
     T_ADD, T_DIV, T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, T_MUL, T_NEQ, T_SUB, T_SUM,
 };
 use promql_parser::parser::{BinaryExpr, Call, Expr, VectorSelector};
-use promql_parser::util::{ExprVisitor, walk_expr};
 
 /// What the good events of a ratio are.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +28,7 @@ pub(super) enum Good {
     Unclear(&'static str),
 }
 
+const UNSAID_TIME: &str = "its series are named for a latency and do not say which time is kept";
 const ANOTHER_WAY: &str = "its query uses a histogram in a way that is not read here";
 const FAST_IS_BAD: &str = "its query counts slow answers as good";
 const SEVERAL_TIMES: &str = "its query counts answers within several times";
@@ -38,7 +37,7 @@ const NO_TIME: &str = "its query sums all buckets of a histogram, whatever their
 /// The good events of `numerator / total`, or with `bad` of `1 - numerator / total`.
 pub(super) fn of_ratio(numerator: &Expr, bad: bool, total: Option<&Expr>) -> Good {
     if !uses_histogram(numerator) {
-        return Good::Answers;
+        return unless_of_times(numerator);
     }
     let mut addends = Vec::new();
     if !collect(numerator, true, &mut addends) {
@@ -50,7 +49,7 @@ pub(super) fn of_ratio(numerator: &Expr, bad: bool, total: Option<&Expr>) -> Goo
 /// The good events of a ratio that is written as one query.
 pub(super) fn of_raw(ratio: &Expr, of_failures: bool) -> Good {
     if !uses_histogram(ratio) {
-        return Good::Answers;
+        return unless_of_times(ratio);
     }
     match unwrapped(ratio) {
         Expr::Binary(BinaryExpr { op, lhs, rhs, .. }) if op.id() == T_DIV => {
@@ -61,6 +60,13 @@ pub(super) fn of_raw(ratio: &Expr, of_failures: bool) -> Good {
         }
         other => of_ratio(other, of_failures, None),
     }
+}
+
+/// A series that somebody recorded may count fast answers; then its name says so, and not how fast. `_count` of a histogram counts all.
+fn unless_of_times(expr: &Expr) -> Good {
+    let of_times =
+        |series: &&VectorSelector| !metric(series).ends_with("_count") && time::is_latency(metric(series));
+    if all_series(expr).iter().any(of_times) { Good::Unclear(UNSAID_TIME) } else { Good::Answers }
 }
 
 fn of_addends(addends: &[Addend<'_>], bad: bool, total: Option<&Expr>) -> Good {
@@ -317,17 +323,46 @@ pub(super) fn calls(expr: &Expr, kind: impl Fn(&str) -> bool) -> bool {
 
 /// Whether any part of a query is like that.
 pub(super) fn any(expr: &Expr, like: impl Fn(&Expr) -> bool) -> bool {
-    struct Any<F>(F, bool);
-    impl<F: Fn(&Expr) -> bool> ExprVisitor for Any<F> {
-        type Error = Infallible;
-        fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Infallible> {
-            self.1 = self.1 || (self.0)(expr);
-            Ok(!self.1)
+    let mut open = vec![expr];
+    while let Some(expr) = open.pop() {
+        if like(expr) {
+            return true;
         }
+        open.extend(parts(expr));
     }
-    let mut any = Any(like, false);
-    let Ok(_) = walk_expr(&mut any, expr);
-    any.1
+    false
+}
+
+/// Whether a query can be walked by recursion: a chain of signs or sums is as deep as it is long.
+pub(super) fn is_shallow(expr: &Expr) -> bool {
+    const DEPTH_MAX: usize = 300;
+    let mut open = vec![(expr, 1)];
+    while let Some((expr, depth)) = open.pop() {
+        if depth > DEPTH_MAX {
+            return false;
+        }
+        open.extend(parts(expr).into_iter().map(|part| (part, depth + 1)));
+    }
+    true
+}
+
+/// What an expression is made of.
+fn parts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Paren(inner) => vec![&inner.expr],
+        Expr::Unary(inner) => vec![&inner.expr],
+        Expr::Subquery(range) => vec![&range.expr],
+        Expr::Aggregate(aggregate) => {
+            aggregate.param.iter().chain([&aggregate.expr]).map(|part| &**part).collect()
+        }
+        Expr::Binary(binary) => vec![&binary.lhs, &binary.rhs],
+        Expr::Call(call) => call.args.args.iter().map(|argument| &**argument).collect(),
+        Expr::VectorSelector(_)
+        | Expr::MatrixSelector(_)
+        | Expr::NumberLiteral(_)
+        | Expr::StringLiteral(_)
+        | Expr::Extension(_) => Vec::new(),
+    }
 }
 
 /// Every series that a query selects.
@@ -338,13 +373,7 @@ fn all_series(expr: &Expr) -> Vec<&VectorSelector> {
         match expr {
             Expr::VectorSelector(series) => found.push(series),
             Expr::MatrixSelector(range) => found.push(&range.vs),
-            Expr::Paren(inner) => open.push(&inner.expr),
-            Expr::Unary(inner) => open.push(&inner.expr),
-            Expr::Subquery(range) => open.push(&range.expr),
-            Expr::Aggregate(aggregate) => open.push(&aggregate.expr),
-            Expr::Binary(binary) => open.extend([&*binary.lhs, &*binary.rhs]),
-            Expr::Call(call) => open.extend(call.args.args.iter().map(|argument| &**argument)),
-            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
+            other => open.extend(parts(other)),
         }
     }
     found
@@ -509,6 +538,7 @@ mod tests {
             ("rate(http_seconds_bucket{le=\"0.3\"}[5m]) + rate(other_total[5m])", false, ANOTHER_WAY),
             ("max(rate(http_seconds_bucket{le=\"0.3\"}[5m]))", false, ANOTHER_WAY),
             ("histogram_quantile(0.9, rate(http_seconds_bucket[5m]))", false, ANOTHER_WAY),
+            ("sum(rate(http_latency_good_total[5m]))", false, UNSAID_TIME),
             ("rate(http_seconds_bucket{le=\"0.3\"}[5m]) / rate(http_seconds_count[5m])", false, ANOTHER_WAY),
         ] {
             assert_eq!(ratio(part, bad, all), Good::Unclear(why), "{part}");

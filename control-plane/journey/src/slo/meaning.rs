@@ -7,7 +7,7 @@ use promql_parser::parser::{Expr, VectorSelector};
 use super::histogram::{self, Good};
 use super::resolve::Counted;
 use super::time::{self, Told};
-use super::{Indicator, Metric, Objective, Origin, RatioPart, Slo, Unit};
+use super::{Indicator, Metric, Objective, RatioPart, Slo, SloOrigin, Unit};
 
 /// What an objective's target is a share of.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +101,7 @@ fn within(slo: &Slo, good: Good, population: String) -> Meaning {
             let told = time::told(&metric);
             let found = time::of(bound, slo.unit, told).map(|time| Within { time, counted, population });
             // Pyrra's SLOs of buckets are latencies, in seconds where the name says nothing else.
-            let said = told != Told::Nothing || slo.unit != Unit::Unsaid || slo.origin == Origin::Pyrra;
+            let said = told != Told::Nothing || slo.unit != Unit::Unsaid || slo.origin == SloOrigin::Pyrra;
             match found {
                 Some(found) if said => Meaning::Within(found),
                 found => {

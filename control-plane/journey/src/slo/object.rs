@@ -8,7 +8,7 @@ use emac_document::{Document, Node, Problems, Reader, Source, Value};
 
 /// One object, wherever it stands.
 #[derive(Clone, Copy, Debug)]
-pub struct Object<'a> {
+pub struct DocumentObject<'a> {
     source: &'a Arc<Source>,
     node: &'a Node,
     /// It stands in a list.
@@ -16,16 +16,16 @@ pub struct Object<'a> {
 }
 
 /// Every object of some documents, in their order. A list of mappings, and the `items` of a mapping whose kind ends with `List`, are the objects in them.
-pub fn objects(documents: &[Document]) -> Vec<Object<'_>> {
+pub fn objects(documents: &[Document]) -> Vec<DocumentObject<'_>> {
     let mut found = Vec::new();
     for document in documents {
-        collect(Object { source: &document.source, node: &document.root, listed: false }, &mut found);
+        collect(DocumentObject { source: &document.source, node: &document.root, listed: false }, &mut found);
     }
     found
 }
 
 /// Recursive: a parsed document is at most [`emac_document::Limits::depth_max`] deep.
-fn collect<'a>(object: Object<'a>, found: &mut Vec<Object<'a>>) {
+fn collect<'a>(object: DocumentObject<'a>, found: &mut Vec<DocumentObject<'a>>) {
     let items = match &object.node.value {
         Value::Sequence(items) => Some(items.as_slice()),
         Value::Mapping(_) if object.kind().is_some_and(|kind| kind.ends_with("List")) => object.items(),
@@ -33,7 +33,7 @@ fn collect<'a>(object: Object<'a>, found: &mut Vec<Object<'a>>) {
     };
     match items {
         Some(items) if items.iter().all(|item| item.entries().is_some()) => {
-            let listed = items.iter().map(|node| Object { node, listed: true, ..object });
+            let listed = items.iter().map(|node| DocumentObject { node, listed: true, ..object });
             listed.for_each(|item| collect(item, found));
         }
         _ => found.push(object),
@@ -61,7 +61,7 @@ pub(super) enum Form<'a> {
     Other,
 }
 
-impl<'a> Object<'a> {
+impl<'a> DocumentObject<'a> {
     /// `kind`, if it is text.
     pub fn kind(self) -> Option<&'a str> {
         self.text("kind")
@@ -74,7 +74,7 @@ impl<'a> Object<'a> {
 
     /// `metadata.name`, if it is text.
     pub fn name(self) -> Option<&'a str> {
-        Object { node: self.get("metadata")?, ..self }.text("name")
+        DocumentObject { node: self.get("metadata")?, ..self }.text("name")
     }
 
     /// Whether it stands in a list.
@@ -112,7 +112,7 @@ impl<'a> Object<'a> {
 
     /// `spec.type`, of a DataSource.
     pub(super) fn source_type(self) -> Option<&'a str> {
-        Object { node: self.get("spec")?, ..self }.text("type")
+        DocumentObject { node: self.get("spec")?, ..self }.text("type")
     }
 
     fn items(self) -> Option<&'a [Node]> {
@@ -132,7 +132,7 @@ impl<'a> Object<'a> {
 }
 
 /// `Service (openslo/v1)`; what has no kind is named as that.
-impl fmt::Display for Object<'_> {
+impl fmt::Display for DocumentObject<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = self.text("version").filter(|version| version.contains('/'));
         match (self.kind(), self.api_version().or(version)) {
@@ -145,7 +145,7 @@ impl fmt::Display for Object<'_> {
 }
 
 /// How many there are of each kind, by name.
-pub fn counted<'a>(objects: impl IntoIterator<Item = Object<'a>>) -> BTreeMap<String, usize> {
+pub fn counted<'a>(objects: impl IntoIterator<Item = DocumentObject<'a>>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     objects.into_iter().for_each(|object| *counts.entry(object.to_string()).or_default() += 1);
     counts

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use emac_core::units::{Micros, Ratio};
 
-use super::object::{Form, Object};
+use super::object::{DocumentObject, Form};
 use super::time::duration;
 use super::{
-    Budgeting, Indicator, Metric, Objective, Origin, RatioPart, Slo, Threshold, Unit, is_prometheus,
+    Budgeting, Indicator, Metric, Objective, RatioPart, Slo, SloOrigin, Threshold, Unit, is_prometheus,
 };
 use emac_document::{Fields, Problem, Problems, Reader, Value, did_you_mean};
 
@@ -20,9 +20,9 @@ struct Known<'a> {
 }
 
 /// Every SLO, with its indicators.
-pub(super) fn all<'a>(objects: &[Object<'a>], problems: &'a Problems) -> Vec<Slo> {
+pub(super) fn all<'a>(objects: &[DocumentObject<'a>], problems: &'a Problems) -> Vec<Slo> {
     let of_form = |form: Form<'static>| objects.iter().copied().filter(move |object| object.form() == form);
-    let named = |object: Object<'a>| spec_of(object.reader(problems));
+    let named = |object: DocumentObject<'a>| spec_of(object.reader(problems));
     let known = Known {
         indicators: of_form(Form::Sli).filter_map(named).collect(),
         sources: of_form(Form::DataSource)
@@ -61,7 +61,7 @@ fn name(reader: Reader<'_>) -> Option<&str> {
     })
 }
 
-fn slo(object: Object<'_>, reader: Reader<'_>, known: &Known<'_>) -> Option<Slo> {
+fn slo(object: DocumentObject<'_>, reader: Reader<'_>, known: &Known<'_>) -> Option<Slo> {
     reader.fields(|fields| {
         fields.accept_rest();
         let name = fields.required("metadata", name);
@@ -76,7 +76,7 @@ fn slo(object: Object<'_>, reader: Reader<'_>, known: &Known<'_>) -> Option<Slo>
         Some(Slo {
             name: name?.to_owned(),
             short: None,
-            origin: Origin::OpenSlo,
+            origin: SloOrigin::OpenSlo,
             service: Some(service),
             window,
             budgeting,

@@ -3,18 +3,18 @@
 //! One object is one SLO. Its target is a percentage, written as text; its indicator is a ratio of errors, a share of a histogram's answers within a time, or
 //! a probe.
 
-use super::object::{Form, Object};
+use super::object::{DocumentObject, Form};
 use super::time::duration;
-use super::{Budgeting, Indicator, Metric, Objective, Origin, RatioPart, Slo, Unit, percentage};
+use super::{Budgeting, Indicator, Metric, Objective, RatioPart, Slo, SloOrigin, Unit, percentage};
 use emac_document::{Fields, Problems, Reader, Value};
 
 /// Every SLO.
-pub(super) fn all(objects: &[Object<'_>], problems: &Problems) -> Vec<Slo> {
+pub(super) fn all(objects: &[DocumentObject<'_>], problems: &Problems) -> Vec<Slo> {
     let pyrra = objects.iter().filter(|object| object.form() == Form::Pyrra);
     pyrra.filter_map(|object| object.reader(problems).fields(|fields| slo(*object, fields))).collect()
 }
 
-fn slo(object: Object<'_>, fields: &mut Fields<'_>) -> Option<Slo> {
+fn slo(object: DocumentObject<'_>, fields: &mut Fields<'_>) -> Option<Slo> {
     fields.accept_rest();
     let names = fields.required("metadata", |metadata| {
         metadata.fields(|fields| {
@@ -38,7 +38,7 @@ fn slo(object: Object<'_>, fields: &mut Fields<'_>) -> Option<Slo> {
     Some(Slo {
         name: namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}")),
         short: Some(name.to_owned()),
-        origin: Origin::Pyrra,
+        origin: SloOrigin::Pyrra,
         service: None,
         window: Some(window),
         budgeting: Budgeting::Occurrences,

@@ -8,7 +8,7 @@ use emac_core::units::{Micros, Ratio};
 
 use super::meaning::{self, Meaning, Within};
 use super::{Budgeting, Indicator, Objective, Slo, Slos};
-use crate::intent::{Component, Intent, Role, SloRef};
+use crate::intent::{Component, Intent, SloRef, SloRole};
 use emac_document::{Located, Problem, Problems, did_you_mean, format_duration};
 
 /// What a component promises.
@@ -222,7 +222,7 @@ impl<'a> Promised<'a> {
         match &said {
             AsWhat::Availability(share) => self.raise(slo, objective.indicator, *share),
             AsWhat::Latency(point) => self.within.push((population, *point)),
-            AsWhat::Nothing(why) if reference.value.role != Some(Role::Neither) => {
+            AsWhat::Nothing(why) if reference.value.role != Some(SloRole::Neither) => {
                 let message = format!("`{}` promises nothing here: {why}", numbered(slo, objective));
                 let help = wrong.unwrap_or(HELP);
                 let problem =
@@ -287,14 +287,14 @@ struct Read {
 }
 
 /// What an objective is taken as: by its role, else by how it is measured, else nothing.
-fn as_what(slo: &Slo, objective: &Objective, role: Option<Role>) -> Read {
+fn as_what(slo: &Slo, objective: &Objective, role: Option<SloRole>) -> Read {
     let nothing = |why: String, wrong| Read {
         said: AsWhat::Nothing(why),
         population: String::new(),
         wrong,
         remark: None,
     };
-    if role == Some(Role::Neither) {
+    if role == Some(SloRole::Neither) {
         return nothing("its role is neither".to_owned(), None);
     }
     let (target, remark) = match share(slo, objective) {
@@ -309,16 +309,16 @@ fn as_what(slo: &Slo, objective: &Objective, role: Option<Role>) -> Read {
         remark,
     };
     match (meaning::of(slo, objective), role) {
-        (Meaning::Moments(_), Some(Role::Availability)) => Read { remark: Some(MOMENTS), ..good() },
-        (Meaning::Good, None) | (_, Some(Role::Availability)) => good(),
-        (Meaning::Within(within), _) | (Meaning::Unclear(_, Some(within)), Some(Role::Latency)) => {
+        (Meaning::Moments(_), Some(SloRole::Availability)) => Read { remark: Some(MOMENTS), ..good() },
+        (Meaning::Good, None) | (_, Some(SloRole::Availability)) => good(),
+        (Meaning::Within(within), _) | (Meaning::Unclear(_, Some(within)), Some(SloRole::Latency)) => {
             fast(within)
         }
-        (Meaning::Good, Some(Role::Latency | Role::Neither)) => nothing(
+        (Meaning::Good, Some(SloRole::Latency | SloRole::Neither)) => nothing(
             "its role is latency, and its indicator says no time".to_owned(),
             Some("leave the role out, or write it as a ratio of a histogram's buckets"),
         ),
-        (Meaning::Moments(why) | Meaning::Unclear(why, _), Some(Role::Latency | Role::Neither)) => {
+        (Meaning::Moments(why) | Meaning::Unclear(why, _), Some(SloRole::Latency | SloRole::Neither)) => {
             nothing(why, Some("no role makes it a latency promise; role: neither leaves it out"))
         }
         (Meaning::Moments(why) | Meaning::Unclear(why, _), None) => nothing(why, None),

@@ -3,12 +3,12 @@
 //! One document holds the SLOs of a service. An objective is a percentage; the SLI is one of bad events. Both spell the same fields differently:
 //! `error_query` and `errorQuery`.
 
-use super::object::{Form, Object, place};
-use super::{Budgeting, Indicator, Metric, Objective, Origin, RatioPart, Slo, Unit, percentage};
+use super::object::{DocumentObject, Form, place};
+use super::{Budgeting, Indicator, Metric, Objective, RatioPart, Slo, SloOrigin, Unit, percentage};
 use emac_document::{Fields, Problems, Reader};
 
 /// Every SLO of every document.
-pub(super) fn all(objects: &[Object<'_>], problems: &Problems) -> Vec<Slo> {
+pub(super) fn all(objects: &[DocumentObject<'_>], problems: &Problems) -> Vec<Slo> {
     let mut slos = Vec::new();
     for object in objects {
         let reader = object.reader(problems);
@@ -59,7 +59,7 @@ fn slo(fields: &mut Fields<'_>, service: &str, names: &Names) -> Option<Slo> {
     Some(Slo {
         name: format!("{service}-{name}"),
         short: Some(name.to_owned()),
-        origin: Origin::Sloth,
+        origin: SloOrigin::Sloth,
         service: Some(service.to_owned()),
         window: None,
         budgeting: Budgeting::Occurrences,

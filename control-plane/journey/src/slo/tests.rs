@@ -683,3 +683,29 @@ fn broken_slos_of_pyrra_each_say_why() {
     let bare = pyrra(ratio).replace("'99.5'", "99.5");
     assert_eq!(slos(&bare).0.get("x").unwrap().objectives[0].target.get(), 0.995);
 }
+
+#[test]
+fn hostile_queries_are_answered_on_a_small_stack() {
+    let deep = [
+        "-".repeat(8_000) + "x_bucket",
+        vec!["x_bucket"; 800].join(" + "),
+        "1 - ".repeat(1_500) + "x_bucket",
+    ];
+    let all = move || {
+        for query in &deep {
+            for indicator in [
+                ratio("good", query, "all"),
+                ratio("bad", query, query),
+                threshold(query),
+                format!(
+                    "{{ratioMetric: {{raw: {{metricSource: {{type: Prometheus, spec: {{query: '{query}'}}}}}}}}}}"
+                ),
+            ] {
+                let (promise, _) =
+                    promised(&slo("t", &indicator, "{op: lt, value: 0.3, target: 0.95}"), "openslo:t");
+                assert_eq!(promise.availability, None);
+            }
+        }
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(all).unwrap().join().unwrap();
+}

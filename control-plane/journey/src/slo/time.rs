@@ -102,6 +102,11 @@ pub(super) fn is_no_answers(name: &str) -> bool {
     words(name).iter().any(|word| OTHERS.contains(&word.as_str()))
 }
 
+/// Whether the words tell of times that calls take.
+pub(super) fn is_latency(name: &str) -> bool {
+    words(name).iter().any(|word| TIMES.contains(&word.as_str()))
+}
+
 /// Whether the words tell of a number made of many answers.
 pub(super) fn is_summary(name: &str) -> bool {
     const WORDS: [&str; 9] =
