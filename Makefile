@@ -6,7 +6,7 @@ WASM := dist/emac-filter.wasm
 # Where cargo builds; what is made here besides goes there too.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-gates e2e-istio bench docs deny mutants verify clean
+.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-gates e2e-istio bench docs deny mutants oracle verify clean
 
 help: ## This help
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>\n"} /^[a-z0-9-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ deny: ## Licences, advisories and duplicate versions (needs cargo-deny)
 
 mutants: ## Which changes to core its own tests do not notice (needs cargo-mutants; an hour or more); ARGS='--file core/src/enforce*' for a part
 	@command -v cargo-mutants >/dev/null || { echo "not run: cargo-mutants is not installed (cargo install cargo-mutants)"; exit 0; }; PROPTEST_DISABLE_FAILURE_PERSISTENCE=1 cargo mutants -p emac-core $(ARGS)
+
+oracle: ## Bounds of 10 000 random expressions of each kind against exact enumeration (some minutes)
+	EMAC_ORACLE=10000 $(CARGO) test --release -p emac-core --lib oracle -- --nocapture
 
 verify: lint test docs deny ## What a pull request must pass
 

@@ -9,6 +9,12 @@ use support::process::run;
 
 const CHECKOUT: &str = include_str!("../examples/checkout/intent.yaml");
 
+/// Without the objective of which nothing is known, which no gate passes: only a deadline is left.
+const UNTIMED: [(&str, &str); 2] = [
+    ("    latency:\n      window: 30d\n      objective: {metric: p99, threshold: 400ms}\n", ""),
+    ("    runtime:\n", "    runtime:\n      deadline: 400ms\n"),
+];
+
 /// A folder with an intent (the example with some text replaced).
 fn folder(replace: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -27,6 +33,9 @@ fn gate(folder: &Path, more: &[&str]) -> (i32, String, String) {
 #[test]
 fn a_gate_answers_with_its_exit_code() {
     let (code, stdout, _) = gate(folder(&[]).path(), &[]);
+    assert_eq!((code, stdout.lines().next()), (3, Some("REVIEW checkout")), "latency is not known");
+    assert!(stdout.contains("- p99 within 400 ms is not assessed"), "{stdout}");
+    let (code, stdout, _) = gate(folder(&UNTIMED).path(), &[]);
     assert_eq!((code, stdout.lines().next()), (0, Some("PASS checkout")));
     let shared = folder(&[("[payment-network-a]", "[payment-network-b]")]);
     assert_eq!(gate(shared.path(), &[]).0, 2);
@@ -39,7 +48,7 @@ fn a_gate_answers_with_its_exit_code() {
     let (code, stdout, stderr) = gate(broken.path(), &[]);
     assert_eq!((code, stdout.as_str()), (65, ""));
     assert!(stderr.contains("intent.yaml:11:15") && stderr.contains('^'), "{stderr}");
-    let (code, stdout, stderr) = gate(folder(&[]).path(), &["--format", "json"]);
+    let (code, stdout, stderr) = gate(folder(&UNTIMED).path(), &["--format", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, stderr.as_str(), answer["verdict"].as_str()), (0, "", Some("PASS")));
 }
@@ -55,7 +64,7 @@ spec:
 
 #[test]
 fn a_candidate_is_only_looked_at() {
-    let folder = folder(&[]);
+    let folder = folder(&UNTIMED);
     fs::write(folder.path().join("candidate.yaml"), CANDIDATE).unwrap();
     let (code, _, stderr) = gate(folder.path(), &["--model", "candidate.yaml"]);
     assert_eq!(code, 65);
@@ -153,7 +162,8 @@ fn hostile_files_are_refused_in_no_time() {
 fn a_gate_records_what_its_guards_were_told() {
     let guards = "    actions:\n      - {kind: promote, guard: 'A_minus >= 0.995 && no_unresolved_domain_conflict'}\n      - {kind: \
                   rollback, guard: 'burn(\"1h\") > 14.4'}\n    runtime:\n";
-    let folder = folder(&[("    runtime:\n", guards)]);
+    let [latency, (_, deadline)] = UNTIMED;
+    let folder = folder(&[latency, ("    runtime:\n", deadline), ("    runtime:\n", guards)]);
     let more = ["--ledger", "actions.jsonl", "--at", "2026-01-31T12:00:00Z", "--format", "json"];
     let (code, stdout, stderr) = gate(folder.path(), &more);
     assert_eq!(code, 0, "{stderr}");

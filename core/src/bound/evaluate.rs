@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::choices::Chosen;
-use super::seen::{operands, seen};
+use super::seen::{operands, seen, timed};
 use super::{Facts, Interval, Loose};
 use crate::journey::{Alternative, Choice, ComponentName, Expr, Join, Journey};
 use crate::probability;
@@ -249,9 +249,17 @@ impl<'a, R: Rules> Walk<'a, R> {
         found
     }
 
+    /// What is random of an operand. How quickly a component answers is so even when it is known to answer: what it shares may slow several of
+    /// its calls at once.
     fn random(&self, expr: &'a Expr) -> Vec<&'a ComponentName> {
         let mut leaves = seen(expr, self.view);
+        if self.fixed.is_empty() {
+            return leaves;
+        }
         leaves.retain(|name| !self.fixed.contains_key(*name));
+        if self.rules.ties() {
+            leaves.extend(timed(expr, self.view).into_iter().filter(|name| self.fixed.contains_key(*name)));
+        }
         leaves
     }
 
@@ -318,6 +326,11 @@ impl<'a, R: Rules> Walk<'a, R> {
         if let Expr::Leaf(name) = body {
             return Ok(product(self.leaf(name)?, self.facts.leaf_within(name, after)));
         }
+        if let Expr::Branch(choices) = body {
+            let values =
+                choices.iter().map(|c| self.timely(&c.expr, after)).collect::<Result<Vec<_>, _>>()?;
+            return Ok(mixed(choices, self.chosen.get(&core::ptr::from_ref(body)), &values));
+        }
         let mut names = BTreeSet::new();
         self.inside(body, &mut names);
         self.condition(body, names.into_iter().collect(), &mut |walk| {
@@ -327,19 +340,18 @@ impl<'a, R: Rules> Walk<'a, R> {
         })
     }
 
-    /// Components that a node below conditions on, but for those whose every try is an event of its own.
+    /// Components that a node below conditions on, but for those whose every try, or choice, is an event of its own.
     fn inside(&self, expr: &'a Expr, found: &mut BTreeSet<&'a ComponentName>) {
-        let tries = match expr {
+        let apart = match expr {
             Expr::Retry { attempts, .. } => *attempts > 1,
             Expr::Repeat { count, .. } => *count > 1,
+            Expr::Branch(_) => true,
             _ => false,
         };
-        if tries {
+        if apart {
             return;
         }
-        if !matches!(expr, Expr::Branch(_)) {
-            found.extend(self.shared(expr));
-        }
+        found.extend(self.shared(expr));
         operands(expr, self.view).into_iter().for_each(|child| self.inside(child, found));
     }
 

@@ -27,3 +27,18 @@ pub fn seen(expr: &Expr, view: View) -> Vec<&ComponentName> {
     }
     found
 }
+
+/// Of these the ones under a time limit, of a part or of a try.
+pub(super) fn timed(expr: &Expr, view: View) -> Vec<&ComponentName> {
+    let mut found = Vec::new();
+    let mut open = vec![expr];
+    while let Some(expr) = open.pop() {
+        match expr {
+            Expr::Timeout { .. } | Expr::Retry { per_try_timeout: Some(_), .. } => {
+                found.extend(seen(expr, view))
+            }
+            other => open.extend(operands(other, view)),
+        }
+    }
+    found
+}

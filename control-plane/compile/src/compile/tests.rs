@@ -338,3 +338,98 @@ fn a_timeout_counts_what_its_latency_lets_through() {
     // Of the 0.998 within 200 ms 0.001 may be failures.
     assert_eq!(exact8(compiled.bounds.as_ref().unwrap().a_minus()), "0.99700000");
 }
+
+/// Three components of which one occurs twice, at these availabilities.
+fn three(values: [f64; 3], operator: &str, target: f64) -> Intent {
+    let [a, b, c] = values;
+    read(&format!(
+        "apiVersion: emac.dev/v1alpha1\nkind: JourneyIntent\nmetadata: {{name: j}}\nspec:\n  objectives: {{availability: {{window: 30d, target: \
+         {target}}}}}\n  operator: {operator}\n  components:\n    a: {{availability: {a}, failureDomains: [x]}}\n    b: {{availability: {b}, failureDomains: \
+         [x]}}\n    c: {{availability: {c}, failureDomains: [y]}}\n"
+    ))
+}
+
+#[test]
+fn what_is_printed_restores_the_objective_when_it_is_applied() {
+    let verdict = |intent: &Intent| {
+        let model = AcceptedModel::declared(intent);
+        compile(intent, &model, Given::promises(&promises(intent))).decision.verdict
+    };
+    let (mut restored, mut split) = (0, 0);
+    for operator in [
+        "Repeat(count=3, Series(a, b, c))",
+        "Series(a, Race(b, c))",
+        "Series(a, Race(Series(a, b), Series(a, c)))",
+        "Parallel(atLeast=2, a, b, c)",
+        "Fallback(a, Series(b, c), 0.5*b)",
+        "Retry(attempts=2, Branch([0.2,0.4]*a, [0.6,0.8]*Series(b, c)))",
+    ] {
+        for place in 0..40 {
+            let at = |step: u32| 0.5 + 0.499 * f64::from(place * step % 41) / 41.0;
+            let values = [at(3), at(7), at(13)];
+            let target = 0.700_001 + 0.007_123_4 * f64::from(place);
+            let intent = three(values, operator, target);
+            let model = AcceptedModel::declared(&intent);
+            let promises = promises(&intent);
+            let report = derivation(&compile(&intent, &model, Given::promises(&promises)));
+            let budget = &report["spec"]["budget"];
+            let change = &budget["smallestRestoringChange"];
+            let names = ["a", "b", "c"];
+            if let Some(of) = change["component"].as_str() {
+                let mut applied = values;
+                applied[names.iter().position(|name| *name == of).unwrap()] = change["to"].as_f64().unwrap();
+                assert_eq!(
+                    verdict(&three(applied, operator, target)),
+                    Verdict::Pass,
+                    "{operator} {values:?} {target}"
+                );
+                restored += 1;
+            }
+            if budget["unavailability"].is_object() {
+                let allowed = names.map(|name| 1.0 - budget["unavailability"][name].as_f64().unwrap());
+                assert_eq!(
+                    verdict(&three(allowed, operator, target)),
+                    Verdict::Pass,
+                    "{operator} {values:?} {target}"
+                );
+                split += 1;
+            }
+        }
+    }
+    assert!(restored > 60 && split > 120, "{restored} {split}");
+}
+
+#[test]
+fn what_is_asked_of_evidence_and_not_stated_is_reviewed() {
+    let text = |evidence: &str, operator: &str| {
+        read(&format!(
+            "apiVersion: emac.dev/v1alpha1\nkind: JourneyIntent\nmetadata: {{name: j}}\nspec:\n  objectives: {{availability: {{window: 1d, target: \
+             0.9}}}}\n  operator: {operator}\n  components: {{a: {{availability: 0.99, failureDomains: [x]}}}}\n  evidence: {{modelDiscovery: {evidence}}}\n"
+        ))
+    };
+    declared(&text("{coveragePolicy: {minTraceEdgeCoverage: 0.8}}", "a"), |compiled| {
+        assert_eq!(compiled.decision.verdict, Verdict::Review);
+        assert_eq!(
+            compiled.decision.reasons[0],
+            "nothing says how many of the expected edges traces cover, 0.8 are required"
+        );
+    });
+    declared(&text("{enabled: false}", "Retry(attempts=2, perTry=50ms, a)"), |compiled| {
+        assert_eq!(compiled.decision.verdict, Verdict::Review);
+        assert_eq!(
+            compiled.decision.reasons[0],
+            "a time limit applies to a, which has neither a latency promise nor latency evidence"
+        );
+    });
+    measured(
+        "evaluationMode: selective",
+        &slos(0.9, 0.998),
+        &format!("{{components: {{a: {SEEN}, b: {SEEN}}}}}"),
+        |compiled| {
+            assert_eq!(compiled.decision.verdict, Verdict::Review);
+            let told =
+                "some evidence does not say when it was observed (observedAt), and may be older than 1h";
+            assert_eq!(compiled.decision.reasons[0], told);
+        },
+    );
+}

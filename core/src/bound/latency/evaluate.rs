@@ -91,6 +91,8 @@ struct Walk<'a, D> {
     dependence: &'a D,
     view: View,
     repeated: BTreeSet<&'a ComponentName>,
+    /// How often each component occurs.
+    occurs: BTreeMap<&'a ComponentName, usize>,
     /// The journey is small enough to look for the tightest order of each series.
     every_order: bool,
     /// Probabilities of branches, where they are one point.
@@ -115,7 +117,9 @@ impl<'a, D: Dependence> Walk<'a, D> {
     ) -> Self {
         let every_order = seen(root, view).len() <= EVERY_ORDER_LEAVES;
         let repeated = repeated(root, view);
-        Self { grid, components, dependence, view, repeated, every_order, chosen }
+        let mut occurs = BTreeMap::new();
+        seen(root, view).into_iter().for_each(|name| *occurs.entry(name).or_default() += 1);
+        Self { grid, components, dependence, view, repeated, occurs, every_order, chosen }
     }
 
     const fn grid(&self) -> &'a LatencyGrid {
@@ -124,7 +128,7 @@ impl<'a, D: Dependence> Walk<'a, D> {
 
     /// Recursive: a checked expression is at most [`Expr::DEPTH_MAX`] deep. O(size · points²).
     fn band(&self, expr: &Expr) -> Result<Band, Unbound> {
-        if !self.dependence.shares() && self.operands_share(expr) {
+        if !self.dependence.shares() && (self.operands_share(expr) || self.tries_share(expr)) {
             return self.combine(expr, &AnyDependence);
         }
         self.combine(expr, self.dependence)
@@ -315,6 +319,14 @@ impl<'a, D: Dependence> Walk<'a, D> {
                 View::Eventual => self.patience(body),
             },
         }
+    }
+
+    /// Tries, or repetitions, ask a component that is asked elsewhere too: then it is one event for all of them.
+    fn tries_share(&self, expr: &Expr) -> bool {
+        let (Expr::Retry { body, .. } | Expr::Repeat { body, .. }) = expr else { return false };
+        let mut inside: BTreeMap<&ComponentName, usize> = BTreeMap::new();
+        seen(body, self.view).into_iter().for_each(|name| *inside.entry(name).or_default() += 1);
+        inside.into_iter().any(|(name, count)| self.occurs.get(name).is_some_and(|all| *all > count))
     }
 
     fn operands_share(&self, expr: &Expr) -> bool {

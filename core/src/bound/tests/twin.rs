@@ -144,7 +144,7 @@ fn rename(expr: &Expr, path: &mut Vec<(usize, bool)>, names: &BTreeMap<Vec<(usiz
     let mut all = |exprs: &[Expr]| exprs.iter().enumerate().map(|(i, e)| child(i, e)).collect::<Vec<_>>();
     match expr.clone() {
         Expr::Leaf(name) => {
-            let group = names.get(path.as_slice()).copied().unwrap_or(0);
+            let group = names.get(path.as_slice()).copied().unwrap_or(usize::MAX);
             Expr::Leaf(ComponentName::new(&format!("{name}/{group}")).unwrap())
         }
         Expr::Series(steps) => Expr::Series(all(&steps)),
