@@ -307,7 +307,8 @@ fn the_papers_drift_is_accepted_onto_its_baseline() {
     );
     assert_eq!(
         (answer["before"]["verdict"].as_str(), answer["after"]["verdict"].as_str()),
-        (Some("PASS"), Some("FAIL"))
+        // Of its latency objective nothing is known before, and what the bounds refuse after stays refused.
+        (Some("REVIEW"), Some("FAIL"))
     );
     let parent = answer["before"]["version"].as_str().unwrap();
     let (code, stdout, stderr) = accept(folder.path(), &["--by", "ann", "--parent", &parent[..12]]);

@@ -114,7 +114,15 @@ impl Asked<'_> {
             Some(latency) => latency_verdict(self.intent, latency),
             None => self.unassessed_latency().map(|reason| (Verdict::Review, reason)),
         });
+        judged.extend(self.unstated_coverage().map(|reason| (Verdict::Review, reason)));
         judged
+    }
+
+    /// Coverage that is demanded and that nobody states cannot be enough; what the bounds refuse stays refused.
+    fn unstated_coverage(&self) -> Option<String> {
+        let least = self.intent.evidence.edge_coverage_min.filter(|_| self.model.edge_coverage.is_none())?;
+        let least = least.get();
+        Some(format!("nothing says how many of the expected edges traces cover, {least} are required"))
     }
 
     /// An objective of which nothing is known is neither met nor missed.
@@ -305,14 +313,10 @@ fn doubts_about(intent: &Intent, model: &Model) -> Vec<String> {
         doubts.push(format!("the model's overall confidence {overall} is below {least}"));
     }
     doubts.extend(intent.evidence.edge_coverage_min.and_then(|least| match model.edge_coverage {
-        Some(seen) if seen >= least => None,
-        Some(seen) => {
+        Some(seen) if seen < least => {
             Some(format!("traces cover {} of the expected edges, {} are required", seen.get(), least.get()))
         }
-        None => Some(format!(
-            "nothing says how many of the expected edges traces cover, {} are required",
-            least.get()
-        )),
+        _ => None,
     }));
     doubts.extend(model.confidence.flags.iter().map(|flag| format!("evidence flag: {flag}")));
     doubts

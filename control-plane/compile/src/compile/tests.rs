@@ -386,7 +386,9 @@ fn what_is_printed_restores_the_objective_when_it_is_applied() {
                 restored += 1;
             }
             if budget["unavailability"].is_object() {
-                let allowed = names.map(|name| 1.0 - budget["unavailability"][name].as_f64().unwrap());
+                // What may always be down is still written as something that can be promised.
+                let allowed =
+                    names.map(|name| (1.0 - budget["unavailability"][name].as_f64().unwrap()).max(1e-9));
                 assert_eq!(
                     verdict(&three(allowed, operator, target)),
                     Verdict::Pass,
@@ -409,10 +411,8 @@ fn what_is_asked_of_evidence_and_not_stated_is_reviewed() {
     };
     declared(&text("{coveragePolicy: {minTraceEdgeCoverage: 0.8}}", "a"), |compiled| {
         assert_eq!(compiled.decision.verdict, Verdict::Review);
-        assert_eq!(
-            compiled.decision.reasons[0],
-            "nothing says how many of the expected edges traces cover, 0.8 are required"
-        );
+        let told = "nothing says how many of the expected edges traces cover, 0.8 are required";
+        assert!(compiled.decision.reasons.iter().any(|reason| reason == told));
     });
     declared(&text("{enabled: false}", "Retry(attempts=2, perTry=50ms, a)"), |compiled| {
         assert_eq!(compiled.decision.verdict, Verdict::Review);
