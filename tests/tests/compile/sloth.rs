@@ -72,15 +72,15 @@ fn vector(rule: &Value) -> Option<f64> {
     Some(numbers.fold(first, |left, right| left - right))
 }
 
-/// Window and threshold of every comparison `slo:sli_error:ratio_rate<window>{...} > (factor * budget)`.
+/// Window and threshold of every comparison `slo:sli_error:ratio_rate<window>{...} > (factor * budget)`; that there are a few failures is no such one.
 fn thresholds(rule: &Value) -> BTreeMap<String, f64> {
     let text = rule["expr"].as_str().unwrap();
-    let compared = text.split("slo:sli_error:ratio_rate").skip(1).map(|part| {
+    let compared = text.split("slo:sli_error:ratio_rate").skip(1).filter_map(|part| {
         let (window, rest) = part.split_once('{').unwrap();
-        let (_, rest) = rest.split_once("> (").unwrap();
+        let (_, rest) = rest.split_once("> (")?;
         let (product, _) = rest.split_once(')').unwrap();
         let factors = product.split('*').map(|factor| factor.trim().parse::<f64>().unwrap());
-        (window.to_owned(), factors.product())
+        Some((window.to_owned(), factors.product()))
     });
     compared.collect()
 }

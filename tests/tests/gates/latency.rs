@@ -36,7 +36,12 @@ const CASES: &[(&str, Histogram, &str, &str)] = &[
         "Successful",
         "Inconclusive",
     ),
-    ("few", &[("0.1", 0.0), ("0.3", 0.0), ("0.5", 0.0), ("1.0", 8.0), ("+Inf", 8.0)], "Failed", "Failed"),
+    (
+        "few",
+        &[("0.1", 0.0), ("0.3", 0.0), ("0.5", 0.0), ("1.0", 0.0), ("2.0", 8.0), ("+Inf", 8.0)],
+        "Failed",
+        "Failed",
+    ),
     ("none", &[], "Inconclusive", "Inconclusive"),
 ];
 

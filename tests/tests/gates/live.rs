@@ -44,7 +44,9 @@ impl Live {
         let folder = tempfile::tempdir().unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
         let data = folder.path().join("data");
-        Self::fill(&binary.1, folder.path(), &data, series, now);
+        // Rules record now, and nothing can be written before what is there already.
+        let after = if rules.is_some() { 0 } else { AFTER };
+        Self::fill(&binary.1, folder.path(), &data, series, now, after);
         let config = folder.path().join("prometheus.yml");
         let files: Vec<_> =
             rules.unwrap_or_default().iter().map(|file| format!("- {}\n", file.display())).collect();
@@ -71,10 +73,10 @@ impl Live {
         live
     }
 
-    fn fill(promtool: &Path, folder: &Path, data: &Path, series: &[Made], now: i64) {
+    fn fill(promtool: &Path, folder: &Path, data: &Path, series: &[Made], now: i64, after: i64) {
         let mut text = String::new();
         for made in series {
-            for minute in -BEFORE..=AFTER {
+            for minute in -BEFORE..=after {
                 if let Some(value) = (made.value)(minute) {
                     let _ = writeln!(text, "{} {value} {}", made.name, now + 60 * minute);
                 }

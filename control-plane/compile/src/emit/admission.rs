@@ -210,7 +210,7 @@ pub fn memory(sli: &Sli) -> Vec<Value> {
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingAdmissionPolicyBinding",
             "metadata": {"name": name, "labels": labels(sli)},
-            "spec": {"policyName": name},
+            "spec": {"policyName": name, "matchResources": {"objectSelector": {"matchLabels": labels(sli)}}},
         }),
     ]
 }

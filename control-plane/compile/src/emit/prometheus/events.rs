@@ -243,8 +243,9 @@ fn addends(expr: Expr, into: &mut Vec<(u16, Expr)>) {
 }
 
 fn sum(terms: Vec<(u16, Expr)>) -> Expr {
-    let series: Vec<Expr> =
-        terms.iter().map(|(_, term)| term).filter(|term| may_be_absent(term)).cloned().collect();
+    // What has a value of its own gives zeros, too, and needs none.
+    let read = |term: &&Expr| term.value_type() == ValueType::Vector && !selectors(term).is_empty();
+    let series: Vec<Expr> = terms.iter().map(|(_, term)| term).filter(read).cloned().collect();
     let alike = series.windows(2).all(|two| result_labels(&two[0]) == result_labels(&two[1]));
     let full = |term: Expr| match alike && may_be_absent(&term) {
         true => {
@@ -280,7 +281,11 @@ mod tests {
                 "sum(all)",
                 "((sum(all) or (sum(bad)) * 0) - (sum(bad) or (sum(all)) * 0)) or (sum(all)) * 0",
             ),
-            ("(sum(a) or vector(0)) + sum(b)", "sum(c)", "((sum(a) or vector(0)) + sum(b)) or (sum(c)) * 0"),
+            (
+                "(sum(a) or vector(0)) + sum(b)",
+                "sum(c)",
+                "((sum(a) or vector(0)) + (sum(b) or (sum(a) or vector(0)) * 0)) or (sum(c)) * 0",
+            ),
             (
                 "sum(ok) / (sum(ok) + sum(bad))",
                 "vector(1)",
