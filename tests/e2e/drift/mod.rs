@@ -31,6 +31,9 @@ fn intent() -> String {
         "mode: observe",
         "mode: enforce\n      record: 100%\n      deadline: 5s",
     );
+    // No component promises a latency, so an objective of it would be for a person; the deadline is said instead.
+    let latency = "    latency:\n      window: 30d\n      objective: {metric: p99, threshold: 400ms}\n";
+    let text = change(text, latency, "");
     let text = change(text, "[payment-network-a]", "[payment-network]");
     let text = change(text, "[payment-network-b]", "[payment-network]");
     let rule = "{name: payment-network, kind: inferred, source: kubernetes, key: payments.example/network}";

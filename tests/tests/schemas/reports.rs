@@ -73,6 +73,19 @@ fn more_than_all(intent: &str) -> String {
     both.replace(zone, &format!("{zone}, beta: 0.9")).replace(payment, &format!("{payment}, beta: 0.9"))
 }
 
+/// More shared components than are conditioned on: a bound that holds and is loose.
+fn many_shared() -> String {
+    let names: Vec<_> = (0..11).map(|n| format!("x{n}")).collect();
+    let (all, known) = (names.join(", "), ": {availability: 0.99, failureDomains: []}");
+    let components: Vec<_> = ["a", "b"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let components: Vec<_> = components.into_iter().map(|name| format!("    {name}{known}\n")).collect();
+    format!(
+        "apiVersion: emac.dev/v1alpha1\nkind: JourneyIntent\nmetadata: {{name: shared}}\nspec:\n  objectives: {{availability: {{window: 30d, target: 0.9}}}}\n  \
+         operator: Race(Series(a, {all}), Series(b, {all}))\n  components:\n{}",
+        components.concat()
+    )
+}
+
 /// One of each.
 pub(crate) fn all() -> Vec<Value> {
     let shop = example("shop/journeys/checkout/intent.yaml");
@@ -96,6 +109,7 @@ pub(crate) fn all() -> Vec<Value> {
             intent: example("checkout/intent.yaml").replace("availability: 0.9995", "kind: service"),
             ..Input::default()
         },
+        Input { intent: many_shared(), ..Input::default() },
     ];
     inputs.iter().map(report).collect()
 }
