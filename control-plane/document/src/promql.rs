@@ -56,7 +56,7 @@ const ANY_WINDOW: &str = "5m";
 /// Reads a query, in which windows need not be put in yet.
 ///
 /// # Errors
-/// [`InvalidPromql`]. The parser says what is wrong, not where; [`place_of`] finds some places.
+/// [`InvalidPromql`]. The parser says what is wrong, not where; readers find some places.
 pub fn parse_promql(query: &str) -> Result<Expr, InvalidPromql> {
     if query.len() > TEXT_MAX {
         return Err(InvalidPromql::TooLong);
