@@ -9,4 +9,4 @@ pub mod measured;
 pub mod slo;
 mod types;
 
-pub use types::{by_component, component};
+pub use types::{COMPONENT_PATTERN, by_component, component};

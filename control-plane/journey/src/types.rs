@@ -6,7 +6,7 @@ use emac_core::journey::ComponentName;
 use emac_document::types::{Type, by_name, checked, map, text, text_like};
 
 /// Names of components stand in the canonical text unquoted.
-pub(crate) const COMPONENT_PATTERN: &str = "^[A-Za-z0-9._/-]{1,253}$";
+pub const COMPONENT_PATTERN: &str = "^[A-Za-z0-9._/-]{1,253}$";
 
 /// The name of a component.
 pub fn component<'a>() -> impl Type<'a, Value = ComponentName> {

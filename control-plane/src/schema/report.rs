@@ -5,9 +5,8 @@
 
 use emac_document::shape::{Field, Form, Mapping, Scalar, Shape, optional, required};
 use emac_document::types::PERCENT;
+use emac_journey::COMPONENT_PATTERN;
 
-/// Names of components stand in the canonical text unquoted.
-const COMPONENT_PATTERN: &str = "^[A-Za-z0-9._/-]{1,253}$";
 /// Any key.
 const ANY_NAME: &str = "";
 const WORDS: Shape = Shape::List(&WORD);
