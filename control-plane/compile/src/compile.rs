@@ -224,8 +224,10 @@ impl Compiled<'_> {
         }
         if self.decision.verdict == Verdict::Pass {
             self.decision.verdict = Verdict::Review;
+            self.decision.reasons.splice(0..0, reasons);
+        } else {
+            self.decision.reasons.extend(reasons);
         }
-        self.decision.reasons.extend(reasons);
         self.guards = self.ask_guards();
         self
     }

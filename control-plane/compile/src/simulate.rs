@@ -46,7 +46,7 @@ pub struct Estimate {
 /// How many containers are stopped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StopAmount {
-    /// A share of all that may be, rounded up, 1 ..= all.
+    /// A share of all that may be, rounded up.
     Fraction(f64),
     /// Exactly so many, at most all.
     Count(usize),
@@ -57,7 +57,10 @@ impl StopAmount {
     fn of(self, all: usize) -> usize {
         match self {
             // A product such as 0.1 * 30 may miss a whole number by an ulp.
-            Self::Fraction(share) => ((share * all as f64 - 1e-9).ceil() as usize).clamp(1.min(all), all),
+            Self::Fraction(share) if share > 0.0 => {
+                ((share * all as f64 - 1e-9).ceil() as usize).clamp(1.min(all), all)
+            }
+            Self::Fraction(_) => 0,
             Self::Count(count) => count.min(all),
         }
     }

@@ -15,10 +15,22 @@ use crate::probability;
 /// # Errors
 /// [`Unbound`] for the first leaf without facts.
 pub fn independent(journey: &Journey, facts: &Facts, view: View) -> Result<Bound, Unbound> {
+    independent_if(journey, facts, view, None)
+}
+
+/// If a component were always, or never, up; how quickly it answers when it does stays as it is.
+pub(super) fn independent_if(
+    journey: &Journey,
+    facts: &Facts,
+    view: View,
+    changed: Option<(&ComponentName, f64)>,
+) -> Result<Bound, Unbound> {
     let rules = Independent::default();
     let root = journey.root();
     let repeated = repeated(root, view);
     let mut walk = Walk::new(journey, facts, &rules, view);
+    let changed = changed.map(|(name, value)| (name, Interval::of(value, value)));
+    walk.values.extend(changed);
     let branches = Branches::new(root, view, &repeated);
     let (mut interval, choices) = branches.over(1, |chosen| {
         walk.chosen.clone_from(chosen);
@@ -27,7 +39,11 @@ pub fn independent(journey: &Journey, facts: &Facts, view: View) -> Result<Bound
     let mut loose = walk.loose;
     loose.choices |= choices;
     if loose.any() {
-        interval = interval.and(shared_fate(journey, facts, view)?.interval);
+        let envelope = match changed {
+            Some((name, value)) => shared_fate(journey, &facts.with(name, value), view)?,
+            None => shared_fate(journey, facts, view)?,
+        };
+        interval = interval.and(envelope.interval);
     }
     Ok(Bound { interval, assumption: Assumption::Independent, loose })
 }

@@ -200,6 +200,22 @@ fn two_domains_fail_independently() {
 }
 
 #[test]
+fn probabilities_of_a_branch_are_one_choice_for_all_states_of_its_domains() {
+    let facts = facts(&[("a", 0.9, &["x"]), ("b", 0.9, &["x"]), ("c", 0.9, &["y"]), ("d", 0.8, &["x"])]);
+    let betas = [("x".to_string(), 0.5)].into();
+    let ends = |text: &str| {
+        let bound = common_cause(&journey(text), &facts, &betas, View::Immediate).unwrap();
+        assert!(!bound.loose.any(), "{text}");
+        (bound.interval.lo(), bound.interval.hi())
+    };
+    // Whatever the mixture, and whatever fails together.
+    let (lo, hi) = ends("Branch([0,0.2]*a, [0.3,0.6]*b, [0.3,0.6]*c)");
+    assert!(near(lo, 0.9) && near(hi, 0.9), "{lo} {hi}");
+    let (lo, hi) = ends("Branch([0.2,0.4]*a, [0.6,0.8]*d)");
+    assert!(near(lo, 0.82) && near(hi, 0.84), "{lo} {hi}");
+}
+
+#[test]
 fn a_component_works_at_most_as_often_as_its_domains_let_it() {
     let with = |a: f64| {
         let facts = facts(&[("a", 0.75, &["x"]), ("b", 0.75, &["y"]), ("c", a, &["x", "y"])]);

@@ -47,6 +47,16 @@ impl Verdict {
             Self::Unassessable => "UNASSESSABLE",
         }
     }
+
+    /// The careful order: what is worse is greater.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Review => 1,
+            Self::Fail => 2,
+            Self::Unassessable => 3,
+        }
+    }
 }
 
 /// A decision with its reasons.
@@ -54,7 +64,7 @@ impl Verdict {
 pub struct Decision {
     /// What is decided.
     pub verdict: Verdict,
-    /// Why, the most important first.
+    /// Why, the worst first.
     pub reasons: Vec<String>,
     /// What a reader should know besides.
     pub notes: Vec<String>,
@@ -98,7 +108,7 @@ impl Asked<'_> {
         doubts.extend(unresolved);
         let judged = self.by_bounds(bounds);
         if doubts.is_empty() {
-            let verdict = judged.iter().fold(Verdict::Pass, |worst, (verdict, _)| worse(worst, *verdict));
+            let verdict = judged.first().map_or(Verdict::Review, |(verdict, _)| *verdict);
             return decided(verdict, judged.into_iter().map(|(_, reason)| reason).collect());
         }
         let otherwise =
@@ -107,7 +117,7 @@ impl Asked<'_> {
         decided(Verdict::Review, doubts)
     }
 
-    /// What the bounds alone say of each objective, availability first; the worse of both decides.
+    /// What the bounds alone say of each objective, and what is asked of evidence and said nowhere; the worst first, which decides.
     fn by_bounds(&self, bounds: &Bounds) -> Vec<(Verdict, String)> {
         let mut judged = vec![availability(self.intent, bounds)];
         judged.extend(match self.latency {
@@ -115,6 +125,8 @@ impl Asked<'_> {
             None => self.unassessed_latency().map(|reason| (Verdict::Review, reason)),
         });
         judged.extend(self.unstated_coverage().map(|reason| (Verdict::Review, reason)));
+        judged.extend(self.unstated_branches().map(|reason| (Verdict::Review, reason)));
+        judged.sort_by_key(|(verdict, _)| core::cmp::Reverse(verdict.rank()));
         judged
     }
 
@@ -123,6 +135,27 @@ impl Asked<'_> {
         let least = self.intent.evidence.edge_coverage_min.filter(|_| self.model.edge_coverage.is_none())?;
         let least = least.get();
         Some(format!("nothing says how many of the expected edges traces cover, {least} are required"))
+    }
+
+    /// Races of which nothing says that every branch was seen, where that is demanded. A model that was discovered lists those that it has seen, and
+    /// raises a flag for what it has not.
+    fn unstated_branches(&self) -> Option<String> {
+        if !self.intent.evidence.require_branch_coverage {
+            return None;
+        }
+        let seen = |group: &BTreeSet<ComponentName>| {
+            self.model.redundancy.iter().any(|redundancy| redundancy.group == *group)
+        };
+        let unseen = redundant_groups(self.structure.root(), |expr| matches!(expr, Expr::Race { .. }));
+        let unseen: Vec<_> =
+            unseen.into_iter().filter(|group| !seen(group)).map(|group| listed(&group)).collect();
+        let told = || {
+            format!(
+                "nothing says that every branch was observed of the race of {}",
+                unseen.join(", nor of that of ")
+            )
+        };
+        (!unseen.is_empty()).then(told)
     }
 
     /// An objective of which nothing is known is neither met nor missed.
@@ -155,8 +188,13 @@ impl Asked<'_> {
         let mut doubts = Vec::new();
         match self.intent.evidence.max_age {
             Some(_) if self.fresh() == Some(false) => {
-                let minutes = self.age_ms().unwrap_or_default() / 60_000;
-                doubts.push(format!("evidence is {minutes} minutes old"));
+                let age = self.age_ms().unwrap_or_default();
+                let minutes = age.unsigned_abs() / 60_000;
+                doubts.push(if age < 0 {
+                    format!("evidence is dated {minutes} minutes after this decision: is observedAt right, and the clock here?")
+                } else {
+                    format!("evidence is {minutes} minutes old")
+                });
             }
             Some(max) if self.age_ms().is_none() => doubts.push(format!(
                 "some evidence does not say when it was observed (observedAt), and may be older than {}",
@@ -179,17 +217,6 @@ impl Asked<'_> {
         notes.extend(domain_notes(self.intent, self.model));
         notes
     }
-}
-
-/// The careful order: FAIL before REVIEW before PASS.
-fn worse(a: Verdict, b: Verdict) -> Verdict {
-    let rank = |verdict: Verdict| match verdict {
-        Verdict::Pass => 0,
-        Verdict::Review => 1,
-        Verdict::Fail => 2,
-        Verdict::Unassessable => 3,
-    };
-    if rank(a) >= rank(b) { a } else { b }
 }
 
 /// Share answered within the threshold, under any dependence, against the objective's quantile. `None` without an objective.
@@ -277,26 +304,29 @@ fn disagreements(intent: &Intent, model: &Model, structure: &Journey) -> Vec<Str
     if *structure != intent.structure {
         found.push(format!("the intent declares {}, the model has {structure}", intent.structure));
     }
-    let groups = redundant_groups(structure.root());
+    let groups = redundant_groups(structure.root(), is_redundant);
     for redundancy in &model.redundancy {
         if !groups.contains(&redundancy.group) {
-            let names: Vec<_> = redundancy.group.iter().map(ComponentName::as_str).collect();
             found.push(format!(
                 "the model has a {} of {}, the structure has none",
                 redundancy.pattern.label(),
-                names.join(", ")
+                listed(&redundancy.group)
             ));
         }
     }
     found
 }
 
-/// Components below each redundant operator.
-fn redundant_groups(expr: &Expr) -> BTreeSet<BTreeSet<ComponentName>> {
+fn listed(names: &BTreeSet<ComponentName>) -> String {
+    names.iter().map(ComponentName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Components below each operator that `is_one`.
+fn redundant_groups(expr: &Expr, is_one: impl Fn(&Expr) -> bool) -> BTreeSet<BTreeSet<ComponentName>> {
     let mut groups = BTreeSet::new();
     let mut open = vec![expr];
     while let Some(expr) = open.pop() {
-        if is_redundant(expr) {
+        if is_one(expr) {
             groups.insert(expr.leaves().into_iter().cloned().collect());
         }
         open.extend(expr.children());

@@ -179,7 +179,7 @@ fn a_candidate_of_high_impact_holds_up_what_would_pass() {
     };
     let (verdict, reasons) = beside(CANDIDATE);
     assert_eq!(verdict, Verdict::Review);
-    assert_eq!(reasons[1], "unresolved high-impact delta: A- would change from 0.99747706 to 0.99251449");
+    assert_eq!(reasons[0], "unresolved high-impact delta: A- would change from 0.99747706 to 0.99251449");
     let same = CANDIDATE.replace("paya: [net], payb: [net]", "paya: [net-a], payb: [net-b]");
     assert_eq!(beside(&same).0, Verdict::Pass);
 }
@@ -264,7 +264,7 @@ fn promised_latencies_bound_the_journeys() {
     measured("evaluationMode: conservative", &slos(0.9, 0.99), "{}", |compiled| {
         assert_eq!(compiled.decision.verdict, Verdict::Fail);
         assert_eq!(
-            compiled.decision.reasons[1],
+            compiled.decision.reasons[0],
             "between 97.80 % and 99.90 % finish within 400 ms (objective: 99 %)"
         );
         assert_eq!(
@@ -313,7 +313,7 @@ fn evidence_that_is_old_or_silent_is_reviewed() {
         ),
         (
             format!("{{observedAt: 2026-01-31T13:00:00Z, components: {{a: {SEEN}, b: {SEEN}}}}}"),
-            "evidence is -60 minutes old",
+            "evidence is dated 60 minutes after this decision: is observedAt right, and the clock here?",
         ),
         (format!("{{components: {{a: {SEEN}}}}}"), "no evidence for b"),
         (format!("{{components: {{a: {SEEN}, b: {{requests: 0, good: 0}}}}}}"), "no evidence for b"),
@@ -413,6 +413,20 @@ fn what_is_asked_of_evidence_and_not_stated_is_reviewed() {
         assert_eq!(compiled.decision.verdict, Verdict::Review);
         let told = "nothing says how many of the expected edges traces cover, 0.8 are required";
         assert!(compiled.decision.reasons.iter().any(|reason| reason == told));
+    });
+    let races = text("{coveragePolicy: {requireBranchCoverage: true}}", "Race(a, Series(a, a))");
+    declared(&races, |compiled| {
+        assert_eq!(compiled.decision.verdict, Verdict::Review);
+        assert_eq!(
+            compiled.decision.reasons,
+            [
+                "nothing says that every branch was observed of the race of a",
+                "A- 0.99000000 meets the objective 0.90000000"
+            ]
+        );
+    });
+    declared(&text("{coveragePolicy: {requireBranchCoverage: true}}", "Retry(attempts=2, a)"), |compiled| {
+        assert_eq!(compiled.decision.verdict, Verdict::Pass);
     });
     declared(&text("{enabled: false}", "Retry(attempts=2, perTry=50ms, a)"), |compiled| {
         assert_eq!(compiled.decision.verdict, Verdict::Review);

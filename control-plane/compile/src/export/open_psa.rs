@@ -2,12 +2,13 @@
 //!
 //! Failures are events: of a component, at its unavailability (the lower end of its availability); of a degraded answer that does not count; of an answer that
 //! comes too late; and which way a branch goes. All are independent, so that the tree's top event has the probability 1 - A that is reported for
-//! independence. Where a component is tried several times, and stands nowhere else, each try has an event of its own. What is not waited for cannot fail
+//! independence. Where a component is tried several times, and asked nowhere else, each try has an event of its own. What is not waited for cannot fail
 //! the answer and is left out. Failure domains are not exported: a reader of the tree computes without common causes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use emac_core::bound::{View, seen};
 use emac_core::journey::{Alternative, Choice, ComponentName, Expr, Join};
 
 use crate::compile::{Bounds, Compiled};
@@ -58,15 +59,31 @@ struct Event {
 #[derive(Clone, Default)]
 struct Place<'a> {
     path: Vec<usize>,
-    /// For each repetition around it: what stands nowhere else, and which try.
+    /// For each repetition around it: whose state is each try's own, and which try.
     tries: Vec<(BTreeSet<&'a ComponentName>, u32)>,
+    /// Components that several operands of a node around it ask: one state for all that is below.
+    held: BTreeSet<&'a ComponentName>,
 }
 
 impl<'a> Place<'a> {
     fn child(&self, operand: usize) -> Self {
         let mut path = self.path.clone();
         path.push(operand);
-        Self { path, tries: self.tries.clone() }
+        Self { path, tries: self.tries.clone(), held: self.held.clone() }
+    }
+
+    /// Below a node: of a branch only one operand is asked.
+    fn below(&self, expr: &'a Expr) -> Self {
+        let mut place = self.clone();
+        if matches!(expr, Expr::Branch(_)) {
+            return place;
+        }
+        let mut once = BTreeSet::new();
+        for operand in expr.children() {
+            let asked: BTreeSet<_> = seen(operand, View::Immediate).into_iter().collect();
+            place.held.extend(asked.into_iter().filter(|name| !once.insert(*name)));
+        }
+        place
     }
 
     fn within(&self, own: &BTreeSet<&'a ComponentName>, number: u32) -> Self {
@@ -87,8 +104,6 @@ struct Tree<'a> {
     compiled: &'a Compiled<'a>,
     /// Availability of every operator by itself, if components fail independently.
     values: BTreeMap<&'a [usize], f64>,
-    /// How often each component stands in the expression.
-    occurrences: BTreeMap<&'a ComponentName, usize>,
     events: Vec<Event>,
     by_label: BTreeMap<String, usize>,
 }
@@ -96,12 +111,12 @@ struct Tree<'a> {
 impl<'a> Tree<'a> {
     fn new(compiled: &'a Compiled<'a>, bounds: &'a Bounds) -> Self {
         let values = bounds.nodes.iter().map(|node| (node.path.as_slice(), node.independent.lo())).collect();
-        let occurrences = counted(compiled.structure.root());
-        Self { compiled, values, occurrences, events: Vec::new(), by_label: BTreeMap::new() }
+        Self { compiled, values, events: Vec::new(), by_label: BTreeMap::new() }
     }
 
     /// When a part fails. Recursive: a checked expression is at most [`Expr::DEPTH_MAX`] deep.
     fn fails(&mut self, expr: &'a Expr, place: &Place<'a>) -> Result<Gate, NotExported> {
+        let place = &place.below(expr);
         match expr {
             Expr::Leaf(name) => Ok(self.component(name, place)),
             Expr::Series(all) | Expr::Parallel { join: Join::All, branches: all } => {
@@ -145,7 +160,7 @@ impl<'a> Tree<'a> {
         self.event(format!("{name}{suffix}"), failure)
     }
 
-    /// All tries, each with events of its own for what stands in no other place.
+    /// All tries, each with events of its own for what is asked nowhere else.
     fn tries(
         &mut self,
         count: u32,
@@ -153,11 +168,8 @@ impl<'a> Tree<'a> {
         place: &Place<'a>,
         one: impl Fn(&mut Self, &Place<'a>) -> Result<Gate, NotExported>,
     ) -> Result<Vec<Gate>, NotExported> {
-        let inside = counted(body);
-        let own = |(name, count): (&'a ComponentName, usize)| {
-            (self.occurrences.get(name) == Some(&count)).then_some(name)
-        };
-        let own: BTreeSet<_> = inside.into_iter().filter_map(own).collect();
+        let asked = seen(body, View::Immediate).into_iter();
+        let own: BTreeSet<_> = asked.filter(|name| !place.held.contains(*name)).collect();
         (1..=count).map(|number| one(self, &place.within(&own, number))).collect()
     }
 
@@ -328,13 +340,6 @@ impl<'a> Tree<'a> {
 
 /// Name of the gate that is the journey's failure.
 const TOP: &str = "top";
-
-/// How often each component stands in a part.
-fn counted(expr: &Expr) -> BTreeMap<&ComponentName, usize> {
-    let mut counts = BTreeMap::new();
-    expr.leaves().into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
-    counts
-}
 
 /// `operand 1.0`, or the whole.
 fn at(path: &[usize]) -> String {

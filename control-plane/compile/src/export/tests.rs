@@ -149,6 +149,11 @@ fn the_top_event_is_the_failure_that_is_reported() {
         "Repeat(count=3, Race(a, b))",
         "Series(a, Async(b))",
         "Async(a)",
+        // Asked nowhere else: nobody waits for it there, or the request goes one way only.
+        "Series(Async(a), Retry(attempts=2, a))",
+        "Branch(0.5*a, 0.5*Retry(attempts=2, a))",
+        "Retry(attempts=2, Series(b, Branch(0.5*Race(a, c), 0.5*Repeat(count=2, a))))",
+        "Series(a, Branch(0.5*a, 0.5*Retry(attempts=2, Race(a, b))))",
         // Nothing says how many answers come in time.
         "Race(b, Timeout(after=200ms, a))",
     ] {

@@ -70,11 +70,13 @@ impl Endpoint {
                 let asked = self.asked(world, *entry, targets);
                 let reached = world.reached(*entry, state, self.semantics);
                 let count = asked.iter().filter(|&&target| reached[target]).count();
-                let enough = match *predicate {
-                    Predicate::All => count == asked.len(),
-                    Predicate::Any => count > 0 || asked.is_empty(),
-                    Predicate::AtLeast(least) => count >= least,
+                let least = match *predicate {
+                    Predicate::All => asked.len(),
+                    Predicate::Any => 1,
+                    Predicate::AtLeast(least) => least,
                 };
+                // No more than are asked for.
+                let enough = count >= least.min(asked.len());
                 f64::from(u8::from(enough && state.nodes[*entry]))
             }
             Goal::Expression { journey, nodes } => expression(journey.root(), self.semantics, &|name| {

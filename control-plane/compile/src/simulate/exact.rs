@@ -77,53 +77,68 @@ fn state(world: &World, uncertain: &[Uncertain], states: u32) -> (f64, State) {
 }
 
 /// Expected value of every endpoint when `stopped` containers are drawn without replacement: the sum over all sets of dead services, each
-/// weighted by the ways to draw exactly that set.
+/// weighted by the share of the ways to draw that draw exactly that set.
 pub(super) fn fail_stop(world: &World, stopped: usize) -> Option<Vec<f64>> {
     let stoppable = |&place: &usize| !world.nodes[place].protected;
     let stoppable: Vec<usize> = (0..world.nodes.len()).filter(stoppable).collect();
     if stoppable.len() > UNCERTAIN_MAX {
         return None;
     }
-    let all = world.containers();
-    let ways = binomial(all, stopped);
+    let draws = Draws::new(world, stopped);
+    let all = draws.of(world.containers(), stopped);
     let mut sums = vec![0.0; world.endpoints.len()];
     for dead in 0_u32..1 << stoppable.len() {
         let mut state = world.all_up();
         stoppable.iter().enumerate().for_each(|(bit, &place)| state.nodes[place] = dead >> bit & 1 == 0);
-        let here = ways_of(world, &state, stopped);
+        let here = draws.exactly(world, &state, stopped);
         if here > 0.0 {
-            add(world, &state, here / ways, &mut sums);
+            add(world, &state, here / all, &mut sums);
         }
     }
     Some(sums)
 }
 
-/// Ways to draw `stopped` containers such that exactly the services that are down lose all of theirs.
-fn ways_of(world: &World, state: &State, stopped: usize) -> f64 {
-    let mut ways = vec![0.0; stopped + 1];
-    ways[0] = 1.0;
-    for (node, &up) in world.nodes.iter().zip(&state.nodes) {
-        let replicas = node.stoppable();
-        let drawn = if node.protected {
-            0..1
-        } else if up {
-            0..replicas
-        } else {
-            replicas..replicas + 1
-        };
-        let mut next = vec![0.0; stopped + 1];
-        for count in drawn.filter(|&count| count <= stopped) {
-            let choose = binomial(replicas, count);
-            for (before, &value) in ways.iter().enumerate().take(stopped + 1 - count) {
-                next[before + count] += value * choose;
-            }
-        }
-        ways = next;
-    }
-    ways[stopped]
+/// Ways to draw containers, each container counted with a probability: as often as it is stopped. That leaves shares of ways as they are,
+/// and keeps numbers of ways, which may have thousands of digits, near 1.
+struct Draws {
+    /// Logarithms of the probability and of the rest.
+    ln: (f64, f64),
+    ln_factorial: Vec<f64>,
 }
 
-fn binomial(n: usize, k: usize) -> f64 {
-    let k = k.min(n - k.min(n));
-    (0..k).fold(1.0, |value, step| value * (n - step) as f64 / (step + 1) as f64)
+impl Draws {
+    fn new(world: &World, stopped: usize) -> Self {
+        let all = world.containers();
+        let share = (stopped as f64 + 0.5) / (all as f64 + 1.0);
+        let sum = |sum: &mut f64, number: usize| {
+            *sum += (number.max(1) as f64).ln();
+            Some(*sum)
+        };
+        Self { ln: (share.ln(), (1.0 - share).ln()), ln_factorial: (0..=all).scan(0.0, sum).collect() }
+    }
+
+    /// To draw `k` of `n`.
+    fn of(&self, n: usize, k: usize) -> f64 {
+        let ways = self.ln_factorial[n] - self.ln_factorial[k] - self.ln_factorial[n - k];
+        (ways + k as f64 * self.ln.0 + (n - k) as f64 * self.ln.1).exp()
+    }
+
+    /// To draw `stopped` such that exactly the services that are down lose all of theirs.
+    fn exactly(&self, world: &World, state: &State, stopped: usize) -> f64 {
+        let mut ways = vec![0.0; stopped + 1];
+        ways[0] = 1.0;
+        for (node, &up) in world.nodes.iter().zip(&state.nodes).filter(|(node, _)| !node.protected) {
+            let replicas = node.stoppable();
+            let drawn = if up { 0..replicas } else { replicas..replicas + 1 };
+            let mut next = vec![0.0; stopped + 1];
+            for count in drawn.filter(|&count| count <= stopped) {
+                let choose = self.of(replicas, count);
+                for (before, &value) in ways.iter().enumerate().take(stopped + 1 - count) {
+                    next[before + count] += value * choose;
+                }
+            }
+            ways = next;
+        }
+        ways[stopped]
+    }
 }

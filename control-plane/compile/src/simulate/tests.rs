@@ -222,6 +222,24 @@ fn fifteen_containers_behind_a_protected_entry() {
 }
 
 #[test]
+fn numbers_of_ways_to_stop_containers_may_have_a_thousand_digits() {
+    let edges = "{topology: {edges: [{from: a, to: b}, {from: a, to: c}]}}";
+    let profile = profile(
+        "{defaults: {replicas: 1000}, failStop: {fractions: [0], counts: [1500, 2990]}, endpoints: [{name: e, entry: a, targets: [b]}]}",
+    );
+    let world = profile.world(&model(edges)).unwrap();
+    let sweep = fail_stop(&world, &profile.stops, SimulationSettings { trials: 200, ..QUICK });
+    let exact: Vec<_> = sweep.iter().map(|point| point.estimates[0].exact.unwrap()).collect();
+    // Of ten that are left some are of a and some of b: neither all ten are of the other two thousand, nor none of each counted twice.
+    let none_of = |others: f64| {
+        (0..10).map(|drawn| (others - f64::from(drawn)) / (3000.0 - f64::from(drawn))).product::<f64>()
+    };
+    let expected = [1.0, 1.0, 1.0 - 2.0 * none_of(2000.0) + none_of(1000.0)];
+    exact.iter().zip(expected).for_each(|(exact, expected)| close(*exact, expected));
+    assert_eq!(sweep.iter().map(|point| point.stopped).collect::<Vec<_>>(), [0, 1500, 2990]);
+}
+
+#[test]
 fn a_target_that_no_call_reaches_is_refused_whichever_outcome_is_asked() {
     for semantics in ["immediate", "eventual"] {
         let profile = profile(&format!(
@@ -239,6 +257,10 @@ fn a_target_that_no_call_reaches_is_refused_whichever_outcome_is_asked() {
         close(value(&of("{from: a, to: b}").unwrap()), 0.81);
         close(value(&of("{from: a, to: c}, {from: c, to: b}").unwrap()), 0.729);
     }
+    // Of what is asked for at once no more can be reached than there is.
+    let two = "{topology: {edges: [{from: a, to: b, callType: async}, {from: a, to: c}]}}";
+    let least = "{nodes: {c: {availability: 0.9}}, endpoints: [{name: e, entry: a, targets: [b, c], predicate: {atLeast: 2}}]}";
+    close(value(&world(two, least)), 0.9);
     // What is behind an asynchronous call is not asked for at once, and that is no mistake.
     let behind = "{topology: {edges: [{from: a, to: b, callType: async}]}}";
     close(

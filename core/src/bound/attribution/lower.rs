@@ -1,32 +1,50 @@
 //! A- asked again and again: of a tree where that is possible, else of the whole journey.
+//!
+//! A component that occurs twice is conditioned on, which takes all of the journey. But where every operand of the root must succeed, A- is in
+//! proportion to what an operand is worth that holds no such component: each state's value is, and so are their mixtures and the better of two.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::rc::Rc;
 
 use super::tree::Tree;
 use crate::bound::evaluate::repeated;
 use crate::bound::shared_fate::shared_fate_given;
 use crate::bound::{Facts, Interval, Unbound, View, shared_fate};
-use crate::journey::{ComponentName, Expr, Journey};
+use crate::journey::{ComponentName, Expr, Join, Journey};
 
 /// A- of the immediate outcome as a function of its components.
 pub(super) struct Lower<'a> {
     journey: &'a Journey,
     facts: &'a Facts,
     value: f64,
-    /// `None`: a component that occurs twice is conditioned on, which takes all of the journey.
+    /// `None`: some component occurs twice.
     tree: Option<Tree<'a>>,
+    /// Then operands that A- is in proportion to, by their components.
+    factors: BTreeMap<&'a ComponentName, Rc<Tree<'a>>>,
 }
 
 impl<'a> Lower<'a> {
     /// # Errors
     /// [`Unbound`].
     pub(super) fn new(journey: &'a Journey, facts: &'a Facts) -> Result<Self, Unbound> {
-        if repeated(journey.root(), View::Eventual).is_empty() {
-            let tree = Tree::new(journey, facts)?;
-            return Ok(Self { journey, facts, value: tree.value(), tree: Some(tree) });
+        let repeated = repeated(journey.root(), View::Eventual);
+        let mut factors = BTreeMap::new();
+        if repeated.is_empty() {
+            let tree = Tree::new(journey, journey.root(), facts)?;
+            return Ok(Self { journey, facts, value: tree.value(), tree: Some(tree), factors });
+        }
+        if let Expr::Series(all) | Expr::Parallel { join: Join::All, branches: all } = journey.root() {
+            for operand in all {
+                let leaves = operand.leaves();
+                if leaves.iter().any(|name| repeated.contains(name)) {
+                    continue;
+                }
+                let tree = Rc::new(Tree::new(journey, operand, facts)?);
+                factors.extend(leaves.into_iter().map(|name| (name, Rc::clone(&tree))));
+            }
         }
         let value = shared_fate(journey, facts, View::Immediate)?.interval.lo();
-        Ok(Self { journey, facts, value, tree: None })
+        Ok(Self { journey, facts, value, tree: None, factors })
     }
 
     /// A-.
@@ -36,9 +54,10 @@ impl<'a> Lower<'a> {
 
     /// A- if one component were worth `value`.
     pub(super) fn with(&self, name: &ComponentName, value: f64) -> f64 {
-        match &self.tree {
-            Some(tree) => tree.with(name, value),
-            None => self.of(&self.facts.with(name, Interval::of(value, value)), None),
+        match (&self.tree, self.factors.get(name).filter(|factor| factor.value() > 0.0)) {
+            (Some(tree), _) => tree.with(name, value),
+            (None, Some(factor)) => (self.value / factor.value() * factor.with(name, value)).min(1.0),
+            (None, None) => self.of(&self.facts.with(name, Interval::of(value, value)), None),
         }
     }
 

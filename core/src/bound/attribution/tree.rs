@@ -1,7 +1,7 @@
 //! A- as a function of its leaves, evaluated again and again.
 //!
 //! The values of all nodes and what their operands share are worked out once; asking "what if this component were that good" then
-//! touches only the nodes above it. Of journeys in which no component occurs twice; same value as
+//! touches only the nodes above it. Of journeys, and parts, in which no component occurs twice; same value as
 //! [`shared_fate`](crate::bound::shared_fate())'s lower end; a test holds them together.
 
 use alloc::collections::BTreeMap;
@@ -69,14 +69,14 @@ struct Question<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// O(size · depth).
-    pub(super) fn new(journey: &'a Journey, facts: &'a Facts) -> Result<Self, Unbound> {
+    /// Of a part in which no component occurs twice. O(size · depth).
+    pub(super) fn new(journey: &'a Journey, part: &'a Expr, facts: &'a Facts) -> Result<Self, Unbound> {
         let mut places: BTreeMap<&ComponentName, Vec<usize>> = BTreeMap::new();
-        for (place, name) in journey.leaves().into_iter().enumerate() {
+        for (place, name) in part.leaves().into_iter().enumerate() {
             places.entry(name).or_default().push(place);
         }
         let rules = SharedFate { facts: Some(facts), conditions: false };
-        let root = Grow { journey, facts, rules, next: 0 }.node(journey.root())?;
+        let root = Grow { journey, facts, rules, next: 0 }.node(part)?;
         Ok(Self { root, places })
     }
 

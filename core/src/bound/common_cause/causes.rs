@@ -35,6 +35,14 @@ impl End {
             Self::Upper => interval.hi(),
         }
     }
+
+    /// What is known when this end is.
+    const fn alone(self, value: f64) -> Interval {
+        match self {
+            Self::Lower => Interval::of(value, 1.0),
+            Self::Upper => Interval::of(0.0, value),
+        }
+    }
 }
 
 /// A journey's value as a function of its domains' betas, at one end of its components' intervals.
@@ -203,9 +211,11 @@ impl<'a> Causes<'a> {
         moving.extend(affected.filter_map(|&place| self.names.get(place).copied()));
         let branches = Branches::new(self.journey.root(), self.view, &moving);
         let states = 1_usize << self.domains.len();
+        // Of one end alone the other is not known: it may be anything.
+        let end = self.end;
         let at = |chosen: &Chosen| {
             let value = value(self, chosen);
-            Ok::<_, core::convert::Infallible>(Interval::of(value, value))
+            Ok::<_, core::convert::Infallible>(end.alone(value))
         };
         let Ok((interval, loose)) = branches.over(states, at);
         self.loose.choices |= loose;

@@ -33,6 +33,17 @@ fn after(old: &str, new: &str) -> String {
 }
 
 #[test]
+fn a_seal_is_texts_by_name() {
+    let mut document = model();
+    seal(&mut document);
+    for other in [json!(5), json!({"spec": 5}), json!({"spec": ["tags"]})] {
+        document["seal"] = other;
+        let said = read(&to_text(&document, "")).unwrap_err();
+        assert!(said.starts_with("expected"), "{said}");
+    }
+}
+
+#[test]
 fn what_was_changed_is_named() {
     let mut document = model();
     let version = seal(&mut document);
