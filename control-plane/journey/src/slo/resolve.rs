@@ -106,7 +106,7 @@ impl fmt::Display for AsWhat {
             Self::Latency(LatencyPoint { within, share, counted }) => {
                 let which = match counted {
                     Counted::AnyAnswer => "",
-                    Counted::GoodAnswer => " of good answers only",
+                    Counted::GoodAnswer => ", counting good answers only",
                 };
                 write!(out, "latency {} within {}{which}", share.get(), format_duration(*within))
             }
@@ -337,7 +337,7 @@ fn share(slo: &Slo, objective: &Objective) -> Result<(Ratio, Option<&'static str
         (Budgeting::Occurrences, _) => Ok((objective.target, probes)),
         (Budgeting::RatioTimeslices, _) => Ok((objective.target, Some(AVERAGED))),
         (Budgeting::Timeslices, Some(slice)) => {
-            let both = Ratio::new(objective.target.get() * slice.get()).unwrap_or_default();
+            let both = Ratio::new(rounded(objective.target.get() * slice.get())).unwrap_or_default();
             Ok((both, Some(SLICES)))
         }
         (Budgeting::Timeslices, None) => {
@@ -346,10 +346,15 @@ fn share(slo: &Slo, objective: &Objective) -> Result<(Ratio, Option<&'static str
     }
 }
 
-/// `max(0, sum - (n - 1))`: what holds together at worst. Twelve decimals, so that 0.97 and 0.9999 are 0.9699.
+/// `max(0, sum - (n - 1))`: what holds together at worst.
 fn frechet(shares: impl IntoIterator<Item = f64>) -> f64 {
     let missing: f64 = shares.into_iter().map(|share| 1.0 - share).sum();
-    ((1.0 - missing).max(0.0) * 1e12).round() / 1e12
+    rounded((1.0 - missing).max(0.0))
+}
+
+/// Twelve decimals, so that 0.97 and 0.9999 are 0.9699: far below any objective, far above the noise.
+fn rounded(share: f64) -> f64 {
+    (share * 1e12).round() / 1e12
 }
 
 /// Points of all populations together. Of the same answers each point holds by itself; of different ones (of reads and of writes, say) nobody knows how they
