@@ -119,7 +119,7 @@ pub struct Metric {
     pub kind: Option<String>,
     /// `metricSourceRef`.
     pub source: Option<String>,
-    /// `spec.query` or `spec.promql`, or `spec` itself where that is text; of another system all texts of `spec`.
+    /// `spec.query` or `spec.promql`, or `spec` itself where that is text; otherwise all texts of `spec`.
     pub query: Option<String>,
 }
 

@@ -287,9 +287,9 @@ fn query(spec: Reader<'_>, prometheus: bool) -> Option<String> {
             fields.accept_rest();
             let query = fields.get("query").and_then(|query| text(query, prometheus));
             let promql = fields.get("promql").and_then(|promql| text(promql, true));
-            query.or(promql).or_else(|| texts(spec.node()).filter(|_| !prometheus))
+            query.or(promql).or_else(|| texts(spec.node()))
         }),
-        Value::Sequence(_) => texts(spec.node()).filter(|_| !prometheus),
+        Value::Sequence(_) => texts(spec.node()),
         _ => text(spec, prometheus),
     }
 }

@@ -7,7 +7,7 @@ use emac_core::journey::ComponentName;
 use emac_core::units::{Micros, Ratio};
 
 use super::meaning::{self, Meaning, Within};
-use super::{Budgeting, Indicator, Objective, Slo, Slos};
+use super::{Budgeting, Indicator, Metric, Objective, RatioPart, Slo, Slos};
 use crate::intent::{Component, Intent, SloRef, SloRole};
 use emac_document::{Located, Problem, Problems, did_you_mean, format_duration};
 
@@ -331,10 +331,17 @@ fn share(slo: &Slo, objective: &Objective) -> Result<(Ratio, Option<&'static str
     const AVERAGED: &str =
         "averages slices of time, not requests; its target is taken as it is, as for even traffic";
     const PROBES: &str = "counts probes, not requests; its target is taken as it is";
-    let probes =
-        matches!(slo.indicators.get(objective.indicator), Some(Indicator::Probe(_))).then_some(PROBES);
+    const UNSAID: &str =
+        "has no query that says what is counted; its target is taken as a share of good answers";
+    let is_unsaid = |metric: &Metric| metric.query.is_none().then_some(UNSAID);
+    let remark = slo.indicators.get(objective.indicator).and_then(|indicator| match indicator {
+        Indicator::Probe(_) => Some(PROBES),
+        Indicator::Ratio { part: RatioPart::Good(metric) | RatioPart::Bad(metric), .. }
+        | Indicator::Raw { metric, .. } => is_unsaid(metric),
+        Indicator::Threshold(_) | Indicator::Within { .. } | Indicator::Plugin(_) => None,
+    });
     match (slo.budgeting, objective.slice_target) {
-        (Budgeting::Occurrences, _) => Ok((objective.target, probes)),
+        (Budgeting::Occurrences, _) => Ok((objective.target, remark)),
         (Budgeting::RatioTimeslices, _) => Ok((objective.target, Some(AVERAGED))),
         (Budgeting::Timeslices, Some(slice)) => {
             let both = Ratio::new(rounded(objective.target.get() * slice.get())).unwrap_or_default();

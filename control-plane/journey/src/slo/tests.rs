@@ -342,13 +342,24 @@ fn a_query_that_cannot_be_read_is_of_good_answers_only_where_nothing_in_it_is_a_
         ("ratio", "{nrql: 'SELECT count(*) FROM Transaction WHERE duration < 0.3'}", of_time),
         ("ratio", "{query: 'SELECT count(*) FROM r WHERE latency_ms <= 300'}", of_time),
         ("ratio", "[{metric: 'service.response.time'}]", of_time),
-        ("ratio", "{}", "nothing, as its document has no query that says what is counted"),
         ("threshold", "{metricName: TargetResponseTime, stat: p99}", quantile),
         ("threshold", "{query: 'index=x | stats perc95(latency)'}", quantile),
         ("threshold", "{metricName: TargetResponseTime}", "latency 0.95 within 300ms"),
     ] {
         assert_eq!(taken(spec, indicator), expected, "{spec}");
     }
+}
+
+#[test]
+fn a_ratio_without_a_query_is_told() {
+    let indicator =
+        "{ratioMetric: {good: {metricSource: {type: Other}}, total: {metricSource: {type: Other}}}}";
+    let (promise, told) = promised(&slo("t", indicator, "{target: 0.95}"), "openslo:t");
+    assert_eq!(promise.availability.map(Ratio::get), Some(0.95));
+    assert_eq!(
+        told,
+        ["`t` has no query that says what is counted; its target is taken as a share of good answers"]
+    );
 }
 
 #[test]
