@@ -119,14 +119,17 @@ pub struct Metric {
     pub kind: Option<String>,
     /// `metricSourceRef`.
     pub source: Option<String>,
-    /// `spec.query` or `spec.promql`, or `spec` itself where that is text; otherwise all texts of `spec`.
+    /// `spec.query` or `spec.promql`, or `spec` itself where that is text.
     pub query: Option<String>,
+    /// Every text of `spec`: where a query cannot be read, its words may tell of a time or a quantile.
+    pub texts: String,
 }
 
 impl Metric {
     /// A query for a Prometheus.
     fn promql(query: impl Into<String>) -> Self {
-        Self { kind: Some("Prometheus".to_owned()), source: None, query: Some(query.into()) }
+        let query = query.into();
+        Self { kind: Some("Prometheus".to_owned()), source: None, texts: query.clone(), query: Some(query) }
     }
 
     /// The query read as PromQL; `None` where there is none, where it is another system's, and where it is no PromQL.

@@ -92,7 +92,7 @@ fn denominator(ratio: &Expr) -> String {
 fn unread_ratio(metric: &Metric) -> Meaning {
     const WORDS: [&str; 4] = ["_bucket", "histogram_", "le=", "vmrange"];
     let unclear = |why: &str| Meaning::Unclear(why.to_owned(), None);
-    match metric.query.as_deref().unwrap_or_default() {
+    match metric.texts.as_str() {
         query if WORDS.iter().any(|word| query.contains(word)) => {
             unclear("its query, which cannot be read, uses a histogram")
         }
@@ -163,7 +163,6 @@ fn threshold(slo: &Slo, metric: &Metric, objective: &Objective) -> Meaning {
 
 /// What a threshold's query says of its unit; why it is no number of single answers.
 fn told(metric: &Metric) -> Result<Told, String> {
-    let Some(query) = &metric.query else { return Ok(Told::Nothing) };
     match metric.expr() {
         Some(expr) => {
             let series = single(&expr)?;
@@ -175,7 +174,9 @@ fn told(metric: &Metric) -> Result<Told, String> {
             Ok(if time::is_no_answers(name) { Told::Nothing } else { time::told(name) })
         }
         None => {
-            refuse_summary(query)?;
+            refuse_summary(&metric.texts)?;
+            // Only a query names what is compared.
+            let query = metric.query.as_deref().unwrap_or_default();
             Ok(if time::is_no_answers(query) { Told::Nothing } else { time::told(query) })
         }
     }

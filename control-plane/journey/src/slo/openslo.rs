@@ -264,15 +264,16 @@ fn metric(reader: Reader<'_>, known: &Known<'_>) -> Option<Metric> {
                 let kind = kind.or_else(of_source).map(str::to_owned);
                 // What another system's queries look like is not ours to know.
                 let ours = kind.as_deref().is_some_and(is_prometheus);
+                let texts = fields.get("spec").map(|spec| texts(spec.node())).unwrap_or_default();
                 let query = fields.optional("spec", |spec| query(spec, ours));
-                Some(Metric { kind, source: source.map(str::to_owned), query })
+                Some(Metric { kind, source: source.map(str::to_owned), query, texts })
             })
         })
     })
 }
 
 /// What is asked: `spec.query` or `spec.promql`, or `spec` itself where that is text. Anything that is valid YAML may stand there, and what else does is the
-/// source's to know; but its texts may tell of a time or of a quantile.
+/// source's to know.
 fn query(spec: Reader<'_>, prometheus: bool) -> Option<String> {
     let text = |reader: Reader<'_>, promql: bool| {
         let text = reader.node().text().map(str::trim).filter(|text| !text.is_empty())?.to_owned();
@@ -287,21 +288,21 @@ fn query(spec: Reader<'_>, prometheus: bool) -> Option<String> {
             fields.accept_rest();
             let query = fields.get("query").and_then(|query| text(query, prometheus));
             let promql = fields.get("promql").and_then(|promql| text(promql, true));
-            query.or(promql).or_else(|| texts(spec.node()))
+            query.or(promql)
         }),
-        Value::Sequence(_) => texts(spec.node()),
         _ => text(spec, prometheus),
     }
 }
 
 /// Every text in a value, in order. Recursive: a parsed document is at most [`emac_document::Limits::depth_max`] deep.
-fn texts(node: &Node) -> Option<String> {
-    let found: Vec<String> = match &node.value {
-        Value::Mapping(entries) => entries.iter().filter_map(|entry| texts(&entry.value)).collect(),
-        Value::Sequence(items) => items.iter().filter_map(texts).collect(),
-        _ => node.text().map(str::to_owned).into_iter().collect(),
-    };
-    (!found.is_empty()).then(|| found.join(" "))
+fn texts(node: &Node) -> String {
+    match &node.value {
+        Value::Mapping(entries) => {
+            entries.iter().map(|entry| texts(&entry.value)).collect::<Vec<_>>().join(" ")
+        }
+        Value::Sequence(items) => items.iter().map(texts).collect::<Vec<_>>().join(" "),
+        _ => node.text().unwrap_or_default().to_owned(),
+    }
 }
 
 fn objective(fields: &mut Fields<'_>, needs_threshold: bool) -> Option<Objective> {

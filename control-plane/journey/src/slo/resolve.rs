@@ -333,7 +333,7 @@ fn share(slo: &Slo, objective: &Objective) -> Result<(Ratio, Option<&'static str
     const PROBES: &str = "counts probes, not requests; its target is taken as it is";
     const UNSAID: &str =
         "has no query that says what is counted; its target is taken as a share of good answers";
-    let is_unsaid = |metric: &Metric| metric.query.is_none().then_some(UNSAID);
+    let is_unsaid = |metric: &Metric| metric.texts.is_empty().then_some(UNSAID);
     let remark = slo.indicators.get(objective.indicator).and_then(|indicator| match indicator {
         Indicator::Probe(_) => Some(PROBES),
         Indicator::Ratio { part: RatioPart::Good(metric) | RatioPart::Bad(metric), .. }

@@ -333,6 +333,13 @@ fn a_query_that_cannot_be_read_is_of_good_answers_only_where_nothing_in_it_is_a_
         let (slos, _) = slos(&slo("t", &indicator, objective).replace("{name: t}", unit));
         Slos::taken(slos.get("t").unwrap())[0].as_what.to_string()
     };
+    // Without a unit a metric that stands beside a query, or in its place, is no time.
+    let unsaid = slo(
+        "t",
+        "{thresholdMetric: {metricSource: {type: Other, spec: {metric: response_time}}}}",
+        "{op: lt, value: 0.3, target: 0.95}",
+    );
+    assert_eq!(points(&promised(&unsaid, "openslo:t").0), []);
     let of_time = "nothing, as its query, which cannot be read, has words of a time in it";
     let quantile =
         "nothing, as it compares a number made of many answers, so its target counts moments and not answers";
@@ -344,6 +351,7 @@ fn a_query_that_cannot_be_read_is_of_good_answers_only_where_nothing_in_it_is_a_
         ("ratio", "[{metric: 'service.response.time'}]", of_time),
         ("threshold", "{metricName: TargetResponseTime, stat: p99}", quantile),
         ("threshold", "{query: 'index=x | stats perc95(latency)'}", quantile),
+        ("threshold", "{query: 'avg latency', stat: p99}", quantile),
         ("threshold", "{metricName: TargetResponseTime}", "latency 0.95 within 300ms"),
     ] {
         assert_eq!(taken(spec, indicator), expected, "{spec}");
