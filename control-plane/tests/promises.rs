@@ -139,6 +139,17 @@ fn a_role_decides_and_is_checked() {
 const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n";
 
 #[test]
+fn slos_of_one_name_are_told_apart_by_their_places() {
+    let folder = folder(&[("a.yaml", SLOTH), ("b.yaml", &SLOTH.replace("99.5", "90"))]);
+    let (code, stdout, stderr) = run(folder.path(), &["check", "."]);
+    let expected = "ok: slo till-good (./a.yaml:4): availability 0.995\nok: slo till-good (./b.yaml:4): availability 0.9\n";
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, expected, ""));
+    let (_, stdout, _) = run(folder.path(), &["check", "--format", "json", "."]);
+    let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(answer["taken"].as_object().unwrap().len(), 2);
+}
+
+#[test]
 fn what_is_not_read_is_counted_by_kind() {
     let alpha = QUANTILE.replace("openslo/v1", "openslo/v1alpha").replace("till-p99", "old");
     let list = "[{apiVersion: openslo/v1, kind: Service}, {apiVersion: openslo/v1, kind: AlertPolicy}, {apiVersion: openslo/v1, kind: Service}]";

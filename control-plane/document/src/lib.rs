@@ -5,7 +5,7 @@
 //! once. YAML 1.2 with the core schema (JSON is a subset), on the events of `saphyr-parser`.
 //!
 //! The text may be hostile: [`Limits`] bound bytes, depth and nodes (aliases count as what they expand to), the tree is built without
-//! recursion, a duplicate key is an error. Left out on purpose: merge keys (`<<`, YAML 1.1), application tags, keys that are no scalars.
+//! recursion, a duplicate key is an error. Merge keys (`<<`, YAML 1.1) are read, as Kubernetes does. Left out on purpose: application tags, keys that are no scalars.
 mod emit;
 mod fields;
 mod files;
@@ -33,7 +33,7 @@ pub use parse::{Limits, parse};
 pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
 pub use promql::{
     InvalidPromql, ResultLabels, Unit, WindowUse, differing_labels, each_selector_mut, is_recordable,
-    match_all, parse_generated, parse_promql, result_labels, selectors, unit, window_use, with_window,
+    match_all, parse_generated, parse_promql, parts, result_labels, selectors, unit, window_use, with_window,
     write_label, write_promql,
 };
 pub use reader::Reader;

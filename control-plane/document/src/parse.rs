@@ -1,7 +1,7 @@
 //! Events to tree, without recursion and within limits.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
@@ -176,7 +176,7 @@ impl<'a> Builder<'a> {
                 (Value::Sequence(items), start, anchor, nodes)
             }
             Some(Frame::Mapping { start, anchor, entries, nodes, .. }) => {
-                (Value::Mapping(entries), start, anchor, nodes)
+                (Value::Mapping(self.merged(entries)), start, anchor, nodes)
             }
             None => return Ok(None),
         };
@@ -184,6 +184,32 @@ impl<'a> Builder<'a> {
         // The collection itself was charged when it opened.
         self.nodes = self.nodes.saturating_sub(1);
         self.close(Node { value, span }, anchor, nodes, None)
+    }
+
+    /// Entries with those of what `<<` names (a mapping or a list of them), as Kubernetes' own reader has it: what stands here counts before what is merged in,
+    /// and of the latter the first. Nothing is copied, so nothing more is charged.
+    fn merged(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        let is_merge = |entry: &Entry| entry.key == "<<" && self.source.slice(entry.key_span) == "<<";
+        let (merges, mut entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_merge);
+        if merges.is_empty() {
+            return entries;
+        }
+        let mut known: HashSet<_> = entries.iter().map(|entry| entry.key.clone()).collect();
+        for Entry { key_span, value, .. } in merges {
+            let sources = match value.value {
+                Value::Sequence(items) => items,
+                _ => vec![value],
+            };
+            for source in sources {
+                let Value::Mapping(more) = source.value else {
+                    let problem = Problem::error("`<<` merges mappings, and this is none");
+                    self.problems.push(problem.at(self.source, key_span));
+                    continue;
+                };
+                entries.extend(more.into_iter().filter(|entry| known.insert(entry.key.clone())));
+            }
+        }
+        entries
     }
 
     /// An alias costs what it expands to, which is what keeps a "billion laughs" document small.
@@ -243,14 +269,26 @@ impl<'a> Builder<'a> {
         match tag {
             None if style == ScalarStyle::Plain => resolve(text),
             None => Value::String(text.to_owned()),
-            Some(_) => {
+            Some(known) => {
+                let value = resolve(text);
+                let is_meant = known.is_yaml_core_schema()
+                    && matches!(
+                        (known.suffix.as_str(), &value),
+                        ("float", Value::Float(_) | Value::Integer(_))
+                            | ("int", Value::Integer(_))
+                            | ("bool", Value::Bool(_))
+                            | ("null", Value::Null)
+                    );
+                if is_meant {
+                    return value;
+                }
                 self.check_tag(tag, "str", span);
                 Value::String(text.to_owned())
             }
         }
     }
 
-    /// `!!str`, `!!seq` and `!!map` say what is plain anyway; every other tag asks for a type we do not have.
+    /// `!!str`, `!!float`, `!!seq` and so on say what is plain anyway; every other tag asks for a type we do not have.
     fn check_tag(&self, tag: Option<&Tag>, known: &str, span: Span) {
         if let Some(tag) = tag.filter(|tag| !(tag.is_yaml_core_schema() && tag.suffix == known)) {
             let handle = if tag.is_yaml_core_schema() { "!!" } else { &tag.handle };

@@ -16,7 +16,7 @@ use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, parse};
 
 pub(super) use place::place_of;
-pub use selectors::{each_selector_mut, match_all, selectors};
+pub use selectors::{each_selector_mut, match_all, parts, selectors};
 pub use shape::{ResultLabels, Unit, differing_labels, result_labels, unit};
 pub use window::{WindowUse, window_use, with_window};
 pub use write::{write_label, write_promql};

@@ -115,6 +115,32 @@ fn an_alias_into_itself_or_into_another_document_is_an_error() {
 }
 
 #[test]
+fn merge_keys_and_plain_tags_mean_what_they_do_to_kubernetes() {
+    for (text, expected) in [
+        ("a: &a {x: 1, y: 2}\nb: {y: 3, <<: *a}\n", "{a: {x: 1, y: 2}, b: {y: 3, x: 1}}"),
+        ("a: &a {x: 1}\nb: {<<: [*a, {x: 2, z: 3}]}\n", "{a: {x: 1}, b: {x: 1, z: 3}}"),
+        ("a: {\"<<\": 1}\n", "{a: {<<: 1}}"),
+        (
+            "[!!float 0.5, !!float 1, !!int 2, !!bool true, !!null ~, !!str 3]\n",
+            "[0.5, 1, 2, true, null, \"3\"]",
+        ),
+    ] {
+        let (documents, problems) = read(text);
+        assert!(problems.is_empty(), "{:?}", messages(&problems));
+        assert_eq!(plain(&documents[0].root), expected);
+    }
+    let (_, problems) = read("a: {<<: 1}\nb: !!int x\n");
+    assert_eq!(
+        messages(&problems),
+        ["`<<` merges mappings, and this is none", "the tag `!!int` is not understood here"]
+    );
+    // As many as fit the limits are merged in one go through them.
+    let many: String = (0..200_000).map(|key| format!("{{k{key}: 1}}, ")).collect();
+    let (documents, problems) = read(&format!("a: {{<<: [{many}]}}\n"));
+    assert!(problems.is_empty() && documents.len() == 1);
+}
+
+#[test]
 fn a_source_beyond_its_limit_is_not_parsed() {
     let problems = Problems::new();
     let limits = Limits { bytes_max: 10, ..Limits::default() };

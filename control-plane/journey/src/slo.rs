@@ -5,8 +5,12 @@
 //! a component's references into one [`Promise`]. Of an SLO only what bears on a promise is read and checked; the rest belongs to other
 //! tools, and fields unknown here are let pass.
 //!
-//! What an objective promises is read from its indicator and not from its name (`meaning`): a share of good answers, a share of answers within a time
-//! (a histogram's buckets), or nothing that can be used. When in doubt it promises nothing, and that is said.
+//! What an objective promises is read from its indicator and not from its name: a share of good answers, a share of answers within a time (a histogram's buckets),
+//! or nothing that can be used. When in doubt it promises nothing, and that is said.
+//!
+//! One SLO's way: `object` finds it in its document, also in a list, and says whose it is; `openslo`, `sloth` or `pyrra` read it into a [`Slo`]; `meaning` tells
+//! what its indicator counts, for which `histogram` takes its queries apart and `time` knows names of times; `resolve` says what an objective is taken as
+//! ([`AsWhat`]), by the role of the reference if it has one, and joins all that a component refers to into its [`Promise`].
 
 mod histogram;
 mod meaning;
@@ -117,12 +121,15 @@ pub struct Metric {
     pub source: Option<String>,
     /// `spec.query` or `spec.promql`, or `spec` itself where that is text.
     pub query: Option<String>,
+    /// Every text of `spec`: where a query cannot be read, its words may tell of a time or a quantile.
+    pub texts: String,
 }
 
 impl Metric {
     /// A query for a Prometheus.
     fn promql(query: impl Into<String>) -> Self {
-        Self { kind: Some("Prometheus".to_owned()), source: None, query: Some(query.into()) }
+        let query = query.into();
+        Self { kind: Some("Prometheus".to_owned()), source: None, texts: query.clone(), query: Some(query) }
     }
 
     /// The query read as PromQL; `None` where there is none, where it is another system's, and where it is no PromQL.
@@ -280,9 +287,11 @@ fn below_one(reader: Reader<'_>, target: Option<Ratio>) -> Option<Ratio> {
 /// A target that is written as a percentage, as Sloth and Pyrra do. One below 1 is nearly always a share that somebody meant.
 fn percentage(reader: Reader<'_>, percent: f64) -> Option<Ratio> {
     if percent > 0.0 && percent < 1.0 {
+        // As decimal text: 0.57 is 57, not 56.99999999999999.
+        let meant = format!("{percent}e2").parse().unwrap_or(percent);
         reader.warn(
             format!("{percent} is read as {percent} %: this is a percentage, not a share"),
-            format!("{} % is written {}", percent * 100.0, percent * 100.0),
+            format!("{meant} % is written {meant}"),
         );
     }
     below_one(reader, share_of(percent))

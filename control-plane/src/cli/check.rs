@@ -11,7 +11,7 @@ use crate::config;
 use emac_compile::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND, CandidateModel};
 use emac_compile::simulate;
 use emac_document::{Document, Limits, Problem, Problems, read_all};
-use emac_journey::slo::{DocumentObject, Promises, Slos, Taken, counted, objects};
+use emac_journey::slo::{DocumentObject, Promises, Slo, Slos, Taken, counted, objects};
 use emac_journey::{intent, measured};
 
 /// Validate intents, SLOs, models, evidence, profiles and configurations; reports every problem
@@ -58,8 +58,9 @@ struct ValidNames {
     journeys: Vec<String>,
     /// What their components' SLOs were taken as, by journey.
     promises: BTreeMap<String, Promises>,
+    /// Those of one name with their places.
     slos: Vec<String>,
-    /// What each SLO is taken as by itself.
+    /// What each of them is taken as by itself.
     taken: BTreeMap<String, Vec<String>>,
     models: Vec<String>,
     evidence: Vec<String>,
@@ -79,11 +80,15 @@ impl ValidNames {
         let promises =
             promises.map(|intent| (intent.name.to_string(), slos.resolve(intent, problems))).collect();
         let taken = |slo| Slos::taken(slo).iter().map(|taken| taken.as_what.to_string()).collect();
+        let named = |slo: &Slo| match slos.iter().filter(|other| other.name == slo.name).count() {
+            1 => slo.name.clone(),
+            _ => format!("{} ({})", slo.name, slo.place),
+        };
         Self {
             journeys: intents.iter().map(|intent| intent.name.to_string()).collect(),
             promises,
-            slos: slos.iter().map(|slo| slo.name.clone()).collect(),
-            taken: slos.iter().map(|slo| (slo.name.clone(), taken(slo))).collect(),
+            slos: slos.iter().map(named).collect(),
+            taken: slos.iter().map(|slo| (named(slo), taken(slo))).collect(),
             models: models(&documents, problems),
             evidence: evidence(&documents, problems),
             profiles: profiles(&documents, problems),

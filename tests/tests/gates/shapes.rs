@@ -104,6 +104,14 @@ pub(crate) const SHAPES: &[Shape] = &[
     ),
     counted("sum(rate($_desk_total{code!~\"5..\"}[{{ .window }}])) or vector(0)", ALL),
     counted(
+        "sum by (code) (rate($_desk_total{code!~\"5..\"}[{{ .window }}]))",
+        "sum by (code) (rate($_desk_total[{{ .window }}]))",
+    ),
+    counted(
+        "sum(rate($_desk_total{code!~\"5..\"}[{{ .window }}])) or vector(0)",
+        "sum(rate($_desk_total[{{ .window }}])) or vector(1)",
+    ),
+    counted(
         "(sum(rate($_desk_total{code=~\"2..\"}[{{ .window }}])) or vector(0)) + sum(rate($_desk_total{code=~\"3..\"}[{{ .window }}]))",
         ALL,
     ),

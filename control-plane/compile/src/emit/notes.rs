@@ -1,7 +1,8 @@
 //! What a reader of the artifacts must know and would not find in them: what cannot fire, what is not measured, what somebody has to bring.
 
 use emac_core::units::Micros;
-use emac_document::{ResultLabels, format_duration, parse_promql, result_labels};
+use emac_document::{ResultLabels, format_duration, parse_promql, result_labels, selectors, write_label};
+use emac_journey::intent::CanaryLabel;
 
 use super::admission;
 use super::gate::{p99, requests_min};
@@ -112,6 +113,18 @@ fn latency(compiled: &Compiled<'_>, sli: &Sli) -> Vec<String> {
     notes
 }
 
+/// A query that selects others than the canary by the very label that tells the canary.
+fn other_than(query: &str, canary: &CanaryLabel) -> Option<String> {
+    let expr = parse_promql(query).ok()?;
+    let matchers = selectors(&expr).into_iter().flat_map(|series| series.matchers.matchers.iter());
+    let mut others = matchers.filter(|one| one.name == canary.label && !one.is_match(&canary.value));
+    let other = write_label(others.next()?);
+    let query = query.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(format!(
+        "canary: never measured, every analysis is inconclusive: the query `{query}` selects {other}, which no canary is"
+    ))
+}
+
 fn canary(compiled: &Compiled<'_>, sli: &Sli) -> Vec<String> {
     let mut notes = Vec::new();
     let label = super::argo::canary_label(compiled);
@@ -119,6 +132,10 @@ fn canary(compiled: &Compiled<'_>, sli: &Sli) -> Vec<String> {
         "canary: measured by series with {}=\"{}\"; without such series every analysis is inconclusive (the Rollout snippet labels the pods, the scrape configuration has to keep the label)",
         label.label, label.value
     ));
+    let latency = sli.latency.iter().map(|latency| &latency.query);
+    for query in [&sli.good, &sli.total].into_iter().chain(latency) {
+        notes.extend(other_than(query, &label));
+    }
     let counts = sli.events("5m").is_ok_and(|events| events.counts());
     if sli.unit().filter(|_| counts).is_none() {
         notes.push("canary: its requests are not counted, so that few of them may decide".to_owned());

@@ -11,6 +11,7 @@ use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, Offset, VectorMatchFillValues, VectorSelector};
 
 use super::regex;
+use super::selectors::parts;
 
 /// Longest duration that Prometheus keeps: its nanoseconds fit 63 bits.
 const DURATION_MAX: Duration = Duration::from_nanos(i64::MAX as u64);
@@ -23,21 +24,9 @@ pub(super) fn refused(expr: &Expr) -> Option<String> {
         if let Some(why) = own(expr) {
             return Some(why);
         }
-        left.extend(children(expr));
+        left.extend(parts(expr));
     }
     None
-}
-
-fn children(expr: &Expr) -> Vec<&Expr> {
-    match expr {
-        Expr::Aggregate(of) => of.param.iter().map(|param| &**param).chain([&*of.expr]).collect(),
-        Expr::Unary(of) => vec![&of.expr],
-        Expr::Binary(of) => vec![&of.lhs, &of.rhs],
-        Expr::Paren(of) => vec![&of.expr],
-        Expr::Subquery(of) => vec![&of.expr],
-        Expr::Call(call) => call.args.args.iter().map(|arg| &**arg).collect(),
-        _ => Vec::new(),
-    }
 }
 
 fn own(expr: &Expr) -> Option<String> {

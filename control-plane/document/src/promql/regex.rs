@@ -1,5 +1,7 @@
 //! Regular expressions that Rust's engine takes and Go's (RE2, which Prometheus has) refuses.
 
+const TWICE: &str = "Go's regular expressions repeat no repetition";
+
 /// Why Go refuses a pattern that Rust takes; syntax as in <https://pkg.go.dev/regexp/syntax>.
 pub(super) fn refused(pattern: &str) -> Option<&'static str> {
     let chars: Vec<char> = pattern.chars().collect();
@@ -31,23 +33,16 @@ pub(super) fn refused(pattern: &str) -> Option<&'static str> {
             '(' if !in_class && at(place + 1) == '?' && flags(&chars[place + 2..]) => {
                 return Some("Go's regular expressions have the flags i, m, s and U only");
             }
-            '*' | '+' if !in_class => {
+            '*' | '+' | '?' if !in_class => {
                 if was_repeated {
-                    return Some("Go's regular expressions repeat no repetition");
-                }
-                repeated = true;
-                place += usize::from(at(place + 1) == '?');
-            }
-            '?' if !in_class => {
-                if was_repeated {
-                    return Some("Go's regular expressions repeat no repetition");
+                    return Some(TWICE);
                 }
                 repeated = true;
                 place += usize::from(at(place + 1) == '?');
             }
             '{' if !in_class => match repetition(&chars[place + 1..]) {
                 None => {}
-                Some(_) if was_repeated => return Some("Go's regular expressions repeat no repetition"),
+                Some(_) if was_repeated => return Some(TWICE),
                 Some(most) if most > 1_000 => {
                     return Some("Go's regular expressions repeat 1000 times at most");
                 }

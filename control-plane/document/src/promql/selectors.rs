@@ -1,28 +1,31 @@
-//! The selectors of a query: every place where it reads series, parameters of aggregations included.
+//! What a query is made of, and its selectors: every place where it reads series, parameters of aggregations included.
 
 use promql_parser::label::Matcher;
 use promql_parser::parser::{Expr, VectorSelector};
+
+/// What an expression is made of, in the order written.
+pub fn parts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Aggregate(of) => of.param.iter().map(|param| &**param).chain([&*of.expr]).collect(),
+        Expr::Unary(of) => vec![&of.expr],
+        Expr::Binary(of) => vec![&of.lhs, &of.rhs],
+        Expr::Paren(of) => vec![&of.expr],
+        Expr::Subquery(of) => vec![&of.expr],
+        Expr::Call(call) => call.args.args.iter().map(|arg| &**arg).collect(),
+        Expr::VectorSelector(_)
+        | Expr::MatrixSelector(_)
+        | Expr::NumberLiteral(_)
+        | Expr::StringLiteral(_)
+        | Expr::Extension(_) => Vec::new(),
+    }
+}
 
 /// Visits every selector, in the order written.
 fn each_selector<'a>(expr: &'a Expr, visit: &mut dyn FnMut(&'a VectorSelector)) {
     match expr {
         Expr::VectorSelector(series) => visit(series),
         Expr::MatrixSelector(range) => visit(&range.vs),
-        Expr::Subquery(range) => each_selector(&range.expr, visit),
-        Expr::Unary(of) => each_selector(&of.expr, visit),
-        Expr::Paren(of) => each_selector(&of.expr, visit),
-        Expr::Binary(of) => {
-            each_selector(&of.lhs, visit);
-            each_selector(&of.rhs, visit);
-        }
-        Expr::Aggregate(of) => {
-            if let Some(param) = &of.param {
-                each_selector(param, visit);
-            }
-            each_selector(&of.expr, visit);
-        }
-        Expr::Call(call) => call.args.args.iter().for_each(|arg| each_selector(arg, visit)),
-        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
+        other => parts(other).into_iter().for_each(|part| each_selector(part, visit)),
     }
 }
 

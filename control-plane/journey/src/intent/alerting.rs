@@ -67,11 +67,17 @@ fn is_template(inside: &str) -> bool {
         "toLower",
         "stripPort",
     ];
+    let is_function = |function: &str| FUNCTIONS.contains(&function);
     let mut parts = inside.split('|').map(str::trim);
     let first = parts.next().unwrap_or_default();
+    // `humanize $value` is `$value | humanize`.
+    let first = match first.split_once(' ') {
+        Some((function, of)) if is_function(function) => of.trim_start(),
+        _ => first,
+    };
     let named = |prefix: &str| first.strip_prefix(prefix).is_some_and(is_name);
     let known = ["$value", "$externalURL"].contains(&first) || named("$labels.") || named("$externalLabels.");
-    known && parts.all(|function| FUNCTIONS.contains(&function))
+    known && parts.all(is_function)
 }
 
 fn is_name(name: &str) -> bool {
@@ -118,15 +124,21 @@ mod tests {
 
     #[test]
     fn templates_that_prometheus_loads_are_known() {
-        for good in
-            ["", "plain", "at {{ $value | humanizePercentage }} of {{$labels.zone}}", "{{ $externalURL }}"]
-        {
+        for good in [
+            "",
+            "plain",
+            "at {{ $value | humanizePercentage }} of {{$labels.zone}}",
+            "{{ $externalURL }}",
+            "{{ humanize $value | title }}",
+        ] {
             assert_eq!(template(good), None, "{good}");
         }
         for (bad, told) in [
             ("{{ value }}", "{{ value }}"),
             ("x {{ $labels.", "{{ $labels."),
             ("{{ $value | nope }}", "{{ $value | nope }}"),
+            ("{{ nope $value }}", "{{ nope $value }}"),
+            ("{{ title $nope }}", "{{ title $nope }}"),
             ("{{ $labels.a-b }}", "{{ $labels.a-b }}"),
         ] {
             assert_eq!(template(bad).as_deref(), Some(told));

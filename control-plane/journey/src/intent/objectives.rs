@@ -91,6 +91,9 @@ fn latency(fields: &mut Fields<'_>) -> Option<LatencyObjective> {
     };
     let promql = fields.field("evidence", mapping(measured), "how the quantile is measured").optional();
     let (metric, threshold) = objective?;
+    if let Some(promql) = &promql {
+        queries::is_of_quantile(fields.reader(), promql, &metric.name, metric.quantile.get())?;
+    }
     Some(LatencyObjective { window: window?, metric, threshold, promql })
 }
 

@@ -1,8 +1,10 @@
 //! The queries of objectives: what of them would make rules that alert wrongly, or that Prometheus refuses.
 
+use promql_parser::parser::{Expr, NumberLiteral};
+
 use emac_document::types::{Type, typed, word};
 use emac_document::{
-    InvalidPromql, Reader, ResultLabels, is_recordable, parse_promql, result_labels, selectors, unit,
+    InvalidPromql, Reader, ResultLabels, is_recordable, parse_promql, parts, result_labels, selectors, unit,
     window_use,
 };
 
@@ -58,6 +60,65 @@ fn read_quantile(reader: Reader<'_>) -> Option<String> {
     Some(query)
 }
 
+/// Refuses a query of another quantile than the objective's: a p95 below the threshold says nothing of the p99, and a mean of neither.
+pub(super) fn is_of_quantile(reader: Reader<'_>, query: &str, name: &str, share: f64) -> Option<()> {
+    let expr = parse_promql(query).ok()?;
+    let series = selectors(&expr);
+    let found = shares(&expr);
+    let percent = |share: &f64| format!("p{}", (share * 1e14).round() / 1e12);
+    if !found.is_empty() && !found.iter().any(|found| (found - share).abs() < 1e-9) {
+        let asked = found.iter().map(percent).collect::<Vec<_>>().join(", ");
+        return reader.refuse_with(
+            format!("evidence.promql asks for the {asked}, and the objective is of the {name}"),
+            "write the objective's quantile into the query, or the query's into the objective",
+        );
+    }
+    let named =
+        |end: &str| series.iter().any(|one| one.name.as_deref().is_some_and(|name| name.ends_with(end)));
+    if found.is_empty() && named("_sum") && named("_count") {
+        return reader.refuse_with(
+            format!("evidence.promql is a mean, and the objective is of the {name}"),
+            format!("such as histogram_quantile({share}, sum by (le) (rate(x_bucket[{{{{ .window }}}}])))"),
+        );
+    }
+    let is_scaled = matches!(&expr, Expr::Binary(_));
+    let millis = series.iter().filter_map(|one| one.name.as_deref());
+    let mut millis = millis
+        .filter(|name| name.split(['_', ':']).any(|word| matches!(word, "milliseconds" | "millis" | "msec")));
+    if let Some(of) = millis.next().filter(|_| !is_scaled) {
+        reader.warn(
+            format!("`{of}` is named for milliseconds, and the threshold is in seconds"),
+            "divide the query by 1000",
+        );
+    }
+    Some(())
+}
+
+/// The quantiles that a query asks for, 0 to 1.
+fn shares(expr: &Expr) -> Vec<f64> {
+    let number = |expr: &Expr| match expr {
+        Expr::NumberLiteral(NumberLiteral { val }) => Some(*val),
+        _ => None,
+    };
+    let mut found = Vec::new();
+    let mut open = vec![expr];
+    while let Some(expr) = open.pop() {
+        match expr {
+            Expr::Call(call) if call.func.name.contains("quantile") => {
+                found.extend(call.args.args.first().and_then(|share| number(share)));
+            }
+            Expr::Aggregate(of) if of.op.to_string() == "quantile" => {
+                found.extend(of.param.as_ref().and_then(|share| number(share)));
+            }
+            _ => {}
+        }
+        open.extend(parts(expr));
+    }
+    let labels = selectors(expr).into_iter().flat_map(|series| series.matchers.matchers.iter());
+    found.extend(labels.filter(|one| one.name == "quantile").filter_map(|one| one.value.parse::<f64>().ok()));
+    found
+}
+
 /// PromQL of which rules are made. A function that is not known would make a rule file that no known Prometheus loads.
 fn recorded(reader: Reader<'_>) -> Option<String> {
     let text = reader.word()?;
@@ -74,6 +135,12 @@ fn recorded(reader: Reader<'_>) -> Option<String> {
 /// Refuses good and total events that make no ratio: Prometheus would match nothing, or divide a number by a rate.
 pub(super) fn ratio(reader: Reader<'_>, good: &str, total: &str) -> Option<()> {
     let (good, total) = (parse_promql(good).ok()?, parse_promql(total).ok()?);
+    if good == total {
+        return reader.refuse_with(
+            "goodEventQuery and totalEventQuery are the same: nothing would ever fail",
+            "leave failures out of goodEventQuery, as in x{code!~\"5..\"}",
+        );
+    }
     if let (Some(good), Some(total)) = (unit(&good), unit(&total))
         && good != total
     {

@@ -430,6 +430,53 @@ proptest! {
     }
 }
 
+#[test]
+fn a_query_under_which_nothing_fails_is_refused() {
+    let total = r#"sum(rate(journey_requests_total{journey="checkout"}[{{ .window }}]))"#;
+    assert!(CHECKOUT.contains(total));
+    let told: Vec<_> = query_problems(total).into_iter().map(|(_, _, message)| message).collect();
+    assert_eq!(told, ["goodEventQuery and totalEventQuery are the same: nothing would ever fail"]);
+}
+
+#[test]
+fn a_query_of_another_quantile_than_the_objectives_is_refused() {
+    let told = |query: &str| {
+        let objective =
+            format!("objective: {{metric: p99, threshold: 400ms}}, evidence: {{promql: '{query}'}}}}");
+        let text = format!(
+            "apiVersion: emac.dev/v1alpha1\nkind: JourneyIntent\nmetadata: {{name: j}}\nspec:\n  objectives:\n    availability: {{window: 30d, target: 0.99}}\n    \
+             latency: {{window: 30d, {objective}\n  operator: {{ref: a}}\n  components: {{a: {{availability: 0.999}}}}\n"
+        );
+        let (_, problems) = read_text(&text);
+        problems.list().into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    let of = |share: &str, metric: &str| {
+        format!("histogram_quantile({share}, sum by (le) (rate({metric}_bucket[{{{{ .window }}}}])))")
+    };
+    let p95 = "evidence.promql asks for the p95, and the objective is of the p99";
+    for (query, expected) in [
+        (of("0.99", "x_seconds"), None),
+        (of("0.99", "x_milliseconds") + " / 1000", None),
+        ("job:x:p99".to_owned(), None),
+        ("max(x{quantile=\"0.99\"})".to_owned(), None),
+        (of("0.95", "x_seconds"), Some(p95)),
+        ("max(x{quantile=\"0.95\"})".to_owned(), Some(p95)),
+        ("max(quantile_over_time(0.95, x[{{ .window }}]))".to_owned(), Some(p95)),
+        (
+            "sum(rate(x_sum[{{ .window }}])) / sum(rate(x_count[{{ .window }}]))".to_owned(),
+            Some("evidence.promql is a mean, and the objective is of the p99"),
+        ),
+        (
+            of("0.99", "x_milliseconds"),
+            Some("`x_milliseconds_bucket` is named for milliseconds, and the threshold is in seconds"),
+        ),
+    ] {
+        let told = told(&query);
+        let told: Vec<_> = told.iter().filter(|message| !message.contains("has no range")).collect();
+        assert_eq!(told, expected.iter().collect::<Vec<_>>(), "{query}");
+    }
+}
+
 /// Line, column and message of each problem of the example with one query replaced.
 fn query_problems(query: &str) -> Vec<(usize, usize, String)> {
     let good = r#"sum(rate(journey_requests_total{journey="checkout",result="success"}[{{ .window }}]))"#;

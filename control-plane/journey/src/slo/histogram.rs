@@ -4,6 +4,7 @@
 //! share within a time, and no availability. A query is taken apart into its addends; what does not come out as answers within one time is not guessed.
 
 use super::time;
+use emac_document::parts;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::{
     T_ADD, T_DIV, T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, T_MUL, T_NEQ, T_SUB, T_SUM,
@@ -33,9 +34,16 @@ const ANOTHER_WAY: &str = "its query uses a histogram in a way that is not read 
 const FAST_IS_BAD: &str = "its query counts slow answers as good";
 const SEVERAL_TIMES: &str = "its query counts answers within several times";
 const NO_TIME: &str = "its query sums all buckets of a histogram, whatever their `le`";
+const OF_SOME: &str =
+    "its total counts answers within a time, or all buckets of a histogram, and not all answers";
+const OF_QUANTILE: &str = "its query is of a quantile, so its target counts moments and not answers";
 
 /// The good events of `numerator / total`, or with `bad` of `1 - numerator / total`.
 pub(super) fn of_ratio(numerator: &Expr, bad: bool, total: Option<&Expr>) -> Good {
+    let is_of_all = |series: &VectorSelector| matches!(counts(series), Counts::Events(_));
+    if total.is_some_and(|total| !all_series(total).into_iter().all(is_of_all)) {
+        return Good::Unclear(OF_SOME);
+    }
     if !uses_histogram(numerator) {
         return unless_of_times(numerator);
     }
@@ -64,19 +72,30 @@ pub(super) fn of_raw(ratio: &Expr, of_failures: bool) -> Good {
 
 /// A series that somebody recorded may count fast answers; then its name says so, and not how fast. `_count` of a histogram counts all.
 fn unless_of_times(expr: &Expr) -> Good {
-    let of_times =
-        |series: &&VectorSelector| !metric(series).ends_with("_count") && time::is_latency(metric(series));
-    if all_series(expr).iter().any(of_times) { Good::Unclear(UNSAID_TIME) } else { Good::Answers }
+    let series = all_series(expr);
+    let is_quantile = |series: &&VectorSelector| {
+        time::is_quantile(metric(series)) || !matchers(series, "quantile").is_empty()
+    };
+    let of_times = |series: &&VectorSelector| {
+        let name = metric(series);
+        let is_time = name.ends_with("_sum") || name.ends_with("_seconds") || name.ends_with("_milliseconds");
+        !name.ends_with("_count") && (is_time || time::is_latency(name))
+    };
+    match (series.iter().any(is_quantile), series.iter().any(of_times)) {
+        (true, _) => Good::Unclear(OF_QUANTILE),
+        (false, true) => Good::Unclear(UNSAID_TIME),
+        (false, false) => Good::Answers,
+    }
 }
 
 fn of_addends(addends: &[Addend<'_>], bad: bool, total: Option<&Expr>) -> Good {
     let mut within: Option<(f64, &str)> = None;
-    let mut of_all = total.is_some_and(|total| !selects_good(total));
+    let mut of_all = total.is_some_and(|total| !all_series(total).into_iter().any(selects_outcomes));
     for addend in addends {
         let (bound, metric) = match &addend.counts {
             Counts::Events(series) => {
                 // Bad events that are slow ones among the good ones leave out failures.
-                of_all &= !(bad && addend.plus && series.is_some_and(is_good));
+                of_all &= !(bad && addend.plus && series.is_some_and(selects_outcomes));
                 continue;
             }
             Counts::Nonsense => return Good::Unclear(NO_TIME),
@@ -254,53 +273,93 @@ fn bound(matcher: &Matcher) -> Option<f64> {
 
 // === which answers a series selects ===
 
-/// Whether every series of a query selects answers that are good.
-fn selects_good(expr: &Expr) -> bool {
-    let series = all_series(expr);
-    series.iter().any(|series| is_good(series))
+/// One way of writing how answers ended: values of good ones and of failed ones.
+type Way = (&'static [&'static str], &'static [&'static str]);
+
+const ERROR: [Way; 4] = [(&["false"], &["true"]), (&["0"], &["1"]), (&["none"], &["any"]), (&[""], &["any"])];
+const SUCCESS: [Way; 3] = [(&["true"], &["false"]), (&["1"], &["0"]), (&["yes"], &["no"])];
+const WORDS: &[&str] =
+    &["ok", "OK", "Ok", "success", "SUCCESS", "Success", "succeeded", "Succeeded", "successful", "good"];
+/// Statuses by HTTP's numbers and classes, by gRPC's names and numbers, and by one word for every failure.
+const STATUSES: [Way; 20] = [
+    (
+        &["200", "201", "202", "204", "206", "301", "302", "304"],
+        &[
+            "500", "501", "502", "503", "504", "505", "506", "507", "508", "511", "520", "521", "522", "523",
+            "524", "530", "599",
+        ],
+    ),
+    (&["2xx", "3xx"], &["5xx"]),
+    (&["2XX", "3XX"], &["5XX"]),
+    (&["OK"], &["Unknown", "Internal", "Unavailable", "DataLoss"]),
+    (&["OK"], &["UNKNOWN", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"]),
+    (&["ok"], &["unknown", "internal", "unavailable", "data_loss"]),
+    (&["0"], &["2", "13", "14", "15"]),
+    (WORDS, &["error"]),
+    (WORDS, &["errors"]),
+    (WORDS, &["err"]),
+    (WORDS, &["Error"]),
+    (WORDS, &["ERROR"]),
+    (WORDS, &["failure"]),
+    (WORDS, &["Failure"]),
+    (WORDS, &["FAILURE"]),
+    (WORDS, &["failed"]),
+    (WORDS, &["Failed"]),
+    (WORDS, &["fail"]),
+    (WORDS, &["server_error"]),
+    (WORDS, &["SERVER_ERROR"]),
+];
+
+/// The ways in which a label tells how answers ended; none where it does not tell.
+fn ways(label: &str) -> &'static [Way] {
+    match label {
+        "error" => &ERROR,
+        "success" => &SUCCESS,
+        "code"
+        | "status"
+        | "status_code"
+        | "status_class"
+        | "http_status"
+        | "http_status_code"
+        | "http_response_status_code"
+        | "response_code"
+        | "grpc_code"
+        | "grpc_status"
+        | "rpc_grpc_status_code"
+        | "result"
+        | "outcome" => &STATUSES,
+        _ => &[],
+    }
 }
 
-/// Whether a series is of good answers only, by a label that tells how they ended.
+/// Whether a series is of some outcomes only.
+fn selects_outcomes(series: &VectorSelector) -> bool {
+    let matchers = series.matchers.matchers.iter().chain(series.matchers.or_matchers.iter().flatten());
+    matchers.into_iter().any(|matcher| !ways(&matcher.name).is_empty())
+}
+
+/// Whether a series is of good answers only, by some label that tells how they ended.
 fn is_good(series: &VectorSelector) -> bool {
-    const OUTCOMES: [&str; 15] = [
-        "code",
-        "status",
-        "status_code",
-        "status_class",
-        "http_status",
-        "http_status_code",
-        "http_response_status_code",
-        "response_code",
-        "grpc_code",
-        "grpc_status",
-        "rpc_grpc_status_code",
-        "result",
-        "outcome",
-        "success",
-        "error",
-    ];
-    let tells = |matcher: &Matcher| match &matcher.op {
-        MatchOp::NotEqual | MatchOp::NotRe(_) => !is_good_outcome(&matcher.name, &matcher.value),
-        MatchOp::Equal | MatchOp::Re(_) => is_good_outcome(&matcher.name, &matcher.value),
-    };
-    let of_outcomes =
-        series.matchers.matchers.iter().filter(|matcher| OUTCOMES.contains(&matcher.name.as_str()));
-    let mut of_outcomes = of_outcomes.peekable();
-    of_outcomes.peek().is_some() && of_outcomes.all(tells) && series.matchers.or_matchers.is_empty()
+    series.matchers.or_matchers.is_empty() && series.matchers.matchers.iter().any(takes_good_only)
 }
 
-/// Whether every alternative of a label's value is one of good answers.
-fn is_good_outcome(label: &str, value: &str) -> bool {
-    let text = value.trim_matches(['(', ')', '^', '$', ' ']).to_ascii_lowercase();
-    let good = |one: &str| match label {
-        "error" => matches!(one, "" | "false" | "0" | "none"),
-        "success" => matches!(one, "true" | "1" | "yes"),
-        _ => {
-            one.starts_with(['1', '2', '3'])
-                || matches!(one, "0" | "ok" | "success" | "succeeded" | "successful" | "good")
-        }
+/// Whether a matcher takes answers that are good and none that failed. One that leaves out a single failure (`code!="500"`), or what was asked wrongly
+/// (`code!="404"`), keeps the others; one that names what it takes names good answers only, or numbers.
+fn takes_good_only(matcher: &Matcher) -> bool {
+    let ways = ways(&matcher.name);
+    let takes = |values: &[&str]| values.iter().any(|value| matcher.is_match(value));
+    if matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRe(_)) {
+        return ways.iter().any(|(good, failed)| takes(good) && !takes(failed));
+    }
+    let named = matcher.value.trim_matches(['(', ')', '^', '$', ' ']);
+    let mut named = named.split('|').map(|one| one.trim_matches(['(', ')']));
+    let is_of_numbers = matcher.value.chars().all(|c| !c.is_ascii_alphabetic() || "xXd".contains(c));
+    let is_number = || {
+        is_of_numbers
+            && ways.iter().any(|(good, _)| takes(good))
+            && !ways.iter().any(|(_, failed)| takes(failed))
     };
-    text.split('|').map(|one| one.trim_matches(['(', ')'])).all(good)
+    !ways.is_empty() && named.all(|one| ways.iter().any(|(good, _)| good.contains(&one))) || is_number()
 }
 
 // === walking ===
@@ -344,25 +403,6 @@ pub(super) fn is_shallow(expr: &Expr) -> bool {
         open.extend(parts(expr).into_iter().map(|part| (part, depth + 1)));
     }
     true
-}
-
-/// What an expression is made of.
-fn parts(expr: &Expr) -> Vec<&Expr> {
-    match expr {
-        Expr::Paren(inner) => vec![&inner.expr],
-        Expr::Unary(inner) => vec![&inner.expr],
-        Expr::Subquery(range) => vec![&range.expr],
-        Expr::Aggregate(aggregate) => {
-            aggregate.param.iter().chain([&aggregate.expr]).map(|part| &**part).collect()
-        }
-        Expr::Binary(binary) => vec![&binary.lhs, &binary.rhs],
-        Expr::Call(call) => call.args.args.iter().map(|argument| &**argument).collect(),
-        Expr::VectorSelector(_)
-        | Expr::MatrixSelector(_)
-        | Expr::NumberLiteral(_)
-        | Expr::StringLiteral(_)
-        | Expr::Extension(_) => Vec::new(),
-    }
 }
 
 /// Every series that a query selects.
@@ -478,13 +518,35 @@ mod tests {
             ("code=~\"5..\"", false),
             ("code!~\"2..\"", false),
             ("method=\"GET\"", false),
+            ("code!~\"5[0-9]{2}\",method=\"GET\"", true),
+            ("code!~\"[45]..\"", true),
+            ("code=~\"[1-4]..\"", true),
+            ("code!~`5\\d\\d`", true),
+            ("status_class!=\"5xx\"", true),
+            ("grpc_code!~\"Aborted|Unavailable|Internal|Unknown|Unimplemented|DataLoss\"", true),
+            ("outcome!=\"SERVER_ERROR\"", true),
+            ("result=~\"(ok|success)\"", true),
+            ("result=~\"success|timeout\"", false),
+            ("grpc_code=~\"OK|DeadlineExceeded\"", false),
+            // These leave out some failures, or none, and keep the others.
+            ("code!=\"500\"", false),
+            ("code!~\"500|502\"", false),
+            ("code!=\"404\"", false),
+            ("code=~\"1?5..\"", false),
+            ("code=~\".+\"", false),
+            ("grpc_code!=\"Unavailable\"", false),
+            ("result!=\"timeout\"", false),
+            ("outcome!=\"CLIENT_ERROR\"", false),
         ] {
             let good = format!("rate(http_seconds_bucket{{le=\"1\",{label}}}[5m])");
             assert_eq!(ratio(&good, false, all), within(1.0, BUCKET, of_all), "{label}");
             let bad = format!("{all} - {good}");
             assert_eq!(ratio(&bad, true, all), within(1.0, BUCKET, of_all), "{label}");
         }
-        // Slow ones among the good: what failed is counted as if it were fast.
+        // A total, or slow ones, of some outcomes: what is left out is counted as if it were fast.
+        let some = "rate(http_seconds_count{code!=\"500\"}[5m])";
+        assert_eq!(ratio(good, false, some), within(1.0, BUCKET, false));
+        assert_eq!(ratio(&format!("{some} - {good}"), true, all), within(1.0, BUCKET, false));
         let slow = "rate(http_seconds_count{code!~\"5..\"}[5m]) - rate(http_seconds_bucket{le=\"1\",code!~\"5..\"}[5m])";
         assert_eq!(ratio(slow, true, all), within(1.0, BUCKET, false));
         let failed_or_slow = format!("rate(http_seconds_count{{code=~\"5..\"}}[5m]) + {slow}");
@@ -539,9 +601,26 @@ mod tests {
             ("max(rate(http_seconds_bucket{le=\"0.3\"}[5m]))", false, ANOTHER_WAY),
             ("histogram_quantile(0.9, rate(http_seconds_bucket[5m]))", false, ANOTHER_WAY),
             ("sum(rate(http_latency_good_total[5m]))", false, UNSAID_TIME),
+            (
+                "sum(rate(http_seconds_sum[5m])) / sum(rate(http_seconds_count[5m])) < bool 0.3",
+                false,
+                UNSAID_TIME,
+            ),
+            ("http_seconds < bool 0.3", false, UNSAID_TIME),
+            ("http_seconds{quantile=\"0.99\"} < bool 0.3", false, OF_QUANTILE),
+            ("job:http:p99 < bool 0.3", false, OF_QUANTILE),
             ("rate(http_seconds_bucket{le=\"0.3\"}[5m]) / rate(http_seconds_count[5m])", false, ANOTHER_WAY),
         ] {
             assert_eq!(ratio(part, bad, all), Good::Unclear(why), "{part}");
+        }
+        // Of those within a second nearly all may be within 300 ms, and hardly any of all.
+        let fast = "sum(rate(http_seconds_bucket{le=\"0.3\"}[5m]))";
+        for total in ["sum(rate(http_seconds_bucket{le=\"1\"}[5m]))", "sum(rate(http_seconds_bucket[5m]))"] {
+            assert_eq!(ratio(fast, false, total), Good::Unclear(OF_SOME), "{total}");
+            assert_eq!(
+                of_raw(&parse_promql(&format!("{fast} / {total}")).unwrap(), false),
+                Good::Unclear(OF_SOME)
+            );
         }
     }
 }

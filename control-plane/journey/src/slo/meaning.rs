@@ -58,7 +58,13 @@ fn ratio(slo: &Slo, part: &RatioPart, total: &Metric) -> Meaning {
     };
     match metric.expr() {
         Some(numerator) => {
-            within(slo, histogram::of_ratio(&numerator, bad, total.expr().as_ref()), population(slo, total))
+            let good = histogram::of_ratio(&numerator, bad, total.expr().as_ref());
+            // Pyrra's ratios are of bad events, its latencies of good ones.
+            if slo.origin == SloOrigin::Pyrra && !bad && good == Good::Answers {
+                let why = "it is a latency, and its `success` does not say by `le` which time is kept";
+                return Meaning::Unclear(why.to_owned(), None);
+            }
+            within(slo, good, population(slo, total))
         }
         None => unread_ratio(metric),
     }
@@ -82,14 +88,19 @@ fn denominator(ratio: &Expr) -> String {
     }
 }
 
-/// A ratio is of good answers, unless its query has words of a histogram in it.
+/// A ratio is of good answers, unless its query has words of a histogram or of a time in it.
 fn unread_ratio(metric: &Metric) -> Meaning {
     const WORDS: [&str; 4] = ["_bucket", "histogram_", "le=", "vmrange"];
-    let query = metric.query.as_deref().unwrap_or_default();
-    if WORDS.iter().any(|word| query.contains(word)) {
-        return Meaning::Unclear("its query, which cannot be read, uses a histogram".to_owned(), None);
+    let unclear = |why: &str| Meaning::Unclear(why.to_owned(), None);
+    match metric.texts.as_str() {
+        query if WORDS.iter().any(|word| query.contains(word)) => {
+            unclear("its query, which cannot be read, uses a histogram")
+        }
+        query if time::names_time(query) => {
+            unclear("its query, which cannot be read, has words of a time in it")
+        }
+        _ => Meaning::Good,
     }
-    Meaning::Good
 }
 
 fn within(slo: &Slo, good: Good, population: String) -> Meaning {
@@ -100,6 +111,11 @@ fn within(slo: &Slo, good: Good, population: String) -> Meaning {
             let counted = if of_all { Counted::GoodAnswer } else { Counted::AnyAnswer };
             let told = time::told(&metric);
             let found = time::of(bound, slo.unit, told).map(|time| Within { time, counted, population });
+            if time::is_no_answers(&metric) {
+                let why =
+                    format!("the histogram {metric} is named for an age or another time that is no answer's");
+                return Meaning::Unclear(why, found);
+            }
             // Pyrra's SLOs of buckets are latencies, in seconds where the name says nothing else.
             let said = told != Told::Nothing || slo.unit != Unit::Unsaid || slo.origin == SloOrigin::Pyrra;
             match found {
@@ -147,7 +163,6 @@ fn threshold(slo: &Slo, metric: &Metric, objective: &Objective) -> Meaning {
 
 /// What a threshold's query says of its unit; why it is no number of single answers.
 fn told(metric: &Metric) -> Result<Told, String> {
-    let Some(query) = &metric.query else { return Ok(Told::Nothing) };
     match metric.expr() {
         Some(expr) => {
             let series = single(&expr)?;
@@ -159,7 +174,9 @@ fn told(metric: &Metric) -> Result<Told, String> {
             Ok(if time::is_no_answers(name) { Told::Nothing } else { time::told(name) })
         }
         None => {
-            refuse_summary(query)?;
+            refuse_summary(&metric.texts)?;
+            // Only a query names what is compared.
+            let query = metric.query.as_deref().unwrap_or_default();
             Ok(if time::is_no_answers(query) { Told::Nothing } else { time::told(query) })
         }
     }
@@ -171,7 +188,7 @@ const OF_MANY: &str =
     "it compares a number made of many answers, so its target counts moments and not answers";
 
 fn refuse_summary(name: &str) -> Result<(), String> {
-    let made = ["_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end));
+    let made = ["_sum", "_count", "_bucket", "_total"].iter().any(|end| name.ends_with(end));
     if made || time::is_summary(name) { Err(OF_MANY.to_owned()) } else { Ok(()) }
 }
 

@@ -1,6 +1,6 @@
 //! OpenSLO v1 documents to checked values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use emac_core::units::{Micros, Ratio};
 
@@ -9,26 +9,36 @@ use super::time::duration;
 use super::{
     Budgeting, Indicator, Metric, Objective, RatioPart, Slo, SloOrigin, Threshold, Unit, is_prometheus,
 };
-use emac_document::{Fields, Problem, Problems, Reader, Value, did_you_mean};
+use emac_document::{Fields, Node, Problem, Problems, Reader, Value, did_you_mean};
 
 /// What SLOs refer to.
 struct Known<'a> {
-    /// `spec` of SLI documents, by name.
-    indicators: BTreeMap<&'a str, Reader<'a>>,
+    /// SLI documents, by name. Several of one name are a problem where that is referred to.
+    indicators: BTreeMap<&'a str, Vec<Sli<'a>>>,
     /// `spec.type` of DataSource documents, by name.
-    sources: BTreeMap<&'a str, &'a str>,
+    sources: BTreeMap<&'a str, BTreeSet<&'a str>>,
+}
+
+/// An SLI document.
+struct Sli<'a> {
+    spec: Reader<'a>,
+    place: String,
 }
 
 /// Every SLO, with its indicators.
 pub(super) fn all<'a>(objects: &[DocumentObject<'a>], problems: &'a Problems) -> Vec<Slo> {
     let of_form = |form: Form<'static>| objects.iter().copied().filter(move |object| object.form() == form);
-    let named = |object: DocumentObject<'a>| spec_of(object.reader(problems));
-    let known = Known {
-        indicators: of_form(Form::Sli).filter_map(named).collect(),
-        sources: of_form(Form::DataSource)
-            .filter_map(|object| Some((object.name()?, object.source_type()?)))
-            .collect(),
-    };
+    let mut known = Known { indicators: BTreeMap::new(), sources: BTreeMap::new() };
+    for object in of_form(Form::Sli) {
+        if let Some((name, spec)) = spec_of(object.reader(problems)) {
+            known.indicators.entry(name).or_default().push(Sli { spec, place: object.place() });
+        }
+    }
+    for object in of_form(Form::DataSource) {
+        if let (Some(name), Some(kind)) = (object.name(), object.source_type()) {
+            known.sources.entry(name).or_default().insert(kind);
+        }
+    }
     let mut slos: BTreeMap<String, Slo> = BTreeMap::new();
     for object in of_form(Form::Slo) {
         let reader = object.reader(problems);
@@ -157,7 +167,7 @@ impl Spec {
 /// Whether objectives have indicators of their own.
 fn is_composite(objectives: Reader<'_>) -> bool {
     let Value::Sequence(items) = &objectives.node().value else { return false };
-    let has_own = |item: &emac_document::Node| {
+    let has_own = |item: &Node| {
         let mut entries = item.entries().into_iter().flatten();
         entries.any(|entry| {
             matches!(entry.key.as_str(), "indicator" | "indicatorRef") && entry.value.value != Value::Null
@@ -185,8 +195,13 @@ fn indicator(fields: &mut Fields<'_>, known: &Known<'_>) -> Option<Indicator> {
         }),
         (None, Some(name)) => {
             let text = name.word()?;
-            match known.indicators.get(text) {
-                Some(spec) => indicator_spec(*spec, known),
+            match known.indicators.get(text).map(Vec::as_slice) {
+                Some([only]) => indicator_spec(only.spec, known),
+                Some(several) => {
+                    let places: Vec<_> = several.iter().map(|sli| sli.place.as_str()).collect();
+                    let message = format!("there are {} SLIs `{text}`", several.len());
+                    name.refuse_with(message, format!("they are in {}", places.join(" and ")))
+                }
                 None => {
                     let near = did_you_mean(text, known.indicators.keys().copied());
                     let help = near.map_or_else(
@@ -242,12 +257,16 @@ fn metric(reader: Reader<'_>, known: &Known<'_>) -> Option<Metric> {
                 fields.accept_rest();
                 let kind = fields.optional("type", Reader::word);
                 let source = fields.optional("metricSourceRef", Reader::word);
-                let of_source = || known.sources.get(source?).copied();
+                let of_source = || match known.sources.get(source?)?.iter().collect::<Vec<_>>().as_slice() {
+                    [only] => Some(**only),
+                    _ => None,
+                };
                 let kind = kind.or_else(of_source).map(str::to_owned);
                 // What another system's queries look like is not ours to know.
                 let ours = kind.as_deref().is_some_and(is_prometheus);
+                let texts = fields.get("spec").map(|spec| texts(spec.node())).unwrap_or_default();
                 let query = fields.optional("spec", |spec| query(spec, ours));
-                Some(Metric { kind, source: source.map(str::to_owned), query })
+                Some(Metric { kind, source: source.map(str::to_owned), query, texts })
             })
         })
     })
@@ -275,6 +294,17 @@ fn query(spec: Reader<'_>, prometheus: bool) -> Option<String> {
     }
 }
 
+/// Every text in a value, in order. Recursive: a parsed document is at most [`emac_document::Limits::depth_max`] deep.
+fn texts(node: &Node) -> String {
+    match &node.value {
+        Value::Mapping(entries) => {
+            entries.iter().map(|entry| texts(&entry.value)).collect::<Vec<_>>().join(" ")
+        }
+        Value::Sequence(items) => items.iter().map(texts).collect::<Vec<_>>().join(" "),
+        _ => node.text().unwrap_or_default().to_owned(),
+    }
+}
+
 fn objective(fields: &mut Fields<'_>, needs_threshold: bool) -> Option<Objective> {
     fields.accept_rest();
     let name = fields.optional("displayName", Reader::word).map(str::to_owned);
@@ -294,8 +324,7 @@ fn objective(fields: &mut Fields<'_>, needs_threshold: bool) -> Option<Objective
 }
 
 fn target(fields: &mut Fields<'_>) -> Option<Ratio> {
-    let percent = fields
-        .optional("targetPercent", |percent| super::below_one(percent, super::share_of(percent.number()?)));
+    let percent = fields.optional("targetPercent", |percent| super::percentage(percent, percent.number()?));
     if percent.is_some() && !fields.has("target") {
         return percent;
     }

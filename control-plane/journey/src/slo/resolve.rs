@@ -7,7 +7,7 @@ use emac_core::journey::ComponentName;
 use emac_core::units::{Micros, Ratio};
 
 use super::meaning::{self, Meaning, Within};
-use super::{Budgeting, Indicator, Objective, Slo, Slos};
+use super::{Budgeting, Indicator, Metric, Objective, RatioPart, Slo, Slos};
 use crate::intent::{Component, Intent, SloRef, SloRole};
 use emac_document::{Located, Problem, Problems, did_you_mean, format_duration};
 
@@ -106,7 +106,7 @@ impl fmt::Display for AsWhat {
             Self::Latency(LatencyPoint { within, share, counted }) => {
                 let which = match counted {
                     Counted::AnyAnswer => "",
-                    Counted::GoodAnswer => " of good answers only",
+                    Counted::GoodAnswer => ", counting good answers only",
                 };
                 write!(out, "latency {} within {}{which}", share.get(), format_duration(*within))
             }
@@ -331,13 +331,20 @@ fn share(slo: &Slo, objective: &Objective) -> Result<(Ratio, Option<&'static str
     const AVERAGED: &str =
         "averages slices of time, not requests; its target is taken as it is, as for even traffic";
     const PROBES: &str = "counts probes, not requests; its target is taken as it is";
-    let probes =
-        matches!(slo.indicators.get(objective.indicator), Some(Indicator::Probe(_))).then_some(PROBES);
+    const UNSAID: &str =
+        "has no query that says what is counted; its target is taken as a share of good answers";
+    let is_unsaid = |metric: &Metric| metric.texts.is_empty().then_some(UNSAID);
+    let remark = slo.indicators.get(objective.indicator).and_then(|indicator| match indicator {
+        Indicator::Probe(_) => Some(PROBES),
+        Indicator::Ratio { part: RatioPart::Good(metric) | RatioPart::Bad(metric), .. }
+        | Indicator::Raw { metric, .. } => is_unsaid(metric),
+        Indicator::Threshold(_) | Indicator::Within { .. } | Indicator::Plugin(_) => None,
+    });
     match (slo.budgeting, objective.slice_target) {
-        (Budgeting::Occurrences, _) => Ok((objective.target, probes)),
+        (Budgeting::Occurrences, _) => Ok((objective.target, remark)),
         (Budgeting::RatioTimeslices, _) => Ok((objective.target, Some(AVERAGED))),
         (Budgeting::Timeslices, Some(slice)) => {
-            let both = Ratio::new(objective.target.get() * slice.get()).unwrap_or_default();
+            let both = Ratio::new(rounded(objective.target.get() * slice.get())).unwrap_or_default();
             Ok((both, Some(SLICES)))
         }
         (Budgeting::Timeslices, None) => {
@@ -346,10 +353,15 @@ fn share(slo: &Slo, objective: &Objective) -> Result<(Ratio, Option<&'static str
     }
 }
 
-/// `max(0, sum - (n - 1))`: what holds together at worst. Twelve decimals, so that 0.97 and 0.9999 are 0.9699.
+/// `max(0, sum - (n - 1))`: what holds together at worst.
 fn frechet(shares: impl IntoIterator<Item = f64>) -> f64 {
     let missing: f64 = shares.into_iter().map(|share| 1.0 - share).sum();
-    ((1.0 - missing).max(0.0) * 1e12).round() / 1e12
+    rounded((1.0 - missing).max(0.0))
+}
+
+/// Twelve decimals, so that 0.97 and 0.9999 are 0.9699: far below any objective, far above the noise.
+fn rounded(share: f64) -> f64 {
+    (share * 1e12).round() / 1e12
 }
 
 /// Points of all populations together. Of the same answers each point holds by itself; of different ones (of reads and of writes, say) nobody knows how they

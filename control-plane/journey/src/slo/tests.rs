@@ -125,6 +125,16 @@ fn broken_documents_each_say_why() {
     assert_eq!(messages(&problems), ["there is no SLI `latncy`"]);
     let (_, problems) = slos(&format!("{RATIO}---{RATIO}"));
     assert_eq!(messages(&problems), ["the SLO `cart` is declared twice"]);
+    let (_, problems) = slos(&RATIO.replace("target: 0.999", "targetPercent: 0.57"));
+    assert_eq!(messages(&problems), ["0.57 is read as 0.57 %: this is a percentage, not a share"]);
+    assert_eq!(problems.list()[0].help.as_deref(), Some("57 % is written 57"));
+    // Of two SLIs nobody knows which is meant, if one is.
+    let other = "---\napiVersion: openslo/v1\nkind: SLI\nmetadata: {name: latency}\nspec: {}\n";
+    let (_, problems) = slos(&format!("{LATENCY}{other}"));
+    assert_eq!(messages(&problems), ["there are 2 SLIs `latency`"]);
+    assert_eq!(problems.list()[0].help.as_deref(), Some("they are in slos.yaml:2 and slos.yaml:19"));
+    let (_, problems) = slos(&format!("{RATIO}{other}{other}"));
+    assert_eq!(messages(&problems), [""; 0]);
 }
 
 #[test]
@@ -179,8 +189,8 @@ fn slices_of_time_promise_what_a_good_slice_may_miss_too() {
         ),
         (
             "budgetingMethod: Occurrences\n  objectives:\n    - {displayName: bronze, target: 0.99}\n    - {displayName: gold, target: 0.999}",
-            "budgetingMethod: Timeslices\n  objectives:\n    - {displayName: gold, target: 0.999, timeSliceTarget: 0.9}",
-            Some(0.8991),
+            "budgetingMethod: Timeslices\n  objectives:\n    - {displayName: gold, target: 0.999, timeSliceTarget: 0.95}",
+            Some(0.94905),
             "counts slices of time, not requests; its target times the share that makes a slice good is taken, as for even traffic",
         ),
         (
@@ -283,12 +293,24 @@ fn a_ratio_of_buckets_is_a_latency_and_no_availability() {
         words,
         [
             "fast (slos.yaml:2): latency 0.95 within 300ms",
-            "well (slos.yaml:11): latency 0.98 within 500ms of good answers only"
+            "well (slos.yaml:11): latency 0.98 within 500ms, counting good answers only"
         ]
     );
     // Who counts a late answer as a failure says so.
     let (promise, _) = promised(&fast, "{ref: 'openslo:fast', role: availability}");
     assert_eq!((promise.availability.map(Ratio::get), points(&promise)), (Some(0.95), vec![]));
+    // A histogram of ages is none of answers, unless a role says so.
+    let lag = fast.replace("x_seconds", "consumer_lag_seconds");
+    let (promise, told) = promised(&lag, "openslo:fast");
+    assert_eq!((promise.availability, points(&promise)), (None, vec![]));
+    assert_eq!(
+        told,
+        [
+            "`fast` promises nothing here: the histogram consumer_lag_seconds_bucket is named for an age or another time that is no answer's"
+        ]
+    );
+    let (promise, _) = promised(&lag, "{ref: 'openslo:fast', role: latency}");
+    assert_eq!(points(&promise), [(300_000, 0.95, Counted::AnyAnswer)]);
     // A histogram of sizes is none of times.
     let sizes = fast.replace("x_seconds", "x_bytes");
     let (promise, told) = promised(&sizes, "openslo:fast");
@@ -296,6 +318,55 @@ fn a_ratio_of_buckets_is_a_latency_and_no_availability() {
     assert_eq!(
         told,
         ["`fast` promises nothing here: nothing says that the histogram x_bytes_bucket is of times"]
+    );
+}
+
+#[test]
+fn a_query_that_cannot_be_read_is_of_good_answers_only_where_nothing_in_it_is_a_time() {
+    let taken = |spec: &str, indicator: &str| {
+        let metric = format!("{{metricSource: {{type: Other, spec: {spec}}}}}");
+        let (indicator, objective) = match indicator {
+            "ratio" => (format!("{{ratioMetric: {{good: {metric}, total: {metric}}}}}"), "{target: 0.95}"),
+            _ => (format!("{{thresholdMetric: {metric}}}"), "{op: lt, value: 0.3, target: 0.95}"),
+        };
+        let unit = "{name: t, annotations: {emac.dev/unit: s}}";
+        let (slos, _) = slos(&slo("t", &indicator, objective).replace("{name: t}", unit));
+        Slos::taken(slos.get("t").unwrap())[0].as_what.to_string()
+    };
+    // Without a unit a metric that stands beside a query, or in its place, is no time.
+    let unsaid = slo(
+        "t",
+        "{thresholdMetric: {metricSource: {type: Other, spec: {metric: response_time}}}}",
+        "{op: lt, value: 0.3, target: 0.95}",
+    );
+    assert_eq!(points(&promised(&unsaid, "openslo:t").0), []);
+    let of_time = "nothing, as its query, which cannot be read, has words of a time in it";
+    let quantile =
+        "nothing, as it compares a number made of many answers, so its target counts moments and not answers";
+    for (indicator, spec, expected) in [
+        ("ratio", "{query: 'sum:requests.ok{env:us}.as_count()'}", "availability 0.95"),
+        ("ratio", "{nrql: 'SELECT count(*) FROM Transaction WHERE error IS FALSE'}", "availability 0.95"),
+        ("ratio", "{nrql: 'SELECT count(*) FROM Transaction WHERE duration < 0.3'}", of_time),
+        ("ratio", "{query: 'SELECT count(*) FROM r WHERE latency_ms <= 300'}", of_time),
+        ("ratio", "[{metric: 'service.response.time'}]", of_time),
+        ("threshold", "{metricName: TargetResponseTime, stat: p99}", quantile),
+        ("threshold", "{query: 'index=x | stats perc95(latency)'}", quantile),
+        ("threshold", "{query: 'avg latency', stat: p99}", quantile),
+        ("threshold", "{metricName: TargetResponseTime}", "latency 0.95 within 300ms"),
+    ] {
+        assert_eq!(taken(spec, indicator), expected, "{spec}");
+    }
+}
+
+#[test]
+fn a_ratio_without_a_query_is_told() {
+    let indicator =
+        "{ratioMetric: {good: {metricSource: {type: Other}}, total: {metricSource: {type: Other}}}}";
+    let (promise, told) = promised(&slo("t", indicator, "{target: 0.95}"), "openslo:t");
+    assert_eq!(promise.availability.map(Ratio::get), Some(0.95));
+    assert_eq!(
+        told,
+        ["`t` has no query that says what is counted; its target is taken as a share of good answers"]
     );
 }
 
@@ -342,6 +413,7 @@ fn a_threshold_is_a_latency_only_where_single_times_are_compared() {
         ("max_over_time(x_seconds[5m])", moments),
         ("rate(x_seconds_sum[5m])", moments),
         ("x_seconds_count", moments),
+        ("x_seconds_total", moments),
         (
             "rate(bad[5m]) / rate(all[5m])",
             "ratio, which is no time, and its target counts moments and not answers",
@@ -633,11 +705,15 @@ fn pyrras_slos_are_percentages_written_as_text() {
         ),
         (
             "{latency: {success: {metric: 'x_seconds_bucket{le=\"0.1\",code!~\"5..\"}'}, total: {metric: x_seconds_count}}}",
-            "latency 0.995 within 100ms of good answers only",
+            "latency 0.995 within 100ms, counting good answers only",
         ),
         (
             "{latency: {success: {metric: 'calls_bucket{le=\"2\"}'}, total: {metric: calls_count}}}",
             "latency 0.995 within 2s",
+        ),
+        (
+            "{latency: {success: {metric: fast_total}, total: {metric: all_total}}}",
+            "nothing, as it is a latency, and its `success` does not say by `le` which time is kept",
         ),
         ("{latencyNative: {latency: 200ms, total: {metric: x_seconds}}}", "latency 0.995 within 200ms"),
         ("{bool_gauge: {metric: probe_success}}", "availability 0.995"),
@@ -653,8 +729,8 @@ fn pyrras_slos_are_percentages_written_as_text() {
         assert_eq!(slo.window, Some(Micros(14 * 86_400_000_000)));
         slos.resolve(&intent("['pyrra:x', 'openslo:shop/x']"), &problems);
         assert_eq!(problems.errors(), 0);
-        let probes = indicator.contains("bool_gauge");
-        assert_eq!(problems.is_empty(), !probes, "{:?}", messages(&problems));
+        let is_told = indicator.contains("bool_gauge") || expected.starts_with("nothing");
+        assert_eq!(problems.is_empty(), !is_told, "{:?}", messages(&problems));
     }
 }
 

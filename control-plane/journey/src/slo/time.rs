@@ -57,7 +57,7 @@ const CALLS: [&str; 10] = [
     "handling",
 ];
 /// Words of seconds that are no answer's: moments, ages and sums.
-const OTHERS: [&str; 25] = [
+const OTHERS: [&str; 24] = [
     "timestamp",
     "uptime",
     "start",
@@ -82,7 +82,6 @@ const OTHERS: [&str; 25] = [
     "remaining",
     "until",
     "since",
-    "total",
 ];
 
 /// What the words of a metric's name, or of another system's query, tell.
@@ -97,9 +96,20 @@ pub(super) fn told(name: &str) -> Told {
     }
 }
 
-/// Whether the words tell of a time that is no answer's: an age, a moment, a sum.
+/// Whether the words tell of a time that is no answer's: an age, a moment, a share of a processor.
 pub(super) fn is_no_answers(name: &str) -> bool {
     words(name).iter().any(|word| OTHERS.contains(&word.as_str()))
+}
+
+/// Whether the words of another system's query tell of a time that answers take, or of a quantile. Short units are also names of countries and namespaces.
+pub(super) fn names_time(query: &str) -> bool {
+    const UNITS: [&str; 6] = ["seconds", "milliseconds", "millis", "msec", "microseconds", "nanoseconds"];
+    let words = words(query);
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    has(&TIMES)
+        || has(&UNITS)
+        || has(&["time"]) && has(&CALLS)
+        || words.iter().any(|word| is_quantile_word(word))
 }
 
 /// Whether the words tell of times that calls take.
@@ -109,13 +119,23 @@ pub(super) fn is_latency(name: &str) -> bool {
 
 /// Whether the words tell of a number made of many answers.
 pub(super) fn is_summary(name: &str) -> bool {
-    const WORDS: [&str; 9] =
-        ["quantile", "percentile", "avg", "average", "mean", "median", "max", "maximum", "histogram"];
-    let quantile = |word: &str| {
-        word.strip_prefix('p')
-            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
-    };
-    words(name).iter().any(|word| WORDS.contains(&word.as_str()) || quantile(word))
+    const WORDS: [&str; 7] = ["avg", "average", "mean", "median", "max", "maximum", "histogram"];
+    words(name).iter().any(|word| WORDS.contains(&word.as_str()) || is_quantile_word(word))
+}
+
+/// Whether the words tell of a quantile.
+pub(super) fn is_quantile(name: &str) -> bool {
+    words(name).iter().any(|word| is_quantile_word(word))
+}
+
+/// `p99`, `perc95`, `95th`, `percentile`.
+fn is_quantile_word(word: &str) -> bool {
+    const NAMES: [&str; 9] =
+        ["p", "q", "perc", "pct", "percentile", "percentiles", "quantile", "quantiles", "upper"];
+    const WHOLE: [&str; 4] = ["percentile", "percentiles", "quantile", "quantiles"];
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    let numbered = NAMES.iter().any(|name| word.strip_prefix(name).is_some_and(digits));
+    WHOLE.contains(&word) || numbered || word.strip_suffix("th").is_some_and(digits)
 }
 
 /// A number as a time: in the SLO's own unit, else in the name's, else in seconds. `None` for what is none.
@@ -193,7 +213,8 @@ mod tests {
 
     #[test]
     fn ages_moments_and_summaries_are_no_answers() {
-        for name in ["last_success_timestamp_seconds", "process_uptime_seconds", "process_cpu_seconds_total"]
+        for name in
+            ["last_success_timestamp_seconds", "process_uptime_seconds", "consumer_lag_seconds_bucket"]
         {
             assert!(is_no_answers(name), "{name}");
         }
@@ -203,6 +224,10 @@ mod tests {
             assert!(is_summary(name), "{name}");
         }
         assert!(!is_summary("php_request_seconds") && !is_summary("pay_latency"));
+        for name in ["stats perc95(x)", "ALIGN_PERCENTILE_99", "upper_95th", "percentile(duration, 95)"] {
+            assert!(is_quantile(name), "{name}");
+        }
+        assert!(!is_quantile("p") && !is_quantile("http2") && !is_quantile("north"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! In PromQL `a + b` is empty as soon as one of them is, and `1 - good/total` when no success was ever seen: during an outage. So every addend
 //! is given zeros where another addend has a value (`(a or (b) * 0) + (b or (a) * 0)`), a numerator where its denominator has one, and good events where there are events at all: `(good) or (total) * 0`. Nothing is given to
-//! the total: without any series there is no result, which is absence and not health.
+//! the total: without any series there is no result, which is absence and not health. Values that its query has for that (`or vector(0)`) are taken away.
 
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::{
@@ -32,7 +32,7 @@ impl Events {
     /// When a query is no PromQL; those of an intent are.
     pub fn of(good: &str, total: &str, window: &str) -> Result<Self, InvalidPromql> {
         let read = |query: &str| parse_promql(&with_window(query, window)).and_then(as_series);
-        let (good, total) = (filled(read(good)?), filled(read(total)?));
+        let (good, total) = (filled(read(good)?), filled(without_defaults(read(total)?)));
         if let Some(apart) = apart(&good, &total) {
             let sum = |of: &Expr| parse_generated(&format!("sum without ({apart}) ({})", write_promql(of)));
             return Ok(Self { good: sum(&good)?, total: sum(&total)? });
@@ -89,13 +89,39 @@ impl Events {
     }
 }
 
-/// Labels that good events differ by from all events, where neither are aggregated: series by series each would be compared with itself, and all of one code
-/// were good, or none.
+/// Labels that good events differ by from all events, where results have them: otherwise events of each code were compared with those of the same code, and all
+/// of one code were good, or none.
 pub(super) fn apart(good: &Expr, total: &Expr) -> Option<String> {
-    let by_series = [good, total].map(result_labels).iter().all(|labels| *labels == ResultLabels::OfSeries);
-    let labels = differing_labels(good, total);
-    let list = || labels.iter().cloned().collect::<Vec<_>>().join(", ");
-    (by_series && !labels.is_empty()).then(list)
+    let mut labels = differing_labels(good, total);
+    match [good, total].map(result_labels) {
+        [ResultLabels::OfSeries, ResultLabels::OfSeries] => {}
+        [ResultLabels::Known(good), ResultLabels::Known(total)] if good == total => {
+            labels.retain(|label| total.contains(label));
+        }
+        _ => return None,
+    }
+    (!labels.is_empty()).then(|| labels.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// A total without the values that it has where there are no series.
+fn without_defaults(expr: Expr) -> Expr {
+    match expr {
+        Expr::Paren(of) => paren(without_defaults(*of.expr)),
+        Expr::Binary(of)
+            if of.op.id() == T_LOR && selectors(&of.rhs).is_empty() && !selectors(&of.lhs).is_empty() =>
+        {
+            without_defaults(*of.lhs)
+        }
+        Expr::Binary(of) if [T_ADD, T_SUB].contains(&of.op.id()) => {
+            let (lhs, rhs) = (Box::new(without_defaults(*of.lhs)), Box::new(without_defaults(*of.rhs)));
+            Expr::Binary(BinaryExpr { lhs, rhs, ..of })
+        }
+        Expr::Aggregate(mut of) if of.op.id() == T_SUM => {
+            of.expr = Box::new(without_defaults(*of.expr));
+            Expr::Aggregate(of)
+        }
+        other => other,
+    }
 }
 
 /// A number made of series (`scalar(...)`) as a series without labels: a number is never absent.
@@ -313,6 +339,42 @@ mod tests {
             ("2", "1", "vector(2)"),
         ] {
             assert_eq!(events(good, total).good(), expected, "{good} of {total}");
+        }
+    }
+
+    #[test]
+    fn a_total_is_absent_where_nothing_is_measured() {
+        for (total, expected) in [
+            ("sum(all) or vector(0)", "sum(all)"),
+            ("(sum(all) or on () vector(1))", "(sum(all))"),
+            (
+                "(sum(a) or vector(0)) + (sum(b) or vector(0))",
+                "((sum(a)) or (sum(b)) * 0) + ((sum(b)) or (sum(a)) * 0)",
+            ),
+            ("sum(rate(x[5m]) or vector(0))", "sum(rate(x[5m]))"),
+            ("vector(1)", "vector(1)"),
+            ("sum(a) or sum(b)", "sum(a) or sum(b)"),
+        ] {
+            assert_eq!(events("sum(ok)", total).total(), expected, "{total}");
+        }
+    }
+
+    #[test]
+    fn what_tells_good_from_failed_does_not_group_them() {
+        for (good, total, expected) in [
+            (
+                "sum by (code) (x{code!~\"5..\"})",
+                "sum by (code) (x)",
+                "sum without (code) (sum by (code) (x))",
+            ),
+            (
+                "sum by (code, zone) (x{code!~\"5..\"})",
+                "sum by (zone, code) (x)",
+                "sum without (code) (sum by (zone, code) (x))",
+            ),
+            ("sum by (zone) (x{code!~\"5..\"})", "sum by (zone) (x)", "sum by (zone) (x)"),
+        ] {
+            assert_eq!(events(good, total).total(), expected);
         }
     }
 

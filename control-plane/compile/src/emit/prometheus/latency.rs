@@ -6,7 +6,8 @@
 
 use emac_core::units::Ratio;
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::{Expr, LabelModifier, NumberLiteral};
+use promql_parser::parser::token::{T_DIV, T_MUL};
+use promql_parser::parser::{BinaryExpr, Call, Expr, LabelModifier, NumberLiteral};
 
 use super::LatencySli;
 use emac_document::{
@@ -63,11 +64,7 @@ impl Quantile {
     }
 
     fn share_mut(&mut self) -> Option<&mut Expr> {
-        let mut at = &mut self.query;
-        while let Expr::Paren(of) = at {
-            at = &mut of.expr;
-        }
-        let Expr::Call(call) = at else { return None };
+        let call = called_mut(&mut self.query)?;
         let is_quantile = call.func.name == "histogram_quantile";
         call.args
             .args
@@ -78,11 +75,7 @@ impl Quantile {
 
     /// The histogram, and the share that is asked for.
     fn histogram(&self) -> Option<(f64, &Expr)> {
-        let mut at = &self.query;
-        while let Expr::Paren(of) = at {
-            at = &of.expr;
-        }
-        let Expr::Call(call) = at else { return None };
+        let call = called(&self.query)?;
         match call.args.args.iter().map(|arg| &**arg).collect::<Vec<_>>().as_slice() {
             [Expr::NumberLiteral(share), of] if call.func.name == "histogram_quantile" => {
                 Some((share.val, of))
@@ -137,6 +130,30 @@ impl Quantile {
     }
 }
 
+/// The call that a query is, perhaps in another unit: `histogram_quantile(...) / 1000`.
+fn called(expr: &Expr) -> Option<&Call> {
+    match expr {
+        Expr::Paren(of) => called(&of.expr),
+        Expr::Binary(of) if is_scaled(of) => called(&of.lhs),
+        Expr::Call(call) => Some(call),
+        _ => None,
+    }
+}
+
+/// As [`called`].
+fn called_mut(expr: &mut Expr) -> Option<&mut Call> {
+    match expr {
+        Expr::Paren(of) => called_mut(&mut of.expr),
+        Expr::Binary(of) if is_scaled(of) => called_mut(&mut of.lhs),
+        Expr::Call(call) => Some(call),
+        _ => None,
+    }
+}
+
+fn is_scaled(of: &BinaryExpr) -> bool {
+    [T_MUL, T_DIV].contains(&of.op.id()) && matches!(&*of.rhs, Expr::NumberLiteral(by) if by.val > 0.0)
+}
+
 /// Whether a histogram is one series for each bucket: it keeps `le`, or reads what is named so.
 fn has_buckets(of: &Expr) -> bool {
     let named = |name: &str| name.ends_with("_bucket");
@@ -170,6 +187,10 @@ mod tests {
             at("(histogram_quantile(0.95, sum(rate(x_bucket[{{.window}}])) by (le))) # p95").as_deref(),
             Some("(histogram_quantile(0.99, sum by (le) (rate(x_bucket[5m]))))")
         );
+        assert_eq!(
+            at("histogram_quantile(0.95, sum(rate(x_bucket[{{.window}}])) by (le)) / 1000").as_deref(),
+            Some("histogram_quantile(0.99, sum by (le) (rate(x_bucket[5m]))) / 1000")
+        );
         assert_eq!(at("job:latency:p95"), None);
         assert_eq!(at("histogram_quantile(scalar(q), x)"), None);
     }
@@ -181,6 +202,12 @@ mod tests {
             beyond("histogram_quantile(0.95, sum by (le) (rate(x_bucket[{{.window}}])))").as_deref(),
             Some(
                 "(histogram_quantile(0.95, sum by (le) (rate(x_bucket[5m]))) <= 0.4) and (max without (le) (sum by (le) (rate(x_bucket{le!=\"+Inf\"}[5m]))) < 0.95 * max without (le) (sum by (le) (rate(x_bucket{le=\"+Inf\"}[5m]))))"
+            )
+        );
+        assert_eq!(
+            beyond("histogram_quantile(0.95, rate(x_bucket[{{.window}}])) / 1000").as_deref(),
+            Some(
+                "(histogram_quantile(0.95, rate(x_bucket[5m])) / 1000 <= 0.4) and (max without (le) (rate(x_bucket{le!=\"+Inf\"}[5m])) < 0.95 * max without (le) (rate(x_bucket{le=\"+Inf\"}[5m])))"
             )
         );
         assert_eq!(beyond("histogram_quantile(0.95, sum(rate(x[{{.window}}])))"), None);

@@ -45,11 +45,12 @@ const CANDIDATES_MAX: usize = 96;
 impl Series {
     pub(super) fn of(sli: &Sli) -> Option<Self> {
         let (good, total) = (parse_promql(&sli.good).ok()?, parse_promql(&sli.total).ok()?);
-        let total = match apart(&good, &total) {
+        let (good, total) = match apart(&good, &total) {
             Some(labels) => {
-                parse_generated(&format!("sum without ({labels}) ({})", write_promql(&total))).ok()?
+                let sum = |of: &Expr| format!("sum without ({labels}) ({})", write_promql(of));
+                (parse_generated(&sum(&good)).ok()?, parse_generated(&sum(&total)).ok()?)
             }
-            None => total,
+            None => (good, total),
         };
         let mut named = named_selectors(&good)?;
         named.extend(named_selectors(&total)?);
@@ -111,10 +112,15 @@ impl Series {
     }
 
     fn name(&self, one: &One, part: &Part) -> String {
-        let labels = self.labels(one, part);
+        let mut labels = self.labels(one, part);
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
+        let metric = if one.metric.chars().all(plain) { one.metric.as_str() } else { "" };
+        if metric.is_empty() {
+            labels.insert("__name__".to_owned(), one.metric.clone());
+        }
         let equal =
             |(label, value): (&String, &String)| write_label(&Matcher::new(MatchOp::Equal, label, value));
-        format!("{}{{{}}}", one.metric, labels.iter().map(equal).collect::<Vec<_>>().join(","))
+        format!("{metric}{{{}}}", labels.iter().map(equal).collect::<Vec<_>>().join(","))
     }
 
     fn labels(&self, one: &One, part: &Part) -> Labels {
