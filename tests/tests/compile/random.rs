@@ -109,7 +109,7 @@ fn queries(rng: &mut Rng) -> (String, String) {
     );
     let sum = |selector: &str| format!("sum{by} ({function}({metric}{{{selector}}}{W}))");
     let (ok, all) = (sum(&format!("{job}{good}")), sum(job));
-    match rng.u8(0..24) {
+    match rng.u8(0..26) {
         0..=5 => (ok, all),
         6 => (format!("{all} - {}", sum(&format!(r#"{job}code=~"5..""#))), all),
         7 => (
@@ -156,7 +156,19 @@ fn queries(rng: &mut Rng) -> (String, String) {
             format!("sum(rate({metric}{W}))"),
         ),
         21 => (format!("clamp_max({ok}, 1e9)"), format!("clamp_min({all}, 0)")),
-        22 => (ok, "vector(1)".to_owned()),
+        22..=24 => match rng.u8(0..5) {
+            0 => (ok, "vector(1)".to_owned()),
+            1 => (ok, format!("{all} or vector(0)")),
+            2 => (ok, format!("({all} or vector(1))")),
+            3 => (
+                format!("sum by (le) (rate(lat_bucket{{le=\"0.3\"}}{W}))"),
+                format!("sum by (le) (rate(lat_bucket{{le=\"+Inf\"}}{W}))"),
+            ),
+            _ => (
+                format!("sum by (code) (rate(x{{code!~\"5..\"}}{W}))"),
+                format!("sum by (code) (rate(x{W}))"),
+            ),
+        },
         // Mistakes: told, with a place.
         _ => match rng.u8(0..8) {
             0 => (format!("sum(rate({metric}[{{{{ .windows }}}}]))"), all),

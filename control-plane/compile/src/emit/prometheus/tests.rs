@@ -197,3 +197,17 @@ fn every_quantile_has_a_series() {
         }
     }
 }
+
+/// What promtool reads as a series, and what Prometheus leaves of labels.
+#[test]
+fn unit_tests_name_series_and_labels_as_prometheus_does() {
+    let mut sli = sli(0.99, 30);
+    sli.good = "sum(rate({__name__=\"http.ok\"}[{{ .window }}]))".to_owned();
+    sli.total = "sum(rate(all[{{ .window }}]))".to_owned();
+    let labels = [("slo".to_owned(), String::new()), ("team".to_owned(), "a".to_owned())].into();
+    let common = AlertLabels { labels, ..AlertLabels::default() };
+    sli.naming = Naming::of(&Alerts { common, ..Alerts::default() });
+    let text = unit_tests(&sli, Dialect::Emac, "r").unwrap().to_string();
+    assert!(text.contains(r#""series":"{__name__=\"http.ok\"}""#) && !text.contains("\"http.ok{"), "{text}");
+    assert!(text.contains(r#""team":"a""#) && !text.contains(r#""slo":"""#), "{text}");
+}
