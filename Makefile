@@ -60,7 +60,7 @@ e2e-istio: tools wasm ## The scenario in a real Istio; builds its parts from Go 
 	@rm -f $(TARGET)/not-run.txt
 	$(CARGO) test -p emac-tests --test e2e-istio -- $(ARGS)
 
-e2e-gates: tools ## Canary analyses, dashboards and alerts judged by Argo Rollouts' own code, Sloth and Prometheus; builds them from Go modules once (about 2 minutes)
+e2e-gates: tools ## Canary analyses, dashboards, queries and alerts judged by Argo Rollouts' own code, Sloth and Prometheus; builds them from Go modules once (about 2 minutes)
 	@sh tests/setup/gates.sh
 	@rm -f $(TARGET)/not-run.txt
 	$(CARGO) test -p emac-tests --test gates -- --nocapture $(ARGS)

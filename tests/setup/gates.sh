@@ -23,7 +23,7 @@ not_run() {
 mkdir -p "$tools/bin" "$tools/crds"
 rm -f "$tools/not-run.txt"
 pinned="argo-rollouts $rollouts $(cksum <"$from/argo-measure/main.go")
-sloth $sloth"
+sloth $sloth $(cksum <"$from/promql-judge/main.go")"
 [ "${1:-}" = all ] && pinned="$pinned
 flagger $flagger"
 case "$(cat "$tools/pinned.txt" 2>/dev/null)" in "$pinned"*) exit 0 ;; esac
@@ -66,6 +66,9 @@ if [ "${1:-}" = all ]; then
 fi
 like sloth github.com/slok/sloth "$sloth"
 build sloth github.com/slok/sloth/cmd/sloth
+# Sloth's module has Prometheus's among its own.
+mkdir -p promql-judge && cp "$from/promql-judge/main.go" promql-judge/ || not_run "tests/setup/gates is incomplete"
+build promql-judge ./promql-judge
 if [ "${1:-}" = all ]; then
     like flagger github.com/fluxcd/flagger "$flagger"
     build flagger github.com/fluxcd/flagger/cmd/flagger

@@ -50,6 +50,9 @@ const DEPTH_MAX: usize = 256;
 /// What is made of queries holds each of them several times.
 const GENERATED_MAX: usize = 32 * TEXT_MAX;
 
+/// Words that older Prometheus took for names.
+const NEW_WORDS: [&str; 2] = ["anchored", "smoothed"];
+
 /// What stands for every window while a query is only looked at.
 const ANY_WINDOW: &str = "5m";
 
@@ -82,6 +85,11 @@ fn read(query: &str) -> Result<Expr, InvalidPromql> {
     }
     let expr = parse(&query).map_err(|said| match said.strip_prefix("unknown function with name '") {
         Some(name) => InvalidPromql::UnknownFunction(name.trim_end_matches('\'').to_owned()),
+        None if said == "invalid promql query" && NEW_WORDS.iter().any(|word| query.contains(word)) => {
+            InvalidPromql::Syntax(format!(
+                "{said}; `anchored` and `smoothed` are words of the language, a metric of that name is `{{__name__=\"anchored\"}}`"
+            ))
+        }
         None => InvalidPromql::Syntax(said),
     })?;
     match refused::refused(&expr) {

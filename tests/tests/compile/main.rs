@@ -4,6 +4,7 @@
 
 #[path = "../deploy/crds.rs"]
 mod crds;
+mod random;
 mod sloth;
 #[path = "../schemas/written.rs"]
 mod written;

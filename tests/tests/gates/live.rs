@@ -103,6 +103,18 @@ impl Live {
         Some(text)
     }
 
+    /// A query as Prometheus writes it; what it says of one that is none.
+    pub(crate) fn formatted(&self, query: &str) -> Result<String, String> {
+        let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let text = self.get(&format!("/api/v1/format_query?query={escaped}")).ok_or("no answer")?;
+        let (_, body) = text.split_once("\r\n\r\n").ok_or("no body")?;
+        let answer: Value = serde_json::from_str(body).map_err(|error| format!("{error}: {body}"))?;
+        match answer["data"].as_str() {
+            Some(formatted) => Ok(formatted.to_owned()),
+            None => Err(answer["error"].as_str().unwrap_or("no error").to_owned()),
+        }
+    }
+
     /// Values of a query now, with their labels.
     pub(crate) fn query(&self, query: &str) -> Result<Vec<(Value, f64)>, String> {
         let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();

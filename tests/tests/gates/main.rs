@@ -1,10 +1,12 @@
 //! What `emac compile` writes for canaries, judged by programs of other origin: Argo Rollouts' own provider and conditions (`tests/setup/gates.sh` builds them),
 //! and a real Prometheus with made-up series. Forms of SLIs ([`shapes`]) times what may happen ([`situations`]).
 
+mod beside_sloth;
 mod by_flagger;
 mod dashboards;
 mod latency;
 mod live;
+mod promql;
 mod shapes;
 mod situations;
 

@@ -80,7 +80,7 @@ fn panels(sli: &Sli, dialect: Dialect, rules: &[Group]) -> Vec<Panel> {
     }
     if let Some(latency) = &sli.latency {
         let measured = match dialect {
-            Dialect::Emac => series(&format!("latency_seconds:{}_5m", latency.name)),
+            Dialect::Emac => series(&format!("latency_seconds:{}_5m", latency.metric())),
             // These record no latency.
             Dialect::Sloth | Dialect::Pyrra => latency.measured(),
         };

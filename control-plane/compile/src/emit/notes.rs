@@ -6,7 +6,8 @@ use emac_journey::intent::CanaryLabel;
 
 use super::admission;
 use super::gate::{p99, requests_min};
-use super::prometheus::{Dialect, FAILURES_MIN, Pair, RATE_WINDOW_MIN, Severity, Sli, unit_tests};
+use super::openslo::within;
+use super::prometheus::{Dialect, FAILURES_MIN, Pair, RATE_WINDOW_MIN, Severity, Sli, Within, unit_tests};
 use crate::compile::Compiled;
 
 /// One line each, the gravest first.
@@ -109,6 +110,17 @@ fn latency(compiled: &Compiled<'_>, sli: &Sli) -> Vec<String> {
             "latency: the histogram's last bucket ends at 134 s, below the threshold of {} s",
             latency.threshold
         ));
+    }
+    match within(compiled, sli, "5m") {
+        None => notes.push(format!(
+            "openslo/slo.yaml: without the latency objective: its query is no quantile of a histogram, so nobody can ask for the share within {} s",
+            latency.threshold
+        )),
+        Some(Within::Buckets { .. }) => notes.push(format!(
+            "openslo/slo.yaml: latency is asked of the bucket that ends at {} s; the histogram has to have it",
+            latency.threshold
+        )),
+        Some(Within::Share(_)) => {}
     }
     notes
 }

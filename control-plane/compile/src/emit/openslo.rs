@@ -1,9 +1,12 @@
-//! The journey's own objectives as OpenSLO v1: a service like any other to those who read them.
+//! The journey's own objectives as OpenSLO v1: a service like any other to those who read them, and what they read is what the intent promises.
+//!
+//! A threshold on a quantile would promise something else: its target counts moments, not answers. So latency is a ratio, too: of the histogram's bucket
+//! that ends at the threshold, or of a native histogram.
 
 use serde_json::{Value, json};
 
-use super::prometheus::Sli;
 use super::prometheus::promql::with_window;
+use super::prometheus::{Quantile, Sli, Within};
 use crate::compile::Compiled;
 use emac_document::format_duration;
 
@@ -45,13 +48,32 @@ fn availability(compiled: &Compiled<'_>, sli: &Sli) -> Value {
 
 fn latency(compiled: &Compiled<'_>, sli: &Sli) -> Option<Value> {
     let objective = compiled.intent.objectives.latency.as_ref()?;
-    let measured = sli.latency.as_ref()?;
     let window = format_duration(objective.window);
-    let threshold = json!({
-        "displayName": objective.metric.name,
-        "op": "lte",
-        "value": measured.threshold,
-        "target": objective.metric.quantile.get(),
-    });
-    Some(slo(sli, "latency", &window, &json!({"thresholdMetric": metric(&measured.query, "5m")}), &threshold))
+    let ratio = match within(compiled, sli, &window)? {
+        Within::Buckets { good, total } => {
+            json!({"counter": false, "good": metric(&good, &window), "total": metric(&total, &window)})
+        }
+        Within::Share(share) => {
+            json!({"counter": false, "rawType": "success", "raw": metric(&share, &window)})
+        }
+    };
+    let target = json!({"displayName": objective.metric.name, "target": objective.metric.quantile.get()});
+    let mut slo = slo(sli, "latency", &window, &json!({"ratioMetric": ratio}), &target);
+    // The intent's queries are in seconds, whatever the metric's name says.
+    if let Some(metadata) = slo.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("annotations".to_owned(), json!({"emac.dev/unit": "s"}));
+    }
+    Some(slo)
+}
+
+/// The share of answers within the threshold; `None` without a latency objective, or where its query is no quantile of a histogram.
+pub(super) fn within(compiled: &Compiled<'_>, sli: &Sli, window: &str) -> Option<Within> {
+    let objective = compiled.intent.objectives.latency.as_ref()?;
+    // Of the classic buckets that the control plane exposes none need end at the threshold; it exposes a native histogram beside them.
+    let native = || {
+        let of = format!("journey_latency_seconds{{journey=\"{}\"}}[{{{{ .window }}}}]", sli.journey);
+        format!("histogram_quantile({}, sum(rate({of})))", objective.metric.quantile.get())
+    };
+    let query = objective.promql.clone().unwrap_or_else(native);
+    Quantile::of(&query, window, objective.window.0 as f64 / 1e6)?.within(sli.latency.as_ref()?.threshold)
 }

@@ -26,7 +26,7 @@ use crate::compile::Compiled;
 
 pub use bounds::bounds_group;
 pub use events::Events;
-pub use latency::Quantile;
+pub use latency::{Quantile, Within};
 pub use naming::Naming;
 pub use policy::{FAILURES_MIN, Pair, Policy, RATE_WINDOW_MIN, Severity};
 pub use rule::{About, Group, Pairs, Rule, Unloadable, loadable, rule_file};
@@ -252,6 +252,11 @@ impl Panels {
 }
 
 impl LatencySli {
+    /// Its quantile as part of a metric's name, which has no dots: `p99_9`.
+    pub fn metric(&self) -> String {
+        self.name.replace('.', "_")
+    }
+
     /// What is measured now.
     pub fn measured(&self) -> String {
         self.at(SHORTEST).query()

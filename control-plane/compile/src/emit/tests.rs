@@ -138,3 +138,56 @@ fn the_gates() {
     insta::assert_snapshot!("flagger", text(&all, "flagger/canary.yaml"));
     insta::assert_snapshot!("openslo", text(&all, "openslo/slo.yaml"));
 }
+
+/// What the SLOs that are written promise to those who refer to them.
+fn read_back(text: &str) -> Vec<String> {
+    let problems = Problems::new();
+    let documents = parse(&Source::new("slo.yaml", text), &Limits::default(), &problems);
+    let slos = Slos::read(&documents, &problems);
+    assert!(problems.is_empty(), "{text}\n{:?}", problems.list());
+    slos.iter()
+        .flat_map(|slo| Slos::taken(slo))
+        .map(|taken| taken.to_string().split_once("): ").unwrap().1.to_owned())
+        .collect()
+}
+
+#[test]
+fn what_openslo_says_promises_what_the_intent_does() {
+    let latency = |query: &str, threshold: &str, metric: &str| {
+        let objective = format!(
+            "      objective: {{metric: {metric}, threshold: {threshold}}}\n      evidence: {{promql: '{query}'}}"
+        );
+        let text = format!(
+            "apiVersion: emac.dev/v1alpha1\nkind: JourneyIntent\nmetadata: {{name: booking}}\nspec:\n  objectives:\n    availability: {{window: 30d, target: 0.99}}\n    \
+             latency:\n      window: 7d\n{objective}\n  operator: {{type: series, steps: [{{ref: desk}}]}}\n  components: {{desk: {{availability: 0.999, failureDomains: [hall]}}}}\n"
+        );
+        let all = artifacts(&text, Dialect::Emac);
+        super::tests::text(&all, "openslo/slo.yaml").to_owned()
+    };
+    assert_eq!(
+        read_back(text(&artifacts(CHECKOUT, Dialect::Emac), "openslo/slo.yaml")),
+        ["availability 0.995", "latency 0.99 within 400ms"]
+    );
+    let by_le = "histogram_quantile(0.95, sum by (le) (rate(x_bucket[{{ .window }}])))";
+    for (query, threshold, metric, expected) in [
+        (by_le, "400ms", "p95", Some("latency 0.95 within 400ms")),
+        (by_le, "2s", "p95", Some("latency 0.95 within 2s")),
+        (
+            "histogram_quantile(0.9, sum(rate(x[{{ .window }}])))",
+            "25ms",
+            "p90",
+            Some("latency 0.9 within 25ms"),
+        ),
+        (
+            "(histogram_quantile(0.9, sum by (le) (rate(a_bucket[{{ .window }}])) + sum by (le) (rate(b_bucket[{{ .window }}]))))",
+            "1500ms",
+            "p90",
+            Some("latency 0.9 within 1500ms"),
+        ),
+        ("job:latency:p90_{{ .window }}", "25ms", "p90", None),
+    ] {
+        let written = latency(query, threshold, metric);
+        let expected: Vec<_> = ["availability 0.99"].into_iter().chain(expected).collect();
+        assert_eq!(read_back(&written), expected, "{query}\n{written}");
+    }
+}

@@ -3,12 +3,12 @@
 //! Experimental functions are among it: a rule file with one of them is refused as a whole by a Prometheus without
 //! `--enable-feature=promql-experimental-functions`, and with it every alert.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::{T_LIMIT_RATIO, T_LIMITK};
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{Expr, Offset, VectorMatchFillValues, VectorSelector};
+use promql_parser::parser::{AtModifier, Expr, Offset, VectorMatchFillValues, VectorSelector};
 
 use super::regex;
 use super::selectors::parts;
@@ -35,10 +35,14 @@ fn own(expr: &Expr) -> Option<String> {
         Expr::MatrixSelector(of) => range(of.range).or_else(|| series(&of.vs)),
         Expr::Subquery(of) => {
             let step = of.step.and_then(range);
-            range(of.range).or(step).or_else(|| offset(of.offset.as_ref())).or_else(|| {
-                (of.expr.value_type() != ValueType::Vector && of.expr.value_type() != ValueType::Scalar)
-                    .then(|| "a subquery is of series, not of ranges".to_owned())
-            })
+            range(of.range)
+                .or(step)
+                .or_else(|| at(of.at.as_ref()))
+                .or_else(|| offset(of.offset.as_ref()))
+                .or_else(|| {
+                    (of.expr.value_type() != ValueType::Vector && of.expr.value_type() != ValueType::Scalar)
+                        .then(|| "a subquery is of series, not of ranges".to_owned())
+                })
         }
         Expr::Aggregate(of) if [T_LIMITK, T_LIMIT_RATIO].contains(&of.op.id()) => {
             Some(experimental(&of.op.to_string()))
@@ -52,6 +56,8 @@ fn own(expr: &Expr) -> Option<String> {
             let numbers_only = ["exp", "ln", "log2", "log10"].contains(&call.func.name)
                 && call.args.args.iter().any(|arg| arg.value_type() != ValueType::Vector);
             match call.func.name {
+                // The parser takes it for one of the others.
+                "first_over_time" => Some(experimental("first_over_time()")),
                 name if call.func.experimental => Some(experimental(&format!("{name}()"))),
                 name if numbers_only => Some(format!("{name}() is of series, not of numbers")),
                 _ => None,
@@ -74,7 +80,9 @@ fn series(of: &VectorSelector) -> Option<String> {
     if named_twice {
         return Some("a metric is named twice".to_owned());
     }
-    offset(of.offset.as_ref()).or_else(|| of.matchers.matchers.iter().find_map(pattern))
+    at(of.at.as_ref())
+        .or_else(|| offset(of.offset.as_ref()))
+        .or_else(|| of.matchers.matchers.iter().find_map(pattern))
 }
 
 fn pattern(of: &Matcher) -> Option<String> {
@@ -88,6 +96,13 @@ fn range(of: Duration) -> Option<String> {
         _ if of > DURATION_MAX => Some("a range of centuries".to_owned()),
         _ => None,
     }
+}
+
+/// Times are kept in milliseconds of 64 bits, and centuries are long enough.
+fn at(of: Option<&AtModifier>) -> Option<String> {
+    let Some(AtModifier::At(time)) = of else { return None };
+    let apart = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_else(|before| before.duration());
+    (apart > DURATION_MAX).then(|| "a time centuries away".to_owned())
 }
 
 fn offset(of: Option<&Offset>) -> Option<String> {

@@ -7,9 +7,12 @@ pub(super) fn refused(pattern: &str) -> Option<&'static str> {
     let chars: Vec<char> = pattern.chars().collect();
     let at = |place: usize| chars.get(place).copied().unwrap_or('\0');
     let (mut place, mut in_class, mut repeated) = (0, false, false);
+    // Of every open group the most that repetitions within it multiply to, and of the group that closed last.
+    let (mut open, mut closed): (Vec<u32>, Option<u32>) = (vec![1], None);
     while place < chars.len() {
         let c = at(place);
         let was_repeated = std::mem::take(&mut repeated);
+        let group = closed.take();
         match c {
             '\\' => {
                 let next = at(place + 1);
@@ -30,8 +33,24 @@ pub(super) fn refused(pattern: &str) -> Option<&'static str> {
             '&' | '-' | '~' if in_class && at(place + 1) == c => {
                 return Some("Go's regular expressions have no set operations");
             }
+            // Since 1.22 only, which not every Prometheus is built with.
+            '(' if !in_class
+                && at(place + 1) == '?'
+                && at(place + 2) == '<'
+                && !"=!".contains(at(place + 3)) =>
+            {
+                return Some("older Go's regular expressions name groups `(?P<name>...)` only");
+            }
             '(' if !in_class && at(place + 1) == '?' && flags(&chars[place + 2..]) => {
                 return Some("Go's regular expressions have the flags i, m, s and U only");
+            }
+            '(' if !in_class => open.push(1),
+            ')' if !in_class => {
+                let inner = if open.len() > 1 { open.pop().unwrap_or(1) } else { 1 };
+                closed = Some(inner);
+                if let Some(outer) = open.last_mut() {
+                    *outer = inner.max(*outer);
+                }
             }
             '*' | '+' | '?' if !in_class => {
                 if was_repeated {
@@ -46,7 +65,16 @@ pub(super) fn refused(pattern: &str) -> Option<&'static str> {
                 Some(most) if most > 1_000 => {
                     return Some("Go's regular expressions repeat 1000 times at most");
                 }
-                Some(_) => {
+                Some(most) => {
+                    let product = most.max(1).saturating_mul(group.unwrap_or(1));
+                    if product > 1_000 {
+                        return Some(
+                            "Go's regular expressions repeat 1000 times at most, repetitions within one another multiplied",
+                        );
+                    }
+                    if let Some(outer) = open.last_mut() {
+                        *outer = product.max(*outer);
+                    }
                     repeated = true;
                     while at(place) != '}' {
                         place += 1;
@@ -96,6 +124,9 @@ mod tests {
             "(?x)a b",
             "(?u:a)",
             "a??+",
+            "(a{100}){20}",
+            "((a{2}){2}b{40}){30}",
+            "(?<n>a)",
         ] {
             assert!(refused(pattern).is_some(), "{pattern}");
         }
@@ -118,6 +149,9 @@ mod tests {
             "[a-z-]",
             ".+|",
             "\\{\\{",
+            "(a{100}){10}",
+            "(a{100})b{20}",
+            "(?:a{1000}|b)*",
         ] {
             assert_eq!(refused(pattern), None, "{pattern}");
         }

@@ -28,6 +28,12 @@ fn what_is_no_query_says_why() {
     assert_eq!(said("sum(rate(x[5m])"), "not PromQL: unclosed left parenthesis");
     assert_eq!(said("rate(x)"), "not PromQL: expected type matrix in call to function 'rate', got vector");
     assert_eq!(parse_promql("nope(x)"), Err(InvalidPromql::UnknownFunction("nope".into())));
+    assert!(
+        said("rate(anchored[5m])").contains("a metric of that name is"),
+        "{}",
+        said("rate(anchored[5m])")
+    );
+    assert!(parse_promql("rate({__name__=\"anchored\"}[5m])").is_ok());
     for query in ["", "x{a=b}", "x{a=~\"[\"}", "x +", "a b"] {
         assert!(matches!(parse_promql(query), Err(InvalidPromql::Syntax(_))), "{query}");
     }
@@ -62,6 +68,11 @@ fn what_prometheus_would_refuse_is_refused() {
         "x{__name__=\"y\"}",
         "x{a=~\"b**\"}",
         "sum(rate(x[5m])) + fill (0) sum(rate(y[5m]))",
+        "first_over_time(x[5m])",
+        "x{a=~\"(b{100}){20}\"}",
+        "x @ 9e18",
+        "rate(x[5m] @ -9e18)",
+        "max_over_time(x[5m:1m] @ 9e18)",
     ] {
         assert!(parse_promql(query).is_err(), "{query}");
     }

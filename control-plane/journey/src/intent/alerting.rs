@@ -7,6 +7,9 @@ use emac_document::Reader;
 use emac_document::shape::Form;
 use emac_document::types::{Shown, Type, checked, map, scalar, text, word_as};
 
+/// What [`alert_texts`] calls a label.
+pub(super) const LABEL: &str = "a label";
+
 /// Labels or annotations of alerts, by name; `what` one of them is, with its article.
 pub(super) fn alert_texts<'a>(what: &'static str) -> impl Type<'a, Value = BTreeMap<String, String>> {
     let any = |name: &str| Ok::<_, Infallible>(name.to_owned());
@@ -16,6 +19,13 @@ pub(super) fn alert_texts<'a>(what: &'static str) -> impl Type<'a, Value = BTree
             return it.refuse_with(
                 format!("`{name}` is no name of {what} of an alert"),
                 "letters, digits and `_`, not beginning with a digit",
+            );
+        }
+        let dialects = |name: &str| matches!(name, "long" | "short") || name.starts_with("sloth_");
+        if let Some((name, _)) = texts.iter().find(|(name, _)| what == LABEL && dialects(name)) {
+            return it.refuse_with(
+                format!("the label `{name}` tells alerts of a dialect apart; another value would make two of them one"),
+                "take another name",
             );
         }
         match texts.iter().find_map(|(_, text)| template(text)) {

@@ -290,7 +290,7 @@ fn alerts(fields: &mut Fields<'_>) -> Option<Alerts> {
     let slo = fields.field("slo", slo_name(), says).optional();
     let says = "where the runbook is: the annotation `runbook_url` of every alert";
     let runbook = fields.field("runbook", alerting::annotation(), says).optional();
-    let labels = fields.field("labels", alert_texts("a label"), "labels of every alert").optional();
+    let labels = fields.field("labels", alert_texts(alerting::LABEL), "labels of every alert").optional();
     let annotations =
         fields.field("annotations", alert_texts("an annotation"), "annotations of every alert").optional();
     let says = "what alerts that page carry beside that";
@@ -302,6 +302,12 @@ fn alerts(fields: &mut Fields<'_>) -> Option<Alerts> {
         annotations: annotations.unwrap_or_default(),
         disable: false,
     };
+    if name.is_some() && alike(&common, &page_alert, &ticket_alert) {
+        return fields.reader().refuse_with(
+            "alerts that page and alerts that open a ticket have one name and one `severity`: nobody can tell them apart",
+            "give `pageAlert` and `ticketAlert` a `severity` of their own, or leave `name` out",
+        );
+    }
     Some(Alerts {
         rule_output,
         budget_window,
@@ -316,6 +322,15 @@ fn alerts(fields: &mut Fields<'_>) -> Option<Alerts> {
     })
 }
 
+/// Whether both kinds of alerts are told to bear the same `severity`.
+fn alike(common: &AlertLabels, page: &AlertLabels, ticket: &AlertLabels) -> bool {
+    let severity = |own: &AlertLabels, default: &str| {
+        let stated = own.labels.get("severity").or_else(|| common.labels.get("severity"));
+        stated.cloned().unwrap_or_else(|| default.to_owned())
+    };
+    !page.disable && !ticket.disable && severity(page, "page") == severity(ticket, "ticket")
+}
+
 fn slo_name<'a>() -> impl Type<'a, Value = String> {
     scalar("name", &[Form::Text("^[A-Za-z0-9._-]+$")], "availability", |it: Reader<'a>| {
         let name = it.word()?;
@@ -328,7 +343,7 @@ fn slo_name<'a>() -> impl Type<'a, Value = String> {
 }
 
 fn alert(fields: &mut Fields<'_>) -> Option<AlertLabels> {
-    let labels = fields.field("labels", alert_texts("a label"), "labels").optional();
+    let labels = fields.field("labels", alert_texts(alerting::LABEL), "labels").optional();
     let annotations = fields.field("annotations", alert_texts("an annotation"), "annotations").optional();
     let disable = fields.field("disable", flag(), "whether there is no such alert").or(false);
     Some(AlertLabels {

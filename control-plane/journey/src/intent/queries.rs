@@ -8,6 +8,9 @@ use emac_document::{
     window_use,
 };
 
+use promql_parser::parser::Expr;
+use promql_parser::parser::token::{T_ADD, T_LOR, T_SUB};
+
 const WINDOW_HELP: &str =
     "write the range as `[{{ .window }}]`, as in sum(rate(x[{{ .window }}])): alerts compare several windows";
 
@@ -158,6 +161,12 @@ pub(super) fn ratio(reader: Reader<'_>, good: &str, total: &str) -> Option<()> {
     if selectors(&total).is_empty() {
         return Some(());
     }
+    if has_default(&total) {
+        reader.warn(
+            "totalEventQuery gives a number where there are no series (`or vector(...)`): that is left out",
+            "without series nothing is measured, which the alert for absent metrics tells",
+        );
+    }
     match (result_labels(&good), result_labels(&total)) {
         (ResultLabels::Known(good), ResultLabels::Known(total)) if good != total => {
             let list = |labels: std::collections::BTreeSet<String>| match labels.len() {
@@ -182,5 +191,19 @@ pub(super) fn ratio(reader: Reader<'_>, good: &str, total: &str) -> Option<()> {
             Some(())
         }
         _ => Some(()),
+    }
+}
+
+/// `x or vector(0)`, also as an addend.
+fn has_default(expr: &Expr) -> bool {
+    match expr {
+        Expr::Paren(of) => has_default(&of.expr),
+        Expr::Binary(of) if of.op.id() == T_LOR => {
+            selectors(&of.rhs).is_empty() && !selectors(&of.lhs).is_empty()
+        }
+        Expr::Binary(of) if [T_ADD, T_SUB].contains(&of.op.id()) => {
+            has_default(&of.lhs) || has_default(&of.rhs)
+        }
+        _ => false,
     }
 }

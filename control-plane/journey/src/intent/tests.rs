@@ -545,3 +545,29 @@ fn a_query_that_reads_no_window_or_makes_no_ratio_is_refused_where_it_stands() {
         assert!(told.len() == 1 && places.contains(&told[0].0) && told[0].2 == message, "{query}: {told:?}");
     }
 }
+
+#[test]
+fn alerts_that_nobody_can_tell_apart_are_refused() {
+    let text = with("{ref: a}", "{a: {}}");
+    let said = |alerts: &str| wrong(&format!("{text}  governance: {{alerts: {alerts}}}\n"));
+    for alike in [
+        "{name: x, labels: {severity: high}}",
+        "{name: x, pageAlert: {labels: {severity: high}}, ticketAlert: {labels: {severity: high}}}",
+        "{name: x, ticketAlert: {labels: {severity: page}}}",
+    ] {
+        assert!(said(alike)[0].contains("one name and one `severity`"), "{alike}");
+    }
+    for label in ["long", "short", "sloth_id", "sloth_severity"] {
+        assert!(said(&format!("{{labels: {{{label}: x}}}}"))[0].contains("tells alerts of a dialect apart"));
+        assert!(said(&format!("{{pageAlert: {{labels: {{{label}: x}}}}}}"))[0].contains("apart"));
+    }
+    for fine in [
+        "{name: x}",
+        "{labels: {severity: high}}",
+        "{name: x, labels: {severity: high}, ticketAlert: {disable: true}}",
+        "{name: x, labels: {severity: high}, pageAlert: {labels: {severity: higher}}}",
+        "{annotations: {long: x}}",
+    ] {
+        good(&format!("{text}  governance: {{alerts: {fine}}}\n"));
+    }
+}

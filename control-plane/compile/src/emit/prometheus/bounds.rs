@@ -50,7 +50,7 @@ fn model(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Rule> {
 /// The objective's quantile at most, whatever the dependence; nothing where no finite bound is known.
 fn latency(compiled: &Compiled<'_>, sli: &Sli) -> Option<Rule> {
     let (_, at_most) = compiled.latency.as_ref()?.any_dependence.quantile;
-    let name = format!("latency_seconds:{}_upper_bound", sli.latency.as_ref()?.name);
+    let name = format!("latency_seconds:{}_upper_bound", sli.latency.as_ref()?.metric());
     let labels = pairs([("operator_path", compiled.structure.to_string())]);
     Some(record(sli, &name, at_most?.0 as f64 / 1e6, labels))
 }

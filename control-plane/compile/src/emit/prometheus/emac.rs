@@ -3,7 +3,7 @@
 use emac_core::units::Micros;
 
 use super::rule::{About, Pairs, pairs};
-use super::{Events, Group, Pair, Rule, SHORTEST, Severity, Sli};
+use super::{Events, Group, LatencySli, Pair, Rule, SHORTEST, Severity, Sli};
 use emac_document::format_duration;
 
 /// Names of an SLI's series.
@@ -42,7 +42,7 @@ fn sli_rules(sli: &Sli) -> Vec<Rule> {
         }
     }
     if let Some(latency) = &sli.latency {
-        let record = names.of(&format!("latency_seconds:{}_5m", latency.name));
+        let record = names.of(&format!("latency_seconds:{}_5m", latency.metric()));
         rules.push(Rule::record(record, latency.at(SHORTEST).query(), vec![]));
     }
     rules
@@ -70,7 +70,7 @@ fn slo_rules(sli: &Sli) -> Vec<Rule> {
 fn alerts(sli: &Sli) -> Vec<Rule> {
     let page = burning(sli, Severity::Page, "ErrorBudgetBurnTooFast", "page", "too fast (page)");
     let ticket = burning(sli, Severity::Ticket, "ErrorBudgetBurnSustained", "ticket", "steadily (ticket)");
-    let latency = sli.latency.as_ref().map(|_| slow(sli));
+    let latency = sli.latency.as_ref().map(|latency| slow(sli, latency));
     [page, ticket, latency, too_short(sli), Some(absent(sli))].into_iter().flatten().collect()
 }
 
@@ -106,10 +106,9 @@ fn burning_pair(sli: &Sli, pair: &Pair) -> String {
     format!("(\n  {}\n)\n", all.collect::<Vec<_>>().join("\n  and\n  "))
 }
 
-fn slow(sli: &Sli) -> Rule {
-    let (name, threshold) =
-        sli.latency.as_ref().map_or(("", 0.0), |latency| (latency.name.as_str(), latency.threshold));
-    let series = Names(sli).of(&format!("latency_seconds:{name}_5m"));
+fn slow(sli: &Sli, latency: &LatencySli) -> Rule {
+    let series = Names(sli).of(&format!("latency_seconds:{}_5m", latency.metric()));
+    let (name, threshold) = (&latency.name, latency.threshold);
     Rule::Alert {
         alert: format!("{}Latency{}AboveObjective", camel(&sli.journey), camel(name).replace('.', "")),
         expr: format!("{series} > {threshold}"),

@@ -4,6 +4,8 @@
 //! is given zeros where another addend has a value (`(a or (b) * 0) + (b or (a) * 0)`), a numerator where its denominator has one, and good events where there are events at all: `(good) or (total) * 0`. Nothing is given to
 //! the total: without any series there is no result, which is absence and not health. Values that its query has for that (`or vector(0)`) are taken away.
 
+use std::collections::BTreeSet;
+
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::{
     T_ADD, T_AVG, T_DIV, T_LAND, T_LOR, T_LUNLESS, T_MAX, T_MIN, T_MUL, T_SUB, T_SUM, TokenType,
@@ -32,7 +34,8 @@ impl Events {
     /// When a query is no PromQL; those of an intent are.
     pub fn of(good: &str, total: &str, window: &str) -> Result<Self, InvalidPromql> {
         let read = |query: &str| parse_promql(&with_window(query, window)).and_then(as_series);
-        let (good, total) = (filled(read(good)?), filled(without_defaults(read(total)?)));
+        let (good, total) =
+            (filled(without_default(read(good)?, false)), filled(without_default(read(total)?, true)));
         if let Some(apart) = apart(&good, &total) {
             let sum = |of: &Expr| parse_generated(&format!("sum without ({apart}) ({})", write_promql(of)));
             return Ok(Self { good: sum(&good)?, total: sum(&total)? });
@@ -89,39 +92,43 @@ impl Events {
     }
 }
 
-/// Labels that good events differ by from all events, where results have them: otherwise events of each code were compared with those of the same code, and all
-/// of one code were good, or none.
+/// Labels that good events differ by from all events, where the results keep them: series by series each would be compared with itself, and all of one
+/// code were good, or none; of buckets nothing would match.
 pub(super) fn apart(good: &Expr, total: &Expr) -> Option<String> {
     let mut labels = differing_labels(good, total);
-    match [good, total].map(result_labels) {
-        [ResultLabels::OfSeries, ResultLabels::OfSeries] => {}
-        [ResultLabels::Known(good), ResultLabels::Known(total)] if good == total => {
-            labels.retain(|label| total.contains(label));
+    match (result_labels(good), result_labels(total)) {
+        (ResultLabels::OfSeries, ResultLabels::OfSeries) => {}
+        (ResultLabels::Known(good), ResultLabels::Known(total)) if good == total => {
+            labels.retain(|label| good.contains(label));
         }
-        _ => return None,
+        _ => labels.clear(),
     }
-    (!labels.is_empty()).then(|| labels.into_iter().collect::<Vec<_>>().join(", "))
+    let list = || labels.iter().cloned().collect::<Vec<_>>().join(", ");
+    (!labels.is_empty()).then(list)
 }
 
-/// A total without the values that it has where there are no series.
-fn without_defaults(expr: Expr) -> Expr {
+/// Events without what stands in for them where there are no series. For all events that would be requests, and their absence never told; for good
+/// ones it is harmless where results have no labels, and else one more result, beside which the missing ones are not seen.
+fn without_default(expr: Expr, of_all: bool) -> Expr {
     match expr {
-        Expr::Paren(of) => paren(without_defaults(*of.expr)),
-        Expr::Binary(of)
-            if of.op.id() == T_LOR && selectors(&of.rhs).is_empty() && !selectors(&of.lhs).is_empty() =>
-        {
-            without_defaults(*of.lhs)
-        }
+        Expr::Paren(of) => paren(without_default(*of.expr, of_all)),
+        Expr::Binary(of) if of.op.id() == T_LOR && stands_in(&of, of_all) => without_default(*of.lhs, of_all),
         Expr::Binary(of) if [T_ADD, T_SUB].contains(&of.op.id()) => {
-            let (lhs, rhs) = (Box::new(without_defaults(*of.lhs)), Box::new(without_defaults(*of.rhs)));
-            Expr::Binary(BinaryExpr { lhs, rhs, ..of })
+            let (lhs, rhs) = (without_default(*of.lhs, of_all), without_default(*of.rhs, of_all));
+            Expr::Binary(BinaryExpr { lhs: Box::new(lhs), rhs: Box::new(rhs), ..of })
         }
-        Expr::Aggregate(mut of) if of.op.id() == T_SUM => {
-            of.expr = Box::new(without_defaults(*of.expr));
+        Expr::Aggregate(mut of) if of_all && of.op.id() == T_SUM => {
+            of.expr = Box::new(without_default(*of.expr, of_all));
             Expr::Aggregate(of)
         }
         other => other,
     }
+}
+
+/// Whether the right side of an `or` is a number, and is not wanted.
+fn stands_in(of: &BinaryExpr, of_all: bool) -> bool {
+    let is_number = selectors(&of.rhs).is_empty() && !selectors(&of.lhs).is_empty();
+    is_number && (of_all || result_labels(&of.lhs) != ResultLabels::Known(BTreeSet::new()))
 }
 
 /// A number made of series (`scalar(...)`) as a series without labels: a number is never absent.
@@ -331,6 +338,17 @@ mod tests {
             ),
             ("sum by (zone) (ok)", "sum(all)", "sum by (zone) (ok)"),
             (
+                "sum by (le, a) (x_bucket{le=\"1\"})",
+                "sum by (a, le) (x_bucket{le=\"+Inf\"})",
+                "(sum without (le) (sum by (le, a) (x_bucket{le=\"1\"}))) or (sum without (le) (sum by (a, le) (x_bucket{le=\"+Inf\"}))) * 0",
+            ),
+            (
+                "(sum by (zone) (ok) or vector(0))",
+                "sum by (zone) (all)",
+                "((sum by (zone) (ok))) or (sum by (zone) (all)) * 0",
+            ),
+            ("sum(ok)", "(sum(all) or vector(0))", "(sum(ok)) or ((sum(all))) * 0"),
+            (
                 "sum(a) + on () sum(b)",
                 "sum(c)",
                 "((sum(a) or on () (sum(b)) * 0) + on () (sum(b) or on () (sum(a)) * 0)) or (sum(c)) * 0",
@@ -343,17 +361,17 @@ mod tests {
     }
 
     #[test]
-    fn a_total_is_absent_where_nothing_is_measured() {
+    fn all_events_have_no_default() {
         for (total, expected) in [
             ("sum(all) or vector(0)", "sum(all)"),
             ("(sum(all) or on () vector(1))", "(sum(all))"),
             (
-                "(sum(a) or vector(0)) + (sum(b) or vector(0))",
+                "(sum(a) or vector(0)) + (sum(b) or on () vector(1))",
                 "((sum(a)) or (sum(b)) * 0) + ((sum(b)) or (sum(a)) * 0)",
             ),
             ("sum(rate(x[5m]) or vector(0))", "sum(rate(x[5m]))"),
-            ("vector(1)", "vector(1)"),
             ("sum(a) or sum(b)", "sum(a) or sum(b)"),
+            ("vector(1)", "vector(1)"),
         ] {
             assert_eq!(events("sum(ok)", total).total(), expected, "{total}");
         }

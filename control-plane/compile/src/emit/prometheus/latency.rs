@@ -10,6 +10,7 @@ use promql_parser::parser::token::{T_DIV, T_MUL};
 use promql_parser::parser::{BinaryExpr, Call, Expr, LabelModifier, NumberLiteral};
 
 use super::LatencySli;
+use super::promql::selector;
 use emac_document::{
     each_selector_mut, match_all, parse_generated, parse_promql, selectors, unit, with_window, write_promql,
 };
@@ -19,6 +20,20 @@ use emac_document::{
 pub struct Quantile {
     query: Expr,
     seconds: f64,
+}
+
+/// How the share of answers within a time is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// Of the bucket that ends there, which the histogram must have, over all.
+    Buckets {
+        /// PromQL.
+        good: String,
+        /// PromQL.
+        total: String,
+    },
+    /// As a share, by a native histogram.
+    Share(String),
 }
 
 impl LatencySli {
@@ -92,6 +107,32 @@ impl Quantile {
         let end = Matcher::new(op, "le", "+Inf");
         each_selector_mut(&mut of, &mut |series| series.matchers.matchers.push(end.clone()));
         by_bucket.then(|| format!("max without (le) ({})", write_promql(&of)))
+    }
+
+    /// The share of answers within a time, asked of the same histogram; `None` where the query is no quantile of one.
+    pub fn within(&self, seconds: f64) -> Option<Within> {
+        let (_, of) = self.histogram()?;
+        if !has_buckets(of) {
+            return Some(Within::Share(format!("histogram_fraction(0, {seconds}, {})", write_promql(of))));
+        }
+        let ended = |series: &&promql_parser::parser::VectorSelector| {
+            series.matchers.matchers.iter().any(|by| by.name == "le")
+        };
+        if selectors(of).iter().any(ended) {
+            return None;
+        }
+        let of_bucket = |end: Matcher| {
+            let mut of = of.clone();
+            each_selector_mut(&mut of, &mut |series| series.matchers.matchers.push(end.clone()));
+            format!("sum without (le) ({})", write_promql(&of))
+        };
+        // Whole numbers are written `1` or `1.0`, as the client or Prometheus does.
+        let end = match seconds.fract() == 0.0 {
+            false => Matcher::new(MatchOp::Equal, "le", &seconds.to_string()),
+            true => selector(&format!("x{{le=~\"{seconds}|{seconds}.0\"}}"))?.matchers.pop()?,
+        };
+        let all = Matcher::new(MatchOp::Equal, "le", "+Inf");
+        Some(Within::Buckets { good: of_bucket(end), total: of_bucket(all) })
     }
 
     /// Holds where the quantile lies beyond the last bucket and that ends at or below a limit.

@@ -109,8 +109,8 @@ fn meta_rules(sli: &Sli) -> Vec<Rule> {
 }
 
 fn alerts(sli: &Sli) -> Vec<Rule> {
-    let page = burning(sli, Severity::Page, "page", "is too fast");
-    let ticket = burning(sli, Severity::Ticket, "ticket", "is over expected");
+    let page = burning(sli, Severity::Page, "page");
+    let ticket = burning(sli, Severity::Ticket, "ticket");
     let (total, errors) = (series(sli, "slo:sli_total:rate5m"), series(sli, "slo:sli_error:ratio_rate5m"));
     let absent = Rule::Alert {
         alert: format!("{}JourneyMetricsAbsent", super::emac::camel(&sli.journey)),
@@ -126,13 +126,13 @@ fn alerts(sli: &Sli) -> Vec<Rule> {
     [page, ticket, Some(absent)].into_iter().flatten().collect()
 }
 
-fn burning(sli: &Sli, severity: Severity, label: &str, how: &str) -> Option<Rule> {
+fn burning(sli: &Sli, severity: Severity, label: &str) -> Option<Rule> {
     let policy: Vec<_> = sli.policy.pairs(severity).copied().collect();
     let exprs: Vec<_> = policy.iter().map(|pair| burning_pair(sli, pair)).collect();
     let (journey, slo) = (&sli.journey, slo(sli));
     let annotations = pairs([
         ("summary", format!("{journey} {slo} SLO error budget burn rate is over expected.")),
-        ("title", format!("({label}) {journey} {slo} SLO error budget burn rate {how}.")),
+        ("title", format!("({label}) {journey} {slo} SLO error budget burn rate is too fast.")),
     ]);
     let rule = || Rule::Alert {
         alert: sli.naming.alert(|| format!("{}ErrorBudgetBurn", super::emac::camel(journey))),

@@ -182,3 +182,32 @@ fn alerts_are_named_as_the_intent_says() {
         assert!(!text.contains("sloth_severity: ticket\n      annotations:\n        summary"), "{dialect:?}");
     }
 }
+
+/// `p99.9` is a quantile that people promise, and no part of a metric's name.
+#[test]
+fn every_quantile_has_a_series() {
+    let mut sli = sli(0.99, 30);
+    for (name, series) in [("p99.9", "latency_seconds:p99_9_5m"), ("p50", "latency_seconds:p50_5m")] {
+        sli.latency.as_mut().unwrap().name = name.to_owned();
+        for dialect in [Dialect::Emac, Dialect::Sloth, Dialect::Pyrra] {
+            let groups = groups(&sli, dialect);
+            assert_eq!(loadable(&groups), Ok(()), "{name} {dialect:?}");
+            let text = rule_file(&groups).to_string();
+            assert!(dialect != Dialect::Emac || text.contains(&format!("journey:check_out:{series} > 0.4")));
+        }
+    }
+}
+
+/// What promtool reads as a series, and what Prometheus leaves of labels.
+#[test]
+fn unit_tests_name_series_and_labels_as_prometheus_does() {
+    let mut sli = sli(0.99, 30);
+    sli.good = "sum(rate({__name__=\"http.ok\"}[{{ .window }}]))".to_owned();
+    sli.total = "sum(rate(all[{{ .window }}]))".to_owned();
+    let labels = [("slo".to_owned(), String::new()), ("team".to_owned(), "a".to_owned())].into();
+    let common = AlertLabels { labels, ..AlertLabels::default() };
+    sli.naming = Naming::of(&Alerts { common, ..Alerts::default() });
+    let text = unit_tests(&sli, Dialect::Emac, "r").unwrap().to_string();
+    assert!(text.contains(r#""series":"{__name__=\"http.ok\"}""#) && !text.contains("\"http.ok{"), "{text}");
+    assert!(text.contains(r#""team":"a""#) && !text.contains(r#""slo":"""#), "{text}");
+}

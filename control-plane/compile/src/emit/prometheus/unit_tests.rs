@@ -160,6 +160,8 @@ fn fired(sli: &Sli, series: &Series, rule: &Rule, case: &Case, minute: u64) -> O
         let mut all: Pairs = of.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         all.retain(|(name, _)| labels.iter().all(|(own, _)| own != name));
         all.extend(labels.iter().cloned());
+        // A label without a value is none.
+        all.retain(|(_, value)| !value.is_empty());
         json!({"exp_labels": object(&all), "exp_annotations": object(annotations)})
     };
     match about {

@@ -112,15 +112,16 @@ impl Series {
     }
 
     fn name(&self, one: &One, part: &Part) -> String {
-        let mut labels = self.labels(one, part);
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
-        let metric = if one.metric.chars().all(plain) { one.metric.as_str() } else { "" };
-        if metric.is_empty() {
-            labels.insert("__name__".to_owned(), one.metric.clone());
-        }
+        let labels = self.labels(one, part);
         let equal =
             |(label, value): (&String, &String)| write_label(&Matcher::new(MatchOp::Equal, label, value));
-        format!("{metric}{{{}}}", labels.iter().map(equal).collect::<Vec<_>>().join(","))
+        let labels: Vec<_> = labels.iter().map(equal).collect();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
+        if one.metric.chars().all(plain) && !one.metric.starts_with(|c: char| c.is_ascii_digit()) {
+            return format!("{}{{{}}}", one.metric, labels.join(","));
+        }
+        let name = write_label(&Matcher::new(MatchOp::Equal, "__name__", &one.metric));
+        format!("{{{}}}", [vec![name], labels].concat().join(","))
     }
 
     fn labels(&self, one: &One, part: &Part) -> Labels {
