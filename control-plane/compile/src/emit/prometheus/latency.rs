@@ -6,12 +6,18 @@
 
 use emac_core::units::Ratio;
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::{Expr, LabelModifier, NumberLiteral};
+use promql_parser::parser::token::{T_DIV, T_MUL, TokenType};
+use promql_parser::parser::{BinaryExpr, Call, Expr, LabelModifier, NumberLiteral, VectorSelector};
 
 use super::LatencySli;
 use emac_document::{
     each_selector_mut, match_all, parse_generated, parse_promql, selectors, unit, with_window, write_promql,
 };
+
+/// The journey's latency as the control plane adds it up, in seconds.
+const CONTROL_PLANE: &str = "journey_latency_seconds_bucket";
+/// The same as each sidecar at the edge counts it, in milliseconds.
+const SIDECARS: &str = "journey_latency_milliseconds_bucket";
 
 /// A quantile's query over one window.
 #[derive(Clone, Debug)]
@@ -62,12 +68,28 @@ impl Quantile {
         Some(self)
     }
 
-    fn share_mut(&mut self) -> Option<&mut Expr> {
-        let mut at = &mut self.query;
-        while let Expr::Paren(of) = at {
-            at = &mut of.expr;
+    /// The same of the sidecars' histogram where it reads the control plane's: that one is of all pods, a sidecar's has the labels of its pod. Theirs is
+    /// in milliseconds.
+    #[must_use]
+    pub fn of_sidecars(mut self) -> Self {
+        let is_ours = |series: &VectorSelector| series.name.as_deref() == Some(CONTROL_PLANE);
+        let read = selectors(&self.query);
+        if read.is_empty() || !read.into_iter().all(is_ours) || self.histogram().is_none() {
+            return self;
         }
-        let Expr::Call(call) = at else { return None };
+        each_selector_mut(&mut self.query, &mut |series| series.name = Some(SIDECARS.to_owned()));
+        let (lhs, rhs) = (Box::new(self.query), Box::new(Expr::NumberLiteral(NumberLiteral::new(1000.0))));
+        let query = Expr::Binary(BinaryExpr { op: TokenType::new(T_DIV), lhs, rhs, modifier: None });
+        Self { query, ..self }
+    }
+
+    /// Whether it reads the histogram that sidecars expose.
+    pub fn is_of_sidecars(&self) -> bool {
+        selectors(&self.query).iter().any(|series| series.name.as_deref() == Some(SIDECARS))
+    }
+
+    fn share_mut(&mut self) -> Option<&mut Expr> {
+        let call = call_mut(&mut self.query)?;
         let is_quantile = call.func.name == "histogram_quantile";
         call.args
             .args
@@ -78,11 +100,7 @@ impl Quantile {
 
     /// The histogram, and the share that is asked for.
     fn histogram(&self) -> Option<(f64, &Expr)> {
-        let mut at = &self.query;
-        while let Expr::Paren(of) = at {
-            at = &of.expr;
-        }
-        let Expr::Call(call) = at else { return None };
+        let call = call(&self.query)?;
         match call.args.args.iter().map(|arg| &**arg).collect::<Vec<_>>().as_slice() {
             [Expr::NumberLiteral(share), of] if call.func.name == "histogram_quantile" => {
                 Some((share.val, of))
@@ -137,6 +155,31 @@ impl Quantile {
     }
 }
 
+/// The function that a quantile comes from, in brackets or another unit.
+fn call(of: &Expr) -> Option<&Call> {
+    match of {
+        Expr::Paren(of) => call(&of.expr),
+        Expr::Binary(of) if is_scaled(of) => call(&of.lhs),
+        Expr::Call(call) => Some(call),
+        _ => None,
+    }
+}
+
+/// See [`call`].
+fn call_mut(of: &mut Expr) -> Option<&mut Call> {
+    match of {
+        Expr::Paren(of) => call_mut(&mut of.expr),
+        Expr::Binary(of) if is_scaled(of) => call_mut(&mut of.lhs),
+        Expr::Call(call) => Some(call),
+        _ => None,
+    }
+}
+
+/// `... / 1000`: the same in another unit.
+fn is_scaled(of: &BinaryExpr) -> bool {
+    [T_DIV, T_MUL].contains(&of.op.id()) && matches!(*of.rhs, Expr::NumberLiteral(_))
+}
+
 /// Whether a histogram is one series for each bucket: it keeps `le`, or reads what is named so.
 fn has_buckets(of: &Expr) -> bool {
     let named = |name: &str| name.ends_with("_bucket");
@@ -172,6 +215,24 @@ mod tests {
         );
         assert_eq!(at("job:latency:p95"), None);
         assert_eq!(at("histogram_quantile(scalar(q), x)"), None);
+    }
+
+    #[test]
+    fn a_canary_is_measured_by_its_own_sidecars() {
+        let of = |query: &str| quantile(query).of_sidecars().query();
+        let own =
+            "histogram_quantile(0.95, sum(rate(journey_latency_seconds_bucket{journey=\"a\"}[5m])) by (le))";
+        let made = of(own);
+        assert_eq!(
+            made,
+            "histogram_quantile(0.95, sum by (le) (rate(journey_latency_milliseconds_bucket{journey=\"a\"}[5m]))) / 1000"
+        );
+        let median = quantile(&made).with_share(Ratio::new(0.5).unwrap()).unwrap().query();
+        assert_eq!(median, made.replace("0.95", "0.5"), "another share of the same");
+        assert!(quantile(&made).beyond_last_bucket("0.4").is_some());
+        for other in ["histogram_quantile(0.95, x_bucket)", "journey_latency_seconds_bucket", "1"] {
+            assert_eq!(of(other), quantile(other).query(), "not ours");
+        }
     }
 
     #[test]
