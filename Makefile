@@ -60,10 +60,12 @@ e2e-istio: tools wasm ## The scenario in a real Istio; builds its parts from Go 
 	@rm -f $(TARGET)/not-run.txt
 	$(CARGO) test -p emac-tests --test e2e-istio -- $(ARGS)
 
-e2e-gates: tools ## Canary analyses, dashboards, queries and alerts judged by Argo Rollouts' own code, Sloth and Prometheus; builds them from Go modules once (about 2 minutes)
+e2e-gates: tools ## Canary analyses, dashboards, queries, alerts and admission judged by the real controllers, Sloth, Prometheus and a Kubernetes API; builds them once (about 10 minutes), then takes some 12
 	@sh tests/setup/gates.sh
+	@$(CARGO) build --quiet -p emac-control-plane
 	@rm -f $(TARGET)/not-run.txt
 	$(CARGO) test -p emac-tests --test gates -- --nocapture $(ARGS)
+	$(CARGO) test -p emac-tests --test e2e-gates -- $(ARGS)
 
 bench: tools wasm ## Measure, side by side, into bench/results.md
 	$(CARGO) build --release -p emac-control-plane -p emac-tests --bins

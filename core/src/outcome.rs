@@ -48,6 +48,17 @@ impl Outcome {
             Self::Stream => "stream",
         }
     }
+
+    /// What a journey ended with, for its user: an answer is an answer, whoever gave it. The label `result` of `journey_requests_total`.
+    pub const fn result(self) -> &'static str {
+        match self {
+            Self::Success | Self::Fallback | Self::Alternate => Self::Success.label(),
+            other => other.label(),
+        }
+    }
+
+    /// Every [`result`](Self::result).
+    pub const RESULTS: [&'static str; 6] = ["success", "error", "timeout", "shed", "cancelled", "stream"];
 }
 
 /// Requests by outcome; their sum is the number of requests.

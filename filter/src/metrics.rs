@@ -105,8 +105,8 @@ impl Metrics {
     }
 
     fn add_journey(&mut self, host: &dyn Host, journey: &str, delta: &JourneyDelta) {
-        for result in RESULTS {
-            let count = Outcome::ALL.iter().filter(|&&outcome| result_of(outcome) == result);
+        for result in Outcome::RESULTS {
+            let count = Outcome::ALL.iter().filter(|&&outcome| outcome.result() == result);
             let count = count.map(|&outcome| delta.outcomes.get(outcome)).sum();
             let labels = [("journey", journey), ("result", result)];
             self.count_labelled(host, "journey_requests_total", &labels, count);
@@ -162,20 +162,6 @@ impl Metrics {
         self.ids.insert(name.as_bytes().to_vec(), id);
         note(&mut self.new, if matches!(kind, MetricKind::Gauge) { b'g' } else { b'c' }, name);
         Some(id)
-    }
-}
-
-const RESULTS: [&str; 6] = ["success", "error", "timeout", "shed", "cancelled", "stream"];
-
-/// To its user an answer is an answer, whoever gave it.
-const fn result_of(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Success | Outcome::Alternate | Outcome::Fallback => "success",
-        Outcome::Error => "error",
-        Outcome::Timeout => "timeout",
-        Outcome::Shed => "shed",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Stream => "stream",
     }
 }
 

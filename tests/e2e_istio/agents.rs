@@ -12,8 +12,8 @@ use emac_tests::testbed::wait_until;
 use serde_json::{Value, json};
 
 use crate::Told;
-use crate::kube::{Kube, told};
 use crate::tools::Tools;
+use emac_tests::kube::{Kube, told};
 
 /// How long a part may take to be ready on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -4,23 +4,28 @@
 
 mod account;
 mod agents;
-mod kube;
 mod mesh;
 mod registry;
-mod rooms;
 mod shipped;
 mod situations;
 mod tools;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use rooms::Where;
+use emac_tests::kube::Told;
+use emac_tests::rooms::{Room, Where};
 
 /// Name in the list of what could not run.
 const TEST: &str = "e2e-istio";
 
-/// What a situation ends with: what was seen and measured, or what was wrong.
-pub(crate) type Told<T = String> = Result<T, String>;
+/// Istio's agents listen on every address, want their folder at `/var/lib/istio/data`, and resolve the registry's name.
+pub(crate) const ROOM: Room = Room {
+    name: TEST,
+    limit: Duration::from_secs(20 * 60),
+    hosts: &[registry::HOST],
+    furnish: &[&["mount", "-t", "tmpfs", "tmpfs", "/var/lib"], &["mkdir", "-p", "/var/lib/istio/data"]],
+};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    match rooms::enter(&arguments) {
+    match ROOM.enter(&arguments) {
         Where::NotRun(why) => {
             emac_tests::not_run(TEST, &why);
             ExitCode::SUCCESS

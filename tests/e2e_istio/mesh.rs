@@ -13,10 +13,10 @@ use emac_tests::testbed::{Call, Fault, Latency, Propagate, Service, ServiceSpec,
 
 use crate::Told;
 use crate::agents::{Agent, Istiod, PODS};
-use crate::kube::{Kube, told};
 use crate::registry::Registry;
 use crate::shipped;
 use crate::tools::Tools;
+use emac_tests::kube::{Kube, told};
 
 /// How long a condition may take to come true before a situation fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
@@ -80,11 +80,11 @@ impl Mesh {
     /// Starts all parts and waits until traffic flows; no plugin is applied yet.
     pub(crate) async fn start(tools: Tools) -> Told<Self> {
         let began = Instant::now();
-        let folder = crate::rooms::folder();
+        let folder = crate::ROOM.folder();
         let registry = Registry::start().await.map_err(told)?;
         let digest = registry.push(TAG, fs::read(&tools.wasm).map_err(told)?);
         progress(began, "etcd and kube-apiserver");
-        let kube = Kube::start(&tools, &folder).await?;
+        let kube = Kube::start(&tools.kubernetes, &folder, &[tools.definitions()]).await?;
         kube.apply(include_str!("objects/namespaces.yaml"))?;
         kube.apply(&shipped::service()?)?;
         for objects in [
@@ -173,7 +173,7 @@ impl Mesh {
             text += &format!("=== {path}\n{answer}\n");
         }
         let file = format!("{}.failed.txt", situation.replace("::", "."));
-        fs::write(crate::rooms::folder().join(file), text).map_err(told)
+        fs::write(crate::ROOM.folder().join(file), text).map_err(told)
     }
 
     /// SIGKILL.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::Told;
-use crate::kube::{Kube, told};
+use emac_tests::kube::{Kube, told};
 
 /// Where the manifests are; `EMAC_ISTIO_MANIFESTS` overrides, for who tries a change.
 fn folder() -> PathBuf {

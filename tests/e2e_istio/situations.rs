@@ -117,7 +117,7 @@ async fn all(tools: Tools, wanted: &[String]) -> ExitCode {
         failed.len(),
         if failed.is_empty() { "" } else { ": " },
         failed.join(", "),
-        crate::rooms::folder().display()
+        crate::ROOM.folder().display()
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use emac_tests::{repo_root, testbed::product};
+use emac_tests::{kube::Kube, repo_root, testbed::product};
 
 /// Paths of everything that is started or read.
 #[derive(Debug, Clone)]
 pub(crate) struct Tools {
     /// `bin`, `crds`, `envoy_bootstrap.json`.
     root: PathBuf,
+    /// Folder of the API server's programs.
+    pub(crate) kubernetes: PathBuf,
     /// Stock Envoy.
     pub(crate) envoy: PathBuf,
     /// The control plane.
@@ -24,16 +26,17 @@ impl Tools {
         if let Ok(why) = std::fs::read_to_string(root.join("not-run.txt")) {
             return Err(why.trim().to_owned());
         }
-        for part in ["pilot-discovery", "pilot-agent", "kube-apiserver", "etcd", "kubectl"] {
+        for part in ["pilot-discovery", "pilot-agent"] {
             if !root.join("bin").join(part).is_file() {
                 return Err(format!("no {part}: run `make e2e-istio`, which builds it"));
             }
         }
+        let kubernetes = Kube::find()?;
         let envoy = emac_tests::envoy().ok_or("no Envoy: set ENVOY_BIN or run `make tools`")?;
         let envoy = envoy.canonicalize().map_err(|error| format!("{}: {error}", envoy.display()))?;
         let emac = product::emac().map_err(|why| why.to_string())?;
         let wasm = product::wasm().map_err(|why| why.to_string())?;
-        Ok(Self { root, envoy, emac, wasm })
+        Ok(Self { root, kubernetes, envoy, emac, wasm })
     }
 
     /// One of the programs built from Go modules.

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Puts the programs that judge what `emac compile` writes into .tools/gates (git-ignored), once: a program of some fifty lines over Argo Rollouts' published
-# module, which takes the metrics of an AnalysisTemplate as the controller does, and Sloth. With `all` also what `make e2e-gates` needs beside: the controllers
-# of Argo Rollouts and Flagger with their resource definitions. Cold the first takes about two minutes on two cores, all of it about six.
+# Puts the programs that judge what `emac compile` writes into .tools/gates (git-ignored), each once: a program of some fifty lines over Argo Rollouts'
+# published module, which takes the metrics of an AnalysisTemplate as the controller does; Sloth; the controllers of Argo Rollouts and Flagger with their resource
+# definitions, and those of the Prometheus operator. The API server is kubernetes.sh's. Cold all of it takes some ten minutes on two cores.
 # Where it cannot be done the tests say "not run: <why>".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+sh tests/setup/kubernetes.sh
 from=$PWD/tests/setup/gates
 tools=$PWD/.tools/gates
 log=$tools/build.log
@@ -12,6 +13,7 @@ log=$tools/build.log
 rollouts=v1.9.2
 flagger=v1.36.1
 sloth=v0.16.0
+operator=v0.85.0
 
 note() { printf 'gates: %s\n' "$1" >&2; }
 not_run() {
@@ -20,18 +22,18 @@ not_run() {
     exit 0
 }
 
-mkdir -p "$tools/bin" "$tools/crds"
+mkdir -p "$tools/bin" "$tools/crds" "$tools/pinned"
 rm -f "$tools/not-run.txt"
-pinned="argo-rollouts $rollouts $(cksum <"$from/argo-measure/main.go")
-sloth $sloth $(cksum <"$from/promql-judge/main.go")"
-[ "${1:-}" = all ] && pinned="$pinned
-flagger $flagger"
-case "$(cat "$tools/pinned.txt" 2>/dev/null)" in "$pinned"*) exit 0 ;; esac
-command -v go >/dev/null 2>&1 || not_run "no Go"
 
 export CGO_ENABLED=0 GOFLAGS=-mod=mod
-: >"$log"
 
+# lacks PART VERSION: whether it is not there, or another version is. Ends all where it is not and cannot be built.
+lacks() {
+    part=$1 version=$2
+    [ "$(cat "$tools/pinned/$part" 2>/dev/null)" = "$version" ] && return 1
+    command -v go >/dev/null 2>&1 || not_run "no Go"
+}
+built() { printf '%s\n' "$version" >"$tools/pinned/$part"; }
 # run WHAT COMMAND...: with its output in the log; tells how long it took.
 run() {
     what=$1
@@ -53,26 +55,39 @@ like() { # NAME MODULE VERSION
     sed "s#^module .*#module emac.dev/gates/$1#" "$manifest" >go.mod
     go mod edit -require "$2@$3"
 }
+define() { # FILE NAME
+    install -m 644 "$1" "$tools/crds/$2" || not_run "no definitions in $1"
+}
 
-like argo github.com/argoproj/argo-rollouts "$rollouts"
-cp "$from/argo-measure/main.go" . || not_run "tests/setup/gates is incomplete"
-build argo-measure .
-if [ "${1:-}" = all ]; then
+if lacks argo "$rollouts $(cksum <"$from/argo-measure/main.go")"; then
+    like argo github.com/argoproj/argo-rollouts "$rollouts"
+    cp "$from/argo-measure/main.go" . || not_run "tests/setup/gates is incomplete"
+    build argo-measure .
     build rollouts-controller github.com/argoproj/argo-rollouts/cmd/rollouts-controller
     folder=$(go list -m -f '{{.Dir}}' github.com/argoproj/argo-rollouts)
     for kind in rollout analysis-run analysis-template cluster-analysis-template experiment; do
-        install -m 644 "$folder/manifests/crds/$kind-crd.yaml" "$tools/crds/" || not_run "Argo Rollouts' module lacks $kind"
+        define "$folder/manifests/crds/$kind-crd.yaml" "$kind-crd.yaml"
     done
+    built
 fi
-like sloth github.com/slok/sloth "$sloth"
-build sloth github.com/slok/sloth/cmd/sloth
-# Sloth's module has Prometheus's among its own.
-mkdir -p promql-judge && cp "$from/promql-judge/main.go" promql-judge/ || not_run "tests/setup/gates is incomplete"
-build promql-judge ./promql-judge
-if [ "${1:-}" = all ]; then
+if lacks sloth "$sloth $(cksum <"$from/promql-judge/main.go")"; then
+    like sloth github.com/slok/sloth "$sloth"
+    build sloth github.com/slok/sloth/cmd/sloth
+    # Sloth's module has Prometheus's among its own.
+    mkdir -p promql-judge && cp "$from/promql-judge/main.go" promql-judge/ || not_run "tests/setup/gates is incomplete"
+    build promql-judge ./promql-judge
+    built
+fi
+if lacks flagger "$flagger"; then
     like flagger github.com/fluxcd/flagger "$flagger"
     build flagger github.com/fluxcd/flagger/cmd/flagger
-    folder=$(go list -m -f '{{.Dir}}' github.com/fluxcd/flagger)
-    install -m 644 "$folder/artifacts/flagger/crd.yaml" "$tools/crds/flagger.yaml" || not_run "Flagger's module lacks its definitions"
+    define "$(go list -m -f '{{.Dir}}' github.com/fluxcd/flagger)/artifacts/flagger/crd.yaml" flagger.yaml
+    built
 fi
-printf '%s\n' "$pinned" >"$tools/pinned.txt"
+if lacks operator "$operator"; then
+    folder=$(go mod download -json "github.com/prometheus-operator/prometheus-operator@$operator" 2>>"$log" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+    for kind in prometheusrules servicemonitors podmonitors; do
+        define "$folder/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" "operator-$kind.yaml"
+    done
+    built
+fi

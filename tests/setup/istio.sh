@@ -1,21 +1,16 @@
 #!/bin/sh
-# Puts the real parts of `make e2e-istio` into .tools/istio (git-ignored), once: istiod and Istio's agent, an API server, etcd and kubectl, built from
-# published Go modules; their resource definitions and Envoy's bootstrap template come from the same modules. Envoy itself is `make tools`'.
-# Cold it takes some ten minutes on two cores and 8 GB of Go's caches. Where it cannot be done the scenario says "not run: <why>".
+# Puts the real parts of `make e2e-istio` into .tools/istio (git-ignored), once: istiod and Istio's agent, built from published Go modules; their resource
+# definitions and Envoy's bootstrap template come from the same modules. The API server is kubernetes.sh's, Envoy itself `make tools`'.
+# Cold all of it takes some ten minutes on two cores and 8 GB of Go's caches. Where it cannot be done the scenario says "not run: <why>".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-from=$PWD/tests/setup/istio
+sh tests/setup/kubernetes.sh
 tools=$PWD/.tools/istio
 log=$tools/build.log
 
 # What is built, and from what. A change of anything in here builds again.
 istio=v0.0.0-20260827124520-eed52ebb66ad # between 1.31 and 1.32; Istio's tags have no `v`, so Go knows pseudo-versions only
-kubernetes=v1.36.3
-staging=v0.36.3 # what kubernetes is made of
-etcd=v3.6.8
-pinned="istio $istio
-kubernetes $kubernetes
-etcd $etcd"
+pinned="istio $istio"
 
 note() { printf 'istio: %s\n' "$1" >&2; }
 not_run() {
@@ -68,22 +63,6 @@ folder=$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)
 for kind in gatewayclasses gateways httproutes grpcroutes referencegrants; do
     install -m 644 "$folder/config/crd/standard/gateway.networking.k8s.io_$kind.yaml" "$tools/crds/" || not_run "the Gateway API's module lacks $kind"
 done
-
-# --- API server, etcd, kubectl: their mains are a line each, see tests/setup/istio
-fresh kubernetes
-cp -r "$from/kube-apiserver" "$from/etcd" "$from/kubectl" . || not_run "tests/setup/istio is incomplete"
-printf 'module emac.dev/e2e/kubernetes\n\ngo 1.26.0\n' >go.mod
-manifest=$(go mod download -json "k8s.io/kubernetes@$kubernetes" 2>>"$log" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
-[ -f "$manifest" ] || not_run "fetching Kubernetes failed, see .tools/istio/build.log"
-# Its parts are required at v0.0.0 and lie in its own repository; published they bear versions of their own.
-sed -n 's/^\t\(k8s\.io\/[a-z-]*\) v0\.0\.0\( .*\)*$/\1/p' "$manifest" | while read -r part; do
-    go mod edit -replace "$part=$part@$staging"
-done
-go mod edit -require "k8s.io/kubernetes@$kubernetes" -require "k8s.io/kubectl@$staging" -require "go.etcd.io/etcd/server/v3@$etcd"
-run "fetching Kubernetes and etcd" go mod tidy
-build kube-apiserver ./kube-apiserver
-build etcd ./etcd
-build kubectl ./kubectl
 
 printf '%s\n' "$pinned" >"$tools/pinned.txt"
 note "built in $(($(date +%s) - started)) s"

@@ -4,12 +4,14 @@
 //! real Envoys around small real services; [`load`] asks questions of it and counts every answer; [`envoy`](mod@envoy) writes
 //! Envoy's configuration; [`supervise`] owns the processes; [`stats`] reads what they say of themselves; [`demo`] is `make demo`.
 //! [`wasm_host`] needs no Envoy at all: it runs the filter's module under a fake clock. [`synthetic`] makes traces whose truth is known, and
-//! scores what discovery finds in them. [`mod@bench`] measures.
+//! scores what discovery finds in them. [`mod@bench`] measures. [`kube`] is a Kubernetes API and [`rooms`] namespaces for scenarios with other people's programs.
 
 pub mod bench;
 pub mod demo;
 pub mod envoy;
+pub mod kube;
 pub mod load;
+pub mod rooms;
 pub mod stats;
 pub mod supervise;
 pub mod synthetic;

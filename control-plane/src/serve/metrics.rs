@@ -60,9 +60,10 @@ fn journeys(evidence: &Aggregate) -> Vec<MetricFamily> {
     let mut latency = MetricFamily::new("journey_latency_seconds", MetricType::Histogram, help);
     for (name, journey) in evidence.journeys() {
         let (name, totals) = (name.as_str(), &journey.totals);
-        for outcome in Outcome::ALL {
-            let labels = [("journey", name), ("result", outcome.label())];
-            requests.counter(&labels, totals.outcomes.get(outcome));
+        for result in Outcome::RESULTS {
+            let ended = Outcome::ALL.into_iter().filter(|outcome| outcome.result() == result);
+            let count = ended.map(|outcome| totals.outcomes.get(outcome)).sum();
+            requests.counter(&[("journey", name), ("result", result)], count);
         }
         within.counter(&[("journey", name)], totals.within_deadline);
         degraded.counter(&[("journey", name)], totals.degraded);

@@ -4,9 +4,9 @@ use std::fs;
 
 use crate::Told;
 use crate::account::{all_right, endless, passes};
-use crate::kube::told;
 use crate::mesh::{Gateway, Mesh, TAG};
 use crate::shipped;
+use emac_tests::kube::told;
 
 /// Connections between the pods were opened before the plugin was applied, and idle: they keep their old chain of filters.
 pub(super) async fn over_idle_connections(mesh: &mut Mesh) -> Told {

@@ -7,8 +7,8 @@ use emac_tests::testbed::client::get;
 
 use crate::Told;
 use crate::account::{all_answered, all_right, recognised};
-use crate::kube::told;
 use crate::mesh::{Gateway, Mesh, PAY};
+use emac_tests::kube::told;
 
 /// The fallback's budget pays for all of these.
 const REQUESTS: u64 = 90;

@@ -98,14 +98,15 @@ fn latency_is_judged_where_it_can_be() {
 }
 
 #[test]
-fn a_p99_without_any_latency_objective_is_measured_by_what_serve_exposes() {
+fn a_p99_without_any_latency_objective_is_measured_by_what_sidecars_expose() {
     let delivery = "  governance:\n    progressiveDelivery: {provider: argo-rollouts, gate: {maxP99LatencySeconds: 0.8}}\n";
     let text_of = intent_of("sum(rate(x[{{.window}}]))", "sum(rate(y[{{.window}}]))", delivery);
     let artifacts = artifacts(&text_of, Dialect::Emac);
     let template = text(&artifacts, "argo/analysis-template.yaml");
     assert!(
         template.contains("booking-canary-latency-p99-5m")
-            && template.contains("journey_latency_seconds_bucket{journey=\"booking\",rollout=\"canary\"}"),
+            && template
+                .contains("journey_latency_milliseconds_bucket{journey=\"booking\",rollout=\"canary\"}"),
         "{template}"
     );
 }

@@ -6,11 +6,14 @@
 
 use serde_json::{Value, json};
 
-use super::gate::{BUDGET, Limit, Metric, equal, metrics};
+use super::gate::{BUDGET, EDGE_NOTE, Limit, Metric, counted_at_the_edge, equal, metrics};
 use super::names::{label_value, name_part};
 use super::prometheus::Sli;
 use crate::compile::Compiled;
 use emac_journey::intent::CanaryLabel;
+
+/// Attempts in a row that Prometheus may not answer.
+const ERRORS_MAX: u32 = 30;
 
 /// Name of the template.
 pub fn template_name(journey: &str) -> String {
@@ -35,10 +38,14 @@ pub fn analysis_template(compiled: &Compiled<'_>, sli: &Sli) -> Value {
     }
     args.extend(metrics.iter().flat_map(arguments).map(declared));
     let metrics: Vec<_> = metrics.iter().map(|metric| measured(&sli.journey, metric)).collect();
+    let mut metadata = json!({"name": template_name(&sli.journey), "labels": {"emac.dev/journey": label_value(&sli.journey)}});
+    if let Some(said) = counted_at_the_edge(compiled, sli, &canary.label) {
+        metadata["annotations"] = json!({EDGE_NOTE: said});
+    }
     json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "AnalysisTemplate",
-        "metadata": {"name": template_name(&sli.journey), "labels": {"emac.dev/journey": label_value(&sli.journey)}},
+        "metadata": metadata,
         "spec": {"args": args, "metrics": metrics},
     })
 }
@@ -112,6 +119,8 @@ fn measured(journey: &str, metric: &Metric) -> Value {
         "failureCondition": failure,
         "failureLimit": if metric.limit == Limit::Never { 0 } else { 1 },
         "inconclusiveLimit": 1,
+        // Errors are asked again after ten seconds: an outage of Prometheus of less than five minutes rolls nothing back.
+        "consecutiveErrorLimit": ERRORS_MAX,
         "provider": {"prometheus": {"address": "{{args.prometheus-address}}", "query": metric.query}},
     })
 }

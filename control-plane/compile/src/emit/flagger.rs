@@ -6,17 +6,22 @@
 
 use serde_json::{Value, json};
 
-use super::gate::{Limit, Metric, equal, metrics};
+use super::gate::{EDGE_NOTE, Limit, Metric, counted_at_the_edge, equal, metrics};
 use super::names::{dns_label, label_value, name_part};
 use super::prometheus::{Sli, round};
 use crate::compile::Compiled;
+use emac_journey::intent::CanaryLabel;
 
 /// Stands in a query where Flagger puts in the canary's name: braces would be quoted.
 const TARGET: &str = "emac-flagger-target";
 
+/// The label that the intent states.
+fn delivery_label<'a>(compiled: &'a Compiled<'_>) -> Option<&'a CanaryLabel> {
+    compiled.intent.governance.delivery.as_ref().and_then(|delivery| delivery.canary.as_ref())
+}
+
 fn measured(compiled: &Compiled<'_>, sli: &Sli) -> Vec<Metric> {
-    let stated = compiled.intent.governance.delivery.as_ref().and_then(|delivery| delivery.canary.as_ref());
-    let matcher = match stated {
+    let matcher = match delivery_label(compiled) {
         Some(canary) => equal(&canary.label, &canary.value),
         None => equal("app", TARGET),
     };
@@ -70,10 +75,16 @@ pub fn canary(compiled: &Compiled<'_>, sli: &Sli) -> Value {
     let target = compiled.structure.leaves().first().map_or_else(|| sli.journey.clone(), ToString::to_string);
     let target = dns_label(&target);
     let canary = if compiled.preview { format!("preview-{target}") } else { target.clone() };
+    let label = delivery_label(compiled).map_or_else(|| "app".to_owned(), |canary| canary.label.clone());
+    let mut metadata =
+        json!({"name": dns_label(&canary), "labels": {"emac.dev/journey": label_value(&sli.journey)}});
+    if let Some(said) = counted_at_the_edge(compiled, sli, &label) {
+        metadata["annotations"] = json!({EDGE_NOTE: said});
+    }
     json!({
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
-        "metadata": {"name": dns_label(&canary), "labels": {"emac.dev/journey": label_value(&sli.journey)}},
+        "metadata": metadata,
         "spec": {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
             "service": {"port": 80},

@@ -1,14 +1,14 @@
 //! What a canary must show, for every rollout controller: measurements with their limits.
 //!
 //! A gate measures the canary or says that it cannot. Every selector of every query has the canary's label. What is measured of too few requests, of no
-//! requests, or of series that are not there is no number, and no number passes. No success among requests is failure.
+//! requests, or of series that are not there (any more) is no number, and no number passes. No success among requests is failure.
 
 use promql_parser::label::{MatchOp, Matcher};
 
 use super::prometheus::{FAILURES_MIN, Quantile, Sli, default_quantile, round};
 use crate::compile::Compiled;
 use emac_core::units::Ratio;
-use emac_document::Unit;
+use emac_document::{Unit, parse_promql, selectors, with_window};
 
 /// Argument with the error budget.
 pub(super) const BUDGET: &str = "error-budget";
@@ -17,6 +17,10 @@ pub(super) const WINDOW: &str = "5m";
 const WINDOW_SECONDS: f64 = 300.0;
 /// More requests than this are not asked for by default: a small canary could never show them.
 const REQUESTS_MOST: f64 = 100.0;
+/// Annotation with what [`counted_at_the_edge`] says.
+pub(super) const EDGE_NOTE: &str = "emac.dev/counted-at-the-edge";
+/// What the edge's proxies count.
+const EDGE: &str = "journey_requests_total";
 /// Where more than half again as many events are good as there are events at all, something else is measured.
 const GOOD_MOST: f64 = 1.5;
 
@@ -121,8 +125,16 @@ fn burn_rate(compiled: &Compiled<'_>, sli: &Sli, matcher: &Matcher, written: Wri
     let most = gate(compiled).burn_rate_max.unwrap_or(1.0);
     let burn = format!("({}) / {}", events.errors_of_some(), written(BUDGET, sli.budget()));
     let unit = events.unit().filter(|_| events.counts());
+    // A window holds what was measured before the canary's series vanished: above the limit that fails, below it nothing passes.
+    let present = events.present();
     let query = match unit {
-        None => burn,
+        None => match &present {
+            Some(present) => {
+                let most = written("max-canary-burn-rate", most);
+                format!("(({burn}) > {most}) or (({burn}) and on () ({present}))")
+            }
+            None => burn,
+        },
         // Divided by nothing, and so no number, where it is above the limit by a failure or two.
         Some(unit) => {
             let failures = format!("({}){}", events.failed(), times(unit));
@@ -137,6 +149,10 @@ fn burn_rate(compiled: &Compiled<'_>, sli: &Sli, matcher: &Matcher, written: Wri
     }];
     if let Some(unit) = unit {
         let requests = format!("sum({}){}", events.total(), times(unit));
+        let requests = match present {
+            Some(present) => format!("{requests} and on () ({present})"),
+            None => requests,
+        };
         metrics.push(Metric {
             of: WINDOW.to_owned(),
             ..Metric::new(
@@ -175,7 +191,7 @@ fn latency(compiled: &Compiled<'_>, sli: &Sli, matcher: &Matcher, written: Writt
         let is_p99 = latency.name == "p99";
         let limit = own.filter(|_| is_p99).unwrap_or(latency.threshold);
         if let Some(quantile) = Quantile::of(&latency.query, WINDOW, WINDOW_SECONDS) {
-            metrics.push(of(quantile, &latency.name, limit, "max-latency-seconds"));
+            metrics.push(of(quantile.of_sidecars(), &latency.name, limit, "max-latency-seconds"));
         }
         if is_p99 {
             return metrics;
@@ -187,15 +203,31 @@ fn latency(compiled: &Compiled<'_>, sli: &Sli, matcher: &Matcher, written: Writt
     metrics
 }
 
-/// The p99: the objective's query with another share, else the histogram that the control plane exposes; and whether it is the former.
+/// The p99: the objective's query with another share, else the histogram that sidecars expose; and whether it is the former.
 pub(super) fn p99(compiled: &Compiled<'_>, sli: &Sli) -> Option<(Quantile, bool)> {
     let share = Ratio::new(0.99).unwrap_or_default();
-    let read = |query: &str| Quantile::of(query, WINDOW, WINDOW_SECONDS);
+    let read = |query: &str| Some(Quantile::of(query, WINDOW, WINDOW_SECONDS)?.of_sidecars());
     let own = sli.latency.as_ref().and_then(|latency| read(&latency.query)?.with_share(share));
     match own {
         Some(quantile) => Some((quantile, true)),
         None => Some((read(&default_quantile(compiled.intent.name.as_str(), share))?, false)),
     }
+}
+
+/// Where what is counted is what the journey's edge counts: on which condition that is the canary's, and what to do otherwise.
+pub(super) fn counted_at_the_edge(compiled: &Compiled<'_>, sli: &Sli, label: &str) -> Option<String> {
+    let of_edge = |query: &str| {
+        let expr = parse_promql(&with_window(query, WINDOW)).ok();
+        expr.is_some_and(|expr| selectors(&expr).iter().any(|one| one.name.as_deref() == Some(EDGE)))
+    };
+    if ![&sli.good, &sli.total].into_iter().any(|query| of_edge(query)) {
+        return None;
+    }
+    let edges: Vec<_> = compiled.intent.runtime.policy.edges.iter().map(ToString::to_string).collect();
+    let edge = if edges.is_empty() { String::new() } else { format!(" (here {})", edges.join(", ")) };
+    Some(format!(
+        "{EDGE} is counted at the journey's edge{edge} and has the label {label} only where the rollout's pods are that edge. For a gateway, or a service behind the edge, every analysis is inconclusive: state goodEventQuery and totalEventQuery of series that the rollout's own pods have, such as istio_requests_total{{reporter=\"destination\"}}"
+    ))
 }
 
 /// `label="value"`.

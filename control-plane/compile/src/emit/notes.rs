@@ -5,9 +5,11 @@ use emac_document::{ResultLabels, format_duration, parse_promql, result_labels, 
 use emac_journey::intent::CanaryLabel;
 
 use super::admission;
-use super::gate::{p99, requests_min};
+use super::gate::{counted_at_the_edge, p99, requests_min};
 use super::openslo::within;
-use super::prometheus::{Dialect, FAILURES_MIN, Pair, RATE_WINDOW_MIN, Severity, Sli, Within, unit_tests};
+use super::prometheus::{
+    Dialect, FAILURES_MIN, Pair, Quantile, RATE_WINDOW_MIN, Severity, Sli, Within, unit_tests,
+};
 use crate::compile::Compiled;
 
 /// One line each, the gravest first.
@@ -157,15 +159,49 @@ fn canary(compiled: &Compiled<'_>, sli: &Sli) -> Vec<String> {
     let delivery = compiled.intent.governance.delivery.as_ref();
     let limit = delivery.and_then(|delivery| delivery.gate.p99_max);
     let is_p99 = sli.latency.as_ref().is_some_and(|latency| latency.name == "p99");
-    if limit.is_some() && !is_p99 && p99(compiled, sli).is_none_or(|(_, own)| !own) {
-        notes.push(
-            "canary: maxP99LatencySeconds is compared with journey_latency_seconds, as no query of the intent gives a p99; where `emac serve` does not expose it with the canary's label the canary's latency is not measured".to_owned(),
-        );
-    }
+    notes.extend(counted_at_the_edge(compiled, sli, &label.label).map(|said| format!("canary: {said}")));
+    notes.extend(canary_latency(compiled, sli, limit.filter(|_| !is_p99).map(|limit| limit.0 as f64 / 1e6)));
     if sli.latency.is_none() && limit.is_none() {
         notes.push(
             "canary: its latency is not measured: no latency objective, no maxP99LatencySeconds".to_owned(),
         );
+    }
+    notes
+}
+
+/// Ends of the buckets of Envoy's histograms around the latencies of requests, in milliseconds.
+const ENVOY_BUCKETS: [f64; 15] = [
+    0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0, 30_000.0,
+    60_000.0,
+];
+
+/// What the histogram cannot tell by which the canary's quantiles are judged.
+fn canary_latency(compiled: &Compiled<'_>, sli: &Sli, p99_max: Option<f64>) -> Vec<String> {
+    let own = sli.latency.as_ref().and_then(|latency| {
+        Some((
+            Quantile::of(&latency.query, "5m", 300.0)?.of_sidecars(),
+            latency.name.clone(),
+            latency.threshold,
+        ))
+    });
+    let p99 = p99_max.and_then(|limit| Some((p99(compiled, sli)?.0, "p99".to_owned(), limit)));
+    let mut notes = Vec::new();
+    for (quantile, name, limit) in own.into_iter().chain(p99) {
+        if quantile.query().contains("journey_latency_seconds") {
+            notes.push(format!(
+                "canary: its {name} is never measured: journey_latency_seconds is added up over all pods and has no label of theirs; ask for journey_latency_milliseconds_bucket of the sidecars"
+            ));
+        }
+        let limit = limit * 1000.0;
+        let within = ENVOY_BUCKETS.windows(2).find_map(|two| match two {
+            [from, to] if *from < limit && limit < *to => Some((*from, *to)),
+            _ => None,
+        });
+        if let (true, Some((from, to))) = (quantile.is_of_sidecars(), within) {
+            notes.push(format!(
+                "canary: its {name} is taken of the sidecars' histogram (journey_latency_milliseconds), where it is interpolated between {from} ms and {to} ms: give Envoy a bucket that ends at the limit of {limit} ms (Istio: annotation sidecar.istio.io/statsHistogramBuckets)"
+            ));
+        }
     }
     notes
 }

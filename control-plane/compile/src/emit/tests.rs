@@ -132,6 +132,28 @@ fn the_summary_and_the_picture() {
 }
 
 #[test]
+fn a_canary_that_is_measured_at_the_edge_says_so() {
+    let own = CHECKOUT
+        .replace("journey_requests_total{journey=\"checkout\"", "http_requests_total{service=\"front\"");
+    for (intent, at_the_edge) in [(CHECKOUT, true), (&own, false)] {
+        let all = artifacts(intent, Dialect::Emac);
+        for path in ["argo/analysis-template.yaml", "flagger/canary.yaml"] {
+            assert_eq!(text(&all, path).contains("emac.dev/counted-at-the-edge"), at_the_edge, "{path}");
+        }
+        let read = self::intent(intent);
+        let promises: Promises = Slos::default().resolve(&read, &Problems::new());
+        let model = AcceptedModel::declared(&read);
+        let notes = notes(&compile(&read, &model, Given::promises(&promises)), Dialect::Emac);
+        let said = |part: &str| notes.iter().any(|note| note.contains(part));
+        assert_eq!(said("at the journey's edge (here shop/edge)"), at_the_edge, "{notes:?}");
+        assert!(
+            said("between 250 ms and 500 ms"),
+            "the limit of 400 ms lies in one of Envoy's buckets: {notes:?}"
+        );
+    }
+}
+
+#[test]
 fn the_gates() {
     let all = artifacts(CHECKOUT, Dialect::Emac);
     insta::assert_snapshot!("argo", text(&all, "argo/analysis-template.yaml"));

@@ -13,6 +13,7 @@ use promql_parser::parser::token::{
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{
     BinModifier, BinaryExpr, Expr, NumberLiteral, ParenExpr, UnaryExpr, VectorMatchCardinality,
+    VectorSelector,
 };
 
 use emac_document::{
@@ -59,6 +60,17 @@ impl Events {
         match_all(&mut self.good, matcher);
         match_all(&mut self.total, matcher);
         self
+    }
+
+    /// Series that are counted, each as it is now: none when nobody measures any more, though a window still holds what was measured.
+    pub fn present(&self) -> Option<String> {
+        let counted = if self.counts() { &self.total } else { &self.good };
+        let now = |series: &VectorSelector| {
+            let now = VectorSelector { offset: None, at: None, ..series.clone() };
+            format!("count({})", write_promql(&Expr::VectorSelector(now)))
+        };
+        let all: BTreeSet<String> = selectors(counted).into_iter().map(now).collect();
+        (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join(" or "))
     }
 
     /// Good events, none where there are others only.
@@ -394,6 +406,18 @@ mod tests {
         ] {
             assert_eq!(events(good, total).total(), expected);
         }
+    }
+
+    #[test]
+    fn what_is_measured_now_is_asked_of_every_series() {
+        let present = |good: &str, total: &str| events(good, total).present();
+        assert_eq!(present("sum(ok)", "sum(rate(all[5m] offset 1m))").as_deref(), Some("count(all)"));
+        assert_eq!(
+            present("sum(ok)", "sum(rate(ok[5m])) + sum(rate(bad{a=\"b\"}[5m] @ end()))").as_deref(),
+            Some("count(bad{a=\"b\"}) or count(ok)")
+        );
+        assert_eq!(present("sum(ok)", "vector(1)").as_deref(), Some("count(ok)"));
+        assert_eq!(present("vector(1)", "vector(1)"), None);
     }
 
     #[test]

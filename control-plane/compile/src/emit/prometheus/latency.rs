@@ -6,14 +6,19 @@
 
 use emac_core::units::Ratio;
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::token::{T_DIV, T_MUL};
-use promql_parser::parser::{BinaryExpr, Call, Expr, LabelModifier, NumberLiteral};
+use promql_parser::parser::token::{T_DIV, T_MUL, TokenType};
+use promql_parser::parser::{BinaryExpr, Call, Expr, LabelModifier, NumberLiteral, VectorSelector};
 
 use super::LatencySli;
 use super::promql::selector;
 use emac_document::{
     each_selector_mut, match_all, parse_generated, parse_promql, selectors, unit, with_window, write_promql,
 };
+
+/// The journey's latency as the control plane adds it up, in seconds.
+const CONTROL_PLANE: &str = "journey_latency_seconds_bucket";
+/// The same as each sidecar at the edge counts it, in milliseconds.
+const SIDECARS: &str = "journey_latency_milliseconds_bucket";
 
 /// A quantile's query over one window.
 #[derive(Clone, Debug)]
@@ -76,6 +81,26 @@ impl Quantile {
     pub fn with_share(mut self, share: Ratio) -> Option<Self> {
         *self.share_mut()? = Expr::NumberLiteral(NumberLiteral::new(share.get()));
         Some(self)
+    }
+
+    /// The same of the sidecars' histogram where it reads the control plane's: that one is of all pods, a sidecar's has the labels of its pod. Theirs is
+    /// in milliseconds.
+    #[must_use]
+    pub fn of_sidecars(mut self) -> Self {
+        let is_ours = |series: &VectorSelector| series.name.as_deref() == Some(CONTROL_PLANE);
+        let read = selectors(&self.query);
+        if read.is_empty() || !read.into_iter().all(is_ours) || self.histogram().is_none() {
+            return self;
+        }
+        each_selector_mut(&mut self.query, &mut |series| series.name = Some(SIDECARS.to_owned()));
+        let (lhs, rhs) = (Box::new(self.query), Box::new(Expr::NumberLiteral(NumberLiteral::new(1000.0))));
+        let query = Expr::Binary(BinaryExpr { op: TokenType::new(T_DIV), lhs, rhs, modifier: None });
+        Self { query, ..self }
+    }
+
+    /// Whether it reads the histogram that sidecars expose.
+    pub fn is_of_sidecars(&self) -> bool {
+        selectors(&self.query).iter().any(|series| series.name.as_deref() == Some(SIDECARS))
     }
 
     fn share_mut(&mut self) -> Option<&mut Expr> {
@@ -234,6 +259,24 @@ mod tests {
         );
         assert_eq!(at("job:latency:p95"), None);
         assert_eq!(at("histogram_quantile(scalar(q), x)"), None);
+    }
+
+    #[test]
+    fn a_canary_is_measured_by_its_own_sidecars() {
+        let of = |query: &str| quantile(query).of_sidecars().query();
+        let own =
+            "histogram_quantile(0.95, sum(rate(journey_latency_seconds_bucket{journey=\"a\"}[5m])) by (le))";
+        let made = of(own);
+        assert_eq!(
+            made,
+            "histogram_quantile(0.95, sum by (le) (rate(journey_latency_milliseconds_bucket{journey=\"a\"}[5m]))) / 1000"
+        );
+        let median = quantile(&made).with_share(Ratio::new(0.5).unwrap()).unwrap().query();
+        assert_eq!(median, made.replace("0.95", "0.5"), "another share of the same");
+        assert!(quantile(&made).beyond_last_bucket("0.4").is_some());
+        for other in ["histogram_quantile(0.95, x_bucket)", "journey_latency_seconds_bucket", "1"] {
+            assert_eq!(of(other), quantile(other).query(), "not ours");
+        }
     }
 
     #[test]

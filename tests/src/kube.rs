@@ -1,5 +1,5 @@
-//! A Kubernetes API without a cluster: etcd, kube-apiserver and kubectl. No controller runs: what they would make (service
-//! accounts, endpoints) the scenario's objects say themselves.
+//! A Kubernetes API without a cluster: etcd, kube-apiserver and kubectl. No controller of Kubernetes runs: what they would make (service
+//! accounts, endpoints, pods and their readiness) the scenario says itself. `tests/setup/kubernetes.sh` builds the parts.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,30 +7,50 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use emac_tests::supervise::{Process, Spec};
-use emac_tests::testbed::wait_until;
 use serde_json::Value;
 
-use crate::Told;
-use crate::tools::Tools;
+use crate::repo_root;
+use crate::supervise::{Process, Spec, reserve};
+use crate::testbed::wait_until;
 
 /// How long the API may take to be ready on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// A user who may do everything; nobody outside the namespace can reach the server.
+/// A user who may do everything; the server listens on loopback only.
 const TOKEN: &str = "e2e";
-const ADDRESS: &str = "https://127.0.0.1:6443";
+
+/// What a step ends with: what it gives, or what was wrong.
+pub type Told<T = String> = Result<T, String>;
 
 /// The running API.
 #[derive(Debug)]
-pub(crate) struct Kube {
+pub struct Kube {
     kubectl: PathBuf,
     folder: PathBuf,
     _parts: [Process; 2],
 }
 
 impl Kube {
-    /// Starts it, with the definitions of Istio's and the Gateway API's resources.
-    pub(crate) async fn start(tools: &Tools, folder: &Path) -> Told<Self> {
+    /// The folder of its programs, or which is missing and why.
+    ///
+    /// # Errors
+    /// What to tell in the place of a test's result.
+    pub fn find() -> Told<PathBuf> {
+        let root = repo_root().join(".tools/kubernetes");
+        if let Ok(why) = fs::read_to_string(root.join("not-run.txt")) {
+            return Err(why.trim().to_owned());
+        }
+        let bin = root.join("bin");
+        match ["kube-apiserver", "etcd", "kubectl"].iter().find(|part| !bin.join(part).is_file()) {
+            Some(part) => Err(format!("no {part}: run `sh tests/setup/kubernetes.sh`, which builds it")),
+            None => Ok(bin),
+        }
+    }
+
+    /// Starts it from the programs in `bin`, with the resource definitions in these files and folders.
+    ///
+    /// # Errors
+    /// When a part does not start, or does not take the definitions.
+    pub async fn start(bin: &Path, folder: &Path, definitions: &[PathBuf]) -> Told<Self> {
         let folder = folder.join("kube");
         fs::create_dir_all(&folder).map_err(told)?;
         let file = |name: &str| folder.join(name).display().to_string();
@@ -42,24 +62,27 @@ impl Kube {
             return Err(format!("openssl: {}", String::from_utf8_lossy(&made.stderr)));
         }
         fs::write(file("tokens.csv"), format!("{TOKEN},admin,admin,\"system:masters\"\n")).map_err(told)?;
-        fs::write(file("kubeconfig"), kubeconfig()).map_err(told)?;
-        let etcd = Spec::new("etcd", tools.bin("etcd"), &folder).args([
+        let [clients, peers, secure] = [reserve(), reserve(), reserve()].map(|port| port.map_err(told));
+        let (clients, peers, secure) = (clients?.release(), peers?.release(), secure?.release());
+        fs::write(file("kubeconfig"), kubeconfig(secure)).map_err(told)?;
+        let (clients, peers) = (format!("http://127.0.0.1:{clients}"), format!("http://127.0.0.1:{peers}"));
+        let etcd = Spec::new("etcd", bin.join("etcd"), &folder).args([
             "--data-dir",
             &file("etcd"),
-            "--listen-client-urls=http://127.0.0.1:2379",
-            "--advertise-client-urls=http://127.0.0.1:2379",
-            "--listen-peer-urls=http://127.0.0.1:2380",
-            "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-            "--initial-cluster=default=http://127.0.0.1:2380",
+            &format!("--listen-client-urls={clients}"),
+            &format!("--advertise-client-urls={clients}"),
+            &format!("--listen-peer-urls={peers}"),
+            &format!("--initial-advertise-peer-urls={peers}"),
+            &format!("--initial-cluster=default={peers}"),
             "--unsafe-no-fsync",
             "--log-level=warn",
         ]);
         let key = file("sa.key");
-        let server = Spec::new("kube-apiserver", tools.bin("kube-apiserver"), &folder).args([
-            "--etcd-servers=http://127.0.0.1:2379",
+        let server = Spec::new("kube-apiserver", bin.join("kube-apiserver"), &folder).args([
+            &format!("--etcd-servers={clients}"),
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",
-            "--secure-port=6443",
+            &format!("--secure-port={secure}"),
             "--endpoint-reconciler-type=none",
             "--authorization-mode=RBAC",
             "--service-account-issuer=https://kubernetes.default.svc",
@@ -71,25 +94,30 @@ impl Kube {
             &format!("--service-account-signing-key-file={key}"),
         ]);
         let parts = [etcd.start().map_err(told)?, server.start().map_err(told)?];
-        let kube = Self { kubectl: tools.bin("kubectl"), folder, _parts: parts };
+        let kube = Self { kubectl: bin.join("kubectl"), folder, _parts: parts };
         let ready =
             wait_until(PATIENCE, || async { kube.run(&["get", "--raw=/readyz"], None).is_ok() }).await;
         if !ready {
             return Err(format!("kube-apiserver is not ready: {}", kube._parts[1].log_tail()));
         }
         // Too large for the annotation of a client-side apply.
-        kube.run(&["apply", "--server-side", "-f", &tools.definitions().display().to_string()], None)?;
+        for file in definitions {
+            kube.run(&["apply", "--server-side", "-f", &file.display().to_string()], None)?;
+        }
         kube.run(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"], None)?;
         Ok(kube)
     }
 
-    /// For istiod.
-    pub(crate) fn kubeconfig(&self) -> PathBuf {
+    /// For other programs.
+    pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 
     /// `kubectl` with these arguments; its output.
-    pub(crate) fn run(&self, arguments: &[&str], input: Option<&str>) -> Told {
+    ///
+    /// # Errors
+    /// What `kubectl` says.
+    pub fn run(&self, arguments: &[&str], input: Option<&str>) -> Told {
         let mut command = Command::new(&self.kubectl);
         command.arg(format!("--kubeconfig={}", self.kubeconfig().display())).args(arguments);
         command.env("HOME", &self.folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -110,17 +138,26 @@ impl Kube {
     }
 
     /// Applies a document, or several.
-    pub(crate) fn apply(&self, document: &str) -> Told<()> {
+    ///
+    /// # Errors
+    /// What `kubectl` says.
+    pub fn apply(&self, document: &str) -> Told<()> {
         self.run(&["apply", "-f", "-"], Some(document)).map(drop)
     }
 
     /// Deletes what a document names; what is not there is no error.
-    pub(crate) fn delete(&self, document: &str) -> Told<()> {
+    ///
+    /// # Errors
+    /// What `kubectl` says.
+    pub fn delete(&self, document: &str) -> Told<()> {
         self.run(&["delete", "--ignore-not-found", "--wait=false", "-f", "-"], Some(document)).map(drop)
     }
 
     /// The objects of a document, as JSON.
-    pub(crate) fn read(&self, document: &str) -> Told<Vec<Value>> {
+    ///
+    /// # Errors
+    /// What `kubectl` says.
+    pub fn read(&self, document: &str) -> Told<Vec<Value>> {
         let text = self.run(&["create", "--dry-run=client", "-o", "json", "-f", "-"], Some(document))?;
         // One object after another, or a list.
         let mut objects = Vec::new();
@@ -135,16 +172,16 @@ impl Kube {
     }
 }
 
-fn kubeconfig() -> String {
+fn kubeconfig(port: u16) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: e2e\n\
-         clusters: [{{name: e2e, cluster: {{server: \"{ADDRESS}\", insecure-skip-tls-verify: true}}}}]\n\
+         clusters: [{{name: e2e, cluster: {{server: \"https://127.0.0.1:{port}\", insecure-skip-tls-verify: true}}}}]\n\
          users: [{{name: e2e, user: {{token: {TOKEN}}}}}]\n\
          contexts: [{{name: e2e, context: {{cluster: e2e, user: e2e}}}}]\n"
     )
 }
 
 /// An error in words.
-pub(crate) fn told(error: impl std::fmt::Display) -> String {
+pub fn told(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
