@@ -47,7 +47,7 @@ impl Sink for Kept {
         self.labels.insert((self.symbols.text(service).to_owned(), key.to_owned()), value.to_owned());
     }
 
-    fn refuse(&mut self, _: Refused) {}
+    fn refuse(&mut self, _: Refused, _: std::fmt::Arguments<'_>) {}
 }
 
 impl Kept {

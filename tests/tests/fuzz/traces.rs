@@ -28,7 +28,7 @@ impl Sink for Kept {
         self.labels.push((service, key.to_owned(), value.to_owned()));
     }
 
-    fn refuse(&mut self, _: Refused) {
+    fn refuse(&mut self, _: Refused, _: std::fmt::Arguments<'_>) {
         self.refused += 1;
     }
 }

@@ -20,11 +20,19 @@ fn peers_by_what_fits_best() {
         (&[("upstream_cluster", "PassthroughCluster"), ("server.address", "a.b.svc:80")], "a.b"),
         (&[("upstream_cluster", "service_google")], "service_google"),
         (&[("db.system", "postgresql"), ("db.name", "orders")], "postgresql:orders"),
-        (&[("db.system", "redis"), ("server.address", "cache-1")], "redis"),
+        (&[("db.system", "redis"), ("server.address", "cache-1")], "redis@cache-1"),
+        (&[("db.system", "redis"), ("server.address", "10.0.0.7")], "redis"),
+        (&[("db.system", "mysql"), ("db.connection_string", "jdbc:mysql://u:p@m1:3306,m2/shop")], "mysql@m1"),
         (&[("messaging.system", "kafka"), ("messaging.destination.name", "paid")], "kafka:paid"),
         (&[("kafka.topic", "paid"), ("peer.service", "kafka")], "paid"),
         (&[("server.address", "10.0.0.7:80")], ""),
         (&[("server.address", "[::1]:80")], ""),
+        (&[("server.address", "203.0.113.7"), ("network.peer.address", "10.1.1.1")], "203.0.113.7"),
+        (&[("server.address", "localhost")], ""),
+        (&[("net.sock.peer.addr", "2001:db8::7")], "2001:db8::7"),
+        (&[("server.address", "203.0.113.7"), ("url.full", "https://a@api.example.com:8443/v1?x=/")], "api.example.com"),
+        (&[("http.url", "http://cart.shop.svc.cluster.local/7")], "cart.shop"),
+        (&[("http.url", "/cart/7")], ""),
         (&[("net.peer.name", "reviews:9080")], "reviews"),
         (&[], ""),
     ] {
@@ -52,13 +60,6 @@ fn outcomes_by_the_most_telling_sign() {
     ] {
         assert_eq!(of(attributes).outcome(error), expected, "{attributes:?}");
     }
-}
-
-#[test]
-fn statuses() {
-    assert_eq!(of(&[("http.status_code", "200"), ("rpc.grpc.status_code", "14")]).status(), 14);
-    assert_eq!(of(&[("http.status_code", "200"), ("rpc.grpc.status_code", "0")]).status(), 200);
-    assert_eq!(of(&[("http.status_code", "99999")]).status(), 0);
 }
 
 #[test]
