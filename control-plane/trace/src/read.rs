@@ -38,6 +38,7 @@ use flate2::read::MultiGzDecoder;
 use super::Sink;
 use context::ReadContext;
 pub use error::{FileProblem, ReadError};
+pub use found::is_nameless;
 use files::Entry;
 use sniff::Form;
 use stream::Stream;

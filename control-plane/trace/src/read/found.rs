@@ -9,6 +9,11 @@ use crate::{Oddity, Refused, Span, SpanId, SpanKind, Symbol, TraceId};
 
 /// What stands for a service that nobody names.
 pub(super) const UNKNOWN: &str = "unknown";
+
+/// Whether a service's name is nobody's: the one that stands for none, or an SDK's default (`unknown_service:java`).
+pub fn is_nameless(service: &str) -> bool {
+    service == UNKNOWN || service.starts_with("unknown_service")
+}
 /// A clock that was never set says 1970: what began before 1971 has no time.
 const START_NS_MIN: i128 = 365 * 86_400 * 1_000_000_000;
 
