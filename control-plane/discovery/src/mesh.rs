@@ -69,6 +69,29 @@ pub struct Scope {
     pub subset: Option<String>,
     /// Condition on the request, for people: `prefix /login`; empty: all of them.
     pub condition: String,
+    /// Namespaces whose workloads see it (`exportTo`); empty: all.
+    pub namespaces: BTreeSet<String>,
+}
+
+impl Scope {
+    /// Whether it holds for some of the calls of a destination only, as far as one can tell: a call of the model is not one route, one subset, or
+    /// one entry point.
+    fn is_conditional(&self) -> bool {
+        !self.condition.is_empty() || self.subset.is_some() || !self.namespaces.is_empty()
+    }
+
+    /// The same for one caller: whom it was exported to is settled where the caller's namespace is known. `None`: it does not hold for it.
+    fn of_caller(&self, caller: &Name) -> Option<Self> {
+        let meets = self.caller.as_ref().is_none_or(|whose| whose.meets(caller));
+        let namespaces = match caller.namespace() {
+            Some(namespace) if self.namespaces.is_empty() || self.namespaces.contains(namespace) => {
+                BTreeSet::new()
+            }
+            Some(_) => return None,
+            None => self.namespaces.clone(),
+        };
+        meets.then(|| Self { namespaces, ..self.clone() })
+    }
 }
 
 /// Something said about the calls of a destination. Absent parameters are not said.

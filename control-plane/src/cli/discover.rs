@@ -110,7 +110,8 @@ fn discovered(args: &Args) -> Result<(), Exit> {
     let candidates = candidates(found, &inputs.accepted);
     let written = files::write(args, &candidates)?;
     let (quality, left) = (&assembled.quality, assembled.consumer.left());
-    let answer = Answer { candidates: &candidates, written: &written, quality, left };
+    let passed_over = &inputs.mesh.passed_over;
+    let answer = Answer { candidates: &candidates, written: &written, quality, left, passed_over };
     match args.format {
         Format::Text => print_text(&answer.text()),
         Format::Json => print_answer(answer.json(), &problems),

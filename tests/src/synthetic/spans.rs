@@ -128,9 +128,10 @@ impl Recorder<'_> {
             start_ns,
             duration_ns: end_ns - start_ns,
             outcome: outcome(side.ended),
-            status: 0,
             attempt: 0,
             shared: false,
+            by_proxy: false,
+            to_store: false,
         }
     }
 
@@ -190,8 +191,9 @@ impl Recorder<'_> {
             parent: Some(server.id),
             kind: SpanKind::Internal,
             operation: self.names.internal,
-            status: 0,
             shared: false,
+            by_proxy: false,
+            to_store: false,
             ..*server
         }
     }

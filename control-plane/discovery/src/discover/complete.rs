@@ -41,7 +41,7 @@ pub fn complete(known: &DiscoveryEvidence<'_>, given: &DiscoveryContext<'_>) -> 
     for one in &mut found {
         let intent = one.declared.and_then(|place| given.intents.get(place).copied());
         add_domains(one, intent, &labels, known);
-        add_runtime(one, known);
+        add_runtime(one, &labels, known);
         doubt_nameless(one, known.symbols);
         one.model.confidence = confidence(&one.model);
     }
@@ -198,11 +198,27 @@ fn edges(model: &Model) -> Vec<(ComponentName, ComponentName)> {
 
 // === runtime parameters ===
 
-fn add_runtime(one: &mut Discovered, known: &DiscoveryEvidence<'_>) {
+/// The attribute that says in which namespace a workload runs.
+const NAMESPACE_KEY: &str = "k8s.namespace.name";
+
+/// The one namespace that resources say; none where they say several.
+fn namespace<'a>(labels: impl Iterator<Item = &'a TraceLabel>) -> Option<&'a str> {
+    let said: BTreeSet<_> =
+        labels.filter(|label| label.key == NAMESPACE_KEY).map(|label| label.value.as_str()).collect();
+    let mut said = said.into_iter();
+    said.next().filter(|_| said.next().is_none())
+}
+
+fn add_runtime(one: &mut Discovered, labels: &LabelsOf, known: &DiscoveryEvidence<'_>) {
     let name = |text: &str| {
         let component = ComponentName::new(text).ok();
-        let names = component.map(|component| names_of(one, &component, known.symbols)).unwrap_or_default();
-        names.into_iter().next().unwrap_or_else(|| Name::new(text))
+        let names = component.as_ref().map(|name| names_of(one, name, known.symbols)).unwrap_or_default();
+        let found = names.into_iter().next().unwrap_or_else(|| Name::new(text));
+        let services = component.as_ref().and_then(|name| one.services.get(name)).into_iter().flatten();
+        match namespace(services.filter_map(|service| labels.get(service)).flatten()) {
+            Some(namespace) if found.namespace().is_none() => Name::in_namespace(found.service(), Some(namespace)),
+            _ => found,
+        }
     };
     let call = |edge: &emac_compile::model::Edge| ModelCall {
         from_name: name(&edge.from),

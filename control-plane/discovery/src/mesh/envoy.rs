@@ -103,7 +103,7 @@ impl Reading<'_> {
     }
 
     fn scope(&self, subset: Option<String>, condition: String) -> Scope {
-        Scope { caller: self.caller.clone(), subset, condition }
+        Scope { caller: self.caller.clone(), subset, condition, ..Scope::default() }
     }
 
     fn state(
@@ -227,7 +227,7 @@ impl Reading<'_> {
         let Some(share) = share else { return };
         let says = format!("{:.1} % of the calls are copied to {}", share.get() * 100.0, to.to);
         let provenance = self.provenance(says, path);
-        let scope = self.scope(original.subset.clone(), condition.to_owned());
+        let scope = self.scope(None, condition.to_owned());
         self.facts.mirrors.push(Mirror { host: original.to.clone(), scope, to, share, provenance });
     }
 }

@@ -5,6 +5,7 @@ use emac_document::{Problems, render_text};
 mod envoy;
 mod kubernetes;
 mod laws;
+mod scopes;
 mod shared;
 
 /// Facts of a text that has no problem.

@@ -99,6 +99,7 @@ const KEYS: &[(&str, AttributeKey)] = &[
     ("http.request.header.x-envoy-attempt-count", AttributeKey::Attempts),
     ("k8s.cluster.name", AttributeKey::Label),
     ("k8s.node.name", AttributeKey::Label),
+    ("k8s.namespace.name", AttributeKey::Label),
     ("cloud.provider", AttributeKey::Label),
     ("cloud.region", AttributeKey::Label),
     ("cloud.availability_zone", AttributeKey::Label),
