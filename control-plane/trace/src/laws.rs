@@ -54,6 +54,7 @@ fn nonsense() -> impl Strategy<Value = Vec<Span>> {
             outcome: SpanOutcome::Good,
             attempt: 0,
             shared,
+            status: 0,
             by_proxy: false,
             to_store: false,
         }

@@ -49,8 +49,10 @@ pub struct Span {
     pub duration_ns: i64,
     /// How it ended.
     pub outcome: SpanOutcome,
+    /// HTTP or gRPC status; 0 when none was said.
+    pub status: u16,
     /// Which try this is, from 1; 0 when not said (`http.request.resend_count`, `x-envoy-attempt-count`).
-    pub attempt: u16,
+    pub attempt: u8,
     /// Both sides of a call share one id (Zipkin).
     pub shared: bool,
     /// A proxy reported it, in the name of the workload that it stands before.

@@ -1,8 +1,8 @@
 //! Spans and calls as text, for tests.
 
 use super::{
-    Assembler, Call, CallKind, CallOutcome, SignalQuality, Sink, Span, SpanId, SpanKind,
-    SpanOutcome, Symbol, Symbols, Trace, TraceId, TraceLimits,
+    Assembler, Call, CallKind, CallOutcome, SignalQuality, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol,
+    Symbols, Trace, TraceId, TraceLimits,
 };
 
 /// One span: `id parent kind service operation start duration`, then any of `@instance`, `>peer`, `#attempt`, `!` (error), `shared`, `proxy`, `store`. Kinds are
@@ -30,6 +30,7 @@ pub(super) fn span(text: &str, symbols: &mut Symbols) -> Span {
         outcome: SpanOutcome::Good,
         attempt: 0,
         shared: false,
+        status: 0,
         by_proxy: false,
         to_store: false,
     };

@@ -126,6 +126,8 @@ fn any_spans() -> impl Strategy<Value = Kept> {
                 status: ENDS[end].1,
                 attempt,
                 shared: false,
+                by_proxy: false,
+                to_store: false,
             });
         }
         kept

@@ -51,6 +51,8 @@ fn spans(format: Format) -> Vec<u8> {
         status: 503,
         attempt: 2,
         shared: false,
+        by_proxy: false,
+        to_store: false,
     };
     let spans = [
         span(1, SpanKind::Server, front, Symbol::NONE),

@@ -104,7 +104,12 @@ fn add_domains(
             services().filter_map(|service| labels.get(service)).flatten().cloned().collect();
         own.extend(services().filter(|service| shared.contains(service)).map(|service| {
             let service = known.symbols.text(*service).to_owned();
-            TraceLabel { value: service.clone(), service, key: SERVICE_KEY.to_owned(), count: one.traces.max(1) }
+            TraceLabel {
+                value: service.clone(),
+                service,
+                key: SERVICE_KEY.to_owned(),
+                count: one.traces.max(1),
+            }
         }));
         Subject::new(&names, intent.and_then(|intent| intent.components.get(name)), &own, known.mesh)
     };
@@ -216,7 +221,9 @@ fn add_runtime(one: &mut Discovered, labels: &LabelsOf, known: &DiscoveryEvidenc
         let found = names.into_iter().next().unwrap_or_else(|| Name::new(text));
         let services = component.as_ref().and_then(|name| one.services.get(name)).into_iter().flatten();
         match namespace(services.filter_map(|service| labels.get(service)).flatten()) {
-            Some(namespace) if found.namespace().is_none() => Name::in_namespace(found.service(), Some(namespace)),
+            Some(namespace) if found.namespace().is_none() => {
+                Name::in_namespace(found.service(), Some(namespace))
+            }
             _ => found,
         }
     };

@@ -14,8 +14,6 @@ use super::name::Name;
 use super::{Dependency, Endpoint, MeshFacts, Scope, Statement};
 use emac_compile::model::RuntimeParameters;
 
-pub(super) use route::divided;
-
 /// Fields read of each kind, for the check against the kinds' schemas.
 #[cfg(test)]
 pub(super) const FIELDS: [(&str, &str); 43] = [
@@ -120,7 +118,7 @@ fn exported_to(spec: &At<'_>, namespace: Option<&str>) -> BTreeSet<String> {
 }
 
 /// Keeps a statement that says something.
-fn push(
+pub(super) fn push(
     at: &At<'_>,
     to: &Name,
     scope: Scope,

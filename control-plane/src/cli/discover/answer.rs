@@ -33,7 +33,8 @@ impl Answer<'_> {
             let _ = writeln!(text, "dropped, over the limit: {count} {what}");
         }
         if !self.passed_over.is_empty() {
-            let kinds: Vec<_> = self.passed_over.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            let kinds: Vec<_> =
+                self.passed_over.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
             let _ = writeln!(text, "mesh and cluster: passed over, not understood: {}", kinds.join(", "));
         }
         for ((one, candidate), written) in self.candidates.iter().zip(self.written) {

@@ -57,13 +57,17 @@ impl SpanRecord {
             id: span.id.0,
             parent: span.parent.map_or(0, |parent| parent.0),
             start_ns: span.start_ns,
-            duration_ns: if span.duration_ns == Span::NO_TIME { Span::NO_TIME } else { span.duration_ns.max(0) },
+            duration_ns: if span.duration_ns == Span::NO_TIME {
+                Span::NO_TIME
+            } else {
+                span.duration_ns.max(0)
+            },
             service: span.service,
             operation: span.operation,
             peer: span.peer,
             instance: span.instance,
             before: u32::MAX,
-            attempt: u8::try_from(span.attempt).unwrap_or(u8::MAX),
+            attempt: span.attempt,
             kind: span.kind,
             outcome: outcome_of(span.outcome),
             marks: Marks::of(span),

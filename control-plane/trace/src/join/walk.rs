@@ -68,7 +68,11 @@ struct Peer {
 impl Peer {
     /// What the span says, else what was said above it.
     const fn of(record: &SpanRecord, above: Self) -> Self {
-        if record.peer.is_none() { above } else { Self { name: record.peer, is_store: record.marks.to_store() } }
+        if record.peer.is_none() {
+            above
+        } else {
+            Self { name: record.peer, is_store: record.marks.to_store() }
+        }
     }
 }
 
@@ -262,8 +266,11 @@ impl Job<'_> {
 
     /// The callee's name for a call: the application's where a proxy stands before it, else `named`.
     fn named(&self, served: u32, mut named: Symbol) -> Symbol {
-        let mut next = self.records.get(served as usize).filter(|record| record.marks.by_proxy()).map(|_| served);
-        while let Some((place, record)) = next.and_then(|place| Some((place, self.records.get(place as usize)?))) {
+        let mut next =
+            self.records.get(served as usize).filter(|record| record.marks.by_proxy()).map(|_| served);
+        while let Some((place, record)) =
+            next.and_then(|place| Some((place, self.records.get(place as usize)?)))
+        {
             if !record.operation.is_none() {
                 named = record.operation;
             }

@@ -260,6 +260,7 @@ impl World {
             outcome: SpanOutcome::Good,
             attempt: 0,
             shared: false,
+            status: 0,
             by_proxy: false,
             to_store: false,
         }

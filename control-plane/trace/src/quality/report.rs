@@ -204,7 +204,10 @@ impl fmt::Display for SignalQuality {
 impl SignalQuality {
     fn troubles(&self) -> [(u64, &'static str); 11] {
         [
-            (self.headless, "traces whose entry names a caller that is never seen (a browser, a load balancer)"),
+            (
+                self.headless,
+                "traces whose entry names a caller that is never seen (a browser, a load balancer)",
+            ),
             (self.duplicates, "duplicate spans ignored"),
             (self.conflicting, "spans share an id with another span"),
             (self.late, "late spans dropped"),

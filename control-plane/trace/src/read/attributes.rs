@@ -159,6 +159,11 @@ impl<'a> Attributes<'a> {
         })
     }
 
+    /// gRPC's status when it is not OK, or else HTTP's.
+    pub(super) const fn status(&self) -> u16 {
+        if self.grpc_status == 0 { self.http_status } else { self.grpc_status }
+    }
+
     /// Whether a proxy reported it: only those know clusters and nodes.
     pub(super) fn by_proxy(&self) -> bool {
         !self.cluster.is_empty() || !self.node_id.is_empty()

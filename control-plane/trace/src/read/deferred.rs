@@ -33,7 +33,8 @@ impl Deferred {
 
     fn defer(&mut self, at: usize, span: Span, found: &RawSpan<'_>, context: &mut ReadContext<'_>) {
         if self.spans.len() >= context.deferred_max {
-            context.refuse(Refused::Malformed, format_args!("{found}: too many wait for their service's name"));
+            context
+                .refuse(Refused::Malformed, format_args!("{found}: too many wait for their service's name"));
             return;
         }
         self.spans.push((at, span));

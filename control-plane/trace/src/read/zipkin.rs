@@ -34,7 +34,8 @@ pub(super) fn span(json: &mut Json<'_>, context: &mut ReadContext<'_>) -> Result
 
 /// The span and its local endpoint. `None`: it is no object.
 fn parse<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<(RawSpan<'a>, Attributes<'a>)>, Stop> {
-    let (mut found, mut local) = (RawSpan { times_optional: true, ..RawSpan::default() }, Attributes::default());
+    let (mut found, mut local) =
+        (RawSpan { times_optional: true, ..RawSpan::default() }, Attributes::default());
     let mut remote = Attributes::default();
     let is_object = json.object(|json, key| {
         match key {

@@ -7,6 +7,7 @@ use emac_core::units::Ratio;
 use super::{exported_to, push};
 use crate::mesh::at::At;
 use crate::mesh::conflict::in_order;
+use crate::mesh::divided;
 use crate::mesh::name::Name;
 use crate::mesh::{Destination, MeshFacts, Mirror, Scope, Split};
 use emac_compile::model::RuntimeParameters;
@@ -138,14 +139,6 @@ fn shares(route: &At<'_>, namespace: Option<&str>) -> Vec<(Destination, Ratio)> 
         Some((destination, share))
     };
     items.iter().zip(&weights).filter_map(share).collect()
-}
-
-pub(in crate::mesh) fn divided(shares: &[(Destination, Ratio)]) -> String {
-    let one = |(to, share): &(Destination, Ratio)| {
-        let subset = to.subset.as_ref().map(|subset| format!(" {subset}")).unwrap_or_default();
-        format!("{:.1} % to {}{subset}", share.get() * 100.0, to.to)
-    };
-    shares.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// `mirror` with its percentage, and `mirrors`; without one all calls are copied.

@@ -35,7 +35,10 @@ pub(super) const DUMP: &str = r#"{"configs": [
 
 /// The dump, with its cluster for every subset.
 fn of_all_subsets() -> String {
-    DUMP.replace(r#""outbound|80|v1|cart.shop.svc.cluster.local", "type""#, r#""outbound|80||cart.shop.svc.cluster.local", "type""#)
+    DUMP.replace(
+        r#""outbound|80|v1|cart.shop.svc.cluster.local", "type""#,
+        r#""outbound|80||cart.shop.svc.cluster.local", "type""#,
+    )
 }
 
 #[test]

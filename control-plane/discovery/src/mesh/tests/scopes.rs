@@ -54,7 +54,8 @@ fn conditions_leave_a_call_of_the_model_unresolved() {
 
 #[test]
 fn whom_it_is_exported_to_matters_where_the_caller_may_be_anybody() {
-    let spec = "  hosts: [cart]\n  exportTo: [bank]\n  http: [{route: [{destination: {host: cart}}], timeout: 1s}]";
+    let spec =
+        "  hosts: [cart]\n  exportTo: [bank]\n  http: [{route: [{destination: {host: cart}}], timeout: 1s}]";
     let facts = facts(&shop("VirtualService", "v1", spec));
     let found = runtime(&facts, &[ModelCall::new("front", "cart")]);
     assert_eq!(found.findings.into_values().next().unwrap().status, Status::Unresolved);

@@ -30,7 +30,10 @@ fn peers_by_what_fits_best() {
         (&[("server.address", "203.0.113.7"), ("network.peer.address", "10.1.1.1")], "203.0.113.7"),
         (&[("server.address", "localhost")], ""),
         (&[("net.sock.peer.addr", "2001:db8::7")], "2001:db8::7"),
-        (&[("server.address", "203.0.113.7"), ("url.full", "https://a@api.example.com:8443/v1?x=/")], "api.example.com"),
+        (
+            &[("server.address", "203.0.113.7"), ("url.full", "https://a@api.example.com:8443/v1?x=/")],
+            "api.example.com",
+        ),
         (&[("http.url", "http://cart.shop.svc.cluster.local/7")], "cart.shop"),
         (&[("http.url", "/cart/7")], ""),
         (&[("net.peer.name", "reviews:9080")], "reviews"),
@@ -60,6 +63,13 @@ fn outcomes_by_the_most_telling_sign() {
     ] {
         assert_eq!(of(attributes).outcome(error), expected, "{attributes:?}");
     }
+}
+
+#[test]
+fn statuses() {
+    assert_eq!(of(&[("http.status_code", "200"), ("rpc.grpc.status_code", "14")]).status(), 14);
+    assert_eq!(of(&[("http.status_code", "200"), ("rpc.grpc.status_code", "0")]).status(), 200);
+    assert_eq!(of(&[("http.status_code", "99999")]).status(), 0);
 }
 
 #[test]

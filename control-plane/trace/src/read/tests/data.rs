@@ -112,7 +112,7 @@ fn istio() {
         "reviews.bookinfo",
     ];
     assert_eq!(services, expected);
-    assert!(kept.spans.iter().all(|span| span.outcome == SpanOutcome::Good));
+    assert!(kept.spans.iter().all(|span| span.status == 200 && span.outcome == SpanOutcome::Good));
     for span in &kept.spans {
         let parent = span.parent.and_then(|parent| kept.find(span.trace, parent));
         match (span.kind, parent) {
@@ -192,7 +192,7 @@ fn zipkin() {
     let Some((envoy, _)) = shared("zipkin/envoy.json") else { return };
     let [span] = envoy.spans[..] else { panic!("one span") };
     assert_eq!(
-        (envoy.text(span.service), span.duration_ns),
-        ("service_google", 127_115_000)
+        (envoy.text(span.service), span.status, span.duration_ns),
+        ("service_google", 200, 127_115_000)
     );
 }
