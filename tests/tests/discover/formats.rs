@@ -124,7 +124,7 @@ fn any_spans() -> impl Strategy<Value = Kept> {
                 duration_ns: duration * 1_000,
                 outcome: ENDS[end].0,
                 status: ENDS[end].1,
-                attempt,
+                attempt: attempt as u8,
                 shared: false,
                 by_proxy: false,
                 to_store: false,
