@@ -28,7 +28,7 @@ impl Sink for Counter {
 
     fn label(&mut self, _: Symbol, _: &str, _: &str) {}
 
-    fn refuse(&mut self, _: Refused) {}
+    fn refuse(&mut self, _: Refused, _: std::fmt::Arguments<'_>) {}
 }
 
 fn main() -> std::io::Result<()> {

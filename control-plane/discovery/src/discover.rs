@@ -79,11 +79,10 @@ pub fn discover(
     given: &DiscoveryContext<'_>,
 ) -> Vec<Discovered> {
     let fragmentary = observations.is_fragmentary();
-    let observations = observations.best();
-    let groups = journeys::group(observations);
-    let declared = declared(&groups, observations, symbols, given.intents);
+    let groups = groups(observations);
+    let declared = declared(&groups, symbols, given.intents);
     let mut found: Vec<Discovered> = Vec::new();
-    for (group, declared) in groups.iter().zip(declared) {
+    for ((observations, group), declared) in groups.iter().zip(declared) {
         let taken: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
         let Some(mut one) = journey(group, declared, &taken, observations, symbols, given) else { continue };
         if fragmentary {
@@ -92,6 +91,24 @@ pub fn discover(
         found.push(one);
     }
     found
+}
+
+/// Groups of traces with where they were observed, most frequent first: those of whole traces, and those whose entry names a caller that is never
+/// seen. Where an entry was called within whole traces more often than it was an entry, its caller's spans were lost: a part is no journey.
+fn groups(observations: &Observations) -> Vec<(&Observations, TraceGroup)> {
+    let best = observations.best();
+    let mut groups: Vec<_> = journeys::group(best).into_iter().map(|group| (best, group)).collect();
+    if let Some(headless) = observations.headless() {
+        let called = best.called();
+        let is_entry = |group: &TraceGroup| {
+            let site = headless.sites().get(group.root);
+            let within = site.and_then(|site| called.get(&(site.service, site.operation)));
+            group.traces > within.copied().unwrap_or_default()
+        };
+        groups.extend(journeys::group(headless).into_iter().filter(is_entry).map(|group| (headless, group)));
+        groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.traces));
+    }
+    groups
 }
 
 /// The journey of a group, declared by the intent at `declared`, under none of the names that are taken; `None` when it has no component.
@@ -120,13 +137,12 @@ fn journey(
 
 /// For each group the intent that declares it: the best fit of both, each intent once.
 fn declared(
-    groups: &[TraceGroup],
-    observations: &Observations,
+    groups: &[(&Observations, TraceGroup)],
     symbols: &Symbols,
     intents: &[&Intent],
 ) -> Vec<Option<usize>> {
     let mut fits = Vec::new();
-    for (at, group) in groups.iter().enumerate() {
+    for (at, (observations, group)) in groups.iter().enumerate() {
         for (place, intent) in intents.iter().enumerate() {
             let said = symbols.text(group.journey);
             let fit = match said {

@@ -49,6 +49,9 @@ pub(super) struct Args {
     /// Kubernetes manifests (files or directories)
     #[arg(long, value_name = "PATH", num_args = 1..)]
     k8s: Vec<PathBuf>,
+    /// Two names of one service: what is reported as NAME counts as OF
+    #[arg(long, value_name = "NAME=OF", value_parser = alias)]
+    alias: Vec<(String, String)>,
     /// Output of candidates and pictures: one .yaml file, or a directory
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
@@ -110,7 +113,8 @@ fn discovered(args: &Args) -> Result<(), Exit> {
     let candidates = candidates(found, &inputs.accepted);
     let written = files::write(args, &candidates)?;
     let (quality, left) = (&assembled.quality, assembled.consumer.left());
-    let answer = Answer { candidates: &candidates, written: &written, quality, left };
+    let passed_over = &inputs.mesh.passed_over;
+    let answer = Answer { candidates: &candidates, written: &written, quality, left, passed_over };
     match args.format {
         Format::Text => print_text(&answer.text()),
         Format::Json => print_answer(answer.json(), &problems),
@@ -177,6 +181,7 @@ fn read_traces(
     let paths = args.traces.clone();
     let digests = std::thread::spawn(move || digest::of(&paths));
     let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
+    args.alias.iter().for_each(|(name, of)| assembler.alias(name, of));
     let mut shown = Shown::new();
     let summary =
         read_paths(&args.traces, &settings(intents), &mut assembler, &mut |progress| shown.at(progress));
@@ -185,6 +190,15 @@ fn read_traces(
     let evidence = digests.join().unwrap_or_default();
     valid(Some(()), problems, args.format)?;
     Ok((assembler.finish(), evidence))
+}
+
+fn alias(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=').map(|(name, of)| (name.trim(), of.trim())) {
+        Some((name, of)) if !name.is_empty() && !of.is_empty() && name != of => {
+            Ok((name.to_owned(), of.to_owned()))
+        }
+        _ => Err("expected two different names, such as cart-svc=cart.shop".to_owned()),
+    }
 }
 
 /// Labels that the intents' rules ask for, beside the usual ones.

@@ -9,15 +9,19 @@
 //!
 //! Left out: links between traces (a message whose consumer begins a trace of its own is two traces).
 
+mod aliases;
 mod arena;
 mod late;
 mod open;
 mod record;
 
+use std::fmt;
+
 use super::hops::Linker;
 use super::join::{JoinContext, Joiner};
 use super::quality::{Quality, SignalQuality};
-use super::{Refused, Sink, Span, Symbol, Symbols, Trace, TraceId};
+use super::{Oddity, Refused, Sink, Span, Symbol, Symbols, Trace, TraceId};
+use aliases::Aliases;
 pub use labels::Labels;
 use late::Finished;
 use open::{Open, OpenTraces};
@@ -81,6 +85,7 @@ pub struct Assembler<C> {
     limits: TraceLimits,
     consumer: C,
     symbols: Symbols,
+    aliases: Aliases,
     labels: Labels,
     open: OpenTraces,
     finished: Finished,
@@ -98,6 +103,7 @@ impl<C: Consumer> Assembler<C> {
             limits,
             consumer,
             symbols: Symbols::default(),
+            aliases: Aliases::default(),
             labels: Labels::default(),
             open: OpenTraces::default(),
             finished: Finished::new(limits.finished_max),
@@ -107,6 +113,12 @@ impl<C: Consumer> Assembler<C> {
             now_ns: 0,
             records: Vec::new(),
         }
+    }
+
+    /// Says that two names are one service's: what is reported as `name` counts as `of`.
+    pub fn alias(&mut self, name: &str, of: &str) {
+        let (name, of) = (self.symbols.of(name), self.symbols.of(of));
+        self.aliases.state(name, of);
     }
 
     /// Tells the time, on any clock that does not go back, and hands on what has been silent. A file needs no ticks.
@@ -129,7 +141,8 @@ impl<C: Consumer> Assembler<C> {
     pub fn finish(mut self) -> Assembled<C> {
         self.flush();
         let quality = self.quality();
-        Assembled { consumer: self.consumer, symbols: self.symbols, labels: self.labels, quality }
+        let labels = self.take_labels();
+        Assembled { consumer: self.consumer, symbols: self.symbols, labels, quality }
     }
 
     /// Who takes the traces.
@@ -154,7 +167,8 @@ impl<C: Consumer> Assembler<C> {
 
     /// Takes the hints out: what is said from now on is counted from nothing.
     pub fn take_labels(&mut self) -> Labels {
-        std::mem::take(&mut self.labels)
+        let labels = std::mem::take(&mut self.labels);
+        if self.aliases.is_empty() { labels } else { labels.renamed(|service| self.aliases.resolve(service)) }
     }
 
     /// Spans of traces that are not over.
@@ -195,7 +209,7 @@ impl<C: Consumer> Assembler<C> {
     }
 
     fn hand_on(&mut self, open: &Open, evicted: bool) {
-        let Self { records, joiner, quality, consumer, symbols, linker, .. } = self;
+        let Self { records, joiner, quality, consumer, symbols, linker, aliases, .. } = self;
         if open.journey.is_some() {
             quality.hops += records.len() as u64;
             quality.duplicates += linker.link(records, symbols);
@@ -205,7 +219,8 @@ impl<C: Consumer> Assembler<C> {
             journey: open.journey.unwrap_or_default(),
             whole: !evicted && !open.cut,
         };
-        joiner.join(context, records, quality, |trace| consumer.trace(trace, symbols));
+        aliases.apply(records);
+        joiner.join(context, records, symbols, quality, |trace, symbols| consumer.trace(trace, symbols));
     }
 }
 
@@ -214,9 +229,13 @@ impl<C: Consumer> Sink for Assembler<C> {
         &mut self.symbols
     }
 
-    fn span(&mut self, span: Span) {
+    fn span(&mut self, mut span: Span) {
         if span.parent == Some(span.id) {
-            return self.refuse(Refused::SelfParent);
+            self.odd(Oddity::SelfParent, format_args!("span {} of trace {}", span.id, span.trace));
+            span.parent = None;
+        }
+        if span.by_proxy {
+            self.aliases.learn(span.service, &mut self.symbols);
         }
         self.take(span.trace, SpanRecord::of(&span), None);
     }
@@ -229,7 +248,11 @@ impl<C: Consumer> Sink for Assembler<C> {
         self.quality.sampling.add(probability);
     }
 
-    fn refuse(&mut self, reason: Refused) {
-        *self.quality.refused.entry(reason).or_default() += 1;
+    fn odd(&mut self, oddity: Oddity, example: fmt::Arguments<'_>) {
+        self.quality.odd.entry(oddity).or_default().count(example);
+    }
+
+    fn refuse(&mut self, reason: Refused, example: fmt::Arguments<'_>) {
+        self.quality.refused.entry(reason).or_default().count(example);
     }
 }

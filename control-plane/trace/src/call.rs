@@ -13,6 +13,9 @@ pub struct Trace {
     pub journey: Symbol,
     /// Every parent that was named is there, so that what is not seen did not happen.
     pub complete: bool,
+    /// Nothing is missing but the caller that its entry names: a browser or load balancer that exports nothing, or a lost part. Which one many
+    /// traces tell, not this one.
+    pub headless: bool,
 }
 
 /// One call: the caller's span and the callee's, joined where both were recorded.

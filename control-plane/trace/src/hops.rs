@@ -36,9 +36,12 @@ impl<C: Consumer> Assembler<C> {
     pub fn hop(&mut self, node: &str, record: &HopRecord) {
         let id = TraceId(u128::from_be_bytes(record.trace_id));
         if id.0 == 0 {
-            return self.refuse(Refused::Id);
+            return self.refuse(Refused::Id, format_args!("a hop record of {node} without a trace id"));
         }
-        let Some(taken) = record_of(node, record, self.symbols()) else { return self.refuse(Refused::Time) };
+        let Some(taken) = record_of(node, record, self.symbols()) else {
+            let start = record.start_unix_us;
+            return self.refuse(Refused::Time, format_args!("a hop record of {node}, start {start} us"));
+        };
         let journey = self.symbols().of(&record.hop.journey);
         self.take(id, taken, Some(journey));
     }

@@ -7,6 +7,7 @@
 //! may have happened all the same. O(n log n) for n spans, and never recursive: depth is the input's choice.
 
 mod attempts;
+mod times;
 mod tree;
 mod walk;
 
@@ -16,10 +17,10 @@ mod tests;
 use super::assemble::SpanRecord;
 use super::quality::Quality;
 use super::skew::Clocks;
-use super::{Symbol, Trace, TraceId};
+use super::{Symbol, Symbols, Trace, TraceId};
 use tree::Tree;
 pub(super) use tree::{Repairs, Root};
-use walk::Walk;
+use walk::{Known, Walk};
 
 /// What is known of a request beside its spans.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +49,20 @@ impl Joiner {
         &mut self,
         context: JoinContext,
         records: &mut Vec<SpanRecord>,
+        symbols: &mut Symbols,
         quality: &mut Quality,
-        mut consume: impl FnMut(&Trace),
+        mut consume: impl FnMut(&Trace, &Symbols),
     ) {
+        let untimed = times::fill(records);
+        if untimed > 0 {
+            quality.refuse_untimed(untimed, context.id);
+        }
         let found = self.tree.build(records);
         quality.add_tree(&found, &self.tree.roots);
-        let complete = context.whole && self.tree.roots.iter().all(|(_, root)| *root == Root::Said);
+        let whole = context.whole && untimed == 0;
+        let complete = whole && self.tree.roots.iter().all(|(_, root)| *root == Root::Said);
+        let headless = whole && is_headless(&self.tree.roots, records);
+        quality.add_request(complete, headless);
         self.walk.prepare(records, &self.tree);
         for &(root, _) in &self.tree.roots {
             let mut trace = Trace {
@@ -61,11 +70,18 @@ impl Joiner {
                 calls: std::mem::take(&mut self.walk.calls),
                 journey: context.journey,
                 complete,
+                headless,
             };
-            self.walk.run(root, records, &self.tree, &mut self.clocks, quality, &mut trace.calls);
-            quality.add_trace(complete);
-            consume(&trace);
+            let known = Known { records, tree: &self.tree };
+            self.walk.run(root, known, symbols, &mut self.clocks, quality, &mut trace.calls);
+            consume(&trace, symbols);
             self.walk.calls = trace.calls;
         }
     }
+}
+
+/// Whether nothing is missing but who called the entry: one tree, whose root was called by a span that is not there.
+fn is_headless(roots: &[(u32, Root)], records: &[SpanRecord]) -> bool {
+    let &[(root, Root::Orphan)] = roots else { return false };
+    records.get(root as usize).is_some_and(SpanRecord::is_called)
 }

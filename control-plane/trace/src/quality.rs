@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use super::join::{Repairs, Root};
 use super::skew::Clocks;
-use super::{Refused, Symbol, Symbols};
-pub use report::{ServiceRecorders, SignalQuality, Skew};
+use super::{Oddity, Refused, Symbol, Symbols, TraceId};
+pub use report::{Counted, ServiceRecorders, SignalQuality, Skew};
 
 /// Counts, while they are made.
 #[derive(Clone, Debug, Default)]
@@ -22,13 +22,15 @@ pub(super) struct Quality {
     pub(super) late: u64,
     pub(super) cut: u64,
     pub(super) evicted: u64,
-    pub(super) refused: BTreeMap<Refused, u64>,
+    pub(super) refused: BTreeMap<Refused, Counted>,
+    pub(super) odd: BTreeMap<Oddity, Counted>,
     pub(super) sampling: Sampling,
     pub(super) duplicates: u64,
     conflicting: u64,
     orphans: u64,
     circles: u64,
     rootless: u64,
+    headless: u64,
     complete: u64,
     incomplete: u64,
     services: BTreeMap<Symbol, ServiceRecorders>,
@@ -75,12 +77,20 @@ impl Quality {
         self.rootless += u64::from(count(Root::Said) == 0);
     }
 
-    pub(super) const fn add_trace(&mut self, complete: bool) {
+    /// Spans whose times nothing told.
+    pub(super) fn refuse_untimed(&mut self, count: u64, trace: TraceId) {
+        let counted = self.refused.entry(Refused::Time).or_default();
+        (0..count).for_each(|_| counted.count(format_args!("a span of trace {trace} without times")));
+    }
+
+    /// Counts a request, however many trees it fell into.
+    pub(super) const fn add_request(&mut self, complete: bool, headless: bool) {
         if complete {
             self.complete += 1;
         } else {
             self.incomplete += 1;
         }
+        self.headless += headless as u64;
     }
 
     /// A call of a service was recorded.
@@ -108,6 +118,7 @@ impl Quality {
             spans: self.spans,
             hops: self.hops,
             refused: self.refused.clone(),
+            odd: self.odd.clone(),
             duplicates: self.duplicates,
             conflicting: self.conflicting,
             late: self.late,
@@ -116,6 +127,7 @@ impl Quality {
             complete: self.complete,
             incomplete: self.incomplete,
             rootless: self.rootless,
+            headless: self.headless,
             evicted: self.evicted,
             orphans: self.orphans,
             circles: self.circles,

@@ -39,6 +39,7 @@ use super::Sink;
 use context::ReadContext;
 pub use error::{FileProblem, ReadError};
 use files::Entry;
+pub use found::is_nameless;
 use sniff::Form;
 use stream::Stream;
 use window::ReadWindow;

@@ -1,10 +1,24 @@
 //! One span, in the terms that all tracing formats share (OpenTelemetry's trace data model, the superset).
 
+use std::fmt;
+
 use super::{Symbol, Symbols};
 
 /// Trace id of W3C Trace Context; shorter ids of older formats are zero-extended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TraceId(pub u128);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
 
 /// Span id, unique within its trace only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,7 +31,7 @@ pub struct Span {
     pub trace: TraceId,
     /// Its own id.
     pub id: SpanId,
-    /// The span that caused it; `None` for a root. A span that names itself is refused.
+    /// The span that caused it; `None` for a root. A span that names itself is one.
     pub parent: Option<SpanId>,
     /// Which side of a call it is.
     pub kind: SpanKind,
@@ -25,22 +39,31 @@ pub struct Span {
     pub service: Symbol,
     /// Its name, with ids in paths replaced (`GET /users/{id}`).
     pub operation: Symbol,
-    /// Whom a client or producer says it calls (Envoy cluster, `peer.service`, `db.system`, topic); none when it does not say.
+    /// Whom a client or producer says it calls (Envoy cluster, `peer.service`, database, topic, host); none when it does not say.
     pub peer: Symbol,
     /// Host, pod or process whose clock stamped it; none: the service has one clock.
     pub instance: Symbol,
-    /// Nanoseconds since 1970 by that clock.
+    /// Nanoseconds since 1970 by that clock; [`Span::NO_TIME`] when not said (Zipkin leaves it to the other half of the call).
     pub start_ns: i64,
-    /// Nanoseconds, not negative.
+    /// Nanoseconds, not negative; [`Span::NO_TIME`] when not said.
     pub duration_ns: i64,
     /// How it ended.
     pub outcome: SpanOutcome,
     /// HTTP or gRPC status; 0 when none was said.
     pub status: u16,
     /// Which try this is, from 1; 0 when not said (`http.request.resend_count`, `x-envoy-attempt-count`).
-    pub attempt: u16,
+    pub attempt: u8,
     /// Both sides of a call share one id (Zipkin).
     pub shared: bool,
+    /// A proxy reported it, in the name of the workload that it stands before.
+    pub by_proxy: bool,
+    /// The peer is a database, a cache or a broker: one thing, whatever is asked of it.
+    pub to_store: bool,
+}
+
+impl Span {
+    /// "Not said."
+    pub const NO_TIME: i64 = i64::MIN;
 }
 
 /// Which side of a call a span is.
@@ -78,8 +101,6 @@ pub enum SpanOutcome {
 pub enum Refused {
     /// An id is missing, zero or no hexadecimal number.
     Id,
-    /// It is its own parent.
-    SelfParent,
     /// A time is missing, negative, before 1971, or ends before it begins.
     Time,
     /// It is no object of the format.
@@ -88,15 +109,52 @@ pub enum Refused {
 
 impl Refused {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Id, Self::SelfParent, Self::Time, Self::Malformed];
+    pub const ALL: [Self; 3] = [Self::Id, Self::Time, Self::Malformed];
 
     /// Stable label for metrics and reports.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Id => "id",
-            Self::SelfParent => "self_parent",
             Self::Time => "time",
             Self::Malformed => "malformed",
+        }
+    }
+
+    /// What a span of it lacks, and what was expected.
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Id => "without usable ids (16 or 32 hexadecimal digits, not zero)",
+            Self::Time => "without usable times (after 1970, the end not before the start)",
+            Self::Malformed => "that are no spans of their format",
+        }
+    }
+}
+
+/// What is odd about a span that is taken all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Oddity {
+    /// It names itself as its parent; it is taken for a root.
+    SelfParent,
+    /// Nothing says which service reported it.
+    Nameless,
+}
+
+impl Oddity {
+    /// Stable label for reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::SelfParent => "self_parent",
+            Self::Nameless => "nameless",
+        }
+    }
+
+    /// What is said of spans that have it.
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::SelfParent => "name themselves as their parent, taken for roots",
+            Self::Nameless => {
+                "name no service (service.name is missing): all are taken for one, and nothing found can act on its own"
+            }
         }
     }
 }
@@ -115,6 +173,9 @@ pub trait Sink {
     /// Takes what a span says of how likely its trace was recorded at all, in (0, 1]: sampler and parameter, threshold, adjusted count.
     fn sampled(&mut self, _probability: f64) {}
 
-    /// Counts a span that could not be taken.
-    fn refuse(&mut self, reason: Refused);
+    /// Counts a span that is odd but taken; `example` tells which.
+    fn odd(&mut self, _oddity: Oddity, _example: fmt::Arguments<'_>) {}
+
+    /// Counts a span that could not be taken; `example` tells which.
+    fn refuse(&mut self, reason: Refused, example: fmt::Arguments<'_>);
 }

@@ -1,11 +1,11 @@
 //! Spans and calls as text, for tests.
 
 use super::{
-    Assembler, Call, CallKind, CallOutcome, Refused, SignalQuality, Sink, Span, SpanId, SpanKind,
-    SpanOutcome, Symbol, Symbols, Trace, TraceId, TraceLimits,
+    Assembler, Call, CallKind, CallOutcome, SignalQuality, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol,
+    Symbols, Trace, TraceId, TraceLimits,
 };
 
-/// One span: `id parent kind service operation start duration`, then any of `@instance`, `>peer`, `#attempt`, `!` (error), `shared`. Kinds are
+/// One span: `id parent kind service operation start duration`, then any of `@instance`, `>peer`, `#attempt`, `!` (error), `shared`, `proxy`, `store`. Kinds are
 /// `- c s p o` (internal, client, server, producer, consumer), times milliseconds.
 pub(super) fn span(text: &str, symbols: &mut Symbols) -> Span {
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -28,9 +28,11 @@ pub(super) fn span(text: &str, symbols: &mut Symbols) -> Span {
         start_ns: words[5].parse::<i64>().unwrap() * 1_000_000,
         duration_ns: number(6) as i64 * 1_000_000,
         outcome: SpanOutcome::Good,
-        status: 0,
         attempt: 0,
         shared: false,
+        status: 0,
+        by_proxy: false,
+        to_store: false,
     };
     for word in &words[7..] {
         match word.split_at(1) {
@@ -38,6 +40,8 @@ pub(super) fn span(text: &str, symbols: &mut Symbols) -> Span {
             (">", peer) => span.peer = symbols.of(peer),
             ("#", attempt) => span.attempt = attempt.parse().unwrap(),
             ("!", _) => span.outcome = SpanOutcome::Error,
+            ("p", "roxy") => span.by_proxy = true,
+            ("s", "tore") => span.to_store = true,
             _ => span.shared = true,
         }
     }
@@ -52,11 +56,7 @@ pub(super) fn assemble(text: &str) -> (String, SignalQuality) {
     });
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let span = span(line, assembler.symbols());
-        if span.parent == Some(span.id) {
-            assembler.refuse(Refused::SelfParent)
-        } else {
-            assembler.span(span)
-        }
+        assembler.span(span);
     }
     let quality = assembler.finish().quality;
     (shown, quality)

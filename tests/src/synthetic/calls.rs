@@ -19,6 +19,7 @@ impl World {
             calls: self.calls_of(&request, &names),
             journey: Symbol::NONE,
             complete: true,
+            headless: false,
         })
     }
 

@@ -21,6 +21,8 @@ fn span(sink: &mut dyn Sink, id: u64, parent: Option<u64>) -> Span {
         status: 200,
         attempt: 0,
         shared: false,
+        by_proxy: false,
+        to_store: false,
     }
 }
 
@@ -112,7 +114,7 @@ pub fn all(sink: &mut dyn Sink) {
     times(sink);
     strangers(sink, 200);
     names(sink, 500);
-    Refused::ALL.into_iter().for_each(|reason| sink.refuse(reason));
+    Refused::ALL.into_iter().for_each(|reason| sink.refuse(reason, format_args!("hostile")));
 }
 
 /// Files: what is wrong with each, and its bytes. A reader says so, or reads what can be read; it neither stops nor makes something up.

@@ -131,6 +131,8 @@ impl Recorder<'_> {
             status: 0,
             attempt: 0,
             shared: false,
+            by_proxy: false,
+            to_store: false,
         }
     }
 
@@ -157,7 +159,11 @@ impl Recorder<'_> {
             operation: self.names.operation[act.service],
             peer: self.names.peer[act.service],
             status: if act.message || database { 0 } else { status(act.client.ended, unanswered) },
-            attempt: if self.signals().attempts && act.attempt > 1 { act.attempt } else { 0 },
+            attempt: if self.signals().attempts && act.attempt > 1 {
+                u8::try_from(act.attempt).unwrap_or(u8::MAX)
+            } else {
+                0
+            },
             ..self.blank(request.trace, caller.0, act.client, request.begin_ns)
         })
     }
@@ -192,6 +198,8 @@ impl Recorder<'_> {
             operation: self.names.internal,
             status: 0,
             shared: false,
+            by_proxy: false,
+            to_store: false,
             ..*server
         }
     }

@@ -47,7 +47,7 @@ impl Sink for Kept {
         self.labels.insert((self.symbols.text(service).to_owned(), key.to_owned()), value.to_owned());
     }
 
-    fn refuse(&mut self, _: Refused) {}
+    fn refuse(&mut self, _: Refused, _: std::fmt::Arguments<'_>) {}
 }
 
 impl Kept {
@@ -124,8 +124,10 @@ fn any_spans() -> impl Strategy<Value = Kept> {
                 duration_ns: duration * 1_000,
                 outcome: ENDS[end].0,
                 status: ENDS[end].1,
-                attempt,
+                attempt: attempt as u8,
                 shared: false,
+                by_proxy: false,
+                to_store: false,
             });
         }
         kept

@@ -28,7 +28,7 @@ impl Sink for Kept {
         self.labels.push((service, key.to_owned(), value.to_owned()));
     }
 
-    fn refuse(&mut self, _: Refused) {
+    fn refuse(&mut self, _: Refused, _: std::fmt::Arguments<'_>) {
         self.refused += 1;
     }
 }
@@ -51,6 +51,8 @@ fn spans(format: Format) -> Vec<u8> {
         status: 503,
         attempt: 2,
         shared: false,
+        by_proxy: false,
+        to_store: false,
     };
     let spans = [
         span(1, SpanKind::Server, front, Symbol::NONE),

@@ -12,7 +12,7 @@ use super::observe::Observations;
 use super::{Discovered, DiscoveryContext, discover};
 use crate::mesh::{MeshFacts, Name};
 use crate::mesh::{ModelCall, runtime};
-use emac_compile::model::{Field, Model};
+use emac_compile::model::{Field, Model, Status};
 use emac_journey::intent::{DomainKind, DomainRule, Intent, Reach};
 use emac_trace::{Labels, Symbol, Symbols};
 
@@ -41,10 +41,33 @@ pub fn complete(known: &DiscoveryEvidence<'_>, given: &DiscoveryContext<'_>) -> 
     for one in &mut found {
         let intent = one.declared.and_then(|place| given.intents.get(place).copied());
         add_domains(one, intent, &labels, known);
-        add_runtime(one, known);
+        add_runtime(one, &labels, known);
+        doubt_nameless(one, known.symbols);
         one.model.confidence = confidence(&one.model);
     }
     found
+}
+
+/// Flag of a model some of whose spans name no service: what is taken for one may be many.
+const NAMELESS: &str = "nameless_services";
+/// Most confidence in any field of such a model: an even chance, which is below what acts ([`super::IDENTIFIED_MIN`]).
+const NAMELESS_MAX: f64 = 0.5;
+
+/// Where no service is named nothing is known: neither who calls nor who is called.
+fn doubt_nameless(one: &mut Discovered, symbols: &Symbols) {
+    let nameless = |service: &Symbol| emac_trace::is_nameless(symbols.text(*service));
+    if !one.services.values().flatten().any(nameless) {
+        return;
+    }
+    one.model.confidence.flags.push(NAMELESS.to_owned());
+    for finding in one.model.findings.values_mut() {
+        if finding.confidence.get() > NAMELESS_MAX {
+            finding.confidence = super::candidate::ratio(NAMELESS_MAX);
+        }
+        if finding.status == Status::Identified {
+            finding.status = Status::Unresolved;
+        }
+    }
 }
 
 /// What resources say, by service.
@@ -73,10 +96,21 @@ fn add_domains(
 ) {
     let components: BTreeSet<ComponentName> =
         one.structure().map(|journey| journey.leaves().into_iter().cloned().collect()).unwrap_or_default();
+    let shared = shared_services(one, &components);
     let subject = |name: &ComponentName| {
         let names = names_of(one, name, known.symbols);
-        let services = one.services.get(name).into_iter().flatten();
-        let own: Vec<_> = services.filter_map(|service| labels.get(service)).flatten().cloned().collect();
+        let services = || one.services.get(name).into_iter().flatten();
+        let mut own: Vec<_> =
+            services().filter_map(|service| labels.get(service)).flatten().cloned().collect();
+        own.extend(services().filter(|service| shared.contains(service)).map(|service| {
+            let service = known.symbols.text(*service).to_owned();
+            TraceLabel {
+                value: service.clone(),
+                service,
+                key: SERVICE_KEY.to_owned(),
+                count: one.traces.max(1),
+            }
+        }));
         Subject::new(&names, intent.and_then(|intent| intent.components.get(name)), &own, known.mesh)
     };
     let subjects: BTreeMap<_, _> = components.iter().map(|name| (name.clone(), subject(name))).collect();
@@ -85,9 +119,11 @@ fn add_domains(
     } else {
         Vec::new()
     };
-    let usual = usual_rules();
-    let rules = intent.map_or(usual.as_slice(), |intent| &intent.domains);
-    let found = domains(&subjects, rules, &groups, known.profile);
+    let mut rules = intent.map_or_else(usual_rules, |intent| intent.domains.clone());
+    if !rules.iter().any(|rule| rule.key.as_deref() == Some(SERVICE_KEY)) {
+        rules.push(inferred_rule("service", SERVICE_KEY));
+    }
+    let found = domains(&subjects, &rules, &groups, known.profile);
     one.model.domains = found.domains;
     // An answer kept in a sidecar stands on nothing of its own that could be known or not.
     let weighed = found
@@ -105,17 +141,31 @@ fn is_kept(name: &ComponentName, one: &Discovered, intent: Option<&Intent>) -> b
 
 /// What is looked at where no intent names rules: what cloud and cluster say of every workload.
 fn usual_rules() -> Vec<DomainRule> {
-    let rule = |(name, key): (&str, &str)| DomainRule {
+    [("cluster", "k8s.cluster.name"), ("zone", "topology.kubernetes.io/zone"), ("provider", "cloud.provider")]
+        .map(|(name, key)| inferred_rule(name, key))
+        .into()
+}
+
+fn inferred_rule(name: &str, key: &str) -> DomainRule {
+    DomainRule {
         name: name.to_owned(),
         kind: DomainKind::Inferred,
         source: None,
         key: Some(key.to_owned()),
         description: None,
         beta: None,
-    };
-    [("cluster", "k8s.cluster.name"), ("zone", "topology.kubernetes.io/zone"), ("provider", "cloud.provider")]
-        .map(rule)
-        .into()
+    }
+}
+
+/// Under which several components of one service (its operations) share that service's domain: they run in the same processes.
+const SERVICE_KEY: &str = "service.name";
+
+/// Services that are several of the components.
+fn shared_services(one: &Discovered, components: &BTreeSet<ComponentName>) -> BTreeSet<Symbol> {
+    let mut count: BTreeMap<Symbol, usize> = BTreeMap::new();
+    let of = components.iter().filter_map(|name| one.services.get(name));
+    of.flatten().for_each(|service| *count.entry(*service).or_default() += 1);
+    count.into_iter().filter(|(_, count)| *count > 1).map(|(service, _)| service).collect()
 }
 
 /// Names of a component in traces, and its own.
@@ -153,11 +203,29 @@ fn edges(model: &Model) -> Vec<(ComponentName, ComponentName)> {
 
 // === runtime parameters ===
 
-fn add_runtime(one: &mut Discovered, known: &DiscoveryEvidence<'_>) {
+/// The attribute that says in which namespace a workload runs.
+const NAMESPACE_KEY: &str = "k8s.namespace.name";
+
+/// The one namespace that resources say; none where they say several.
+fn namespace<'a>(labels: impl Iterator<Item = &'a TraceLabel>) -> Option<&'a str> {
+    let said: BTreeSet<_> =
+        labels.filter(|label| label.key == NAMESPACE_KEY).map(|label| label.value.as_str()).collect();
+    let mut said = said.into_iter();
+    said.next().filter(|_| said.next().is_none())
+}
+
+fn add_runtime(one: &mut Discovered, labels: &LabelsOf, known: &DiscoveryEvidence<'_>) {
     let name = |text: &str| {
         let component = ComponentName::new(text).ok();
-        let names = component.map(|component| names_of(one, &component, known.symbols)).unwrap_or_default();
-        names.into_iter().next().unwrap_or_else(|| Name::new(text))
+        let names = component.as_ref().map(|name| names_of(one, name, known.symbols)).unwrap_or_default();
+        let found = names.into_iter().next().unwrap_or_else(|| Name::new(text));
+        let services = component.as_ref().and_then(|name| one.services.get(name)).into_iter().flatten();
+        match namespace(services.filter_map(|service| labels.get(service)).flatten()) {
+            Some(namespace) if found.namespace().is_none() => {
+                Name::in_namespace(found.service(), Some(namespace))
+            }
+            _ => found,
+        }
     };
     let call = |edge: &emac_compile::model::Edge| ModelCall {
         from_name: name(&edge.from),

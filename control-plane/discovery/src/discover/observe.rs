@@ -110,6 +110,8 @@ pub struct Observations {
     /// Traces looked at, and those of them that are complete.
     traces: (u64, u64),
     left: Left,
+    /// Traces that lack nothing but the caller of their entry.
+    headless: Option<Box<Self>>,
     /// What traces with lost parents show, until there are enough whole ones.
     fragments: Option<Box<Self>>,
     scratch: Scratch,
@@ -149,6 +151,7 @@ impl Observations {
             series: Series::default(),
             traces: (0, 0),
             left: Left::default(),
+            headless: None,
             fragments: None,
             scratch: Scratch::default(),
         }
@@ -187,14 +190,30 @@ impl Observations {
     /// What there is to infer from: whole traces; where there is none at all, fragments, which show what was called but not what was left out.
     pub fn best(&self) -> &Self {
         match &self.fragments {
-            Some(fragments) if self.traces.1 == 0 => fragments,
+            Some(fragments) if self.is_fragmentary() => fragments,
             _ => self,
         }
     }
 
     /// Whether [`Observations::best`] are fragments.
     pub const fn is_fragmentary(&self) -> bool {
-        self.traces.1 == 0 && self.fragments.is_some()
+        self.traces.1 == 0 && self.headless.is_none() && self.fragments.is_some()
+    }
+
+    /// Traces that lack nothing but the caller of their entry, which may be an entry (its caller is a browser that exports nothing) or a part of
+    /// another journey (its caller's spans were lost).
+    pub fn headless(&self) -> Option<&Self> {
+        self.headless.as_deref()
+    }
+
+    /// How often something was called within whole traces, by service and operation.
+    pub(super) fn called(&self) -> HashMap<(Symbol, Symbol), u64> {
+        let mut called = HashMap::new();
+        for (id, count) in self.shapes.iter().flat_map(|shape| shape.sites.iter().zip(&shape.counts)) {
+            let Some(site) = self.sites.get(*id).filter(|site| site.parent.is_some()) else { continue };
+            *called.entry((site.service, site.operation)).or_default() += count.times;
+        }
+        called
     }
 
     /// Takes a trace. One with a lost caller tells nothing of what did *not* happen, so it counts for failures in time only, while there are others.
@@ -206,6 +225,9 @@ impl Observations {
         }
         if trace.complete {
             self.observe_whole(trace);
+        } else if trace.headless {
+            let limits = self.limits;
+            self.headless.get_or_insert_with(|| Box::new(Self::new(limits))).observe_whole(trace);
         } else if self.traces.1 < WHOLE_ENOUGH {
             let limits = self.limits;
             self.fragments.get_or_insert_with(|| Box::new(Self::new(limits))).observe_whole(trace);

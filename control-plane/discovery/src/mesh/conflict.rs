@@ -30,7 +30,7 @@ impl MeshFacts {
             }
         }
         for Split { host, scope, shares, provenance } in &self.splits {
-            say(host, scope, "weights", super::istio::divided(shares), provenance);
+            say(host, scope, "weights", super::divided(shares), provenance);
         }
         let differing = said.into_iter().filter(|(_, values)| values.len() > 1);
         let conflict = |((to, scope, parameter), values): ((&Name, &Scope, &str), _)| Conflict {

@@ -1,4 +1,4 @@
-//! Envoy's `config_dump`: what a sidecar does, after every controller has had its say.
+//! Envoy's `config_dump`, and what `istioctl proxy-config` prints of it: what a sidecar does, after every controller has had its say.
 //!
 //! The sections that may stand in one: bootstrap (whose sidecar it is, and its locality), clusters, listeners with routes in them, routes,
 //! endpoints (only with `?include_eds`), each static and dynamic. Inbound clusters are the workload's own and are left out. Where a route names
@@ -12,16 +12,16 @@ use std::sync::Arc;
 use emac_core::units::Ratio;
 
 use self::dump::{
-    Assignment, Cluster, Config, Dump, Fraction, Listener, MirrorPolicy, Route, RouteAction, RouteConfig,
-    Threshold,
+    Assignment, Cluster, Config, Dump, Fraction, Listener, MirrorPolicy, Printed, Route, RouteAction,
+    RouteConfig, Threshold,
 };
 use super::at::millis;
-use super::istio::divided;
+use super::divided;
 use super::label::{REGION, ZONE};
 use super::name::{Address, Name};
 use super::{Destination, Endpoint, MeshFacts, Mirror, Scope, Split, Statement};
 use emac_compile::model::{EvidenceSource, Provenance, RuntimeParameters};
-use emac_document::Source;
+use emac_document::{Document, Node, Source, Value as Yaml};
 
 /// Envoy's timeout of a route that names none, milliseconds.
 const TIMEOUT_MS: u64 = 15_000;
@@ -34,17 +34,67 @@ const UNLIMITED: u64 = u32::MAX as u64;
 /// The text is no JSON, or one of the fields has another type, with line and column.
 pub(super) fn read(source: &Arc<Source>, facts: &mut MeshFacts) -> Result<(), serde_json::Error> {
     let dump: Dump = serde_json::from_str(source.text().trim_start_matches('\u{feff}'))?;
+    read_dump(source.name(), &dump, facts);
+    Ok(())
+}
+
+fn read_dump(file: &str, dump: &Dump, facts: &mut MeshFacts) {
     let bootstrap = dump.configs.iter().find_map(|config| config.bootstrap.as_ref()?.node.as_ref());
     let caller = bootstrap
         .and_then(|node| node.cluster.as_deref().filter(|cluster| !cluster.is_empty()))
         .map(Name::new);
-    let mut reading = Reading { file: source.name(), caller, facts };
+    let mut reading = Reading { file, caller, facts };
     if let (Some(node), Some(caller)) = (bootstrap, reading.caller.clone()) {
         let instance = node.id.clone().unwrap_or_else(|| reading.file.to_owned());
         reading.endpoint(&caller, instance, node.locality.as_ref(), "bootstrap.node");
     }
     dump.configs.iter().enumerate().for_each(|(i, config)| reading.config(config, i));
-    Ok(())
+}
+
+/// Reads a dump in YAML, or what `istioctl proxy-config` prints of one proxy, JSON or YAML: an array of clusters, routes or listeners. That does not
+/// say whose sidecar it is, so that it counts for everybody's. `None`: the document is neither.
+///
+/// # Errors
+/// A field has another type.
+pub(super) fn read_document(
+    document: &Document,
+    facts: &mut MeshFacts,
+) -> Option<Result<(), serde_json::Error>> {
+    let file = document.source.name();
+    match &document.root.value {
+        Yaml::Mapping(entries) if entries.iter().any(|entry| entry.key == "configs") => {
+            let dump = serde_json::from_value::<Dump>(dump::in_snake_case(to_json(&document.root)));
+            Some(dump.map(|dump| read_dump(file, &dump, facts)))
+        }
+        Yaml::Sequence(items) => {
+            let items: Vec<_> = items.iter().map(|item| dump::in_snake_case(to_json(item))).collect();
+            let others = items.iter().filter(|item| Printed::of(item) == Printed::Other).count() as u64;
+            if others == items.len() as u64 {
+                return None;
+            }
+            if others > 0 {
+                *facts.passed_over.entry("resource of a proxy".to_owned()).or_default() += others;
+            }
+            let config = Config::of_printed(&items);
+            Some(config.map(|config| read_dump(file, &Dump { configs: vec![config] }, facts)))
+        }
+        _ => None,
+    }
+}
+
+fn to_json(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Yaml::Null => serde_json::Value::Null,
+        Yaml::Bool(value) => (*value).into(),
+        Yaml::Integer(value) => (*value).into(),
+        Yaml::Float(value) => (*value).into(),
+        Yaml::String(text) => text.as_str().into(),
+        Yaml::Sequence(items) => items.iter().map(to_json).collect(),
+        Yaml::Mapping(entries) => {
+            let entries = entries.iter().map(|entry| (entry.key.clone(), to_json(&entry.value)));
+            serde_json::Value::Object(entries.collect())
+        }
+    }
 }
 
 /// The threshold of requests that bear no priority.
@@ -103,7 +153,7 @@ impl Reading<'_> {
     }
 
     fn scope(&self, subset: Option<String>, condition: String) -> Scope {
-        Scope { caller: self.caller.clone(), subset, condition }
+        Scope { caller: self.caller.clone(), subset, condition, ..Scope::default() }
     }
 
     fn state(
@@ -227,7 +277,7 @@ impl Reading<'_> {
         let Some(share) = share else { return };
         let says = format!("{:.1} % of the calls are copied to {}", share.get() * 100.0, to.to);
         let provenance = self.provenance(says, path);
-        let scope = self.scope(original.subset.clone(), condition.to_owned());
+        let scope = self.scope(None, condition.to_owned());
         self.facts.mirrors.push(Mirror { host: original.to.clone(), scope, to, share, provenance });
     }
 }

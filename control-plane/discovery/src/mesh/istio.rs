@@ -6,7 +6,7 @@
 mod policy;
 mod route;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::at::At;
 use super::label::{REGION, ZONE};
@@ -14,13 +14,14 @@ use super::name::Name;
 use super::{Dependency, Endpoint, MeshFacts, Scope, Statement};
 use emac_compile::model::RuntimeParameters;
 
-pub(super) use route::divided;
-
 /// Fields read of each kind, for the check against the kinds' schemas.
 #[cfg(test)]
-pub(super) const FIELDS: [(&str, &str); 39] = [
+pub(super) const FIELDS: [(&str, &str); 43] = [
     ("VirtualService", "hosts"),
     ("VirtualService", "gateways"),
+    ("VirtualService", "exportTo"),
+    ("VirtualService", "http.fault.abort.percentage.value"),
+    ("VirtualService", "http.fault.delay.percentage.value"),
     ("VirtualService", "http.timeout"),
     ("VirtualService", "http.retries.attempts"),
     ("VirtualService", "http.retries.perTryTimeout"),
@@ -37,6 +38,7 @@ pub(super) const FIELDS: [(&str, &str); 39] = [
     ("VirtualService", "http.mirrors.destination.host"),
     ("VirtualService", "http.mirrors.percentage.value"),
     ("DestinationRule", "host"),
+    ("DestinationRule", "exportTo"),
     ("DestinationRule", "subsets.name"),
     ("DestinationRule", "subsets.labels"),
     ("DestinationRule", "subsets.trafficPolicy.outlierDetection.consecutive5xxErrors"),
@@ -104,8 +106,19 @@ fn service_endpoint(at: &At<'_>, host: &Name, facts: &mut MeshFacts) {
     facts.endpoints.push(Endpoint { of: host.clone(), instance, labels, provenance });
 }
 
+/// To whose workloads an object is visible: `.` is its own namespace, `~` nobody's, `*` (which is the default) everybody's.
+fn exported_to(spec: &At<'_>, namespace: Option<&str>) -> BTreeSet<String> {
+    let items = spec.items("exportTo");
+    let named: BTreeSet<&str> = items.iter().filter_map(At::own_text).collect();
+    if named.contains("*") {
+        return BTreeSet::new();
+    }
+    let of = |name: &str| if name == "." { namespace.unwrap_or(name).to_owned() } else { name.to_owned() };
+    named.into_iter().map(of).collect()
+}
+
 /// Keeps a statement that says something.
-fn push(
+pub(super) fn push(
     at: &At<'_>,
     to: &Name,
     scope: Scope,

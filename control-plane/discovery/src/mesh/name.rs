@@ -141,9 +141,12 @@ pub fn best<'a>(name: &Name, candidates: impl IntoIterator<Item = &'a Name>) -> 
     }
 }
 
-/// `*.example.com` covers what ends in `.example.com`.
+/// `*.example.com` covers what ends in `.example.com`, and `*` everything.
 fn covers(wildcard: &Name, other: &Name) -> bool {
     let pattern = wildcard.to_string();
+    if pattern == "*" {
+        return true;
+    }
     pattern.strip_prefix('*').is_some_and(|end| end.starts_with('.') && other.to_string().ends_with(end))
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::at::At;
-use super::{MeshFacts, envoy, istio, kubernetes};
+use super::{MeshFacts, envoy, gateway_api, istio, kubernetes};
 use emac_document::{Limits, Problem, Problems, Source, list_files, parse};
 
 /// Most bytes of one file: a dump of a sidecar that knows 10 000 services has some hundred megabytes.
@@ -50,7 +50,14 @@ fn add(source: &Arc<Source>, facts: &mut MeshFacts, problems: &Problems) {
         return;
     }
     for document in parse(source, &LIMITS, problems) {
-        object(&At::root(&document, problems), facts);
+        match envoy::read_document(&document, facts) {
+            None => object(&At::root(&document, problems), facts),
+            Some(Ok(())) => *facts.read.entry("config_dump".to_owned()).or_default() += 1,
+            Some(Err(error)) => {
+                let why = format!("not a proxy's configuration: {error}");
+                problems.push(Problem::error(why).at(&document.source, document.root.span));
+            }
+        }
     }
 }
 
@@ -83,6 +90,7 @@ fn object(at: &At<'_>, facts: &mut MeshFacts) {
     let group = version.split_once('/').map_or("", |(group, _)| group);
     let known = match group {
         "networking.istio.io" => istio::object(kind, at, facts),
+        "gateway.networking.k8s.io" => gateway_api::object(kind, at, facts),
         "" | "apps" | "discovery.k8s.io" => kubernetes::object(group, kind, at, facts),
         _ => false,
     };

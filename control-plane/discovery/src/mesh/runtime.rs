@@ -1,8 +1,8 @@
 //! Timeouts, retries and breakers of each call, from what the mesh says and what traces show.
 //!
 //! Per parameter the statements about the destination that hold for the caller are put together. One value: it is identified. Two values for
-//! the same calls: contradictory, and none is taken. Two values for different calls (other routes, other subsets): unresolved, because a call of
-//! the model is not one route. Where traces show more tries than configured, or a call far longer than its timeout, the configuration is not
+//! the same calls: contradictory, and none is taken. A value for some of the calls (a route's match, a gateway's traffic, a subset, another
+//! namespace's workloads): unresolved, because a call of the model is not one route. Where traces show more tries than configured, or a call far longer than its timeout, the configuration is not
 //! in force: contradictory, and a [`Disagreement`]. Tries that nobody configured are the application's own.
 //!
 //! Configuration is no sample, so its confidence is the paper's constants: 0.95 for one kind of source, `1 - 0.05^k` for `k` kinds (Istio's
@@ -203,11 +203,7 @@ fn seen(observed: &ObservedCall, tries: u32) -> String {
 fn about(facts: &MeshFacts, call: &ModelCall) -> (Vec<Statement>, bool) {
     let mirrors = facts.mirrors.iter().map(|mirror| Statement {
         to: mirror.host.clone(),
-        // Two copies of one call are no contradiction.
-        scope: Scope {
-            condition: format!("{} to {}", mirror.scope.condition, mirror.to.to),
-            ..mirror.scope.clone()
-        },
+        scope: mirror.scope.clone(),
         parameters: RuntimeParameters {
             mirror: Some((mirror.to.to.to_string(), mirror.share)),
             ..RuntimeParameters::default()
@@ -215,11 +211,11 @@ fn about(facts: &MeshFacts, call: &ModelCall) -> (Vec<Statement>, bool) {
         more: BTreeMap::new(),
         provenance: mirror.provenance.clone(),
     });
-    let holds = |statement: &Statement| {
-        let caller = statement.scope.caller.as_ref();
-        statement.to.meets(&call.to_name) && caller.is_none_or(|caller| caller.meets(&call.from_name))
+    let holds = |statement: Statement| {
+        let scope = statement.scope.of_caller(&call.from_name)?;
+        statement.to.meets(&call.to_name).then_some(Statement { scope, ..statement })
     };
-    let all: Vec<Statement> = facts.statements.iter().cloned().chain(mirrors).filter(holds).collect();
+    let all: Vec<Statement> = facts.statements.iter().cloned().chain(mirrors).filter_map(holds).collect();
     let names: BTreeSet<Name> = all.iter().map(|statement| statement.to.clone()).collect();
     match best(&call.to_name, &names) {
         Matched::One(at) => {
@@ -242,7 +238,7 @@ fn agreed_parameters(statements: &[Statement]) -> (RuntimeParameters, Status) {
         max_connections: agreed(statements, &mut status, |said| said.max_connections),
         max_pending: agreed(statements, &mut status, |said| said.max_pending),
         consecutive_errors: agreed(statements, &mut status, |said| said.consecutive_errors),
-        mirror: agreed(statements, &mut status, |said| said.mirror.clone()),
+        mirror: copied(statements, &mut status),
     };
     (parameters, status)
 }
@@ -260,7 +256,22 @@ fn agreed<T: Clone + PartialEq + std::fmt::Debug>(
     value
 }
 
-/// The value that all statements agree on, and how sure that is. A parameter nobody sets is identified as not set.
+/// The one copy that is made of every call. Several are no contradiction, but more than the model has room for.
+fn copied(statements: &[Statement], worst: &mut Status) -> Option<(String, Ratio)> {
+    let of = |statement: &Statement| statement.parameters.mirror.clone();
+    let copies: BTreeSet<_> =
+        statements.iter().filter_map(of).map(|(to, share)| (to, share.get().to_bits())).collect();
+    if copies.len() > 1 {
+        if rank(Status::Unresolved) > rank(*worst) {
+            *worst = Status::Unresolved;
+        }
+        return None;
+    }
+    agreed(statements, worst, |said| said.mirror.clone())
+}
+
+/// The value that all statements agree on, and how sure that is. A parameter nobody sets is identified as not set; one that is set for some of
+/// the calls only is unresolved.
 fn merged<T: Clone + PartialEq + std::fmt::Debug>(
     statements: &[Statement],
     get: impl Fn(&RuntimeParameters) -> Option<T>,
@@ -273,7 +284,11 @@ fn merged<T: Clone + PartialEq + std::fmt::Debug>(
         first.get_or_insert(value);
     }
     if said.len() <= 1 {
-        return (first, Status::Identified);
+        let always = said.values().flatten().any(|scope| !scope.is_conditional());
+        return match first {
+            Some(_) if !always => (None, Status::Unresolved),
+            _ => (first, Status::Identified),
+        };
     }
     let mut scopes: BTreeMap<&Scope, usize> = BTreeMap::new();
     said.values().flatten().for_each(|scope| *scopes.entry(scope).or_default() += 1);

@@ -3,8 +3,10 @@ use emac_compile::model::{Field, Status};
 use emac_document::{Problems, render_text};
 
 mod envoy;
+mod gateway_api;
 mod kubernetes;
 mod laws;
+mod scopes;
 mod shared;
 
 /// Facts of a text that has no problem.
@@ -158,7 +160,7 @@ fn wrong_fields_are_problems_with_their_place_and_the_rest_is_read() {
     let text = shop("VirtualService", "v1", ROUTES)
         .replace("0.5s", "soon")
         .replace("value: 25", "value: 250")
-        + "---\napiVersion: v1\nkind: ConfigMap\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n---\nfoo: 1\n";
+        + "---\napiVersion: v1\nkind: ConfigMap\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\n---\nfoo: 1\n";
     let facts = read_text("mesh.yaml", &text, &problems);
     let told: Vec<_> = problems
         .list()
@@ -174,7 +176,7 @@ fn wrong_fields_are_problems_with_their_place_and_the_rest_is_read() {
     );
     assert_eq!(facts.splits.len(), 1);
     let passed: Vec<_> = facts.passed_over.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
-    assert_eq!(passed, [("ConfigMap", 1), ("HTTPRoute", 1), ("no apiVersion or kind", 1)]);
+    assert_eq!(passed, [("ConfigMap", 1), ("TLSRoute", 1), ("no apiVersion or kind", 1)]);
     assert_eq!(facts.read["VirtualService"], 1);
 }
 

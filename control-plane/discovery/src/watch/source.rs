@@ -1,5 +1,7 @@
 //! One stream of evidence: traces put together, observed window by window.
 
+use std::fmt;
+
 use emac_core::evidence::HopRecord;
 use emac_core::units::Millis;
 use sha2::{Digest, Sha256};
@@ -8,7 +10,7 @@ use crate::discover::observe::Observations;
 use emac_compile::model::{EvidenceRef, EvidenceSource};
 use emac_core::units::Moment;
 use emac_document::hex;
-use emac_trace::{Assembler, Labels, Refused, Sink, Span, Symbol, Symbols, TraceLimits};
+use emac_trace::{Assembler, Labels, Oddity, Refused, Sink, Span, Symbol, Symbols, TraceLimits};
 
 /// Records that wait for the rest of their request.
 const OPEN_MAX: usize = 500_000;
@@ -55,8 +57,12 @@ impl Sink for Fresh<'_> {
         self.source.assembler.sampled(probability);
     }
 
-    fn refuse(&mut self, reason: Refused) {
-        self.source.assembler.refuse(reason);
+    fn odd(&mut self, oddity: Oddity, example: fmt::Arguments<'_>) {
+        self.source.assembler.odd(oddity, example);
+    }
+
+    fn refuse(&mut self, reason: Refused, example: fmt::Arguments<'_>) {
+        self.source.assembler.refuse(reason, example);
     }
 }
 

@@ -345,6 +345,8 @@ fn spans_of_tracing_are_watched_too_and_the_source_that_saw_more_is_believed() {
                 duration_ns: 50_000_000 / i64::try_from(id).unwrap(),
                 outcome: SpanOutcome::Good,
                 status: 200,
+                by_proxy: false,
+                to_store: false,
                 attempt: 0,
                 shared: false,
             });

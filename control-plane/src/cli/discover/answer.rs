@@ -1,6 +1,6 @@
 //! What was found, for people and for programs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ pub(super) struct Answer<'a> {
     pub(super) quality: &'a SignalQuality,
     /// What did not fit.
     pub(super) left: Left,
+    /// Objects of mesh and cluster that were passed over, by kind.
+    pub(super) passed_over: &'a BTreeMap<String, u64>,
 }
 
 impl Answer<'_> {
@@ -29,6 +31,11 @@ impl Answer<'_> {
         let mut text = format!("{}\n", self.quality.to_string().trim_end());
         for (count, what) in self.left_out().into_iter().filter(|(count, _)| *count > 0) {
             let _ = writeln!(text, "dropped, over the limit: {count} {what}");
+        }
+        if !self.passed_over.is_empty() {
+            let kinds: Vec<_> =
+                self.passed_over.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            let _ = writeln!(text, "mesh and cluster: passed over, not understood: {}", kinds.join(", "));
         }
         for ((one, candidate), written) in self.candidates.iter().zip(self.written) {
             let _ = writeln!(text, "\n{}", journey(one, candidate.model(), written.as_ref()));
@@ -67,6 +74,7 @@ impl Answer<'_> {
         json!({
             "journeys": journeys.collect::<Vec<_>>(),
             "signal": self.quality.to_value(),
+            "passedOver": self.passed_over,
             "leftOut": {"sites": sites, "shapes": shapes, "fanOut": fan_out, "deep": deep},
         })
     }

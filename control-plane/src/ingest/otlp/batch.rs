@@ -1,10 +1,11 @@
 //! The spans of one request.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use emac_trace::{Refused, Sink, Span, Symbol, Symbols};
+use emac_trace::{Oddity, Refused, Sink, Span, Symbol, Symbols};
 
 /// Decoded spans with their own table of names, so that requests are decoded side by side.
 #[derive(Debug, Default)]
@@ -12,7 +13,9 @@ pub struct Batch {
     pub(super) symbols: Symbols,
     pub(super) spans: Vec<Span>,
     pub(super) labels: Vec<(Symbol, Box<str>, Box<str>)>,
-    refused: BTreeMap<Refused, u64>,
+    /// How many, and the first one.
+    refused: BTreeMap<Refused, (u64, String)>,
+    odd: BTreeMap<Oddity, (u64, String)>,
     /// Its place in the queue, given back when dropped.
     room: Option<OwnedSemaphorePermit>,
 }
@@ -25,7 +28,7 @@ impl Batch {
 
     /// Number of spans that could not be taken.
     pub fn refused(&self) -> u64 {
-        self.refused.values().sum()
+        self.refused.values().map(|(count, _)| count).sum()
     }
 
     pub(super) fn keep(&mut self, room: OwnedSemaphorePermit) {
@@ -49,8 +52,11 @@ impl Batch {
             };
             sink.span(translated);
         }
-        for (&reason, &count) in &self.refused {
-            (0..count).for_each(|_| sink.refuse(reason));
+        for (&oddity, (count, example)) in &self.odd {
+            (0..*count).for_each(|_| sink.odd(oddity, format_args!("{example}")));
+        }
+        for (&reason, (count, example)) in &self.refused {
+            (0..*count).for_each(|_| sink.refuse(reason, format_args!("{example}")));
         }
     }
 }
@@ -68,8 +74,12 @@ impl Sink for Batch {
         self.labels.push((service, key.into(), value.into()));
     }
 
-    fn refuse(&mut self, reason: Refused) {
-        *self.refused.entry(reason).or_default() += 1;
+    fn odd(&mut self, oddity: Oddity, example: fmt::Arguments<'_>) {
+        self.odd.entry(oddity).or_insert_with(|| (0, example.to_string())).0 += 1;
+    }
+
+    fn refuse(&mut self, reason: Refused, example: fmt::Arguments<'_>) {
+        self.refused.entry(reason).or_insert_with(|| (0, example.to_string())).0 += 1;
     }
 }
 

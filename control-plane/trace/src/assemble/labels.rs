@@ -46,6 +46,19 @@ impl Labels {
         Some(())
     }
 
+    /// The same under other names of services; what several said of one is added up.
+    pub(crate) fn renamed(self, name: impl Fn(Symbol) -> Symbol) -> Self {
+        let mut renamed = Self { services: BTreeMap::new(), dropped: self.dropped };
+        for (service, keys) in self.services {
+            let into = renamed.services.entry(name(service)).or_default();
+            for (key, values) in keys {
+                let into = into.entry(key).or_default();
+                values.into_iter().for_each(|(value, count)| *into.entry(value).or_default() += count);
+            }
+        }
+        renamed
+    }
+
     /// Everything said: service, attribute, value, how often. Ordered.
     pub fn iter(&self) -> impl Iterator<Item = (Symbol, &str, &str, u64)> {
         self.services.iter().flat_map(|(&service, keys)| {

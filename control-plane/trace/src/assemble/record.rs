@@ -21,8 +21,34 @@ pub(crate) struct SpanRecord {
     pub(crate) kind: SpanKind,
     /// A superset of a span's: hops know of fallbacks.
     pub(crate) outcome: CallOutcome,
-    /// Both sides of the call share the id.
-    pub(crate) shared: bool,
+    pub(crate) marks: Marks,
+}
+
+/// What else is known of a span: a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Marks(u8);
+
+impl Marks {
+    const SHARED: u8 = 1;
+    const BY_PROXY: u8 = 2;
+    const TO_STORE: u8 = 4;
+
+    const fn of(span: &Span) -> Self {
+        let shared = if span.shared { Self::SHARED } else { 0 };
+        let by_proxy = if span.by_proxy { Self::BY_PROXY } else { 0 };
+        let to_store = if span.to_store { Self::TO_STORE } else { 0 };
+        Self(shared | by_proxy | to_store)
+    }
+
+    /// A proxy reported it, in the name of its workload.
+    pub(crate) const fn by_proxy(self) -> bool {
+        self.0 & Self::BY_PROXY != 0
+    }
+
+    /// Its peer is a database, a cache or a broker.
+    pub(crate) const fn to_store(self) -> bool {
+        self.0 & Self::TO_STORE != 0
+    }
 }
 
 impl SpanRecord {
@@ -31,16 +57,20 @@ impl SpanRecord {
             id: span.id.0,
             parent: span.parent.map_or(0, |parent| parent.0),
             start_ns: span.start_ns,
-            duration_ns: span.duration_ns.max(0),
+            duration_ns: if span.duration_ns == Span::NO_TIME {
+                Span::NO_TIME
+            } else {
+                span.duration_ns.max(0)
+            },
             service: span.service,
             operation: span.operation,
             peer: span.peer,
             instance: span.instance,
             before: u32::MAX,
-            attempt: u8::try_from(span.attempt).unwrap_or(u8::MAX),
+            attempt: span.attempt,
             kind: span.kind,
             outcome: outcome_of(span.outcome),
-            shared: span.shared,
+            marks: Marks::of(span),
         }
     }
 
@@ -59,7 +89,7 @@ impl SpanRecord {
             attempt: 0,
             kind,
             outcome: CallOutcome::Good,
-            shared: false,
+            marks: Marks(0),
         }
     }
 
@@ -80,7 +110,7 @@ impl SpanRecord {
     /// Total order of contents: equal records stand side by side, records of one id together, the earlier one first.
     pub(crate) fn order(&self) -> impl Ord + use<> {
         let names = [self.service, self.operation, self.peer, self.instance];
-        let sides = (self.kind as u8, self.shared, self.outcome as u8, self.attempt);
+        let sides = (self.kind as u8, self.marks, self.outcome as u8, self.attempt);
         (self.id, self.start_ns, self.duration_ns, self.parent, sides, names)
     }
 }

@@ -1,3 +1,4 @@
+use crate::Oddity;
 use crate::testing::assemble;
 
 fn shown(text: &str) -> String {
@@ -70,7 +71,10 @@ fn a_gateway_that_reports_its_clients_only_is_a_root() {
       page /productpage 0..12
         reviews /reviews 3..7
     ");
-    insta::assert_snapshot!(shown("1 0 c gateway /lost 0 12"), @"gateway /lost 0..12");
+    insta::assert_snapshot!(shown("1 0 c gateway /lost 0 12"), @r"
+    gateway /lost 0..12
+      unknown, called by gateway /lost 0..12
+    ");
     let proxies = shown(
         "1 0 s front / 0 50
          2 1 c front call 5 40
@@ -140,7 +144,7 @@ fn tries_are_calls_or_attempts() {
       cart Get via get 10..20 Error
       cart Get via get 30..40
       paya Pay via pay 50..90 x2
-      front price 95..97 x3
+      unknown, called by front price 95..97 x3
     ");
 }
 
@@ -177,7 +181,8 @@ fn what_lost_its_parent_is_a_trace_of_its_own() {
     paya debit 50..54
       bank debit 50..54
     ");
-    assert_eq!((quality.orphans, quality.traces, quality.incomplete, quality.rootless), (2, 3, 3, 0));
+    // Three trees, and one request.
+    assert_eq!((quality.orphans, quality.traces, quality.incomplete, quality.rootless), (2, 1, 1, 0));
 }
 
 #[test]
@@ -191,12 +196,15 @@ fn circles_are_cut_above_their_earliest_span() {
     );
     insta::assert_snapshot!(calls, @r"
     incomplete
+    self S 0..1
+    incomplete
     b B 1..11
       c C 1..11
         a A 1..11
         d D 1..11
     ");
-    assert_eq!((quality.circles, quality.rootless, quality.refused.len()), (1, 1, 1));
+    assert_eq!((quality.circles, quality.refused.len()), (1, 0));
+    assert_eq!(quality.odd[&Oddity::SelfParent].count, 1);
 }
 
 #[test]
@@ -230,4 +238,49 @@ fn a_service_may_call_itself() {
       tree visit 10..60
       tree visit 70..80
     ");
+}
+
+#[test]
+fn what_a_store_is_asked_is_no_part_of_what_it_is() {
+    let calls = shown(
+        "1 0 s front / 0 100
+         2 1 c front SELECT_users 10 10 >pg store
+         3 1 c front SELECT_items 30 10 >pg store",
+    );
+    insta::assert_snapshot!(calls, @r"
+    front / 0..100
+      pg  via SELECT_users 10..20
+      pg  via SELECT_items 30..40
+    ");
+}
+
+#[test]
+fn a_sidecar_and_its_application_are_one() {
+    let spans = "
+         1 0 c edge.gate cart:80/* 0 100 @edge >cart.shop proxy
+         2 1 s cart.shop cart:80/* 1 98 @10.0.0.1 proxy
+         3 2 s cart GET_/cart 2 96 @uuid-1
+         4 3 c cart GET 10 30 @uuid-1 >price.shop
+         5 4 c cart.shop price:80/* 11 28 @10.0.0.1 >price.shop proxy
+         6 5 s price.shop price:80/* 12 26 @10.0.0.2 proxy
+         7 6 s price GET_/price 13 24 @uuid-2";
+    insta::assert_snapshot!(shown(spans), @r"
+    edge.gate cart:80/* 0..100
+      cart.shop GET_/cart via cart:80/* 0..100
+        price.shop GET_/price via price:80/* 11..39
+    ");
+    // Two workloads of one name: nobody knows which of them `cart` is.
+    let other = format!("{spans}\n8 3 c cart.bank audit 50 5 @10.0.0.3 >log proxy");
+    assert!(shown(&other).contains("cart GET_/cart"), "{}", shown(&other));
+}
+
+#[test]
+fn an_entry_whose_caller_is_never_seen_is_told_from_a_part() {
+    let (_, quality) = assemble(
+        "1 9 s orders POST_/order 0 100
+         2 1 c orders pay 10 50 >bank",
+    );
+    assert_eq!((quality.traces, quality.headless, quality.orphans), (1, 1, 1));
+    let (_, quality) = assemble("1 9 c orders pay 0 100 >bank");
+    assert_eq!((quality.traces, quality.headless), (1, 0));
 }

@@ -10,7 +10,7 @@
 //! | asks, several remote children of one service, one after the other | one, with so many attempts (a proxy between tried again) |
 //! | asks, several other remote children | one each (consumers of a message; an unseen proxy that fans out) |
 //! | asks, no remote child, but others ask below it | none of its own (a library above a library) |
-//! | asks, nothing below | one, to the peer it names, else to its own service under its own name |
+//! | asks, nothing below | one, to the peer it names, else to somebody unknown |
 //! | remote, its parent does not ask | one, timed by the callee, on the caller's clock |
 //! | anything else | none; calls below it are its service's |
 //!
@@ -19,7 +19,7 @@
 use crate::assemble::SpanRecord;
 use crate::quality::{Quality, Side};
 use crate::skew::Clocks;
-use crate::{Call, CallKind, CallOutcome, SpanKind, Symbol};
+use crate::{Call, CallKind, CallOutcome, SpanKind, Symbol, Symbols};
 
 use super::tree::Tree;
 
@@ -53,15 +53,41 @@ struct Step {
     /// From the clock of the span to that of the root.
     shift_ns: i64,
     /// Whom a span above, of the same service, said it calls.
-    peer: Symbol,
+    peer: Peer,
     /// The call of its service was made from this very span.
     served: bool,
+}
+
+/// Whom a span says it calls.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peer {
+    name: Symbol,
+    is_store: bool,
+}
+
+impl Peer {
+    /// What the span says, else what was said above it.
+    const fn of(record: &SpanRecord, above: Self) -> Self {
+        if record.peer.is_none() {
+            above
+        } else {
+            Self { name: record.peer, is_store: record.marks.to_store() }
+        }
+    }
+}
+
+/// The spans of a request, and which caused which.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    pub(super) records: &'a [SpanRecord],
+    pub(super) tree: &'a Tree,
 }
 
 /// What a walk reads and writes.
 struct Job<'a> {
     records: &'a [SpanRecord],
     tree: &'a Tree,
+    symbols: &'a mut Symbols,
     clocks: &'a mut Clocks,
     quality: &'a mut Quality,
     calls: &'a mut Vec<Call>,
@@ -109,14 +135,14 @@ impl Walk {
     pub(super) fn run(
         &mut self,
         root: u32,
-        records: &[SpanRecord],
-        tree: &Tree,
+        Known { records, tree }: Known<'_>,
+        symbols: &mut Symbols,
         clocks: &mut Clocks,
         quality: &mut Quality,
         calls: &mut Vec<Call>,
     ) {
         calls.clear();
-        let mut job = Job { records, tree, clocks, quality, calls };
+        let mut job = Job { records, tree, symbols, clocks, quality, calls };
         self.resent.clear();
         self.steps.clear();
         self.begin(root, &mut job);
@@ -135,14 +161,15 @@ impl Walk {
     fn begin(&mut self, root: u32, job: &mut Job<'_>) {
         let Some(record) = job.records.get(root as usize) else { return };
         let message = matches!(record.kind, SpanKind::Producer | SpanKind::Consumer);
-        let call = Call { parent: None, ..call_of(record, 0, message) };
+        let operation = job.named(root, record.operation);
+        let call = Call { parent: None, operation, ..call_of(record, 0, message) };
         job.quality.saw(record.service, Side::Root);
         self.serve(root, job.push(call), 0);
     }
 
     /// A served span whose call was made.
     fn serve(&mut self, span: u32, call: u32, shift_ns: i64) {
-        self.steps.push(Step { span, within: Some(call), shift_ns, peer: Symbol::NONE, served: true });
+        self.steps.push(Step { span, within: Some(call), shift_ns, peer: Peer::default(), served: true });
     }
 
     /// A call that only the callee recorded.
@@ -151,14 +178,15 @@ impl Walk {
         let parent = job.tree.parent(step.span).and_then(|parent| job.records.get(parent as usize));
         let offset = parent.map_or(0, |parent| job.clocks.guess(parent, record, !message));
         let shift_ns = step.shift_ns.saturating_add(offset);
-        let call = Call { parent: step.within, ..call_of(record, shift_ns, message) };
+        let operation = job.named(step.span, record.operation);
+        let call = Call { parent: step.within, operation, ..call_of(record, shift_ns, message) };
         job.quality.saw(record.service, Side::Callee);
         self.serve(step.span, job.push(call), shift_ns);
     }
 
     /// Looks at the children that are wanted, earliest first.
     fn go_below(&mut self, step: Step, record: &SpanRecord, job: &Job<'_>, wanted: impl Fn(Facts) -> bool) {
-        let peer = if record.peer.is_none() { step.peer } else { record.peer };
+        let peer = Peer::of(record, step.peer);
         for &child in job.tree.children(step.span).iter().rev() {
             if wanted(self.facts(child)) {
                 self.steps.push(Step { span: child, peer, served: false, ..step });
@@ -182,20 +210,15 @@ impl Walk {
 
     /// A call that only the caller recorded.
     fn ask_alone(&mut self, step: Step, record: &SpanRecord, job: &mut Job<'_>) {
-        let peer = if record.peer.is_none() { step.peer } else { record.peer };
-        if peer.is_none() && step.served {
-            return;
-        }
-        let callee = if peer.is_none() { record.service } else { peer };
+        let Peer { name, is_store } = Peer::of(record, step.peer);
+        let callee = if name.is_none() { job.unknown(record.service) } else { name };
         let message = record.kind == SpanKind::Producer;
         job.quality.saw(callee, Side::Caller);
-        let call = Call {
-            parent: step.within,
-            service: callee,
-            via: record.operation,
-            attempts: 1,
-            ..call_of(record, step.shift_ns, message)
-        };
+        let call = call_of(record, step.shift_ns, message);
+        // What a store is asked is no part of what it is.
+        let operation = if is_store { Symbol::NONE } else { call.operation };
+        let (parent, via) = (step.within, record.operation);
+        let call = Call { parent, service: callee, operation, via, attempts: 1, ..call };
         let index = job.push(call);
         self.resent.saw(index, record);
     }
@@ -205,6 +228,7 @@ impl Walk {
         let Some(last) = callees.last().and_then(|&last| job.records.get(last as usize)) else { return };
         let message = record.kind == SpanKind::Producer || last.kind == SpanKind::Consumer;
         let mut call = Call { parent: step.within, ..joined(record, last, step.shift_ns, message) };
+        call.operation = callees.last().map_or(call.operation, |&last| job.named(last, call.operation));
         let tries = u16::try_from(callees.len()).unwrap_or(u16::MAX);
         call.attempts = tries.max(last.attempt.into()).max(1);
         let index = job.push(call);
@@ -226,6 +250,7 @@ impl Walk {
         if !message {
             call = Call { via: record.operation, parent: step.within, ..call_of(served, shift_ns, false) };
         }
+        call.operation = job.named(callee, call.operation);
         job.quality.saw(served.service, Side::Both);
         let index = job.push(call);
         self.serve(callee, index, shift_ns);
@@ -233,6 +258,33 @@ impl Walk {
 }
 
 impl Job<'_> {
+    /// Somebody of whom nothing is known but who called.
+    fn unknown(&mut self, caller: Symbol) -> Symbol {
+        let name = format!("unknown, called by {}", self.symbols.text(caller));
+        self.symbols.of(&name)
+    }
+
+    /// The callee's name for a call: the application's where a proxy stands before it, else `named`.
+    fn named(&self, served: u32, mut named: Symbol) -> Symbol {
+        let mut next =
+            self.records.get(served as usize).filter(|record| record.marks.by_proxy()).map(|_| served);
+        while let Some((place, record)) =
+            next.and_then(|place| Some((place, self.records.get(place as usize)?)))
+        {
+            if !record.operation.is_none() {
+                named = record.operation;
+            }
+            let within = |child: &&u32| {
+                self.records
+                    .get(**child as usize)
+                    .is_some_and(|child| child.service == record.service && child.is_called())
+            };
+            let behind = self.tree.children(place).iter().find(within).copied();
+            next = behind.filter(|_| record.marks.by_proxy());
+        }
+        named
+    }
+
     fn push(&mut self, call: Call) -> u32 {
         self.calls.push(call);
         u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
@@ -249,7 +301,10 @@ impl Job<'_> {
 fn is_remote(record: &SpanRecord, parent: &SpanRecord) -> bool {
     record.service != parent.service
         || record.is_called() && parent.calls()
-        || record.kind == SpanKind::Server && are_two(record.instance, parent.instance)
+        || record.kind == SpanKind::Server
+            && are_two(record.instance, parent.instance)
+            // A sidecar and its application are one, whatever they call their clocks.
+            && !parent.marks.by_proxy()
 }
 
 fn are_two(a: Symbol, b: Symbol) -> bool {

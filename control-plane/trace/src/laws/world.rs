@@ -258,9 +258,11 @@ impl World {
             start_ns: times.0 + skews[2 * service + host],
             duration_ns: times.1 - times.0,
             outcome: SpanOutcome::Good,
-            status: 0,
             attempt: 0,
             shared: false,
+            status: 0,
+            by_proxy: false,
+            to_store: false,
         }
     }
 

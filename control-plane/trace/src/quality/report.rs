@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::Refused;
+use crate::{Oddity, Refused};
 
 /// How good the signal was. All counts are exact.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,7 +15,9 @@ pub struct SignalQuality {
     /// Of them, hop records.
     pub hops: u64,
     /// Spans that could not be taken, by reason.
-    pub refused: BTreeMap<Refused, u64>,
+    pub refused: BTreeMap<Refused, Counted>,
+    /// Spans that are odd but taken, by what is odd.
+    pub odd: BTreeMap<Oddity, Counted>,
     /// Duplicate spans, ignored.
     pub duplicates: u64,
     /// Spans that share their id with another one of their trace and are not the other half of its call.
@@ -24,12 +26,14 @@ pub struct SignalQuality {
     pub late: u64,
     /// Spans above the limit of one trace.
     pub cut: u64,
-    /// Trees that were handed on: a request of which spans are missing is several.
+    /// Requests that were handed on.
     pub traces: u64,
     /// Of them, those that lack nothing.
     pub complete: u64,
-    /// Of them, those of requests that lack something.
+    /// Of them, those that lack something.
     pub incomplete: u64,
+    /// Of these, those that lack nothing but who called their entry (a browser, a load balancer).
+    pub headless: u64,
     /// Requests none of whose spans is a root.
     pub rootless: u64,
     /// Requests handed on early, for want of room.
@@ -48,6 +52,33 @@ pub struct SignalQuality {
     pub services: BTreeMap<String, ServiceRecorders>,
     /// Names that were one too many.
     pub names_overflowed: u64,
+}
+
+/// How many, and one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many.
+    pub count: u64,
+    /// The first one.
+    pub example: String,
+}
+
+impl Counted {
+    /// Longest example kept, in characters: it may be the input's.
+    const EXAMPLE_MAX: usize = 200;
+
+    /// Counts one more.
+    pub(crate) fn count(&mut self, example: fmt::Arguments<'_>) {
+        if self.count == 0 {
+            let printable = |c: char| if c.is_control() { ' ' } else { c };
+            self.example = example.to_string().chars().take(Self::EXAMPLE_MAX).map(printable).collect();
+        }
+        self.count += 1;
+    }
+
+    fn to_value(&self) -> Value {
+        json!({"count": self.count, "example": self.example})
+    }
 }
 
 /// A clock that was certainly wrong.
@@ -91,13 +122,16 @@ impl SignalQuality {
 
     /// Everything, for programs.
     pub fn to_value(&self) -> Value {
-        let refused = self.refused.iter().map(|(reason, &count)| (reason.label().to_owned(), count.into()));
+        let refused =
+            self.refused.iter().map(|(reason, counted)| (reason.label().to_owned(), counted.to_value()));
+        let odd = self.odd.iter().map(|(oddity, counted)| (oddity.label().to_owned(), counted.to_value()));
         let services = self.services.iter().map(|(name, seen)| (name.clone(), seen.to_value()));
         json!({
             "spans": {
                 "taken": self.spans,
                 "hops": self.hops,
                 "refused": refused.collect::<serde_json::Map<String, Value>>(),
+                "odd": odd.collect::<serde_json::Map<String, Value>>(),
                 "duplicates": self.duplicates,
                 "conflicting": self.conflicting,
                 "late": self.late,
@@ -109,6 +143,7 @@ impl SignalQuality {
                 "handedOn": self.traces,
                 "complete": self.complete,
                 "incomplete": self.incomplete,
+                "headless": self.headless,
                 "rootless": self.rootless,
                 "evicted": self.evicted,
             },
@@ -146,8 +181,11 @@ impl fmt::Display for SignalQuality {
                 writeln!(f, "  {count} {what}")?;
             }
         }
-        for (reason, count) in &self.refused {
-            writeln!(f, "  {count} spans refused: {}", reason.label())?;
+        for (reason, Counted { count, example }) in &self.refused {
+            writeln!(f, "  {count} spans refused {}, the first: {example}", reason.says())?;
+        }
+        for (oddity, Counted { count, example }) in &self.odd {
+            writeln!(f, "  {count} spans {}, the first: {example}", oddity.says())?;
         }
         match self.sampling_rate {
             Some(rate) => writeln!(f, "sampling rate {:.2} %, from span attributes", rate * 100.0)?,
@@ -164,15 +202,19 @@ impl fmt::Display for SignalQuality {
 }
 
 impl SignalQuality {
-    fn troubles(&self) -> [(u64, &'static str); 10] {
+    fn troubles(&self) -> [(u64, &'static str); 11] {
         [
+            (
+                self.headless,
+                "traces whose entry names a caller that is never seen (a browser, a load balancer)",
+            ),
             (self.duplicates, "duplicate spans ignored"),
             (self.conflicting, "spans share an id with another span"),
             (self.late, "late spans dropped"),
             (self.cut, "spans dropped, over the limit per trace"),
-            (self.orphans, "spans with a missing parent"),
+            (self.orphans.saturating_sub(self.headless), "spans with a missing parent"),
             (self.circles, "parent cycles cut"),
-            (self.rootless, "traces without a root"),
+            (self.rootless.saturating_sub(self.headless), "traces without a root"),
             (self.evicted, "traces evicted early, buffer full"),
             (self.clock_restarts, "clock offsets reset after contradictory bounds"),
             (self.names_overflowed, "names over the limit"),

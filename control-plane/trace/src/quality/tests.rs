@@ -14,17 +14,17 @@ fn the_report_names_what_is_wrong_and_nothing_else() {
          8 7 s mail send 3 1",
     );
     insta::assert_snapshot!(quality, @r"
-    7 spans in 2 traces: 0 complete, 2 incomplete
+    8 spans in 1 traces: 0 complete, 1 incomplete
       1 duplicate spans ignored
       1 spans with a missing parent
-      1 spans refused: self_parent
+      1 spans name themselves as their parent, taken for roots, the first: span 0000000000000006 of trace 00000000000000000000000000000007
     sampling rate unknown: spans carry none
     clock of cart on b corrected by at least +5.000 ms
     recorded by their callers only: mongo
     recorded by themselves only: pricing
     ");
     let value = quality.to_value();
-    assert_eq!(value["spans"]["refused"]["self_parent"], 1);
+    assert_eq!(value["spans"]["odd"]["self_parent"]["count"], 1);
     assert_eq!(value["services"]["mongo"]["byCaller"], 1);
     assert_eq!(value["clocks"]["skewed"][0]["offsetNs"], 5_000_000);
     assert!(value["samplingRate"].is_null());
@@ -37,8 +37,8 @@ fn a_sampling_rate_is_the_inverse_of_what_traces_stand_for() {
     assembler.span(new);
     // One in ten and one in two: twelve traces, of which two are there.
     [0.1, 0.5, 0.0, -1.0, f64::NAN, 2.0].into_iter().for_each(|probability| assembler.sampled(probability));
-    assembler.refuse(Refused::Time);
+    assembler.refuse(Refused::Time, format_args!("x"));
     let quality = assembler.quality();
     assert_eq!(quality.sampling_rate.map(|rate| (rate * 12.0).round()), Some(2.0));
-    assert_eq!(quality.refused.get(&Refused::Time), Some(&1));
+    assert_eq!(quality.refused[&Refused::Time].count, 1);
 }

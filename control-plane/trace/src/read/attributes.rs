@@ -29,6 +29,8 @@ pub(super) struct Attributes<'a> {
     pub(super) cluster: Cow<'a, str>,
     pub(super) peer_service: Cow<'a, str>,
     pub(super) address: Cow<'a, str>,
+    pub(super) socket: Cow<'a, str>,
+    pub(super) url: Cow<'a, str>,
     pub(super) db_system: Cow<'a, str>,
     pub(super) db_name: Cow<'a, str>,
     pub(super) messaging_system: Cow<'a, str>,
@@ -91,6 +93,8 @@ impl<'a> Attributes<'a> {
             AttributeKey::Cluster => &mut self.cluster,
             AttributeKey::PeerService => &mut self.peer_service,
             AttributeKey::Address => &mut self.address,
+            AttributeKey::Socket => &mut self.socket,
+            AttributeKey::Url => &mut self.url,
             AttributeKey::DbSystem => &mut self.db_system,
             AttributeKey::DbName => &mut self.db_name,
             AttributeKey::MessagingSystem => &mut self.messaging_system,
@@ -131,6 +135,11 @@ impl<'a> Attributes<'a> {
         peer::peer(self)
     }
 
+    /// Whether whom it calls is a store or a broker: one thing whatever is asked of it.
+    pub(super) fn peer_is_store(&self) -> bool {
+        !self.db_system.is_empty() || !self.messaging_system.is_empty() || !self.destination.is_empty()
+    }
+
     /// The span's name, or the route where the name is but a method.
     pub(super) fn name<'n>(&'n self, name: &'n str) -> Cow<'n, str> {
         match only_method(name).filter(|_| !self.route.is_empty()) {
@@ -153,6 +162,11 @@ impl<'a> Attributes<'a> {
     /// gRPC's status when it is not OK, or else HTTP's.
     pub(super) const fn status(&self) -> u16 {
         if self.grpc_status == 0 { self.http_status } else { self.grpc_status }
+    }
+
+    /// Whether a proxy reported it: only those know clusters and nodes.
+    pub(super) fn by_proxy(&self) -> bool {
+        !self.cluster.is_empty() || !self.node_id.is_empty()
     }
 }
 

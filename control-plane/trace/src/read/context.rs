@@ -1,13 +1,14 @@
 //! What all readers share: who takes the spans, names already known, what was counted.
 
 use std::cell::Cell;
+use std::fmt;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
 
 use super::keys::Keys;
 use super::{Progress, ReadSettings};
-use crate::{Refused, Sink, Span, Symbol, Symbols};
+use crate::{Oddity, Refused, Sink, Span, Symbol, Symbols};
 
 /// Bytes between two reports of progress.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -61,20 +62,25 @@ impl<'s> ReadContext<'s> {
         super::window::ReadWindow::new(source, self.element_bytes_max)
     }
 
-    /// Takes a span or counts why not.
-    pub(super) fn take(&mut self, span: Result<Span, Refused>) {
-        match span {
-            Ok(span) => {
-                self.spans += 1;
-                self.sink.span(span);
-            }
-            Err(reason) => self.refuse(reason),
-        }
+    pub(super) fn take(&mut self, span: Span) {
+        self.spans += 1;
+        self.sink.span(span);
     }
 
-    pub(super) fn refuse(&mut self, reason: Refused) {
+    /// Counts a span that is odd but taken; `example` tells which.
+    pub(super) fn odd(&mut self, oddity: Oddity, example: fmt::Arguments<'_>) {
+        self.sink.odd(oddity, example);
+    }
+
+    /// Counts a span that could not be taken; `example` tells which.
+    pub(super) fn refuse(&mut self, reason: Refused, example: fmt::Arguments<'_>) {
         self.refused += 1;
-        self.sink.refuse(reason);
+        self.sink.refuse(reason, example);
+    }
+
+    /// Counts something that stands where a span was expected.
+    pub(super) fn malformed(&mut self, what: &str) {
+        self.refuse(Refused::Malformed, format_args!("{what}"));
     }
 
     pub(super) fn label(&mut self, service: Symbol, key: &str, value: &str) {

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::context::ReadContext;
 use super::found::{RawSpan, Reporter, UNKNOWN};
-use crate::{Refused, Span};
+use crate::{Oddity, Refused, Span};
 
 /// Reporters by their name within a trace, and spans that wait for one.
 #[derive(Default)]
@@ -27,13 +27,14 @@ impl Deferred {
         }
         match found.span(Reporter::default(), context) {
             Ok(span) => self.defer(at, span, found, context),
-            refused => context.take(refused),
+            Err(reason) => context.refuse(reason, format_args!("{found}")),
         }
     }
 
     fn defer(&mut self, at: usize, span: Span, found: &RawSpan<'_>, context: &mut ReadContext<'_>) {
         if self.spans.len() >= context.deferred_max {
-            context.refuse(Refused::Malformed);
+            context
+                .refuse(Refused::Malformed, format_args!("{found}: too many wait for their service's name"));
             return;
         }
         self.spans.push((at, span));
@@ -73,9 +74,12 @@ impl Deferred {
             let service = Some(of(at).service).filter(|service| !service.is_none());
             let own = Some(span.service).filter(|service| !service.is_none());
             span.service = service.or(own).unwrap_or(unknown);
+            if span.service == unknown {
+                context.odd(Oddity::Nameless, format_args!("span {} of trace {}", span.id, span.trace));
+            }
             let instance = Some(of(at).instance).filter(|instance| !instance.is_none());
             span.instance = instance.unwrap_or(span.instance);
-            context.take(Ok(span));
+            context.take(span);
         }
         for (at, key, value) in std::mem::take(&mut self.labels) {
             let service = Some(of(at).service).filter(|service| !service.is_none());

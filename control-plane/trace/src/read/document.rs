@@ -1,7 +1,8 @@
 //! JSON documents: which format each is shows in its keys, so that a file may hold any number of them, one a line or not.
 //!
-//! `resourceSpans` or `batches` is OTLP (also under `trace` or `result`, as Tempo and Jaeger answer), `data` and `spans` are Jaeger's, an
-//! array of spans is Zipkin's. An array may also hold documents, or arrays.
+//! `resourceSpans` or `batches` is OTLP (also under `trace` or `result`, as Tempo and Jaeger answer), and so is one of its resources alone
+//! (`resource`, `scopeSpans`), as exporters that log write one a line; `data` and `spans` are Jaeger's, an array of spans is Zipkin's. An array
+//! may also hold documents, or arrays.
 
 use super::ReadError;
 use super::context::ReadContext;
@@ -9,7 +10,6 @@ use super::jaeger;
 use super::otlp;
 use super::stream::Stream;
 use super::zipkin;
-use crate::Refused;
 
 /// Documents within documents; answers nest two.
 const DEPTH_MAX: usize = 4;
@@ -35,6 +35,9 @@ fn object(stream: &mut Stream<'_>, depth: usize, context: &mut ReadContext<'_>) 
     match stream.first_key()? {
         Some(key) if zipkin::begins_span(&key) => {
             return stream.parse(|json| zipkin::span(json, context)).map(|()| true);
+        }
+        Some(key) if otlp::json::begins_resource(&key) => {
+            return otlp::json::one_resource(stream, context).map(|()| true);
         }
         _ => {}
     }
@@ -83,7 +86,7 @@ fn array(stream: &mut Stream<'_>, depth: usize, context: &mut ReadContext<'_>) -
             _ => stream.skip().map(|()| false)?,
         };
         if !found {
-            context.refuse(Refused::Malformed);
+            context.malformed("an item that is no trace");
         }
         known |= found;
         context.progress();

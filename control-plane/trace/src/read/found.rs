@@ -1,13 +1,19 @@
 //! From what a reader found of a span to the span.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::attributes::{Attributes, host_of_cluster};
 use super::context::ReadContext;
-use crate::{Refused, Span, SpanId, SpanKind, Symbol, TraceId};
+use crate::{Oddity, Refused, Span, SpanId, SpanKind, Symbol, TraceId};
 
 /// What stands for a service that nobody names.
 pub(super) const UNKNOWN: &str = "unknown";
+
+/// Whether a service's name is nobody's: the one that stands for none, or an SDK's default (`unknown_service:java`).
+pub fn is_nameless(service: &str) -> bool {
+    service == UNKNOWN || service.starts_with("unknown_service")
+}
 /// A clock that was never set says 1970: what began before 1971 has no time.
 const START_NS_MIN: i128 = 365 * 86_400 * 1_000_000_000;
 
@@ -53,14 +59,34 @@ pub(super) struct RawSpan<'a> {
     /// The format says that it failed.
     pub(super) error: bool,
     pub(super) shared: bool,
+    /// The format leaves times to the other half of the call.
+    pub(super) times_optional: bool,
     pub(super) attributes: Attributes<'a>,
+}
+
+/// As an example of what was refused.
+impl fmt::Display for RawSpan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "span `{}`", self.name)?;
+        match (self.trace, self.id) {
+            (Some(trace), Some(id)) => write!(f, " ({id} of trace {trace})")?,
+            (Some(trace), None) => write!(f, " (of trace {trace}, without an id)")?,
+            (None, Some(id)) => write!(f, " ({id}, without a trace)")?,
+            (None, None) => f.write_str(" (without ids)")?,
+        }
+        match (self.start_ns, self.duration_ns) {
+            (Some(start), Some(duration)) => write!(f, ", start {start} ns, duration {duration} ns"),
+            (Some(start), None) => write!(f, ", start {start} ns, no end"),
+            (None, _) => f.write_str(", no start"),
+        }
+    }
 }
 
 impl RawSpan<'_> {
     /// The span, its service and instance by its reporter or else by its own attributes; the service is none when neither says it.
     pub(super) fn span(&self, reporter: Reporter, context: &mut ReadContext<'_>) -> Result<Span, Refused> {
         let (trace, id) = self.trace.zip(self.id).ok_or(Refused::Id)?;
-        let parent = self.parent(id)?;
+        let parent = self.parent(id, trace, context)?;
         let (start_ns, duration_ns) = self.times()?;
         let attributes = &self.attributes;
         Ok(Span {
@@ -76,8 +102,10 @@ impl RawSpan<'_> {
             duration_ns,
             outcome: attributes.outcome(self.error),
             status: attributes.status(),
-            attempt: attributes.attempt,
+            attempt: u8::try_from(attributes.attempt).unwrap_or(u8::MAX),
             shared: self.shared,
+            by_proxy: attributes.by_proxy(),
+            to_store: attributes.peer_is_store(),
         })
     }
 
@@ -85,27 +113,45 @@ impl RawSpan<'_> {
     pub(super) fn hand_on(&self, reporter: Reporter, context: &mut ReadContext<'_>) {
         let mut span = match self.span(reporter, context) {
             Ok(span) => span,
-            Err(reason) => return context.refuse(reason),
+            Err(reason) => return context.refuse(reason, format_args!("{self}")),
         };
         if span.service.is_none() {
-            span.service = context.name(self.fronted().unwrap_or(UNKNOWN));
+            let fronted = self.fronted();
+            if fronted.is_none() {
+                context.odd(Oddity::Nameless, format_args!("span {} of trace {}", span.id, span.trace));
+            }
+            span.service = context.name(fronted.unwrap_or(UNKNOWN));
         }
         for (key, value) in &self.attributes.labels {
             context.label(span.service, key, value);
         }
-        context.take(Ok(span));
+        context.take(span);
     }
 
-    fn parent(&self, id: SpanId) -> Result<Option<SpanId>, Refused> {
+    fn parent(
+        &self,
+        id: SpanId,
+        trace: TraceId,
+        context: &mut ReadContext<'_>,
+    ) -> Result<Option<SpanId>, Refused> {
         match self.parent {
             Parent::None => Ok(None),
             Parent::Unreadable => Err(Refused::Id),
-            Parent::Is(parent) if parent == id => Err(Refused::SelfParent),
+            Parent::Is(parent) if parent == id => {
+                context.odd(Oddity::SelfParent, format_args!("span {id} of trace {trace}"));
+                Ok(None)
+            }
             Parent::Is(parent) => Ok(Some(parent)),
         }
     }
 
+    /// Start and duration; what a format leaves to the other half of the call is [`Span::NO_TIME`].
     fn times(&self) -> Result<(i64, i64), Refused> {
+        if self.times_optional && (self.start_ns.is_none() || self.duration_ns.is_none()) {
+            let start = self.start_ns.filter(|&start| start >= START_NS_MIN);
+            let known = |ns: Option<i128>| ns.and_then(|ns| i64::try_from(ns).ok()).unwrap_or(Span::NO_TIME);
+            return Ok((known(start), known(self.duration_ns.filter(|&ns| ns >= 0))));
+        }
         let times = self.start_ns.zip(self.duration_ns);
         let (start, duration) =
             times.filter(|&(start, duration)| start >= START_NS_MIN && duration >= 0).ok_or(Refused::Time)?;

@@ -17,7 +17,7 @@ use super::json::{Json, Stop, Value};
 use super::keys::Keys;
 use super::otlp::json::parent;
 use super::stream::Stream;
-use crate::{Refused, SpanId, TraceId};
+use crate::{SpanId, TraceId};
 
 /// Reads the array under `data`. `false`: it is something else, and was stepped over.
 pub(super) fn traces(stream: &mut Stream<'_>, context: &mut ReadContext<'_>) -> Result<bool, ReadError> {
@@ -26,7 +26,7 @@ pub(super) fn traces(stream: &mut Stream<'_>, context: &mut ReadContext<'_>) -> 
         let result = one(stream, &mut trace, context);
         trace.finish(context);
         if !result? {
-            context.refuse(Refused::Malformed);
+            context.malformed("an item of data without spans");
         }
         Ok(())
     })
@@ -71,7 +71,7 @@ impl Trace {
             stream.parse(|json| {
                 match span(json, &context.keys)? {
                     Some(span) => self.take(span, context),
-                    None => context.refuse(Refused::Malformed),
+                    None => context.malformed("an item of spans that is no object"),
                 }
                 Ok(())
             })?;

@@ -29,7 +29,7 @@ impl Sink for Kept {
         self.labels.insert((self.symbols.text(service).to_owned(), key.to_owned()), value.to_owned());
     }
 
-    fn refuse(&mut self, reason: Refused) {
+    fn refuse(&mut self, reason: Refused, _: std::fmt::Arguments<'_>) {
         *self.refused.entry(reason).or_default() += 1;
     }
 }

@@ -1,6 +1,6 @@
 //! Zipkin's JSON, version 2: a flat array of spans, or an array of such arrays, each a trace.
 //!
-//! Times in microseconds; a span without a kind is local work; `error` marks a failure by being there, even when empty. An endpoint
+//! Times in microseconds, both optional (the half that did not begin a shared span leaves them to the other); a span without a kind is local work; `error` marks a failure by being there, even when empty. An endpoint
 //! without a service's name is known by its tags, or else by whom it stands for (an edge proxy's cluster), or else unknown.
 
 use std::borrow::Cow;
@@ -13,7 +13,6 @@ use super::jaeger::microseconds;
 use super::json::{Json, Stop, Value};
 use super::keys::Keys;
 use super::otlp::json::parent;
-use crate::Refused;
 
 /// Whether an object that begins with this key is a span.
 pub(super) fn begins_span(key: &str) -> bool {
@@ -28,14 +27,15 @@ pub(super) fn span(json: &mut Json<'_>, context: &mut ReadContext<'_>) -> Result
             let reporter = Reporter::new(&local, context);
             found.hand_on(reporter, context);
         }
-        None => context.refuse(Refused::Malformed),
+        None => context.malformed("an item that is no object"),
     }
     Ok(())
 }
 
 /// The span and its local endpoint. `None`: it is no object.
 fn parse<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<(RawSpan<'a>, Attributes<'a>)>, Stop> {
-    let (mut found, mut local) = (RawSpan::default(), Attributes::default());
+    let (mut found, mut local) =
+        (RawSpan { times_optional: true, ..RawSpan::default() }, Attributes::default());
     let mut remote = Attributes::default();
     let is_object = json.object(|json, key| {
         match key {
@@ -59,6 +59,9 @@ fn parse<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<(RawSpan<'a>, At
     found.error = found.attributes.error != Value::Null;
     if !remote.service.is_empty() {
         found.attributes.peer_service = remote.service;
+    }
+    if found.attributes.socket.is_empty() {
+        found.attributes.socket = remote.ip;
     }
     Ok(is_object.then_some((found, local)))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::push;
+use super::{exported_to, push};
 use crate::mesh::at::At;
 use crate::mesh::name::Name;
 use crate::mesh::{MeshFacts, Scope, Subset};
@@ -12,13 +12,14 @@ pub(super) fn destination_rule(spec: &At<'_>, namespace: Option<&str>, facts: &m
     let Some(host) = spec.text("host").map(|host| Name::in_namespace(host, namespace)) else {
         return spec.refuse::<()>("a DestinationRule without `host`").unwrap_or_default();
     };
+    let scope = Scope { namespaces: exported_to(spec, namespace), ..Scope::default() };
     if let Some(policy) = spec.get("trafficPolicy") {
-        traffic_policy(&policy, &host, None, facts);
+        traffic_policy(&policy, &host, &scope, facts);
     }
     for subset in spec.items("subsets") {
         let Some(name) = subset.text("name") else { continue };
         if let Some(policy) = subset.get("trafficPolicy") {
-            traffic_policy(&policy, &host, Some(name), facts);
+            traffic_policy(&policy, &host, &Scope { subset: Some(name.to_owned()), ..scope.clone() }, facts);
         }
         let labels = subset.texts("labels");
         let provenance = subset.mesh(format!("subset {name} of {host}"));
@@ -26,15 +27,14 @@ pub(super) fn destination_rule(spec: &At<'_>, namespace: Option<&str>, facts: &m
     }
 }
 
-fn traffic_policy(policy: &At<'_>, host: &Name, subset: Option<&str>, facts: &mut MeshFacts) {
-    let scope = |condition: String| Scope { subset: subset.map(str::to_owned), condition, caller: None };
+fn traffic_policy(policy: &At<'_>, host: &Name, scope: &Scope, facts: &mut MeshFacts) {
     let (parameters, more) = policy_parameters(policy);
-    push(policy, host, scope(String::new()), parameters, more, facts);
+    push(policy, host, scope.clone(), parameters, more, facts);
     for port in policy.items("portLevelSettings") {
         let number = port.get("port").and_then(|port| port.count("number"));
         let (parameters, more) = policy_parameters(&port);
         let condition = format!("port {}", number.unwrap_or_default());
-        push(&port, host, scope(condition), parameters, more, facts);
+        push(&port, host, Scope { condition, ..scope.clone() }, parameters, more, facts);
     }
 }
 

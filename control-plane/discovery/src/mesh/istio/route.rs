@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use emac_core::units::Ratio;
 
-use super::push;
+use super::{exported_to, push};
 use crate::mesh::at::At;
 use crate::mesh::conflict::in_order;
+use crate::mesh::divided;
 use crate::mesh::name::Name;
 use crate::mesh::{Destination, MeshFacts, Mirror, Scope, Split};
 use emac_compile::model::RuntimeParameters;
@@ -14,9 +15,10 @@ use emac_compile::model::RuntimeParameters;
 pub(super) fn virtual_service(spec: &At<'_>, namespace: Option<&str>, facts: &mut MeshFacts) {
     let name = |text: &str| Name::in_namespace(text, namespace);
     let hosts: Vec<Name> = spec.items("hosts").iter().filter_map(|host| host.own_text().map(name)).collect();
-    let gateways = gateways(spec);
+    let (gateways, namespaces) = (gateways(spec), exported_to(spec, namespace));
     for route in spec.items("http") {
-        let scope = Scope { condition: condition(&gateways, &route), ..Scope::default() };
+        let (condition, namespaces) = (condition(&gateways, &route), namespaces.clone());
+        let scope = Scope { condition, namespaces, ..Scope::default() };
         let shares = shares(&route, namespace);
         // What is called is the host, and whom it is sent to; both names may stand in traces.
         let mut targets: Vec<Name> = hosts
@@ -102,7 +104,18 @@ fn route_statement(route: &At<'_>, to: &Name, scope: &Scope, facts: &mut MeshFac
         retry_on: retries.as_ref().and_then(|retries| retries.text("retryOn")).map(in_order),
         ..RuntimeParameters::default()
     };
-    push(route, to, scope.clone(), parameters, BTreeMap::new(), facts);
+    push(route, to, scope.clone(), parameters, faults(route), facts);
+}
+
+/// Faults that are injected on purpose: what traces show of them is no fault of the callee.
+fn faults(route: &At<'_>) -> BTreeMap<&'static str, String> {
+    let of = |name: &str| {
+        let fault = route.find(&["fault", name])?;
+        let share = fault.get("percentage").and_then(|at| at.percent("value")).unwrap_or(Ratio::ONE);
+        Some(format!("injected into {} % of the calls", share.get() * 100.0))
+    };
+    let faults = [("fault.abort", of("abort")), ("fault.delay", of("delay"))];
+    faults.into_iter().filter_map(|(name, says)| Some((name, says?))).collect()
 }
 
 fn destination(at: &At<'_>, namespace: Option<&str>) -> Option<Destination> {
@@ -126,14 +139,6 @@ fn shares(route: &At<'_>, namespace: Option<&str>) -> Vec<(Destination, Ratio)> 
         Some((destination, share))
     };
     items.iter().zip(&weights).filter_map(share).collect()
-}
-
-pub(in crate::mesh) fn divided(shares: &[(Destination, Ratio)]) -> String {
-    let one = |(to, share): &(Destination, Ratio)| {
-        let subset = to.subset.as_ref().map(|subset| format!(" {subset}")).unwrap_or_default();
-        format!("{:.1} % to {}{subset}", share.get() * 100.0, to.to)
-    };
-    shares.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// `mirror` with its percentage, and `mirrors`; without one all calls are copied.

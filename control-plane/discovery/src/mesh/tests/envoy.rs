@@ -33,6 +33,14 @@ pub(super) const DUMP: &str = r#"{"configs": [
     {"locality": {"region": "eu", "zone": "eu-2"}, "lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "10.0.0.3", "port_value": 80}}}}]}]}}]}
 ]}"#;
 
+/// The dump, with its cluster for every subset.
+fn of_all_subsets() -> String {
+    DUMP.replace(
+        r#""outbound|80|v1|cart.shop.svc.cluster.local", "type""#,
+        r#""outbound|80||cart.shop.svc.cluster.local", "type""#,
+    )
+}
+
 #[test]
 fn a_dump_says_what_one_sidecar_does() {
     let facts = facts(DUMP);
@@ -49,7 +57,10 @@ fn a_dump_says_what_one_sidecar_does() {
     assert_eq!(found.parameters.len(), 2, "another sidecar's calls are not spoken of");
     let cart = &found.parameters[&("front".into(), "cart".into())];
     assert_eq!((cart.timeout_ms, cart.attempts, cart.per_try_timeout_ms), (Some(1_500), Some(3), Some(250)));
-    assert_eq!((cart.max_connections, cart.max_pending, cart.consecutive_errors), (None, Some(8), Some(5)));
+    let limits = |cart: &RuntimeParameters| (cart.max_connections, cart.max_pending, cart.consecutive_errors);
+    assert_eq!(limits(cart), (None, None, None), "what holds for the subset v1 is not known of every call");
+    let whole = runtime(&self::facts(&of_all_subsets()), &[ModelCall::new("front", "cart")]);
+    assert_eq!(limits(&whole.parameters[&("front".into(), "cart".into())]), (None, Some(8), Some(5)));
     assert_eq!(
         cart.mirror.as_ref().map(|(to, share)| (to.as_str(), share.get())),
         Some(("shadow.shop", 0.25))
@@ -98,7 +109,7 @@ fn a_dump_confirms_istio_or_contradicts_it() {
         )
     };
     let of = |timeout: &str| {
-        let mut both = facts(DUMP);
+        let mut both = facts(&of_all_subsets());
         both.statements.extend(facts(&istio(timeout)).statements);
         runtime(&both, &[ModelCall::new("front", "cart.shop")]).findings.into_values().next().unwrap()
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::super::istio::FIELDS;
-use super::super::{Address, Matched, Name, best};
+use super::super::{Address, Matched, ModelCall, Name, best, runtime};
 use emac_document::{Limits, Node, Problems, Value as Yaml, read_file};
 
 /// A file of the third-party data; says so when it is not there.
@@ -93,4 +93,36 @@ fn clusters_and_services_of_istios_traces_are_one_another() {
     for address in &outbound {
         assert!(matches!(best(&address.name, &names), Matched::One(_)), "{address:?}");
     }
+}
+
+/// A real mesh: what istiod made of its objects for one sidecar is what the objects say, in every form in which it is printed.
+#[test]
+fn a_real_mesh_gives_back_what_its_objects_say() {
+    let files =
+        ["kubectl-list.yaml", "proxy-config-routes.json"].map(|file| format!("istio-live/istioctl/{file}"));
+    let [Some(objects), Some(routes)] = files.map(|file| shared(&file)) else { return };
+    let call = ModelCall {
+        from_name: Name::new("front.shop"),
+        to_name: Name::new("pay.shop"),
+        ..ModelCall::new("front", "pay")
+    };
+    for (file, sources) in [(&objects, 1), (&routes, 1)] {
+        let problems = Problems::new();
+        let facts = crate::mesh::read(std::slice::from_ref(file), &problems);
+        assert!(problems.is_empty(), "{}", emac_document::render_text(&problems, false));
+        let found = runtime(&facts, std::slice::from_ref(&call));
+        assert_eq!(found.findings.len(), sources, "{}", file.display());
+        let pay = &found.parameters[&("front".into(), "pay".into())];
+        assert_eq!(
+            (pay.timeout_ms, pay.per_try_timeout_ms, pay.attempts),
+            (Some(2_000), Some(1_000), Some(3)),
+            "{}",
+            file.display()
+        );
+        assert_eq!(pay.retry_on.as_deref(), Some("5xx,cancelled,connect-failure,refused-stream,unavailable"));
+    }
+    let problems = Problems::new();
+    let Some(clusters) = shared("istio-live/istioctl/proxy-config-clusters.yaml") else { return };
+    let facts = crate::mesh::read(&[clusters], &problems);
+    assert!(problems.is_empty() && facts.read["config_dump"] == 1 && facts.passed_over.is_empty());
 }

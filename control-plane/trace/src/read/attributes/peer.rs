@@ -1,11 +1,12 @@
 //! Whom a caller says it calls.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use super::Attributes;
 
 /// In the order of how well the name fits what the callee calls itself: the mesh's cluster, the topic, the stated peer, the database,
-/// the host. An address that is a number names nobody. Empty when nothing is said.
+/// the host. Empty when nothing is said, and where all that is said is an address within the caller's network: whose it is changes.
 pub(super) fn peer<'n>(attributes: &'n Attributes<'_>) -> Cow<'n, str> {
     let cluster = host_of_cluster(&attributes.cluster);
     if !cluster.is_empty() {
@@ -17,10 +18,12 @@ pub(super) fn peer<'n>(attributes: &'n Attributes<'_>) -> Cow<'n, str> {
     if !attributes.peer_service.is_empty() {
         return Cow::Borrowed(without_domain(&attributes.peer_service));
     }
+    let host = host(attributes);
     if !attributes.db_system.is_empty() {
-        return within(&attributes.db_system, &attributes.db_name);
+        let database = within(&attributes.db_system, &attributes.db_name);
+        return if host.is_empty() { database } else { Cow::Owned(format!("{database}@{host}")) };
     }
-    Cow::Borrowed(name_of_address(&attributes.address))
+    Cow::Borrowed(host)
 }
 
 /// `postgresql:orders`.
@@ -55,10 +58,48 @@ fn without_domain(host: &str) -> &str {
     }
 }
 
-fn name_of_address(address: &str) -> &str {
-    let (host, _port) = address
-        .rsplit_once(':')
-        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
-        .unwrap_or((address, ""));
-    if host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() { "" } else { without_domain(host) }
+/// The host by name where there is one (its own, the URL's, the connection's), else by an address that the whole internet knows.
+fn host<'n>(attributes: &'n Attributes<'_>) -> &'n str {
+    let said = [&*attributes.address, of_url(&attributes.url), &*attributes.socket].map(without_port);
+    let is_address = |host: &&str| host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let named = said.iter().find(|host| !host.is_empty() && is_address(host).is_err());
+    if let Some(name) = named {
+        return if name.eq_ignore_ascii_case("localhost") { "" } else { without_domain(name) };
+    }
+    let public = said.iter().find(|host| is_address(host).is_ok_and(is_public));
+    public.map_or("", |address| address.trim_matches(['[', ']']))
+}
+
+/// `api.example.com:443` of `https://user:word@api.example.com:443/v1?key=1` and of `jdbc:mysql://api.example.com:443,other/db`; empty for what
+/// names no host.
+fn of_url(url: &str) -> &str {
+    let Some((_, rest)) = url.split_once("://") else { return "" };
+    let authority = rest.split(['/', '?', '#', ',', ';']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// An IPv6 address keeps its colons.
+fn without_port(text: &str) -> &str {
+    match text.rsplit_once(':') {
+        Some((host, port))
+            if port.bytes().all(|b| b.is_ascii_digit()) && (!host.contains(':') || host.ends_with(']')) =>
+        {
+            host
+        }
+        _ => text,
+    }
+}
+
+/// Outside of the private, shared and local ranges (RFC 1918, 6598, 3927, 4193, 4291): such an address means the same to everybody.
+const fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let shared = a == 100 && b & 0xc0 == 64;
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared)
+        }
+        IpAddr::V6(v6) => {
+            !(v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local())
+        }
+    }
 }

@@ -13,7 +13,7 @@ use super::super::json::{Json, Stop, Value};
 use super::super::keys::Keys;
 use super::super::stream::Stream;
 use super::{STATUS_ERROR, kind};
-use crate::{Refused, SpanKind};
+use crate::SpanKind;
 
 /// The one reporter of a resource's spans.
 const RESOURCE: &str = "";
@@ -48,12 +48,23 @@ pub(in crate::read) fn resources(
     stream: &mut Stream<'_>,
     context: &mut ReadContext<'_>,
 ) -> Result<bool, ReadError> {
-    stream.items(|stream| {
-        let mut deferred = Deferred::default();
-        let result = resource_spans(stream, &mut deferred, context);
-        deferred.settle(context);
-        result
-    })
+    stream.items(|stream| one_resource(stream, context))
+}
+
+/// Whether an object that begins with this key is a `ResourceSpans` without a request around it, as exporters that log write one a line.
+pub(in crate::read) fn begins_resource(key: &str) -> bool {
+    matches!(key, "resource" | "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans")
+}
+
+/// Reads one `ResourceSpans`.
+pub(in crate::read) fn one_resource(
+    stream: &mut Stream<'_>,
+    context: &mut ReadContext<'_>,
+) -> Result<(), ReadError> {
+    let mut deferred = Deferred::default();
+    let result = resource_spans(stream, &mut deferred, context);
+    deferred.settle(context);
+    result
 }
 
 fn resource_spans(
@@ -62,7 +73,7 @@ fn resource_spans(
     context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
     if !stream.enter(b'{')? {
-        context.refuse(Refused::Malformed);
+        context.malformed("an item of resourceSpans that is no object");
         return Ok(());
     }
     let mut first = true;
@@ -91,7 +102,7 @@ fn scopes(
 ) -> Result<(), ReadError> {
     let each = |stream: &mut Stream<'_>| {
         if !stream.enter(b'{')? {
-            context.refuse(Refused::Malformed);
+            context.malformed("an item of scopeSpans that is no object");
             return Ok(());
         }
         let mut first = true;
@@ -112,7 +123,7 @@ fn spans(
         stream.parse(|json| {
             match span(json, &context.keys)? {
                 Some(found) => deferred.take(RESOURCE, &found, context),
-                None => context.refuse(Refused::Malformed),
+                None => context.malformed("an item of spans that is no object"),
             }
             Ok(())
         })?;

@@ -12,7 +12,6 @@ use super::super::context::ReadContext;
 use super::super::deferred::Deferred;
 use super::super::found::Reporter;
 use super::super::window::ReadWindow;
-use crate::Refused;
 use fields::Fields;
 
 /// The one reporter of a resource's spans.
@@ -107,7 +106,7 @@ impl Walk<'_, '_> {
             if (field.number, field.wire_type) == (2, fields::LENGTH) {
                 match span::span(self.bytes(&field)?, &context.keys) {
                     Some(found) => deferred.take(RESOURCE, &found, context),
-                    None => context.refuse(Refused::Malformed),
+                    None => context.malformed("a span that is no protobuf message"),
                 }
                 context.progress();
             }

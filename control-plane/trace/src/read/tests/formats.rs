@@ -58,3 +58,18 @@ fn labels_that_are_asked_for_are_found() {
     let label = |key: &str| kept.labels.get(&("s".to_owned(), key.to_owned())).map(String::as_str);
     assert_eq!((label("rack"), label("emac.domain/net"), label("other")), (Some("7"), Some("n"), None));
 }
+
+#[test]
+fn a_resource_alone_is_a_document() {
+    let line = r#"{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"front"}}]},"scopeSpans":[{"spans":[{"traceId":"1","spanId":"2","name":"GET","startTimeUnixNano":1700000000000000000,"endTimeUnixNano":1700000000000000001}]}]}"#;
+    let (kept, result) = read(format!("{line}\n{line}\n"));
+    assert_eq!(result.unwrap(), (2, 0));
+    assert!(kept.spans.iter().all(|span| kept.text(span.service) == "front"));
+}
+
+#[test]
+fn zipkins_times_are_optional() {
+    let (kept, result) = read(r#"[{"traceId":"1","id":"2","name":"get","localEndpoint":{"serviceName":"items"}}]"#);
+    assert_eq!(result.unwrap(), (1, 0));
+    assert_eq!((kept.spans[0].start_ns, kept.spans[0].duration_ns), (Span::NO_TIME, Span::NO_TIME));
+}
