@@ -41,7 +41,8 @@ fn a_chain_of_a_hundred_thousand_calls_is_followed_without_recursion() {
 
 #[test]
 fn circles_and_orphans_make_no_complete_trace() {
-    for length in [1, 2, 1_000] {
+    // Of one span it is no circle but a root that names itself.
+    for length in [2, 1_000] {
         let assembled = assembled(|sink| hostile::circle(sink, length));
         assert_eq!(assembled.quality.complete, 0, "{length}");
         assert_eq!(identified(&assembled), [""; 0], "{length}");

@@ -1,5 +1,6 @@
 //! The queries of objectives: what of them would make rules that alert wrongly, or that Prometheus refuses.
 
+use promql_parser::parser::token::{T_ADD, T_LOR, T_SUB};
 use promql_parser::parser::{Expr, NumberLiteral};
 
 use emac_document::types::{Type, typed, word};
@@ -7,9 +8,6 @@ use emac_document::{
     InvalidPromql, Reader, ResultLabels, is_recordable, parse_promql, parts, result_labels, selectors, unit,
     window_use,
 };
-
-use promql_parser::parser::Expr;
-use promql_parser::parser::token::{T_ADD, T_LOR, T_SUB};
 
 const WINDOW_HELP: &str =
     "write the range as `[{{ .window }}]`, as in sum(rate(x[{{ .window }}])): alerts compare several windows";
