@@ -218,7 +218,11 @@ fn the_sloth_dialect_records_and_alerts_what_sloths_rules_do() {
                 // Over the period theirs is the mean of minutes, ours weighs them by their requests: of which the first four minutes, two in all, seem to
                 // lack, as the window of five is not full. Of 33 minutes that is a share of 6 %.
                 let of_period = name.starts_with("slo:period_") || name.ends_with(period);
-                let tolerance = if of_period { format!("0.07 * abs({one})") } else { "1e-6".to_owned() };
+                let tolerance = match name.as_str() {
+                    "slo:period_error_budget_remaining:ratio" => format!("0.07 * abs(1 - {one})"),
+                    _ if of_period => format!("0.07 * abs({one})"),
+                    _ => "1e-6".to_owned(),
+                };
                 let apart =
                     format!("abs({one} - on (sloth_window) {other}) <= on () group_left () {tolerance}");
                 let apart = if of_period { apart } else { apart.replace("on () group_left () ", "") };

@@ -118,11 +118,11 @@ fn latency(compiled: &Compiled<'_>, sli: &Sli) -> Vec<String> {
             "openslo/slo.yaml: without the latency objective: its query is no quantile of a histogram, so nobody can ask for the share within {} s",
             latency.threshold
         )),
-        Some(Within::Buckets { .. }) => notes.push(format!(
+        Some(Within { of_bucket: true, .. }) => notes.push(format!(
             "openslo/slo.yaml: latency is asked of the bucket that ends at {} s; the histogram has to have it",
             latency.threshold
         )),
-        Some(Within::Share(_)) => {}
+        Some(_) => {}
     }
     notes
 }

@@ -49,14 +49,8 @@ fn availability(compiled: &Compiled<'_>, sli: &Sli) -> Value {
 fn latency(compiled: &Compiled<'_>, sli: &Sli) -> Option<Value> {
     let objective = compiled.intent.objectives.latency.as_ref()?;
     let window = format_duration(objective.window);
-    let ratio = match within(compiled, sli, &window)? {
-        Within::Buckets { good, total } => {
-            json!({"counter": false, "good": metric(&good, &window), "total": metric(&total, &window)})
-        }
-        Within::Share(share) => {
-            json!({"counter": false, "rawType": "success", "raw": metric(&share, &window)})
-        }
-    };
+    let Within { good, total, .. } = within(compiled, sli, &window)?;
+    let ratio = json!({"counter": false, "good": metric(&good, &window), "total": metric(&total, &window)});
     let target = json!({"displayName": objective.metric.name, "target": objective.metric.quantile.get()});
     let mut slo = slo(sli, "latency", &window, &json!({"ratioMetric": ratio}), &target);
     // The intent's queries are in seconds, whatever the metric's name says.

@@ -168,7 +168,7 @@ fn read_back(text: &str) -> Vec<String> {
     let slos = Slos::read(&documents, &problems);
     assert!(problems.is_empty(), "{text}\n{:?}", problems.list());
     slos.iter()
-        .flat_map(|slo| Slos::taken(slo))
+        .flat_map(Slos::taken)
         .map(|taken| taken.to_string().split_once("): ").unwrap().1.to_owned())
         .collect()
 }

@@ -27,18 +27,15 @@ pub struct Quantile {
     seconds: f64,
 }
 
-/// How the share of answers within a time is asked for.
+/// Answers within a time, and all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Within {
-    /// Of the bucket that ends there, which the histogram must have, over all.
-    Buckets {
-        /// PromQL.
-        good: String,
-        /// PromQL.
-        total: String,
-    },
-    /// As a share, by a native histogram.
-    Share(String),
+pub struct Within {
+    /// PromQL.
+    pub good: String,
+    /// PromQL.
+    pub total: String,
+    /// Asked of the bucket that ends at the time, which the histogram must have; otherwise of a native histogram.
+    pub of_bucket: bool,
 }
 
 impl LatencySli {
@@ -134,11 +131,14 @@ impl Quantile {
         by_bucket.then(|| format!("max without (le) ({})", write_promql(&of)))
     }
 
-    /// The share of answers within a time, asked of the same histogram; `None` where the query is no quantile of one.
+    /// Answers within a time, asked of the same histogram; `None` where the query is no quantile of one.
     pub fn within(&self, seconds: f64) -> Option<Within> {
         let (_, of) = self.histogram()?;
         if !has_buckets(of) {
-            return Some(Within::Share(format!("histogram_fraction(0, {seconds}, {})", write_promql(of))));
+            let of = write_promql(of);
+            let total = format!("histogram_count({of})");
+            let good = format!("histogram_fraction(0, {seconds}, {of}) * {total}");
+            return Some(Within { good, total, of_bucket: false });
         }
         let ended = |series: &&promql_parser::parser::VectorSelector| {
             series.matchers.matchers.iter().any(|by| by.name == "le")
@@ -157,7 +157,7 @@ impl Quantile {
             true => selector(&format!("x{{le=~\"{seconds}|{seconds}.0\"}}"))?.matchers.pop()?,
         };
         let all = Matcher::new(MatchOp::Equal, "le", "+Inf");
-        Some(Within::Buckets { good: of_bucket(end), total: of_bucket(all) })
+        Some(Within { good: of_bucket(end), total: of_bucket(all), of_bucket: true })
     }
 
     /// Holds where the quantile lies beyond the last bucket and that ends at or below a limit.
