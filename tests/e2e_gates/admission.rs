@@ -76,7 +76,9 @@ impl Guarded<'_> {
             &json!({"spec": {"template": {"metadata": {"labels": {"x": "y"}}}}}),
             REFUSED,
         );
+        let respelt = json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "registry.example/app:3", "resources": {}}]}}}});
         for (what, change) in [
+            ("the controller's spelling of the same pods", respelt),
             ("scaling", json!({"spec": {"replicas": 9}})),
             (
                 "an annotation",

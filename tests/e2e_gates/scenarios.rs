@@ -115,7 +115,7 @@ pub(crate) enum Seen {
 }
 
 /// One scenario under one controller.
-pub(crate) trait Play {
+pub(crate) trait Play: Send {
     /// `argo all-fail`.
     fn name(&self) -> String;
     /// How it must end.
@@ -209,10 +209,16 @@ fn at_once(
         answers.insert(Rollout::service(scenario), (scenario.old, scenario.new));
         answers.insert(Canary::service(scenario), (scenario.old, scenario.new));
     }
-    let mut rules = Vec::new();
-    for play in &mut plays {
-        rules.push(play.compile(cluster)?.join("prometheus/rules.yaml"));
-    }
+    let compiling = &*cluster;
+    let compiled: Vec<Told<PathBuf>> = std::thread::scope(|scope| {
+        let each = plays.iter_mut().map(|play| scope.spawn(|| play.compile(compiling)));
+        let each: Vec<_> = each.collect();
+        each.into_iter()
+            .map(|one| one.join().unwrap_or_else(|_| Err("compiling panicked".to_owned())))
+            .collect()
+    });
+    let rules = compiled.into_iter().map(|out| Ok(out?.join("prometheus/rules.yaml")));
+    let rules = rules.collect::<Told<Vec<PathBuf>>>()?;
     cluster.run(tools, answers, &rules)?;
     cluster.progress(&format!("{} rollouts and canaries: their first version", plays.len()));
     let mut waiting: Vec<usize> = (0..plays.len()).collect();

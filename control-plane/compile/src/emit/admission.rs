@@ -103,8 +103,43 @@ fn ran() -> String {
     )
 }
 
-/// CEL: the pods change.
-const TEMPLATE_CHANGES: &str = "has(object.spec.template) && (!has(oldObject.spec.template) || object.spec.template != oldObject.spec.template)";
+/// CEL: the pods change. The rollout controller writes objects back in its own spelling, with `resources: {}` where nothing stood: that is no change.
+fn template_changes() -> String {
+    let spec = |of: &str| format!("(has({of}.spec.template.spec) ? {of}.spec.template.spec : {{}})");
+    let (new, old) = (spec("object"), spec("oldObject"));
+    let rest = |one: &str, other: &str| {
+        format!(
+            "{one}.all(k, k in [\"containers\", \"initContainers\"] || (k in {other} && {other}[k] == {one}[k]))"
+        )
+    };
+    let each = |list: &str| {
+        let of = |spec: &str| format!("(\"{list}\" in {spec} ? {spec}.{list} : [])");
+        let (new, old) = (of(&new), of(&old));
+        let same = |a: &str, b: &str| {
+            format!("{a}.all(k, k in {b} ? {a}[k] == {b}[k] : (k == \"resources\" && size({a}[k]) == 0))")
+        };
+        format!(
+            "size({new}) == size({old}) && {new}.map(c, c.name) == {old}.map(c, c.name) && {new}.all(c, {old}.exists(o, o.name == c.name && {} && {}))",
+            same("c", "o"),
+            same("o", "c")
+        )
+    };
+    let metadata = |of: &str, part: &str| {
+        format!(
+            "(has({of}.spec.template.metadata) && has({of}.spec.template.metadata.{part}) ? {of}.spec.template.metadata.{part} : {{}})"
+        )
+    };
+    let alike = |part: &str| format!("{} == {}", metadata("object", part), metadata("oldObject", part));
+    let same = [
+        alike("labels"),
+        alike("annotations"),
+        rest(&new, &old),
+        rest(&old, &new),
+        each("containers"),
+        each("initContainers"),
+    ];
+    format!("has(object.spec.template) && (!has(oldObject.spec.template) || !({}))", same.join(" && "))
+}
 
 fn rollouts(sli: &Sli) -> Value {
     json!({
@@ -134,7 +169,7 @@ fn policy(name: &str, sli: &Sli, guard: &Guard, preview: bool) -> Value {
             "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
             "matchConstraints": rollouts(sli),
             "matchConditions": [
-                {"name": "the-pods-change", "expression": TEMPLATE_CHANGES},
+                {"name": "the-pods-change", "expression": template_changes()},
                 {
                     "name": "and-do-not-go-back-to-what-ran",
                     "expression": format!("!(({}) in ({}))", images("object"), ran_before()),
@@ -182,7 +217,8 @@ pub fn memory(sli: &Sli) -> Vec<Value> {
     let variables = [
         ("ran", ran()),
         ("was", images("oldObject")),
-        ("changes", TEMPLATE_CHANGES.to_owned()),
+        // Other images: a new configuration of the same is remembered already, or does not run yet.
+        ("changes", format!("({}) != ({})", images("object"), images("oldObject"))),
         ("stable", stable.to_owned()),
         ("all", all.to_owned()),
         // An annotation has its limits.
