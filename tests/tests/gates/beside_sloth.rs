@@ -208,7 +208,7 @@ impl Outage {
     /// What is not as it must be: each maker beside Sloth, and all of them beside [`Outage::page`].
     fn wrong(&self, fired: &Timeline) -> Vec<String> {
         let mut wrong = Vec::new();
-        for number in 0..self.slos {
+        for (number, asked) in SLOS.iter().enumerate().take(self.slos) {
             for urgency in ["page", "ticket"] {
                 let of = |maker: &str| fired.get(&(format!("{maker}/{number}"), urgency.to_owned())).copied();
                 let reason = REASONS.iter().find(|(outage, slo, what, _)| {
@@ -231,7 +231,7 @@ impl Outage {
                     if !right {
                         wrong.push(format!(
                             "{}, {}: {urgency} of {maker} {ours:?}, Sloth's {theirs:?}",
-                            self.name, SLOS[number].percent
+                            self.name, asked.percent
                         ));
                     }
                 }
@@ -297,7 +297,7 @@ fn theirs(sloth: &Path, folder: &Path, number: usize, slo: &Slo) -> PathBuf {
     let windows = folder.join(format!("windows-{}", slo.days));
     std::fs::create_dir_all(&windows).unwrap();
     let window = |percent: u64, short: &str, long: &str| json!({"errorBudgetPercent": percent, "shortWindow": short, "longWindow": long});
-    let days = |days: u64| if days % 7 == 0 { format!("{}w", days / 7) } else { format!("{days}d") };
+    let days = |days: u64| if days.is_multiple_of(7) { format!("{}w", days / 7) } else { format!("{days}d") };
     // JSON is YAML, but Sloth looks for these lines to tell what a file is.
     let catalogue = json!({
         "sloPeriod": days(slo.days),
