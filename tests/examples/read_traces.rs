@@ -95,6 +95,8 @@ fn spans(count: usize, symbols: &mut Symbols) -> Vec<Span> {
             status: if at.is_multiple_of(97) { 503 } else { 200 },
             attempt: 0,
             shared: false,
+            by_proxy: false,
+            to_store: false,
         }
     };
     (0..count).map(span).collect()
