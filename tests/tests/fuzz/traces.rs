@@ -73,8 +73,11 @@ fn lawful(bytes: &[u8], read: impl Fn(&[u8], &mut Kept) -> Result<(u64, u64), Re
     assert_eq!((&once.spans, &once.labels, once.refused), (&again.spans, &again.labels, again.refused));
     for span in &once.spans {
         assert!(span.trace.0 != 0 && span.id.0 != 0 && span.parent != Some(span.id));
-        assert!(span.start_ns > 31_000_000_000_000_000 && span.duration_ns >= 0);
-        assert!(span.start_ns.checked_add(span.duration_ns).is_some() && !span.service.is_none());
+        let said = |ns: i64| Some(ns).filter(|&ns| ns != Span::NO_TIME);
+        let (start, duration) = (said(span.start_ns), said(span.duration_ns));
+        assert!(start.is_none_or(|start| start > 31_000_000_000_000_000) && duration.is_none_or(|ns| ns >= 0));
+        let ends = start.zip(duration).is_none_or(|(start, duration)| start.checked_add(duration).is_some());
+        assert!(ends && !span.service.is_none());
     }
     match (result, second) {
         (Ok(counts), Ok(same)) => {
