@@ -75,7 +75,9 @@ fn lawful(bytes: &[u8], read: impl Fn(&[u8], &mut Kept) -> Result<(u64, u64), Re
         assert!(span.trace.0 != 0 && span.id.0 != 0 && span.parent != Some(span.id));
         let said = |ns: i64| Some(ns).filter(|&ns| ns != Span::NO_TIME);
         let (start, duration) = (said(span.start_ns), said(span.duration_ns));
-        assert!(start.is_none_or(|start| start > 31_000_000_000_000_000) && duration.is_none_or(|ns| ns >= 0));
+        assert!(
+            start.is_none_or(|start| start > 31_000_000_000_000_000) && duration.is_none_or(|ns| ns >= 0)
+        );
         let ends = start.zip(duration).is_none_or(|(start, duration)| start.checked_add(duration).is_some());
         assert!(ends && !span.service.is_none());
     }

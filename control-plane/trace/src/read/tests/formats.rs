@@ -69,7 +69,8 @@ fn a_resource_alone_is_a_document() {
 
 #[test]
 fn zipkins_times_are_optional() {
-    let (kept, result) = read(r#"[{"traceId":"1","id":"2","name":"get","localEndpoint":{"serviceName":"items"}}]"#);
+    let (kept, result) =
+        read(r#"[{"traceId":"1","id":"2","name":"get","localEndpoint":{"serviceName":"items"}}]"#);
     assert_eq!(result.unwrap(), (1, 0));
     assert_eq!((kept.spans[0].start_ns, kept.spans[0].duration_ns), (Span::NO_TIME, Span::NO_TIME));
 }
