@@ -164,28 +164,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Limits, Node, Problems, Source, Value as Read, parse};
-
-    fn back(node: &Node) -> Value {
-        match &node.value {
-            Read::Null => Value::Null,
-            Read::Bool(flag) => json!(flag),
-            Read::Integer(number) => json!(number),
-            Read::Float(number) => json!(number),
-            Read::String(text) => json!(text),
-            Read::Sequence(items) => items.iter().map(back).collect(),
-            Read::Mapping(entries) => {
-                Value::Object(entries.iter().map(|e| (e.key.clone(), back(&e.value))).collect())
-            }
-        }
-    }
+    use crate::{Limits, Problems, Source, parse};
 
     fn round_trip(value: &Value) -> Value {
         let text = to_yaml(value, "");
         let problems = Problems::new();
         let documents = parse(&Source::new("x", text.as_str()), &Limits::default(), &problems);
         assert!(problems.is_empty(), "{text}\n{:?}", problems.list());
-        documents.first().map_or(Value::Null, |document| back(&document.root))
+        documents.first().map_or(Value::Null, |document| document.root.to_json())
     }
 
     #[test]

@@ -10,7 +10,7 @@ use emac_core::units::Ratio;
 use serde_json::Value;
 
 use emac_compile::model::{AcceptedModel, CallType, Model};
-use emac_document::{Document, Limits, Node, Problem, Problems, Reader, Value as Yaml, read_file};
+use emac_document::{Document, Limits, Node, Problem, Problems, Reader, read_file};
 
 /// What all scenarios have in common.
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ pub fn read(folder: &Path, problems: &Problems) -> Option<Replay> {
     };
     let (atomic_order, values, local_view) = atomic_inputs(atomic.reader(problems))?;
     let policy = policy(policy_document.reader(problems))?;
-    let spec = |path: &[&str]| walk(&accepted.root, path).map_or(Value::Null, json);
+    let spec = |path: &[&str]| walk(&accepted.root, path).map_or(Value::Null, Node::to_json);
     let edges = model
         .edges
         .iter()
@@ -350,19 +350,4 @@ fn walk<'n>(node: &'n Node, path: &[&str]) -> Option<&'n Node> {
         let entry = node.entries()?.iter().find(|entry| entry.key == *key)?;
         Some(&entry.value)
     })
-}
-
-/// A node as JSON.
-pub(super) fn json(node: &Node) -> Value {
-    match &node.value {
-        Yaml::Null => Value::Null,
-        Yaml::Bool(flag) => Value::from(*flag),
-        Yaml::Integer(number) => Value::from(*number),
-        Yaml::Float(number) => Value::from(*number),
-        Yaml::String(text) => Value::from(text.as_str()),
-        Yaml::Sequence(items) => items.iter().map(json).collect(),
-        Yaml::Mapping(entries) => {
-            Value::Object(entries.iter().map(|e| (e.key.clone(), json(&e.value))).collect())
-        }
-    }
 }

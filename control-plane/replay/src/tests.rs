@@ -44,7 +44,7 @@ fn differences(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>
 
 fn generated(folder: &std::path::Path, file: &str) -> Value {
     let documents = read_file(&folder.join("generated").join(file), &Limits::default(), &Problems::new());
-    super::read::json(&documents[0].root)
+    documents[0].root.to_json()
 }
 
 #[test]

@@ -158,7 +158,8 @@ fn argo_rollouts_judges_every_shape_in_every_situation_as_it_must() {
         }
     }
     // What is over soonest first: a busy machine takes minutes for all of them.
-    templates.sort_by_key(|file| file.file_stem().is_none_or(|name| !name.to_string_lossy().ends_with("-one")));
+    templates
+        .sort_by_key(|file| file.file_stem().is_none_or(|name| !name.to_string_lossy().ends_with("-one")));
     let measured = measure(&program, &live.address(), &templates);
     let mut wrong = Vec::new();
     for (name, (shape, situation)) in &expected {

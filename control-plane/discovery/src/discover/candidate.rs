@@ -10,7 +10,6 @@ use super::names::Names;
 use super::observe::Observations;
 use super::structure::{Activity, Block, Node, Share, Support};
 use emac_compile::model::{EvidenceSource, Field, Finding, Provenance, Status};
-use emac_trace::TraceId;
 
 /// Probability from which a field is taken for identified: the default of `governance.autoAcceptConfidence`.
 pub const IDENTIFIED_MIN: f64 = 0.8;
@@ -245,16 +244,11 @@ fn support_of(expr: &Expr, written: &ReasonedExpr) -> Option<Support> {
 
 /// What a support means for a field.
 pub(super) fn finding(support: &Support, source: EvidenceSource) -> Finding {
-    let traces = support.traces.iter().map(|id| trace_id(*id)).collect();
+    let traces = support.traces.iter().map(ToString::to_string).collect();
     Finding {
         status: if support.confidence >= IDENTIFIED_MIN { Status::Identified } else { Status::Unresolved },
         confidence: ratio((support.confidence * 1e8).round() / 1e8),
         samples: support.agree + support.against,
         provenance: vec![Provenance { source, says: support.says.clone(), traces, place: None }],
     }
-}
-
-/// As tracing backends write it.
-pub(super) fn trace_id(id: TraceId) -> String {
-    format!("{:032x}", id.0)
 }

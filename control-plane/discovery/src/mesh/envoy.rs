@@ -21,7 +21,7 @@ use super::label::{REGION, ZONE};
 use super::name::{Address, Name};
 use super::{Destination, Endpoint, MeshFacts, Mirror, Scope, Split, Statement};
 use emac_compile::model::{EvidenceSource, Provenance, RuntimeParameters};
-use emac_document::{Document, Node, Source, Value as Yaml};
+use emac_document::{Document, Source, Value as Yaml};
 
 /// Envoy's timeout of a route that names none, milliseconds.
 const TIMEOUT_MS: u64 = 15_000;
@@ -63,11 +63,11 @@ pub(super) fn read_document(
     let file = document.source.name();
     match &document.root.value {
         Yaml::Mapping(entries) if entries.iter().any(|entry| entry.key == "configs") => {
-            let dump = serde_json::from_value::<Dump>(dump::in_snake_case(to_json(&document.root)));
+            let dump = serde_json::from_value::<Dump>(dump::in_snake_case(document.root.to_json()));
             Some(dump.map(|dump| read_dump(file, &dump, facts)))
         }
         Yaml::Sequence(items) => {
-            let items: Vec<_> = items.iter().map(|item| dump::in_snake_case(to_json(item))).collect();
+            let items: Vec<_> = items.iter().map(|item| dump::in_snake_case(item.to_json())).collect();
             let others = items.iter().filter(|item| Printed::of(item) == Printed::Other).count() as u64;
             if others == items.len() as u64 {
                 return None;
@@ -79,21 +79,6 @@ pub(super) fn read_document(
             Some(config.map(|config| read_dump(file, &Dump { configs: vec![config] }, facts)))
         }
         _ => None,
-    }
-}
-
-fn to_json(node: &Node) -> serde_json::Value {
-    match &node.value {
-        Yaml::Null => serde_json::Value::Null,
-        Yaml::Bool(value) => (*value).into(),
-        Yaml::Integer(value) => (*value).into(),
-        Yaml::Float(value) => (*value).into(),
-        Yaml::String(text) => text.as_str().into(),
-        Yaml::Sequence(items) => items.iter().map(to_json).collect(),
-        Yaml::Mapping(entries) => {
-            let entries = entries.iter().map(|entry| (entry.key.clone(), to_json(&entry.value)));
-            serde_json::Value::Object(entries.collect())
-        }
     }
 }
 

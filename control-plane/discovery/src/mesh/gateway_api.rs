@@ -41,7 +41,7 @@ struct Route<'a> {
 struct Parents {
     /// Services whose calls within the mesh it is about.
     services: Vec<Name>,
-    /// Gateways, and hostnames that requests must have, for people.
+    /// Gateways, for people; empty: none.
     gateways: String,
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use emac_trace::{Oddity, Refused, Sink, Span, Symbol, Symbols};
+use emac_trace::{Counted, Oddity, Refused, Sink, Span, Symbol, Symbols};
 
 /// Decoded spans with their own table of names, so that requests are decoded side by side.
 #[derive(Debug, Default)]
@@ -13,9 +13,8 @@ pub struct Batch {
     pub(super) symbols: Symbols,
     pub(super) spans: Vec<Span>,
     pub(super) labels: Vec<(Symbol, Box<str>, Box<str>)>,
-    /// How many, and the first one.
-    refused: BTreeMap<Refused, (u64, String)>,
-    odd: BTreeMap<Oddity, (u64, String)>,
+    refused: BTreeMap<Refused, Counted>,
+    odd: BTreeMap<Oddity, Counted>,
     /// Its place in the queue, given back when dropped.
     room: Option<OwnedSemaphorePermit>,
 }
@@ -28,7 +27,7 @@ impl Batch {
 
     /// Number of spans that could not be taken.
     pub fn refused(&self) -> u64 {
-        self.refused.values().map(|(count, _)| count).sum()
+        self.refused.values().map(|refused| refused.count).sum()
     }
 
     pub(super) fn keep(&mut self, room: OwnedSemaphorePermit) {
@@ -52,10 +51,10 @@ impl Batch {
             };
             sink.span(translated);
         }
-        for (&oddity, (count, example)) in &self.odd {
+        for (&oddity, Counted { count, example }) in &self.odd {
             (0..*count).for_each(|_| sink.odd(oddity, format_args!("{example}")));
         }
-        for (&reason, (count, example)) in &self.refused {
+        for (&reason, Counted { count, example }) in &self.refused {
             (0..*count).for_each(|_| sink.refuse(reason, format_args!("{example}")));
         }
     }
@@ -75,11 +74,11 @@ impl Sink for Batch {
     }
 
     fn odd(&mut self, oddity: Oddity, example: fmt::Arguments<'_>) {
-        self.odd.entry(oddity).or_insert_with(|| (0, example.to_string())).0 += 1;
+        self.odd.entry(oddity).or_default().count(example);
     }
 
     fn refuse(&mut self, reason: Refused, example: fmt::Arguments<'_>) {
-        self.refused.entry(reason).or_insert_with(|| (0, example.to_string())).0 += 1;
+        self.refused.entry(reason).or_default().count(example);
     }
 }
 

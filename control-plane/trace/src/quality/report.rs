@@ -68,7 +68,7 @@ impl Counted {
     const EXAMPLE_MAX: usize = 200;
 
     /// Counts one more.
-    pub(crate) fn count(&mut self, example: fmt::Arguments<'_>) {
+    pub fn count(&mut self, example: fmt::Arguments<'_>) {
         if self.count == 0 {
             let printable = |c: char| if c.is_control() { ' ' } else { c };
             self.example = example.to_string().chars().take(Self::EXAMPLE_MAX).map(printable).collect();

@@ -166,7 +166,8 @@ fn fired(sli: &Sli, series: &Series, rule: &Rule, case: &Case, minute: u64) -> O
     };
     match about {
         About::Latency => Some(Vec::new()),
-        About::Absence if case.traffic.parts.is_empty() => Some(vec![told(&series.absent_labels())]),
+        // `absent()` says nothing of itself but what its argument asks for.
+        About::Absence if case.traffic.parts.is_empty() => Some(vec![told(&BTreeMap::new())]),
         About::Absence => Some(Vec::new()),
         About::Burning(pairs) => {
             let results = series.results(&case.traffic);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::istio::FIELDS;
 use super::super::{Address, Matched, ModelCall, Name, best, runtime};
-use emac_document::{Limits, Node, Problems, Value as Yaml, read_file};
+use emac_document::{Limits, Problems, read_file};
 
 /// A file of the third-party data; says so when it is not there.
 fn shared(path: &str) -> Option<PathBuf> {
@@ -19,18 +19,6 @@ fn shared(path: &str) -> Option<PathBuf> {
         return None;
     }
     Some(file)
-}
-
-fn json(node: &Node) -> Value {
-    match &node.value {
-        Yaml::String(text) => Value::from(text.as_str()),
-        Yaml::Bool(value) => Value::from(*value),
-        Yaml::Sequence(items) => items.iter().map(json).collect(),
-        Yaml::Mapping(entries) => {
-            Value::Object(entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect())
-        }
-        _ => Value::Null,
-    }
 }
 
 /// Walks a dotted path through `properties`, through `items` of lists.
@@ -50,7 +38,7 @@ const OLD: [&str; 1] = ["trafficPolicy.outlierDetection.consecutiveErrors"];
 fn every_field_read_stands_in_the_schema_of_each_version() {
     let Some(file) = shared("crds/istio/crd-all.gen.yaml") else { return };
     let documents = read_file(&file, &Limits::default(), &Problems::new());
-    let schemas: Vec<Value> = documents.iter().map(|document| json(&document.root)).collect();
+    let schemas: Vec<Value> = documents.iter().map(|document| document.root.to_json()).collect();
     let mut checked = 0;
     for (kind, path) in FIELDS.iter().filter(|(_, path)| !OLD.contains(path)) {
         let crd = schemas.iter().find(|crd| crd["spec"]["names"]["kind"] == *kind).unwrap();

@@ -141,11 +141,6 @@ impl Series {
         }
         results.into_iter().collect()
     }
-
-    /// What `absent()` says of itself: nothing, but what its argument asks for.
-    pub(super) fn absent_labels(&self) -> Labels {
-        Labels::new()
-    }
 }
 
 /// Labels by which instances can be told apart.
