@@ -238,3 +238,6 @@ fn add_runtime(one: &mut Discovered, labels: &LabelsOf, known: &DiscoveryEvidenc
     one.model.findings.extend(found.findings);
     one.model.disagreements.extend(found.disagreements);
 }
+
+#[cfg(test)]
+mod tests;
