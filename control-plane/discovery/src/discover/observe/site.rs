@@ -33,18 +33,44 @@ pub struct Site {
 type SiteKey = (Option<SiteId>, Symbol, Symbol, bool);
 
 /// All sites.
+///
+/// A call that was given up before its callee recorded anything may name nobody. It was made in the same place and under the same name (`via`) as
+/// calls whose callee is known: where that is one callee, the nameless call is a call of it, in whatever order they are seen.
 #[derive(Debug, Default)]
 pub struct Sites {
     all: Vec<Site>,
     by_key: HashMap<SiteKey, SiteId>,
+    by_via: HashMap<(Option<SiteId>, Symbol, bool), Via>,
+}
+
+/// Whom a caller's name for a call has led to, in one place.
+#[derive(Clone, Copy, Debug)]
+enum Via {
+    /// Nobody known so far.
+    Nameless(SiteId),
+    /// One callee.
+    One(SiteId),
+    /// Several: the name says nothing.
+    Several,
 }
 
 impl Sites {
-    /// The site of a call; a new one while there are fewer than `most`.
-    pub(super) fn file(&mut self, site: Site, most: usize) -> Option<SiteId> {
+    /// The site of a call; a new one while there are fewer than `most`. `nameless`: its callee is not known.
+    pub(super) fn file(&mut self, site: Site, nameless: bool, most: usize) -> Option<SiteId> {
         let key = (site.parent, site.service, site.operation, site.message);
+        let via = (site.parent, site.via, site.message);
+        let namesake = if site.via.is_none() { None } else { self.by_via.get(&via).copied() };
+        if let (true, Some(Via::One(one))) = (nameless, namesake) {
+            return Some(one);
+        }
         if let Some(&known) = self.by_key.get(&key) {
             return Some(known);
+        }
+        if let (false, Some(Via::Nameless(first))) = (nameless, namesake) {
+            self.all.get_mut(first.index()).into_iter().for_each(|slot| *slot = site);
+            self.by_key.insert(key, first);
+            self.by_via.insert(via, Via::One(first));
+            return Some(first);
         }
         if self.all.len() >= most {
             return None;
@@ -52,6 +78,14 @@ impl Sites {
         let id = SiteId(u32::try_from(self.all.len()).ok()?);
         self.all.push(site);
         self.by_key.insert(key, id);
+        if !site.via.is_none() {
+            let led_to = match (nameless, namesake) {
+                (_, Some(_)) => Via::Several,
+                (true, None) => Via::Nameless(id),
+                (false, None) => Via::One(id),
+            };
+            self.by_via.insert(via, led_to);
+        }
         Some(id)
     }
 
