@@ -88,19 +88,21 @@ class Loop:
         if wish[0] == "sleep":
             self.at(self.now + max(0, int(wish[1])), task)
         else:
-            waiting = (task, wish[1], wish[2])
-            if wish[2](wish[1]):
+            tasks, enough = wish[1:]
+            if enough(tasks):
                 self.at(self.now, task)
             else:
-                for other in wish[1]:
-                    other.joined.append(waiting)
+                join = {"waits": task, "tasks": tasks, "enough": enough, "over": False}
+                for other in tasks:
+                    other.joined.append(join)
 
     def end(self, task, good):
         task.done, task.good = True, good
-        for waiting, tasks, enough in task.joined:
-            if not waiting.done and getattr(waiting, "woken", None) is not tasks and enough(tasks):
-                waiting.woken = tasks
-                self.at(self.now, waiting)
+        for join in task.joined:
+            # Who was let go on by others is not woken once more by the rest.
+            if not join["over"] and join["enough"](join["tasks"]):
+                join["over"] = True
+                self.at(self.now, join["waits"])
 
 
 def all_done(tasks):
@@ -140,7 +142,7 @@ class Service:
         self.median = MS * 10 ** rng.uniform(-0.3, 1.6)
         self.before = rng.uniform(0.1, 0.9)  # share of its own work that comes before its calls
         self.pause = MS * 10 ** rng.uniform(-2.3, 0.2)  # its work between two calls
-        self.offset, self.spread = 0, rng.uniform(0.2, 1.0)
+        self.offset, self.spread, self.seen = 0, rng.uniform(0.2, 1.0), False
 
     def work(self, rng):
         if self.shape == "gamma":
@@ -346,6 +348,7 @@ class Request:
 
     def serve(self, service, parent):
         """The callee's side."""
+        service.seen |= self.records
         span = self.span(service, parent, "consumer" if parent and parent["kind"] == "producer" else "server", f"{service.name}.do")
         work = service.work(self.rng)
         try:
@@ -567,6 +570,8 @@ def expression(node, caller, shown):
     kind, more = node.kind, node.more
     if kind == "call":
         service = more["service"]
+        if shown and not service.seen:
+            return None
         if service.body is None:
             return service.name
         below = expression(service.body, service.name, shown)

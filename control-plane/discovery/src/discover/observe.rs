@@ -288,7 +288,9 @@ impl Observations {
         let next = u32::try_from(self.shapes.len()).ok()?;
         let is_same = |&number: &u32| {
             let shape = self.shapes.get(number as usize);
-            shape.is_some_and(|shape| shape.journey == trace.journey && shape.sites.iter().copied().eq(sites()))
+            shape.is_some_and(|shape| {
+                shape.journey == trace.journey && shape.sites.iter().copied().eq(sites())
+            })
         };
         let shape = match self.shape_of.find(hash, is_same) {
             Some(&shape) => shape,
@@ -308,7 +310,9 @@ impl Observations {
                 });
                 let shapes = &self.shapes;
                 self.shape_of.insert_unique(hash, next, |&number| {
-                    shapes.get(number as usize).map_or(0, |shape| shape_hash(shape.journey, shape.sites.iter().copied()))
+                    shapes
+                        .get(number as usize)
+                        .map_or(0, |shape| shape_hash(shape.journey, shape.sites.iter().copied()))
                 });
                 next
             }

@@ -228,7 +228,7 @@ impl Walk {
     fn ask_one(&mut self, step: Step, record: &SpanRecord, callees: &[u32], job: &mut Job<'_>) {
         let Some(last) = callees.last().and_then(|&last| job.records.get(last as usize)) else { return };
         let message = record.kind == SpanKind::Producer || last.kind == SpanKind::Consumer;
-        let mut call = Call { parent: step.within, ..job.joined(record, last, step.shift_ns, message) };
+        let mut call = Call { parent: step.within, ..joined(record, last, step.shift_ns, message) };
         call.operation = callees.last().map_or(call.operation, |&last| job.named(last, call.operation));
         let tries = u16::try_from(callees.len()).unwrap_or(u16::MAX);
         call.attempts = tries.max(last.attempt.into()).max(1);
@@ -236,8 +236,9 @@ impl Walk {
         self.resent.saw(index, record);
         for &callee in callees.iter().rev() {
             job.quality.saw(last.service, Side::Both);
-            let offset = job.offset(record, callee, message);
-            self.serve(callee, index, step.shift_ns.saturating_add(offset));
+            let shift_ns = step.shift_ns.saturating_add(job.offset(record, callee, message));
+            job.note_done(index, callee, shift_ns);
+            self.serve(callee, index, shift_ns);
         }
     }
 
@@ -247,13 +248,14 @@ impl Walk {
         let message = record.kind == SpanKind::Producer || served.kind == SpanKind::Consumer;
         let offset = job.clocks.guess(record, served, !message);
         let shift_ns = step.shift_ns.saturating_add(offset);
-        let mut call = Call { parent: step.within, ..job.joined(record, served, step.shift_ns, message) };
+        let mut call = Call { parent: step.within, ..joined(record, served, step.shift_ns, message) };
         if !message {
             call = Call { via: record.operation, parent: step.within, ..call_of(served, shift_ns, false) };
         }
         call.operation = job.named(callee, call.operation);
         job.quality.saw(served.service, Side::Both);
         let index = job.push(call);
+        job.note_done(index, callee, shift_ns);
         self.serve(callee, index, shift_ns);
     }
 }
@@ -291,29 +293,11 @@ impl Job<'_> {
         u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Both halves. A caller that says nothing of kinds says nothing of outcomes either.
-    ///
-    /// A request's callee is done so long after it was asked as it worked, whatever the clocks; a message waits in a queue first, so that only clocks
-    /// tell when its consumer was done.
-    fn joined(&self, caller: &SpanRecord, callee: &SpanRecord, shift_ns: i64, message: bool) -> Call {
-        let silent = caller.kind == SpanKind::Internal && caller.outcome == CallOutcome::Good;
-        let call = call_of(caller, shift_ns, message);
-        let queued_ns = if message {
-            let offset = self.clocks.guess(caller, callee, false);
-            callee.start_ns.saturating_add(offset).saturating_sub(caller.start_ns).max(0)
-        } else {
-            0
-        };
-        let done_ns = call.start_ns.saturating_add(queued_ns).saturating_add(callee.duration_ns);
-        Call {
-            done_ns: call.end_ns.max(done_ns),
-            service: callee.service,
-            operation: if callee.operation.is_none() { caller.operation } else { callee.operation },
-            via: caller.operation,
-            outcome: if silent { callee.outcome } else { caller.outcome },
-            served: callee.outcome,
-            attempts: 1,
-            ..call
+    /// A call is done when its callee is, by the clock that what the callee calls is told by.
+    fn note_done(&mut self, call: u32, callee: u32, shift_ns: i64) {
+        let Some(callee) = self.records.get(callee as usize) else { return };
+        if let Some(call) = self.calls.get_mut(call as usize) {
+            call.done_ns = call.done_ns.max(callee.end_ns().saturating_add(shift_ns));
         }
     }
 
@@ -365,5 +349,20 @@ fn call_of(record: &SpanRecord, shift_ns: i64, message: bool) -> Call {
         served: record.outcome,
         nameless: false,
         attempts: u16::from(record.attempt.max(1)),
+    }
+}
+
+/// Both halves. A caller that says nothing of kinds says nothing of outcomes either.
+fn joined(caller: &SpanRecord, callee: &SpanRecord, shift_ns: i64, message: bool) -> Call {
+    let silent = caller.kind == SpanKind::Internal && caller.outcome == CallOutcome::Good;
+    let call = call_of(caller, shift_ns, message);
+    Call {
+        service: callee.service,
+        operation: if callee.operation.is_none() { caller.operation } else { callee.operation },
+        via: caller.operation,
+        outcome: if silent { callee.outcome } else { caller.outcome },
+        served: callee.outcome,
+        attempts: 1,
+        ..call
     }
 }

@@ -162,7 +162,6 @@ impl World {
         let (node, symbols) = (&self.nodes[i], Self::symbols());
         let name = |kind: &str, i: usize| symbols.find(&format!("{kind}{i}")).unwrap();
         let message = node.form == Form::Message;
-        let worked_ns = node.served.1 - node.served.0;
         let says = node.failed && (node.says_how_it_served() || node.form == Form::Caller);
         Call {
             parent: (i > 0).then_some(node.parent as u32),
@@ -172,7 +171,7 @@ impl World {
             kind: if message { CallKind::Message } else { CallKind::Request },
             start_ns: node.asked.0,
             end_ns: node.asked.1,
-            done_ns: node.asked.1.max(if message { node.served.1 } else { node.asked.0 + worked_ns }),
+            done_ns: if node.form == Form::Caller { node.asked.1 } else { node.asked.1.max(node.served.1) },
             outcome: if node.failed { CallOutcome::Error } else { CallOutcome::Good },
             served: if says { CallOutcome::Error } else { CallOutcome::Good },
             nameless: false,

@@ -58,34 +58,50 @@ impl Sites {
     /// The site of a call; a new one while there are fewer than `most`. `nameless`: its callee is not known.
     pub(super) fn file(&mut self, site: Site, nameless: bool, most: usize) -> Option<SiteId> {
         let key = (site.parent, site.service, site.operation, site.message);
+        let known = self.by_key.get(&key).copied();
+        // Nearly always: seen before, under the same name.
+        if let Some(id) = known.filter(|id| !nameless && self.get(*id).is_some_and(|one| one.via == site.via))
+        {
+            return Some(id);
+        }
         let via = (site.parent, site.via, site.message);
         let namesake = if site.via.is_none() { None } else { self.by_via.get(&via).copied() };
-        if let (true, Some(Via::One(one))) = (nameless, namesake) {
-            return Some(one);
+        let id = match (known, namesake) {
+            (_, Some(Via::One(one))) if nameless => return Some(one),
+            (Some(known), _) => known,
+            // Whom the nameless calls so far have meant.
+            (None, Some(Via::Nameless(first))) if !nameless => self.name(first, site, key),
+            (None, _) => self.add(site, key, most)?,
+        };
+        if !site.via.is_none() {
+            let led_to = match (nameless, namesake) {
+                (true, None) => Via::Nameless(id),
+                (true, Some(known)) => known,
+                (false, None) => Via::One(id),
+                (false, Some(Via::One(one) | Via::Nameless(one))) if one == id => Via::One(id),
+                (false, Some(_)) => Via::Several,
+            };
+            self.by_via.insert(via, led_to);
         }
-        if let Some(&known) = self.by_key.get(&key) {
-            return Some(known);
+        Some(id)
+    }
+
+    fn name(&mut self, id: SiteId, site: Site, key: SiteKey) -> SiteId {
+        if let Some(slot) = self.all.get_mut(id.index()) {
+            let nameless = std::mem::replace(slot, site);
+            self.by_key.remove(&(nameless.parent, nameless.service, nameless.operation, nameless.message));
         }
-        if let (false, Some(Via::Nameless(first))) = (nameless, namesake) {
-            self.all.get_mut(first.index()).into_iter().for_each(|slot| *slot = site);
-            self.by_key.insert(key, first);
-            self.by_via.insert(via, Via::One(first));
-            return Some(first);
-        }
+        self.by_key.insert(key, id);
+        id
+    }
+
+    fn add(&mut self, site: Site, key: SiteKey, most: usize) -> Option<SiteId> {
         if self.all.len() >= most {
             return None;
         }
         let id = SiteId(u32::try_from(self.all.len()).ok()?);
         self.all.push(site);
         self.by_key.insert(key, id);
-        if !site.via.is_none() {
-            let led_to = match (nameless, namesake) {
-                (_, Some(_)) => Via::Several,
-                (true, None) => Via::Nameless(id),
-                (false, None) => Via::One(id),
-            };
-            self.by_via.insert(via, led_to);
-        }
         Some(id)
     }
 
