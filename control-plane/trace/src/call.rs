@@ -39,6 +39,11 @@ pub struct Call {
     pub done_ns: i64,
     /// How it ended, as the caller saw it.
     pub outcome: CallOutcome,
+    /// How the callee itself ended: a message is sent well whatever its consumer makes of it, and who hangs up does not see the answer. As `outcome`
+    /// where the callee recorded nothing.
+    pub served: CallOutcome,
+    /// Nobody says who was called: the caller's span names no peer, and no callee recorded it. `service` then says that it is unknown.
+    pub nameless: bool,
     /// Tries that are one span (a proxy that retries), at least 1.
     pub attempts: u16,
 }

@@ -4,7 +4,7 @@
 
 use emac_trace::{Call, CallKind, CallOutcome, Symbol, Symbols, Trace};
 
-use super::execute::{Act, Ended, Side};
+use super::execute::{Act, Ended};
 use super::settings::Style;
 use super::spans::Names;
 use super::world::{BEGIN_NS, Request, World};
@@ -50,15 +50,14 @@ fn call(act: &Act, parent: Option<u32>, begin_ns: i64, style: Style, names: &Nam
         kind: if act.message { CallKind::Message } else { CallKind::Request },
         start_ns: BEGIN_NS + begin_ns + side.start_ns,
         end_ns: BEGIN_NS + begin_ns + side.end_ns,
-        done_ns: BEGIN_NS + begin_ns + side.end_ns.max(done(act, side)),
+        done_ns: BEGIN_NS
+            + begin_ns
+            + side.end_ns.max(act.server.map_or(side.end_ns, |server| server.end_ns)),
         outcome: outcome(side.ended),
+        served: outcome(act.server.unwrap_or(side).ended),
+        nameless: false,
         attempts: 1,
     }
-}
-
-/// When the callee was done, counted from when it was asked: which is what spans of two clocks tell.
-fn done(act: &Act, side: Side) -> i64 {
-    act.server.map_or(side.end_ns, |server| side.start_ns + server.end_ns - server.start_ns)
 }
 
 const fn outcome(ended: Ended) -> CallOutcome {

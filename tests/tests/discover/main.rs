@@ -8,3 +8,4 @@ mod generator;
 mod hostile;
 mod recordings;
 mod targets;
+mod worlds;

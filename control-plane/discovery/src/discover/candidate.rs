@@ -54,7 +54,7 @@ pub(super) struct Writer<'a> {
     observations: &'a Observations,
     supports: BTreeMap<NodeKey, Support>,
     shares: BTreeMap<BTreeSet<ComponentName>, Support>,
-    /// Inside a race, which has nothing to do with answers that nobody waits for.
+    /// Inside a race, where the language has no calls that nobody waits for.
     in_race: bool,
 }
 
@@ -101,7 +101,8 @@ impl<'a> Writer<'a> {
             Block::Timeout(after, body) => {
                 Expr::Timeout { after: Millis((*after).max(1)), body: Box::new(self.expr(body)?) }
             }
-            Block::Async(_) if self.in_race => return None,
+            // The answer that a race needs has nothing to do with it; left out it would be lost, so it is written as if it were waited for.
+            Block::Async(body) if self.in_race => return self.expr(body),
             Block::Async(body) => Expr::Async(Box::new(self.expr(body)?)),
         };
         if expr.operator() == operator(&node.block) {
@@ -144,9 +145,11 @@ impl<'a> Writer<'a> {
 
     fn branch(&mut self, choices: &[(Share, Node)], support: &Support) -> Option<Expr> {
         let (mut written, mut shares) = (Vec::new(), Vec::new());
+        // Of two shares one is what the other leaves; of more, all intervals together hold with 95 % (Bonferroni).
+        let error = if choices.len() > 2 { SHARE_ERROR / choices.len() as f64 } else { SHARE_ERROR };
         for (share, node) in choices {
             if let Some(expr) = self.expr(node) {
-                written.push(Choice { probability: interval(*share), expr });
+                written.push(Choice { probability: interval(*share, error), expr });
                 shares.push(format!("{} of {}", share.of, share.all));
             }
         }
@@ -202,9 +205,9 @@ pub(super) fn ratio(value: f64) -> Ratio {
     Ratio::new(value.clamp(0.0, 1.0)).unwrap_or(Ratio::ONE)
 }
 
-/// The exact 95 % interval of a share (Clopper and Pearson 1934), widened to four decimals.
-fn interval(share: Share) -> Probability {
-    let limits = clopper_pearson(share.of, share.all, SHARE_ERROR);
+/// The exact interval of a share at an error (Clopper and Pearson 1934), widened to four decimals.
+fn interval(share: Share, error: f64) -> Probability {
+    let limits = clopper_pearson(share.of, share.all, error);
     let (lo, hi) = ((limits.lo() * 1e4).floor() / 1e4, (limits.hi() * 1e4).ceil() / 1e4);
     Probability::between(ratio(lo), ratio(hi)).unwrap_or_else(|_| Probability::exactly(ratio(limits.lo())))
 }

@@ -11,7 +11,7 @@ mod series;
 mod site;
 
 use emac_core::mix::mix;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 
 use emac_trace::{Call, CallKind, Symbol, Trace, TraceId};
 
@@ -104,7 +104,8 @@ pub struct Observations {
     limits: ObservationLimits,
     sites: Sites,
     shapes: Vec<Shape>,
-    shape_of: HashMap<u64, u32>,
+    /// By hash; the shape itself is compared, since hashes meet.
+    shape_of: HashTable<u32>,
     samples: HashMap<SiteId, Sample>,
     series: Series,
     /// Traces looked at, and those of them that are complete.
@@ -146,7 +147,7 @@ impl Observations {
             limits,
             sites: Sites::default(),
             shapes: Vec::new(),
-            shape_of: HashMap::new(),
+            shape_of: HashTable::new(),
             samples: HashMap::new(),
             series: Series::default(),
             traces: (0, 0),
@@ -273,7 +274,8 @@ impl Observations {
     fn site(&mut self, parent: Option<SiteId>, call: &Call) -> Option<SiteId> {
         let message = call.kind == CallKind::Message;
         let Call { service, operation, via, .. } = *call;
-        let site = self.sites.file(Site { parent, service, operation, via, message }, self.limits.sites);
+        let site = Site { parent, service, operation, via, message };
+        let site = self.sites.file(site, call.nameless, self.limits.sites);
         self.left.sites += u64::from(site.is_none());
         site
     }
@@ -281,20 +283,23 @@ impl Observations {
     /// Counts the trace under the set of its sites.
     fn file_shape(&mut self, trace: &Trace, scratch: &mut Scratch) -> Option<u32> {
         scratch.count_sites(trace);
-        let journey = mix(trace.journey.index() as u64).wrapping_add(scratch.counts.len() as u64);
-        let key = scratch
-            .counts
-            .iter()
-            .fold(journey, |key, (site, _)| key.wrapping_add(mix(site.index() as u64 + 1)));
+        let sites = || scratch.counts.iter().map(|(site, _)| *site);
+        let hash = shape_hash(trace.journey, sites());
         let next = u32::try_from(self.shapes.len()).ok()?;
-        let shape = match self.shape_of.get(&key) {
+        let is_same = |&number: &u32| {
+            let shape = self.shapes.get(number as usize);
+            shape.is_some_and(|shape| {
+                shape.journey == trace.journey && shape.sites.iter().copied().eq(sites())
+            })
+        };
+        let shape = match self.shape_of.find(hash, is_same) {
             Some(&shape) => shape,
             None if self.shapes.len() >= self.limits.shapes => {
                 self.left.shapes += 1;
                 return None;
             }
             None => {
-                let sites: Vec<_> = scratch.counts.iter().map(|(site, _)| *site).collect();
+                let sites: Vec<_> = sites().collect();
                 let counts = vec![Count::default(); sites.len()];
                 self.shapes.push(Shape {
                     journey: trace.journey,
@@ -303,7 +308,12 @@ impl Observations {
                     traces: 0,
                     examples: Vec::new(),
                 });
-                self.shape_of.insert(key, next);
+                let shapes = &self.shapes;
+                self.shape_of.insert_unique(hash, next, |&number| {
+                    shapes
+                        .get(number as usize)
+                        .map_or(0, |shape| shape_hash(shape.journey, shape.sites.iter().copied()))
+                });
                 next
             }
         };
@@ -341,7 +351,7 @@ impl Observations {
                 trace: trace.id,
                 calls: seen.collect(),
                 end_ns: since(call.done_ns, call.start_ns),
-                outcome: call.outcome,
+                outcome: call.served,
             };
             sample.take(occurrence, self.limits.sample);
         }
@@ -388,7 +398,7 @@ impl Scratch {
         self.counts.clear();
         let calls = trace.calls.iter().zip(&self.calling).zip(&self.site);
         self.counts.extend(calls.filter_map(|((call, &calling), site)| {
-            let content = !calling && call.outcome.answered();
+            let content = !calling && call.served.answered();
             let count = Count { times: 1, calling: u64::from(calling), content: u64::from(content) };
             Some(((*site)?, count))
         }));
@@ -414,6 +424,11 @@ impl SampledCall {
             message: call.kind == CallKind::Message,
         }
     }
+}
+
+/// Of a journey's name and ascending sites.
+fn shape_hash(journey: Symbol, sites: impl Iterator<Item = SiteId>) -> u64 {
+    sites.fold(mix(journey.index() as u64), |hash, site| mix(hash ^ site.index() as u64))
 }
 
 /// Nanoseconds from one moment to another, within 36 years: further apart are only times that no clock shows, and sums of these must fit.

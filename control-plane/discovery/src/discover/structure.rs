@@ -79,7 +79,7 @@ pub fn infer(mut log: Log) -> Option<Node> {
 
 /// The structure once it is known which answers are not needed.
 fn whole(log: Log, races: &race::Races) -> Option<Node> {
-    let (log, alternates) = fallback::set_aside(log);
+    let (log, alternates) = fallback::set_aside(log, races);
     let node = cut::divide(&log, races)?;
     Some(fallback::put_back(node, alternates))
 }
@@ -96,6 +96,21 @@ impl Node {
             Block::Series(all) | Block::Parallel(_, all) | Block::Race(_, all) => all.iter().collect(),
             Block::Fallback(primary, alternates) => std::iter::once(&**primary).chain(alternates).collect(),
             Block::Branch(choices) => choices.iter().map(|(_, node)| node).collect(),
+            Block::Retry(_, body) | Block::Repeat(_, body) | Block::Timeout(_, body) | Block::Async(body) => {
+                vec![body]
+            }
+        }
+    }
+
+    /// Parts in order, to be changed.
+    pub(in crate::discover) fn children_mut(&mut self) -> Vec<&mut Self> {
+        match &mut self.block {
+            Block::Call(_) | Block::Kept(_) | Block::Nothing => Vec::new(),
+            Block::Series(all) | Block::Parallel(_, all) | Block::Race(_, all) => all.iter_mut().collect(),
+            Block::Fallback(primary, alternates) => {
+                std::iter::once(&mut **primary).chain(alternates).collect()
+            }
+            Block::Branch(choices) => choices.iter_mut().map(|(_, node)| node).collect(),
             Block::Retry(_, body) | Block::Repeat(_, body) | Block::Timeout(_, body) | Block::Async(body) => {
                 vec![body]
             }

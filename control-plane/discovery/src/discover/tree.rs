@@ -11,6 +11,10 @@ use super::structure::{Activity, Block, Event, Log, Node, Run, Support, infer};
 /// Most confidence in redundancy that callers' own records do not show: an even chance, which is below what acts ([`super::IDENTIFIED_MIN`]).
 const UNSEEN_MAX: f64 = 0.5;
 
+/// What is left of the confidence in any operator over calls that callers did not record: when the caller began to wait, and went on, is then known
+/// from its next call alone.
+const UNSEEN: f64 = 0.93;
+
 /// Works on one group of traces.
 #[derive(Debug)]
 pub(super) struct Tree<'a> {
@@ -31,7 +35,11 @@ impl<'a> Tree<'a> {
         let own = Node { block: Block::Call(number(site)), support };
         match self.log(site).and_then(infer) {
             None => own,
-            Some(body) => {
+            Some(mut body) => {
+                if !self.by_sidecars && body.activities().into_iter().any(|activity| self.is_unseen(activity))
+                {
+                    lessen(&mut body);
+                }
                 let body = self.expand(body, site);
                 let support = body.support.clone();
                 series(vec![own, body], support)
@@ -80,19 +88,19 @@ impl<'a> Tree<'a> {
     /// ground to act on.
     fn doubted(&self, mut node: Node) -> Node {
         let redundant = !matches!(node.block, Block::Parallel(Join::All, _));
-        let unseen = |activity: Activity| {
-            let site = self
-                .observations
-                .sites()
-                .at(activity as usize)
-                .and_then(|id| self.observations.sites().get(id));
-            site.is_some_and(|site| site.via.is_none() && site.parent.is_some())
-        };
-        if redundant && !self.by_sidecars && node.activities().into_iter().any(unseen) {
+        let unseen = || node.activities().into_iter().any(|activity| self.is_unseen(activity));
+        if redundant && !self.by_sidecars && unseen() {
             node.support.confidence = node.support.confidence.min(UNSEEN_MAX);
             node.support.says.push_str("; callers recorded no spans of these calls");
         }
         node
+    }
+
+    /// Whether the caller recorded nothing of a call.
+    fn is_unseen(&self, activity: Activity) -> bool {
+        let sites = self.observations.sites();
+        let site = sites.at(activity as usize).and_then(|id| sites.get(id));
+        site.is_some_and(|site| site.via.is_none() && site.parent.is_some())
     }
 
     /// What a caller's calls looked like in this group's traces.
@@ -118,6 +126,11 @@ impl<'a> Tree<'a> {
     }
 }
 
+fn lessen(node: &mut Node) {
+    node.support.confidence *= UNSEEN;
+    node.children_mut().into_iter().for_each(lessen);
+}
+
 fn number(site: SiteId) -> Activity {
     Activity::try_from(site.index()).unwrap_or(Activity::MAX)
 }
@@ -130,16 +143,16 @@ fn run(occurrence: &Occurrence) -> Run {
         outcome: call.outcome,
         attempts: call.attempts,
         cut: false,
+        replaced: false,
         message: call.message,
     });
-    let run = Run {
+    Run {
         events: events.collect(),
         until: occurrence.end_ns,
         went_on: occurrence.outcome.answered(),
-        whole: false,
+        blocked: false,
         trace: occurrence.trace,
-    };
-    Run { whole: run.went_on && run.is_mended(), ..run }
+    }
 }
 
 /// Steps of which none is a series itself. The weakest reason counts for the whole.

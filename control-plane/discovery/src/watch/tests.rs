@@ -85,13 +85,15 @@ fn call(trace: u64, from: &str, to: &str, start_ms: u64, ms: u64) -> [(String, H
     [(format!("{from}-1"), record(false)), (format!("{to}-1"), record(true))]
 }
 
-/// One checkout; `swapped`: paya before cart and pricing.
+/// One checkout; `swapped`: paya before cart and pricing. The slower of these two is now the one and now the other, and what follows waits for it.
 fn checkout(trace: u64, at_ms: u64, swapped: bool) -> Vec<(String, HopRecord)> {
-    let (first, second) = if swapped { (40, 5) } else { (5, 40) };
+    let (cart, pricing) = if trace.is_multiple_of(3) { (20, 34) } else { (33, 20) };
+    let (first, second) = if swapped { (40, 5) } else { (5, 40 + trace % 2) };
+    let end = if swapped { first + 2 + cart.max(pricing) } else { second + 30 };
     let calls = [
-        call(trace, "edge", "front", at_ms, 100),
-        call(trace, "front", "cart", at_ms + first, 20),
-        call(trace, "front", "pricing", at_ms + first + trace % 3, 20),
+        call(trace, "edge", "front", at_ms, end + 4),
+        call(trace, "front", "cart", at_ms + first, cart),
+        call(trace, "front", "pricing", at_ms + first + trace % 3, pricing),
         call(trace, "front", "paya", at_ms + second, 30),
     ];
     calls.into_iter().flatten().collect()
@@ -204,10 +206,15 @@ fn the_journey_is_found_from_hop_records_and_a_moved_network_after_it_recurred()
 fn helped(trace: u64, at_ms: u64) -> Vec<(String, HopRecord)> {
     let mut records = checkout(trace, at_ms, false);
     let paya = records.split_off(6);
+    // No timer: payb is asked when paya has failed, be it soon or late.
+    let failed_ms = 72 + trace % 7 * 4;
+    for (_, front) in records.iter_mut().take(2) {
+        front.duration = Micros(front.duration.0 + (failed_ms - 46) * 1_000);
+    }
     let [mut asked, mut served] = [paya[0].clone(), paya[1].clone()];
-    (asked.1.outcome, asked.1.duration) = (Ended::Alternate, Micros(55_000));
+    (asked.1.outcome, asked.1.duration) = (Ended::Alternate, Micros((failed_ms - 18) * 1_000));
     served.1.outcome = Ended::Error;
-    let [_, mut other] = call(trace, "front", "payb", at_ms + 72, 20);
+    let [_, mut other] = call(trace, "front", "payb", at_ms + failed_ms, 20);
     other.1.hop.destination = "shop/payb".into();
     records.extend([asked, served, other]);
     records

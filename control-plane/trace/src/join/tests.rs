@@ -284,3 +284,22 @@ fn an_entry_whose_caller_is_never_seen_is_told_from_a_part() {
     let (_, quality) = assemble("1 9 c orders pay 0 100 >bank");
     assert_eq!((quality.traces, quality.headless), (1, 0));
 }
+
+/// A message is sent well and soon; when and how its consumer ended is the consumer's to say.
+#[test]
+fn a_consumer_ends_by_itself() {
+    let mut seen = Vec::new();
+    let mut assembler =
+        crate::Assembler::new(crate::TraceLimits::default(), |trace: &crate::Trace, _: &crate::Symbols| {
+            seen.extend(trace.calls.clone())
+        });
+    for line in ["1 0 s front / 0 100", "2 1 p front send 10 1", "3 2 o audit take 40 30 !"] {
+        let span = crate::testing::span(line, crate::Sink::symbols(&mut assembler));
+        crate::Sink::span(&mut assembler, span);
+    }
+    drop(assembler.finish());
+    let sent = seen.iter().find(|call| call.kind == crate::CallKind::Message).unwrap();
+    let ms = |ns: i64| ns / 1_000_000;
+    assert_eq!((ms(sent.end_ns), ms(sent.done_ns)), (11, 70));
+    assert_eq!((sent.outcome, sent.served), (crate::CallOutcome::Good, crate::CallOutcome::Error));
+}

@@ -218,7 +218,8 @@ impl Walk {
         // What a store is asked is no part of what it is.
         let operation = if is_store { Symbol::NONE } else { call.operation };
         let (parent, via) = (step.within, record.operation);
-        let call = Call { parent, service: callee, operation, via, attempts: 1, ..call };
+        let nameless = name.is_none();
+        let call = Call { parent, service: callee, operation, via, nameless, attempts: 1, ..call };
         let index = job.push(call);
         self.resent.saw(index, record);
     }
@@ -235,8 +236,9 @@ impl Walk {
         self.resent.saw(index, record);
         for &callee in callees.iter().rev() {
             job.quality.saw(last.service, Side::Both);
-            let offset = job.offset(record, callee, message);
-            self.serve(callee, index, step.shift_ns.saturating_add(offset));
+            let shift_ns = step.shift_ns.saturating_add(job.offset(record, callee, message));
+            job.note_done(index, callee, shift_ns);
+            self.serve(callee, index, shift_ns);
         }
     }
 
@@ -253,6 +255,7 @@ impl Walk {
         call.operation = job.named(callee, call.operation);
         job.quality.saw(served.service, Side::Both);
         let index = job.push(call);
+        job.note_done(index, callee, shift_ns);
         self.serve(callee, index, shift_ns);
     }
 }
@@ -288,6 +291,14 @@ impl Job<'_> {
     fn push(&mut self, call: Call) -> u32 {
         self.calls.push(call);
         u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// A call is done when its callee is, by the clock that what the callee calls is told by.
+    fn note_done(&mut self, call: u32, callee: u32, shift_ns: i64) {
+        let Some(callee) = self.records.get(callee as usize) else { return };
+        if let Some(call) = self.calls.get_mut(call as usize) {
+            call.done_ns = call.done_ns.max(callee.end_ns().saturating_add(shift_ns));
+        }
     }
 
     fn offset(&mut self, caller: &SpanRecord, callee: u32, message: bool) -> i64 {
@@ -335,6 +346,8 @@ fn call_of(record: &SpanRecord, shift_ns: i64, message: bool) -> Call {
         end_ns: start_ns.saturating_add(record.duration_ns),
         done_ns: start_ns.saturating_add(record.duration_ns),
         outcome: record.outcome,
+        served: record.outcome,
+        nameless: false,
         attempts: u16::from(record.attempt.max(1)),
     }
 }
@@ -344,11 +357,11 @@ fn joined(caller: &SpanRecord, callee: &SpanRecord, shift_ns: i64, message: bool
     let silent = caller.kind == SpanKind::Internal && caller.outcome == CallOutcome::Good;
     let call = call_of(caller, shift_ns, message);
     Call {
-        done_ns: call.end_ns.max(call.start_ns.saturating_add(callee.duration_ns)),
         service: callee.service,
         operation: if callee.operation.is_none() { caller.operation } else { callee.operation },
         via: caller.operation,
         outcome: if silent { callee.outcome } else { caller.outcome },
+        served: callee.outcome,
         attempts: 1,
         ..call
     }

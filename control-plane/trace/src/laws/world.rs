@@ -57,6 +57,13 @@ struct Node {
     served: (i64, i64),
 }
 
+impl Node {
+    /// Whether its callee's span says how it ended.
+    fn says_how_it_served(&self) -> bool {
+        matches!(self.form, Form::BothSilent | Form::Callee)
+    }
+}
+
 pub(super) fn world() -> impl Strategy<Value = World> {
     let forms =
         [Form::Both, Form::Both, Form::BothSilent, Form::Shared, Form::Callee, Form::Message, Form::Caller];
@@ -155,6 +162,7 @@ impl World {
         let (node, symbols) = (&self.nodes[i], Self::symbols());
         let name = |kind: &str, i: usize| symbols.find(&format!("{kind}{i}")).unwrap();
         let message = node.form == Form::Message;
+        let says = node.failed && (node.says_how_it_served() || node.form == Form::Caller);
         Call {
             parent: (i > 0).then_some(node.parent as u32),
             service: name("service", node.service),
@@ -163,8 +171,10 @@ impl World {
             kind: if message { CallKind::Message } else { CallKind::Request },
             start_ns: node.asked.0,
             end_ns: node.asked.1,
-            done_ns: node.asked.1.max(node.asked.0 + (node.served.1 - node.served.0)),
+            done_ns: if node.form == Form::Caller { node.asked.1 } else { node.asked.1.max(node.served.1) },
             outcome: if node.failed { CallOutcome::Error } else { CallOutcome::Good },
+            served: if says { CallOutcome::Error } else { CallOutcome::Good },
+            nameless: false,
             attempts: 1,
         }
     }
@@ -223,7 +233,7 @@ impl World {
 
     fn serving(&self, i: usize, span: Span) -> Span {
         let node = &self.nodes[i];
-        let said = matches!(node.form, Form::BothSilent | Form::Callee) && node.failed;
+        let said = node.failed && node.says_how_it_served();
         let kind = match node.form {
             Form::BothSilent => SpanKind::Internal,
             Form::Message => SpanKind::Consumer,

@@ -33,19 +33,69 @@ pub struct Site {
 type SiteKey = (Option<SiteId>, Symbol, Symbol, bool);
 
 /// All sites.
+///
+/// A call that was given up before its callee recorded anything may name nobody. It was made in the same place and under the same name (`via`) as
+/// calls whose callee is known: where that is one callee, the nameless call is a call of it, in whatever order they are seen.
 #[derive(Debug, Default)]
 pub struct Sites {
     all: Vec<Site>,
     by_key: HashMap<SiteKey, SiteId>,
+    by_via: HashMap<(Option<SiteId>, Symbol, bool), Via>,
+}
+
+/// Whom a caller's name for a call has led to, in one place.
+#[derive(Clone, Copy, Debug)]
+enum Via {
+    /// Nobody known so far.
+    Nameless(SiteId),
+    /// One callee.
+    One(SiteId),
+    /// Several: the name says nothing.
+    Several,
 }
 
 impl Sites {
-    /// The site of a call; a new one while there are fewer than `most`.
-    pub(super) fn file(&mut self, site: Site, most: usize) -> Option<SiteId> {
+    /// The site of a call; a new one while there are fewer than `most`. `nameless`: its callee is not known.
+    pub(super) fn file(&mut self, site: Site, nameless: bool, most: usize) -> Option<SiteId> {
         let key = (site.parent, site.service, site.operation, site.message);
-        if let Some(&known) = self.by_key.get(&key) {
-            return Some(known);
+        let known = self.by_key.get(&key).copied();
+        // Nearly always: seen before, under the same name.
+        if let Some(id) = known.filter(|id| !nameless && self.get(*id).is_some_and(|one| one.via == site.via))
+        {
+            return Some(id);
         }
+        let via = (site.parent, site.via, site.message);
+        let namesake = if site.via.is_none() { None } else { self.by_via.get(&via).copied() };
+        let id = match (known, namesake) {
+            (_, Some(Via::One(one))) if nameless => return Some(one),
+            (Some(known), _) => known,
+            // Whom the nameless calls so far have meant.
+            (None, Some(Via::Nameless(first))) if !nameless => self.name(first, site, key),
+            (None, _) => self.add(site, key, most)?,
+        };
+        if !site.via.is_none() {
+            let led_to = match (nameless, namesake) {
+                (true, None) => Via::Nameless(id),
+                (true, Some(known)) => known,
+                (false, None) => Via::One(id),
+                (false, Some(Via::One(one) | Via::Nameless(one))) if one == id => Via::One(id),
+                (false, Some(_)) => Via::Several,
+            };
+            self.by_via.insert(via, led_to);
+        }
+        Some(id)
+    }
+
+    fn name(&mut self, id: SiteId, site: Site, key: SiteKey) -> SiteId {
+        if let Some(slot) = self.all.get_mut(id.index()) {
+            let nameless = std::mem::replace(slot, site);
+            self.by_key.remove(&(nameless.parent, nameless.service, nameless.operation, nameless.message));
+        }
+        self.by_key.insert(key, id);
+        id
+    }
+
+    fn add(&mut self, site: Site, key: SiteKey, most: usize) -> Option<SiteId> {
         if self.all.len() >= most {
             return None;
         }

@@ -24,7 +24,7 @@ pub(super) fn divide(log: &Log, races: &Races) -> Option<Node> {
 
 /// A part that is left out in some requests: a choice between it and nothing.
 fn perhaps(log: &Log, node: Node) -> Node {
-    let share = Share { of: log.whole(), all: log.total() };
+    let share = Share { of: log.telling(), all: log.total() };
     if !is_left_out(log) {
         return node;
     }
@@ -47,7 +47,7 @@ fn traces(log: &Log) -> impl Iterator<Item = emac_trace::TraceId> {
 /// Divides several calls: into choices, into steps, into rounds, into branches. Steps come before rounds so that what is repeated is the smallest
 /// part; a retry shows only in requests whose failures were mended, the true order of branches only in those without.
 fn several(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
-    let mended = Relations::of(activities, &log.mended());
+    let mended = relations(activities, log, &log.mended());
     let choices = parts(activities, mended.groups(|relation| relation != Relation::Apart));
     if choices.len() > 1 {
         return Some(branch(log, &choices, races));
@@ -66,7 +66,7 @@ fn several(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
 
 /// Divides calls that are neither choices, steps nor rounds: into branches, else into the steps of requests in which nothing failed.
 fn at_once(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
-    let mut relations = Relations::of(activities, &log.clean());
+    let mut relations = relations(activities, log, &log.clean());
     let mut relaxed = 0_u64;
     loop {
         let branches = parts(activities, relations.groups(|relation| relation != Relation::Together));
@@ -80,9 +80,20 @@ fn at_once(activities: &[Activity], log: &Log, races: &Races) -> Option<Node> {
             return Some(perhaps(log, series(log, &in_order, races, support)));
         }
         // Neither: two calls at the same time look ordered by accident, or the code is no block. The weakest order goes.
-        relations.relax()?;
+        if relations.relax(|earlier, later| races.follows(earlier, later)).is_none() {
+            // No order is left to give up: calls of which some are never together and others overlap, in a circle.
+            let each: Vec<Part> = activities.iter().map(|&activity| Part::from([activity])).collect();
+            let support = doubted(parallel_support(&relations, relaxed), relaxed + 1);
+            return Some(perhaps(log, parallel(log, &each, races, support)));
+        }
         relaxed += 1;
     }
+}
+
+/// How calls lie to each other in some runs; in all runs, where those do not tell.
+fn relations(activities: &[Activity], log: &Log, runs: &[&Run]) -> Relations {
+    let all: Vec<&Run> = log.runs.iter().collect();
+    Relations::of(activities, runs).or(&Relations::of(activities, &all))
 }
 
 /// Groups of places as the calls that stand there.
@@ -95,6 +106,7 @@ fn parts(activities: &[Activity], groups: Vec<BTreeSet<usize>>) -> Vec<Part> {
 fn in_rounds(mut log: Log, races: &Races) -> Option<Node> {
     let mut found = race::cut_losers(&mut log);
     found.groups.extend(races.groups.iter().cloned());
+    found.waited.extend(&races.waited);
     races.unawaited.iter().for_each(|(activity, one)| {
         found.unawaited.entry(*activity).or_insert_with(|| one.clone());
     });
@@ -120,7 +132,7 @@ fn branch(log: &Log, choices: &[Part], races: &Races) -> Node {
     let support = Support::of_rule(log.runs.len() as u64, 0, says).shown_by(traces(log));
     let mut found: Vec<_> = logs
         .iter()
-        .filter_map(|part| Some((Share { of: part.whole(), all }, divide(part, races)?)))
+        .filter_map(|part| Some((Share { of: part.telling(), all }, divide(part, races)?)))
         .collect();
     if is_left_out(log) {
         found.push((Share { of: log.empty, all }, Node::new(Block::Nothing, support.clone())));
@@ -293,12 +305,18 @@ fn parallel(log: &Log, branches: &[Part], races: &Races, support: Support) -> No
         match racing.as_slice() {
             [] => {}
             [only] => left.push(only),
-            racing => found.push(contest(log, racing, races, group)),
+            racing => found.push(contest(log, &group.apart(racing), races, group)),
         }
     }
     left.sort();
     found.extend(left.into_iter().filter_map(|part| divide(&log.project(part, &Part::new()), races)));
-    let support = support.shown_by(traces(log));
+    let unseen = unseen(log, branches, races);
+    // Where each of them begins and ends, and which of them take part in a race, is not sure either.
+    let all = unseen > 0
+        || found.len() > 1 && races.groups.iter().any(|group| group.undecided && group.is_of(branches));
+    found.iter_mut().filter(|branch| all || has_doubts(branch)).for_each(doubt);
+    let support = if all && unseen == 0 { undecided(support) } else { support };
+    let support = doubted_by(unseen, support).shown_by(traces(log));
     match found.len() {
         1 => found.remove(0),
         // With a race among them the parts are no longer the branches, whose failures it bears by itself.
@@ -307,8 +325,55 @@ fn parallel(log: &Log, branches: &[Part], races: &Races, support: Support) -> No
     }
 }
 
+/// What is left of the confidence in a parallel of which the caller was never seen to wait for a branch: that branch always ended before something
+/// else did, so that it may as well run on by itself.
+const UNSEEN: f64 = 0.5;
+
+/// How many branches nothing shows the caller to wait for: neither their end, which never was the last, nor their failure.
+fn unseen(log: &Log, branches: &[Part], races: &Races) -> usize {
+    let is_unseen = |part: &&Part| {
+        !races.waits_for(part)
+            && part.iter().all(|activity| !races.unawaited.contains_key(activity))
+            && alone(log, branches, part).broken < SUPPORT_MIN
+    };
+    branches.iter().filter(is_unseen).count()
+}
+
+/// The support of a parallel with so many branches that nothing shows to be waited for.
+fn doubted_by(unseen: usize, mut support: Support) -> Support {
+    if unseen > 0 {
+        support.confidence *= UNSEEN;
+        support.says =
+            format!("{}; {unseen} of them never the last: waited for or not, 0.5 / 0.5", support.says);
+    }
+    support
+}
+
+/// The support of a parallel of a race and what may take part in it.
+fn undecided(mut support: Support) -> Support {
+    support.confidence *= UNSEEN;
+    support.says.push_str("; a race beside a call, or a quorum of both, 0.5 / 0.5");
+    support
+}
+
+/// Whether one of the steps of a branch is not sure in itself.
+fn has_doubts(branch: &Node) -> bool {
+    let Block::Series(steps) = &branch.block else { return false };
+    steps
+        .iter()
+        .any(|step| matches!(step.block, Block::Parallel(Join::All, _)) && step.support.confidence <= UNSEEN)
+}
+
+/// Doubts a branch of several calls: what stands beside it may be a part of it.
+fn doubt(branch: &mut Node) {
+    if branch.activities().len() > 1 {
+        branch.support.confidence *= UNSEEN;
+        branch.support.says.push_str("; what runs beside it may be a part of it, 0.5 / 0.5");
+    }
+}
+
 /// Branches of which the first k answers count.
-fn contest(log: &Log, parts: &[&Part], races: &Races, group: &Race) -> Node {
+fn contest(log: &Log, parts: &[Part], races: &Races, group: &Race) -> Node {
     let won = |part: &Part| {
         let mut log = log.project(part, &Part::new());
         // What was cut off, or not even started, does not show the whole branch.
@@ -316,9 +381,12 @@ fn contest(log: &Log, parts: &[&Part], races: &Races, group: &Race) -> Node {
         log.empty = 0;
         log
     };
-    let shown = |part: &&Part| {
+    let shown = |part: &Part| {
         let won = won(part);
-        if won.runs.is_empty() { Log { empty: 0, ..log.project(part, &Part::new()) } } else { won }
+        // A call that is in none of them is a call all the same.
+        let is_whole =
+            part.iter().all(|activity| won.runs.iter().any(|run| run.of(*activity).next().is_some()));
+        if is_whole { won } else { Log { empty: 0, ..log.project(part, &Part::new()) } }
     };
     let mut nodes: Vec<_> = parts.iter().filter_map(|part| divide(&shown(part), races)).collect();
     if group.delay_ms > 0 {

@@ -26,16 +26,27 @@ pub(super) struct Alternates {
     support: Support,
 }
 
-/// Takes alternates out of a log.
-pub(super) fn set_aside(log: Log) -> (Log, Vec<Alternates>) {
-    let triggers = triggers(&log);
+/// Takes alternates out of a log. Those that race with each other are none, even if one begins when another has failed.
+pub(super) fn set_aside(log: Log, races: &Races) -> (Log, Vec<Alternates>) {
+    let mut triggers = triggers(&log);
+    let rivals = |a: &Activity, b: &Activity| {
+        races.groups.iter().any(|group| group.members.contains(a) && group.members.contains(b))
+    };
+    triggers.retain(|activity, of| {
+        of.retain(|trigger| !rivals(activity, trigger));
+        !of.is_empty()
+    });
     if triggers.is_empty() {
         return (log, Vec::new());
     }
     let aside: BTreeSet<_> = triggers.keys().copied().collect();
     let groups = groups(&triggers, &aside);
-    let alternates = groups.iter().filter_map(|group| alternates(&log, group, &triggers, &aside)).collect();
-    (without(&log, &aside), alternates)
+    let alternates: Vec<_> =
+        groups.iter().filter_map(|group| alternates(&log, group, &triggers, &aside)).collect();
+    // What stands in for several steps leaves the rest of them out: that is no choice.
+    let single = alternates.iter().filter(|one| one.skipped.is_empty());
+    let instead = single.flat_map(|one| one.node.activities()).collect();
+    (without(&log, &aside, &instead), alternates)
 }
 
 /// One occurrence in so many may not follow a failure, and one trigger in so many may be an accident: clocks tick, and spans get lost.
@@ -178,12 +189,18 @@ fn skipped(log: &Log, group: &BTreeSet<Activity>, aside: &BTreeSet<Activity>) ->
     activities.filter(is_skipped).collect()
 }
 
-/// The log without the alternates: what an alternate mended counts as mended.
-fn without(log: &Log, aside: &BTreeSet<Activity>) -> Log {
+/// The log without the alternates; what failed before one of `instead` answered was replaced.
+fn without(log: &Log, aside: &BTreeSet<Activity>, instead: &BTreeSet<Activity>) -> Log {
     let mut rest = Log { runs: Vec::new(), empty: log.empty };
     for run in &log.runs {
-        let events: Vec<_> =
+        let mut events: Vec<_> =
             run.events.iter().filter(|event| !aside.contains(&event.activity)).copied().collect();
+        let answers =
+            run.events.iter().filter(|event| instead.contains(&event.activity) && event.outcome.answered());
+        if let Some(last) = answers.map(|event| event.start).max() {
+            let replaced = |event: &&mut Event| event.outcome.failed() && event.end <= last;
+            events.iter_mut().filter(replaced).for_each(|event| event.replaced = true);
+        }
         if !events.is_empty() {
             rest.runs.push(Run { events, ..run.clone() });
         }

@@ -26,8 +26,8 @@ pub struct Run {
     pub until: i64,
     /// Whether it went on as if all were well.
     pub went_on: bool,
-    /// Whether the whole request did, whatever failed on the way: what is missing from it was not wanted, and shares are counted of these.
-    pub whole: bool,
+    /// Something had failed before these calls could be reached: what is missing was not reached, rather than not wanted.
+    pub blocked: bool,
     /// Which trace.
     pub trace: TraceId,
 }
@@ -47,6 +47,8 @@ pub struct Event {
     pub attempts: u16,
     /// It was not needed any more, or never waited for: its end is the moment of that.
     pub cut: bool,
+    /// It failed, and another call answered in its place.
+    pub replaced: bool,
     /// It is a message: there is nothing to wait for.
     pub message: bool,
 }
@@ -80,12 +82,32 @@ impl Run {
     }
 
     /// Whether the last try of every call ended well: what is missing then was not wanted, rather than not reached.
-    pub(in crate::discover) fn is_mended(&self) -> bool {
-        let failed = |event: &&Event| !event.cut && event.outcome.failed();
-        let mended = |event: &Event| {
-            self.of(event.activity).any(|again| again.start >= event.end && !again.outcome.failed())
+    pub(super) fn is_mended(&self) -> bool {
+        self.events.iter().filter(|event| !event.cut && event.outcome.failed()).all(|event| self.mends(event))
+    }
+
+    /// Whether shares may be counted of it: these calls were reached, and had they not been wanted, the run would be here all the same.
+    ///
+    /// Where the caller failed by itself after calls that did well, a run that left them out could not be told from one that never reached them; so
+    /// neither counts. A run that a call of these failed would have gone on without it, and counts.
+    pub(super) fn tells(&self) -> bool {
+        let failed = |event: &Event| !event.cut && event.outcome.failed();
+        !self.blocked && (self.went_on || self.events.iter().any(failed))
+    }
+
+    /// Whether something failed before a moment, among calls that are not of a part, and was not mended.
+    fn is_blocked(&self, keep: &BTreeSet<Activity>, until: Option<i64>) -> bool {
+        let before = |event: &Event| until.is_none_or(|until| event.start < until);
+        let failed = |event: &&Event| {
+            !event.cut && event.outcome.failed() && !keep.contains(&event.activity) && before(event)
         };
-        self.events.iter().filter(failed).all(mended)
+        self.events.iter().filter(failed).any(|event| !self.mends(event))
+    }
+
+    /// Whether a failure was mended: another answered instead, or the same call did well later.
+    fn mends(&self, failed: &Event) -> bool {
+        failed.replaced
+            || self.of(failed.activity).any(|again| again.start >= failed.end && !again.outcome.failed())
     }
 
     /// Whether the caller went on after a moment: something was called later, or it ended well.
@@ -127,14 +149,14 @@ impl Log {
         (self.runs.len() / WELL_PART).max(SUPPORT_MIN as usize).min(self.runs.len())
     }
 
-    /// Whole runs.
-    pub(super) fn whole(&self) -> u64 {
-        self.runs.iter().filter(|run| run.whole).count() as u64
+    /// Runs of which shares are counted.
+    pub(super) fn telling(&self) -> u64 {
+        self.runs.iter().filter(|run| run.tells()).count() as u64
     }
 
-    /// Whole runs and empty ones.
+    /// Those, and empty ones.
     pub(super) fn total(&self) -> u64 {
-        self.whole() + self.empty
+        self.telling() + self.empty
     }
 
     /// Runs that went well, failures mended; all of them when hardly any is so.
@@ -144,7 +166,7 @@ impl Log {
     }
 
     /// The calls that `keep` names, each run with when and whether the caller went on after them. A run without any of them is empty when the
-    /// caller went on and nothing had failed, and tells nothing otherwise. Runs that are empty already are not this part's to count.
+    /// caller went on and nothing had failed before, and tells nothing otherwise. Runs that are empty already are not this part's to count.
     pub(super) fn project(&self, keep: &BTreeSet<Activity>, after: &BTreeSet<Activity>) -> Self {
         let mut log = Self::default();
         for run in &self.runs {
@@ -157,10 +179,11 @@ impl Log {
                 .map(|event| event.start)
                 .min();
             let went_on = next.is_some() || run.went_on;
+            let blocked = run.blocked || run.is_blocked(keep, next);
             if !events.is_empty() {
                 let until = next.unwrap_or(run.until);
-                log.runs.push(Run { events, until, went_on, whole: run.whole, trace: run.trace });
-            } else if run.whole {
+                log.runs.push(Run { events, until, went_on, blocked, trace: run.trace });
+            } else if went_on && !blocked {
                 log.empty += 1;
             }
         }

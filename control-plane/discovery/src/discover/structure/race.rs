@@ -8,6 +8,7 @@
 //! A branch of a race may be several calls. Members are the calls that won or lost; winners those that end a branch; what is ordered with the
 //! members of one branch alone belongs to it.
 
+mod explain;
 mod hedge;
 mod moments;
 mod unawaited;
@@ -19,6 +20,7 @@ use super::log::{Activity, Event, Log, Run};
 use super::relation::{Relation, Relations, Union};
 use super::support::Support;
 use emac_trace::CallOutcome;
+use explain::Explained;
 use moments::Moments;
 pub(super) use unawaited::Unawaited;
 
@@ -29,6 +31,31 @@ pub(super) struct Races {
     pub(super) groups: Vec<Race>,
     /// Calls that nobody waits for, each with what follows it unawaited.
     pub(super) unawaited: BTreeMap<Activity, Unawaited>,
+    /// Calls whose end was seen to let something go on, with the call that began then, or none for the caller's end.
+    pub(super) waited: BTreeSet<(Activity, Option<Activity>)>,
+}
+
+impl Races {
+    /// Whether a call was seen to wait for another, directly or through calls between.
+    pub(super) fn follows(&self, earlier: Activity, later: Activity) -> bool {
+        let (mut open, mut known) = (vec![earlier], BTreeSet::from([earlier]));
+        while let Some(call) = open.pop() {
+            let next = self
+                .waited
+                .range((call, None)..)
+                .take_while(|(of, _)| *of == call)
+                .filter_map(|(_, next)| *next);
+            open.extend(next.filter(|next| known.insert(*next)));
+        }
+        known.contains(&later)
+    }
+
+    /// Whether something outside a part was seen to wait for it: for one of its calls, or for the answers of a race that it takes part in.
+    pub(super) fn waits_for(&self, part: &BTreeSet<Activity>) -> bool {
+        let is_outside = |next: &Option<Activity>| next.is_none_or(|next| !part.contains(&next));
+        self.waited.iter().any(|(call, next)| part.contains(call) && is_outside(next))
+            || self.groups.iter().any(|group| !group.members.is_disjoint(part))
+    }
 }
 
 /// Calls of which the first few answers count: a race, or a quorum where more than one is needed.
@@ -43,6 +70,8 @@ pub(super) struct Race {
     pub(super) delay_ms: u64,
     /// What begins, where there is a delay.
     pub(super) first: Option<Activity>,
+    /// A call beside it might be one of its branches, with one answer more needed.
+    pub(super) undecided: bool,
     pub(super) support: Support,
 }
 
@@ -53,6 +82,9 @@ struct Branch {
     /// Those whose answer is the branch's.
     winners: BTreeSet<Activity>,
 }
+
+/// Log-odds from which on a call is taken to wait for another: twenty to one.
+const AWAITED_MIN: f64 = 3.0;
 
 /// More calls than this of one caller are not looked at for races: nobody asks so many the same.
 const ACTIVITIES_MAX: usize = 64;
@@ -65,21 +97,32 @@ pub(super) fn cut_losers(log: &mut Log) -> Races {
     }
     let unawaited = unawaited::detach(log);
     let activities = log.activities();
-    let groups = groups(&activities, log);
+    let Found { groups, waited, undecided } = find(&activities, log);
     for group in &groups {
         log.runs.iter_mut().for_each(|run| group.cut(run));
     }
-    let mut found = Races { groups, unawaited };
-    unawaited::outliving(&activities, log, &mut found);
+    let mut found = Races { groups, unawaited, waited };
+    unawaited::outliving(&activities, log, &mut found, &undecided);
     found
 }
 
-fn groups(activities: &[Activity], log: &Log) -> Vec<Race> {
+/// What the moments of one caller show.
+#[derive(Debug, Default)]
+struct Found {
+    groups: Vec<Race>,
+    waited: BTreeSet<(Activity, Option<Activity>)>,
+    /// Calls still running when the caller went on, each with one that it may as well race with.
+    undecided: BTreeMap<Activity, Activity>,
+}
+
+fn find(activities: &[Activity], log: &Log) -> Found {
     if activities.len() < 2 {
-        return Vec::new();
+        return Found::default();
     }
     let rivalry = Rivalry::of(activities, log);
-    rivalry.rivals().iter().filter_map(|rivals| Race::of(rivalry.branches(rivals), log)).collect()
+    let race = |rivals| Race::of(rivalry.branches(rivals), rivalry.contest(rivals), log);
+    let groups = rivalry.rivals().iter().filter_map(race).collect();
+    Found { groups, waited: rivalry.waited(), undecided: rivalry.undecided() }
 }
 
 /// What tells rivals among the calls of one caller. A call is named by its place in the list of activities.
@@ -87,6 +130,7 @@ struct Rivalry<'a> {
     activities: &'a [Activity],
     relations: Relations,
     moments: Moments,
+    explained: Explained,
     /// Pairs (first, hedge).
     hedges: Vec<(usize, usize)>,
 }
@@ -94,18 +138,21 @@ struct Rivalry<'a> {
 impl<'a> Rivalry<'a> {
     fn of(activities: &'a [Activity], log: &Log) -> Self {
         let all: Vec<&Run> = log.runs.iter().collect();
-        Self {
-            activities,
-            relations: Relations::of(activities, &all),
-            moments: Moments::of(activities, log),
-            hedges: hedge::find(activities, log),
-        }
+        let relations = Relations::of(activities, &all);
+        let together = |a, b| relations.relation(a, b) == Relation::Together;
+        let explained = Explained::of(activities, log, &together);
+        let (moments, hedges) = (Moments::of(activities, log), hedge::find(activities, log));
+        Self { activities, relations, moments, explained, hedges }
     }
 
     /// Calls that win and lose against each other, race by race.
     fn rivals(&self) -> Vec<BTreeSet<usize>> {
         let mut union = Union::new(self.activities.len());
-        self.moments.join_rivals(&mut union);
+        self.moments.join_cancelled(&mut union);
+        for contest in &self.explained.contests {
+            let first = contest.members.first().copied();
+            contest.members.iter().for_each(|&member| union.join(first.unwrap_or(member), member));
+        }
         self.hedges.iter().for_each(|(first, hedge)| union.join(*first, *hedge));
         union.groups().into_iter().filter(|group| group.len() > 1).collect()
     }
@@ -137,7 +184,7 @@ impl<'a> Rivalry<'a> {
     }
 
     fn branch(&self, chain: &BTreeSet<usize>) -> Branch {
-        let winners = chain.iter().filter(|&&place| self.moments.wins(place));
+        let winners = chain.iter().filter(|&&place| self.wins(place));
         Branch {
             calls: chain.iter().filter_map(|&place| self.activity(place)).collect(),
             winners: winners.filter_map(|&place| self.activity(place)).collect(),
@@ -162,22 +209,67 @@ impl<'a> Rivalry<'a> {
         let is_led_to = chain.iter().any(|&member| self.leads_to(member, call));
         let is_contested = others().any(|&rival| self.relations.relation(call, rival) == Relation::Together);
         // What another branch can set going as well is what follows the race.
-        let follows_the_race = || others().any(|&rival| self.moments.sets_going(rival, call));
+        let follows_the_race =
+            || others().any(|&rival| self.moments.sets_going(rival, call)) || self.follows(rivals, call);
         is_on_the_way || (is_led_to && is_contested && !follows_the_race())
     }
 
     /// Whether one call leads to another: the other comes after it always, and most of the time when it had just answered. A hedge comes
     /// after its first by a timer, a rival by chance.
     fn leads_to(&self, earlier: usize, later: usize) -> bool {
+        // A hedge begins by a timer; what leads to it leads to the call that it hedges.
+        let hedged = self.hedges.iter().filter(|(_, hedge)| *hedge == later).map(|(first, _)| *first).min();
+        match hedged {
+            Some(first) if first < later && first != earlier => return self.leads_to(earlier, first),
+            Some(_) => return false,
+            None => {}
+        }
         self.relations.relation(earlier, later) == Relation::Before
             && !self.is_hedged(earlier, later)
-            && !self.moments.rivals(earlier, later)
-            && self.moments.triggers(earlier, later)
+            && !self.are_rivals(earlier, later)
+            && self.explained.awaited(later, earlier) >= AWAITED_MIN
     }
 
     /// Whether one of two calls is the other's hedge.
     fn is_hedged(&self, a: usize, b: usize) -> bool {
         self.hedges.contains(&(a, b)) || self.hedges.contains(&(b, a))
+    }
+
+    /// Calls whose end let something go on, and what.
+    fn waited(&self) -> BTreeSet<(Activity, Option<Activity>)> {
+        let n = self.activities.len();
+        let pairs = (0..n).flat_map(|call| (0..=n).map(move |next| (call, next)));
+        let seen = pairs.filter(|&(call, next)| self.explained.awaited(next, call) >= AWAITED_MIN);
+        seen.filter_map(|(call, next)| Some((self.activity(call)?, self.activity(next)))).collect()
+    }
+
+    fn undecided(&self) -> BTreeMap<Activity, Activity> {
+        let with =
+            |late: usize| Some((self.activity(late)?, self.activity(self.explained.undecided(late)?)?));
+        (0..self.activities.len()).filter_map(with).collect()
+    }
+
+    /// Whether two calls win and lose against each other: one was cancelled for the other, or either lets the caller go on.
+    fn are_rivals(&self, a: usize, b: usize) -> bool {
+        let both = |contest: &explain::Contest| contest.members.contains(&a) && contest.members.contains(&b);
+        self.moments.is_cancelled(a, b) || self.explained.contests.iter().any(both)
+    }
+
+    /// Whether a call's answer is its branch's.
+    fn wins(&self, place: usize) -> bool {
+        self.moments.wins(place)
+            || self.explained.contests.iter().any(|contest| contest.members.contains(&place))
+    }
+
+    /// Whether a call begins when a race between some of the rivals was decided.
+    fn follows(&self, rivals: &BTreeSet<usize>, call: usize) -> bool {
+        let contests = self.explained.contests.iter().filter(|contest| !contest.members.is_disjoint(rivals));
+        contests.into_iter().any(|contest| contest.moments.contains(&call))
+    }
+
+    /// How many answers are needed of some rivals, and how sure that is, if their moments tell.
+    fn contest(&self, rivals: &BTreeSet<usize>) -> Option<&explain::Contest> {
+        self.explained.contests.iter().find(|contest| contest.members == *rivals)
     }
 
     fn activity(&self, place: usize) -> Option<Activity> {
@@ -200,7 +292,7 @@ fn needed(answers: impl Iterator<Item = u32>) -> Option<(u32, u64)> {
 
 impl Race {
     /// A race between branches; `None` where the caller waited for all of them, or too few requests tell.
-    fn of(branches: Vec<Branch>, log: &Log) -> Option<Self> {
+    fn of(branches: Vec<Branch>, contest: Option<&explain::Contest>, log: &Log) -> Option<Self> {
         if branches.len() < 2 {
             return None;
         }
@@ -210,22 +302,65 @@ impl Race {
             needed: 1,
             delay_ms: 0,
             first: None,
+            undecided: contest.is_some_and(|contest| contest.undecided),
             support: Support::default(),
         };
-        let answers: Vec<_> =
-            log.runs.iter().filter_map(|run| Some((group.answers(run)?, run.trace))).collect();
-        let (needed, times) = needed(answers.iter().map(|(answers, _)| *answers))?;
-        let (seen, all) = (answers.len() as u64, group.branches.len());
-        if needed == 0 || needed as usize >= all || seen < SUPPORT_MIN {
+        let (needed, support) = match contest {
+            Some(contest) => (contest.needed, group.explained(contest, log)),
+            None => group.counted(log)?,
+        };
+        if needed == 0 || needed as usize >= group.branches.len() || support.agree < SUPPORT_MIN {
             return None;
         }
-        let says =
-            format!("the caller continued after {needed} of {all} answers in {times} of {seen} requests");
-        group.needed = needed;
-        group.support =
-            Support::of_sightings(seen, says).shown_by(answers.into_iter().map(|(_, trace)| trace));
+        (group.needed, group.support) = (needed, support);
         (group.delay_ms, group.first) = group.delay(log);
         Some(group)
+    }
+
+    /// What a race rests on that explains when the caller went on.
+    fn explained(&self, contest: &explain::Contest, log: &Log) -> Support {
+        let asked: Vec<_> =
+            log.runs.iter().filter(|run| run.went_on && self.begun(run) > 1).map(|run| run.trace).collect();
+        let (needed, all, seen) = (contest.needed, self.branches.len(), asked.len());
+        let says = format!(
+            "the caller continued when {needed} of {all} had answered, in {seen} requests; by e^{:.0} likelier than waiting for all",
+            contest.gain
+        );
+        Support::of_sightings(seen as u64, says).shown_by(asked.into_iter())
+    }
+
+    /// How many answers were enough, and what that rests on, by how many there were when the caller went on; `None` where nothing tells.
+    fn counted(&self, log: &Log) -> Option<(u32, Support)> {
+        let answers: Vec<_> =
+            log.runs.iter().filter_map(|run| Some((self.answers(run)?, run.trace))).collect();
+        let (needed, times) = needed(answers.iter().map(|(answers, _)| *answers))?;
+        let (seen, all) = (answers.len() as u64, self.branches.len());
+        let says =
+            format!("the caller continued after {needed} of {all} answers in {times} of {seen} requests");
+        Some((
+            needed,
+            Support::of_sightings(seen, says).shown_by(answers.into_iter().map(|(_, trace)| trace)),
+        ))
+    }
+
+    /// Whether it is between some parts.
+    pub(super) fn is_of(&self, parts: &[BTreeSet<Activity>]) -> bool {
+        parts.iter().any(|part| !part.is_disjoint(&self.members))
+    }
+
+    /// The calls of some parts by branch: two branches may look like one part, where one always began after the other had failed. What is no
+    /// branch's goes with those it is a part with.
+    pub(super) fn apart(&self, parts: &[&BTreeSet<Activity>]) -> Vec<BTreeSet<Activity>> {
+        let mut branches: Vec<BTreeSet<Activity>> =
+            self.branches.iter().map(|branch| branch.calls.clone()).collect();
+        for part in parts {
+            let home = self.branches.iter().position(|branch| !branch.calls.is_disjoint(part));
+            let others = part.difference(&self.members);
+            if let Some(home) = home.and_then(|home| branches.get_mut(home)) {
+                home.extend(others);
+            }
+        }
+        branches
     }
 
     fn events<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = &'a Event> {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::NOISE_PART;
 use super::log::{Activity, Event, Run};
+use super::{NOISE_PART, SUPPORT_MIN};
 
 /// Counts of one pair (a, b), each request once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +87,16 @@ impl Relations {
         }
     }
 
+    /// Pairs that these requests never hold together, as other requests show them: two calls that meet only where something failed are no choice.
+    pub(super) fn or(mut self, others: &Self) -> Self {
+        for (pair, other) in self.pairs.iter_mut().zip(&others.pairs) {
+            if pair.both() == 0 && other.both() >= SUPPORT_MIN {
+                *pair = *other;
+            }
+        }
+        self
+    }
+
     /// The pair at two positions.
     pub(super) fn pair(&self, a: usize, b: usize) -> PairCounts {
         let n = self.activities.len();
@@ -107,13 +117,19 @@ impl Relations {
         self.activities.len()
     }
 
-    /// Takes the weakest order for an accident, so that a division can be found; `None` when there is none left.
-    pub(super) fn relax(&mut self) -> Option<(usize, usize)> {
+    /// Takes the weakest order for an accident, so that a division can be found; `None` when there is none left. Orders that something was seen to
+    /// wait for, as `waits(earlier, later)` says, go last.
+    pub(super) fn relax(&mut self, waits: impl Fn(Activity, Activity) -> bool) -> Option<(usize, usize)> {
         let n = self.len();
         let pairs = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b)));
         let ordered =
             pairs.filter(|&(a, b)| matches!(self.relation(a, b), Relation::Before | Relation::After));
-        let weakest = ordered.min_by_key(|&(a, b)| self.pair(a, b).both())?;
+        let is_waited = |a: usize, b: usize| {
+            let (earlier, later) = if self.relation(a, b) == Relation::Before { (a, b) } else { (b, a) };
+            let activity = |at: usize| self.activities.get(at).copied();
+            activity(earlier).zip(activity(later)).is_some_and(|(earlier, later)| waits(earlier, later))
+        };
+        let weakest = ordered.min_by_key(|&(a, b)| (is_waited(a, b), self.pair(a, b).both()))?;
         let pair = self.pairs.get_mut(weakest.0 * n + weakest.1)?;
         pair.overlap = pair.both();
         Some(weakest)

@@ -269,11 +269,11 @@ fn cut_before(run: &Run, begins: impl Fn(&[Event], &Event) -> bool) -> Vec<Vec<E
 /// Each round as a request of its own. Before the last one the caller went on when the next began, unless it had to try again.
 fn as_runs<'a>(run: &'a Run, rounds: &'a [Vec<Event>]) -> impl Iterator<Item = Run> + 'a {
     rounds.iter().enumerate().map(|(place, events)| {
-        let (until, went_on, whole) = match rounds.get(place + 1) {
-            Some(next) => (next.first().map_or(run.until, |first| first.start), !has_failed(events), false),
-            None => (run.until, run.went_on, run.whole),
+        let (until, went_on) = match rounds.get(place + 1) {
+            Some(next) => (next.first().map_or(run.until, |first| first.start), !has_failed(events)),
+            None => (run.until, run.went_on),
         };
-        Run { events: events.clone(), until, went_on, whole, trace: run.trace }
+        Run { events: events.clone(), until, went_on, blocked: run.blocked, trace: run.trace }
     })
 }
 

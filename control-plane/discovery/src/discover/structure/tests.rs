@@ -17,12 +17,12 @@ fn run(calls: &[Call], until: i64, went_on: bool) -> Run {
         outcome,
         attempts: 1,
         cut: false,
+        replaced: false,
         message: false,
     };
     let mut events: Vec<_> = calls.iter().map(event).collect();
     events.sort_by_key(|event| event.start);
-    let run = Run { events, until: until * MS, went_on, whole: went_on, trace: TraceId(1) };
-    Run { whole: went_on && run.is_mended(), ..run }
+    Run { events, until: until * MS, went_on, blocked: false, trace: TraceId(1) }
 }
 
 fn times(n: usize, run: &Run) -> Vec<Run> {
@@ -233,4 +233,159 @@ fn always_given_up_after_the_same_time_is_a_timeout() {
     let well = run(&[(0, 0, 5, Good)], 6, true);
     let late = run(&[(0, 0, 100, Timeout)], 101, false);
     assert_eq!(inferred(mixed(&[(30, well), (5, late)])), "Timeout(a, 100)");
+}
+
+/// Numbers that look random and are the same each time.
+fn draws(seed: u64) -> impl FnMut(i64, i64) -> i64 {
+    let mut state = seed;
+    move |from, to| {
+        state = emac_core::mix::mix(state.wrapping_add(1));
+        from + i64::try_from(state % u64::try_from(to - from).unwrap()).unwrap()
+    }
+}
+
+/// The confidence and the reason of an operator, by its text.
+fn support(node: &Node, of: &str) -> Option<Support> {
+    if text(node) == of {
+        return Some(node.support.clone());
+    }
+    node.children().into_iter().find_map(|child| support(child, of))
+}
+
+#[test]
+fn a_balanced_race_within_a_choice_whose_losers_go_on() {
+    let mut draw = draws(1);
+    let runs = (0..200).map(|n| {
+        let work = draw(1, 9);
+        if n % 3 == 0 {
+            let c = draw(5, 30);
+            return run(&[(2, 0, c, Good)], c + work, true);
+        }
+        let (a, b) = (draw(5, 30), draw(5, 30));
+        run(&[(0, 0, a, Good), (1, 0, b, Good)], a.min(b) + work, true)
+    });
+    assert_eq!(inferred(runs.collect()), "Branch(133/200 Race(a, b), 67/200 c)");
+}
+
+#[test]
+fn a_race_shows_even_where_the_caller_works_longer_than_the_loser() {
+    let mut draw = draws(2);
+    let runs = |fastest: bool, draw: &mut dyn FnMut(i64, i64) -> i64| -> Vec<Run> {
+        let one = |_| {
+            let (a, b) = (draw(5, 30), draw(5, 30));
+            let answer = if fastest { a.min(b) } else { a.max(b) };
+            run(&[(0, 0, a, Good), (1, 0, b, Good)], answer + draw(38, 42), true)
+        };
+        (0..200).map(one).collect()
+    };
+    assert_eq!(inferred(runs(true, &mut draw)), "Race(a, b)");
+    assert_eq!(inferred(runs(false, &mut draw)), "Parallel(a, b)");
+}
+
+#[test]
+fn what_never_answered_first_may_race_or_not_be_waited_for() {
+    let mut draw = draws(3);
+    let runs = (0..200).map(|_| {
+        let (a, b, work) = (draw(5, 10), draw(20, 40), draw(1, 4));
+        run(&[(0, 0, a, Good), (1, 0, b, Good)], a + work, true)
+    });
+    let node = infer(Log { runs: runs.collect(), empty: 0 }).unwrap();
+    assert_eq!(text(&node), "Series(Async(b), a)");
+    let support = support(&node, "Async(b)").unwrap();
+    assert!(support.confidence < 0.8 && support.says.contains("not waited for or a race"), "{support:?}");
+}
+
+#[test]
+fn a_branch_that_never_was_the_last_may_not_be_waited_for() {
+    let mut draw = draws(4);
+    let runs = (0..200).map(|_| {
+        let (a, b, work) = (draw(5, 10), draw(20, 40), draw(1, 4));
+        run(&[(0, 0, a, Good), (1, 0, b, Good)], b + work, true)
+    });
+    let node = infer(Log { runs: runs.collect(), empty: 0 }).unwrap();
+    let support = support(&node, "Parallel(a, b)").unwrap();
+    assert!(support.confidence < 0.8 && support.says.contains("waited for or not"), "{support:?}");
+}
+
+#[test]
+fn a_call_that_always_was_among_the_first_may_be_one_of_a_quorum() {
+    let mut draw = draws(5);
+    let runs = (0..200).map(|_| {
+        let (b, c, work) = (draw(10, 40), draw(10, 40), draw(1, 4));
+        // Never the last of the three.
+        let a = draw(5, 40).min(b.max(c));
+        run(&[(0, 0, a, Good), (1, 0, b, Good), (2, 0, c, Good)], a.max(b.min(c)) + work, true)
+    });
+    let node = infer(Log { runs: runs.collect(), empty: 0 }).unwrap();
+    assert_eq!(text(&node), "Parallel(Race(b, c), a)");
+    assert!(support(&node, "Race(b, c)").unwrap().confidence < 0.8);
+    assert!(node.support.confidence < 0.8 && node.support.says.contains("quorum"), "{:?}", node.support);
+}
+
+/// The caller chooses a or b with a half each; a fails one time in five.
+#[test]
+fn shares_count_requests_that_failed() {
+    let a = run(&[(0, 0, 5, Good)], 6, true);
+    let broken = run(&[(0, 0, 5, Error)], 6, false);
+    let b = run(&[(1, 0, 5, Good)], 6, true);
+    let runs = mixed(&[(40, a), (10, broken), (50, b)]);
+    assert_eq!(inferred(runs), "Branch(50/100 a, 50/100 b)");
+}
+
+/// What is left out cannot fail: of requests that a later step failed both kinds count, of those that failed before neither does.
+#[test]
+fn shares_of_a_call_that_may_be_left_out_count_requests_that_failed() {
+    let with = run(&[(0, 0, 5, Good), (1, 5, 9, Good), (2, 9, 12, Good)], 13, true);
+    let without = run(&[(0, 0, 5, Good), (2, 5, 8, Good)], 9, true);
+    let with_failed = run(&[(0, 0, 5, Good), (1, 5, 9, Error)], 10, false);
+    let (late, later) = (
+        run(&[(0, 0, 5, Good), (1, 5, 9, Good), (2, 9, 12, Error)], 13, false),
+        run(&[(0, 0, 5, Good), (2, 5, 8, Error)], 9, false),
+    );
+    let early = run(&[(0, 0, 5, Error)], 6, false);
+    let runs = mixed(&[(30, with), (50, without), (10, with_failed), (5, late), (5, later), (20, early)]);
+    assert_eq!(inferred(runs), "Series(a, Branch(45/100 b, 55/100 -), c)");
+}
+
+/// The third is asked only after the first has failed and long after the second was: it is no alternate, and it does not vanish.
+#[test]
+fn calls_that_meet_only_after_a_failure_are_kept() {
+    let alone = run(&[(0, 0, 9, Good)], 10, true);
+    let second = run(&[(0, 0, 14, Good), (1, 10, 14, Cancelled)], 15, true);
+    let won = run(&[(0, 0, 16, Cancelled), (1, 10, 16, Good)], 17, true);
+    let third = run(&[(0, 0, 5, Error), (1, 10, 25, Cancelled), (2, 20, 25, Good)], 26, true);
+    let other = run(&[(0, 0, 7, Error), (1, 10, 24, Good), (2, 20, 24, Cancelled)], 25, true);
+    let runs = mixed(&[(60, alone), (8, second), (8, won), (8, third), (8, other)]);
+    assert_eq!(inferred(runs), "Race(a, b, c, delay 10)");
+}
+
+mod laws {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Requests in which everything went well: up to five calls, each perhaps left out, at any time.
+    fn requests() -> impl Strategy<Value = Vec<Run>> {
+        let call = (any::<bool>(), 0..40_i64, 1..30_i64);
+        let request = (prop::collection::vec(call, 5), 0..30_i64);
+        let made = request.prop_map(|(calls, until)| {
+            let calls = calls.into_iter().zip(0..).filter(|((is_made, ..), _)| *is_made);
+            let calls: Vec<Call> = calls.map(|((_, from, ms), at)| (at, from, from + ms, Good)).collect();
+            run(&calls, until, true)
+        });
+        prop::collection::vec(made, 1..40)
+            .prop_map(|runs| runs.into_iter().filter(|run| !run.events.is_empty()).collect())
+    }
+
+    proptest! {
+        /// A call that was seen is in the structure, whatever it is taken for.
+        #[test]
+        fn no_call_vanishes(runs in requests()) {
+            let log = Log { runs, empty: 0 };
+            let called = log.activities();
+            let found = infer(log).map(|node| node.activities()).unwrap_or_default();
+            let found: std::collections::BTreeSet<_> = found.into_iter().collect();
+            prop_assert_eq!(found.into_iter().collect::<Vec<_>>(), called);
+        }
+    }
 }

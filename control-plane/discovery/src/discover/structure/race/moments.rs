@@ -1,11 +1,11 @@
 //! The moments at which a caller went on, and what had just answered then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::SUPPORT_MIN;
 use super::super::log::{Activity, Event, Log, Run};
 use super::super::relation::Union;
-use super::broken_off;
+use super::{BREAK_NS, broken_off};
 use emac_trace::CallOutcome;
 
 /// Counts over all moments. Places are positions in the list of activities; one more stands for the caller's end.
@@ -19,11 +19,10 @@ pub(super) struct Moments {
     occurred: BTreeMap<usize, u64>,
     /// By loser and winner: overlapping, and the first ended because the second answered.
     cancelled: BTreeMap<(usize, usize), u64>,
+    /// How often that would happen by chance, by the lengths of the losers that ended with an error of any kind.
+    by_chance: BTreeMap<(usize, usize), f64>,
 }
 
-/// Share of a moment's occurrences that a member of the group must trigger. Where the caller goes on by a race it always does; the rest are answers
-/// that were lost, or closed a little late.
-const TRIGGERED_MIN: f64 = 0.9;
 /// One time in so many is more than chance: a call that has nothing to do with a moment is over just before it now and then, in the gap between the
 /// answer and the next step, which is short beside the calls.
 pub(super) const CHANCE_PART: u64 = 50;
@@ -34,6 +33,9 @@ const TRIGGERS_PERCENT: u64 = 60;
 /// have been the other way round.
 const CANCELLED_MIN: u64 = 2;
 
+/// Of what chance makes so many times as much is taken off: it spreads.
+const CHANCE_TIMES: f64 = 3.0;
+
 impl Moments {
     /// Looks at every run. O(runs · calls²).
     pub(super) fn of(activities: &[Activity], log: &Log) -> Self {
@@ -43,6 +45,7 @@ impl Moments {
             triggered: BTreeMap::new(),
             occurred: BTreeMap::new(),
             cancelled: BTreeMap::new(),
+            by_chance: BTreeMap::new(),
         };
         log.runs.iter().for_each(|run| moments.look_at(run));
         moments
@@ -86,35 +89,28 @@ impl Moments {
             for winner in
                 run.events.iter().filter(|event| event.outcome.answered() && event.activity != loser.activity)
             {
+                let pair = (self.place(loser.activity), self.place(winner.activity));
                 if broken_off(loser, winner, run.went_on_after(loser.end)) {
-                    *self
-                        .cancelled
-                        .entry((self.place(loser.activity), self.place(winner.activity)))
-                        .or_default() += 1;
+                    *self.cancelled.entry(pair).or_default() += 1;
+                }
+                if loser.outcome == CallOutcome::Error && loser.start < winner.end {
+                    let chance = BREAK_NS as f64 / (loser.end - loser.start).max(BREAK_NS) as f64;
+                    *self.by_chance.entry(pair).or_default() += chance;
                 }
             }
         }
     }
 
-    fn won(&self, moment: usize, trigger: usize, loser: usize) -> u64 {
-        self.won.get(&(moment, trigger, loser)).copied().unwrap_or(0)
-    }
-
+    /// How often one call ended because another had answered, less what chance makes of errors.
     fn cancelled(&self, loser: usize, winner: usize) -> u64 {
-        self.cancelled.get(&(loser, winner)).copied().unwrap_or(0)
+        let seen = self.cancelled.get(&(loser, winner)).copied().unwrap_or(0);
+        let chance = self.by_chance.get(&(loser, winner)).copied().unwrap_or(0.0);
+        seen.saturating_sub((CHANCE_TIMES * chance).ceil() as u64)
     }
 
-    /// Whether two calls are rivals: one was cancelled for the other, or each let the caller go on while the other still ran.
-    pub(super) fn rivals(&self, a: usize, b: usize) -> bool {
+    /// Whether one of two calls was cancelled for the other.
+    pub(super) fn is_cancelled(&self, a: usize, b: usize) -> bool {
         self.cancelled(a, b) + self.cancelled(b, a) >= SUPPORT_MIN
-            || (0..=self.activities.len())
-                .any(|moment| moment != a && moment != b && self.rivals_at(moment, a, b))
-    }
-
-    fn rivals_at(&self, moment: usize, a: usize, b: usize) -> bool {
-        let (one, other) = (self.won(moment, a, b), self.won(moment, b, a));
-        let least = one.min(other);
-        least > 0 && one + other >= SUPPORT_MIN && least * CHANCE_PART >= one + other
     }
 
     /// Whether a call is what had just answered when another began, more often than chance.
@@ -134,36 +130,15 @@ impl Moments {
         self.triggered.get(&(moment, trigger)).is_some_and(|count| count * 100 >= all * TRIGGERS_PERCENT)
     }
 
-    /// Whether a call ever won against a rival.
+    /// Whether others were cancelled for a call.
     pub(super) fn wins(&self, place: usize) -> bool {
-        let others = 0..self.activities.len();
-        others.filter(|&other| other != place).any(|other| {
-            self.cancelled(other, place) >= CANCELLED_MIN
-                || (0..=self.activities.len())
-                    .any(|moment| self.rivals_at(moment, place, other) && moment != place && moment != other)
-        })
+        (0..self.activities.len()).any(|other| self.cancelled(other, place) >= CANCELLED_MIN)
     }
 
-    /// Joins rivals, moment by moment, where the moment is theirs: it is triggered by one of them nearly always.
-    pub(super) fn join_rivals(&self, union: &mut Union) {
+    /// Joins calls that were cancelled for each other.
+    pub(super) fn join_cancelled(&self, union: &mut Union) {
         let n = self.activities.len();
-        let pairs: Vec<(usize, usize)> = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))).collect();
-        for moment in 0..=n {
-            let rivals =
-                pairs.iter().filter(|&&(a, b)| a != moment && b != moment && self.rivals_at(moment, a, b));
-            let rivals: Vec<_> = rivals.copied().collect();
-            let members: BTreeSet<_> = rivals.iter().flat_map(|&(a, b)| [a, b]).collect();
-            let all = self.occurred.get(&moment).copied().unwrap_or(0);
-            let of_members: u64 =
-                members.iter().filter_map(|&member| self.triggered.get(&(moment, member))).sum();
-            if of_members as f64 >= TRIGGERED_MIN * all as f64 {
-                rivals.into_iter().for_each(|(a, b)| union.join(a, b));
-            }
-        }
-        for (a, b) in
-            pairs.into_iter().filter(|&(a, b)| self.cancelled(a, b) + self.cancelled(b, a) >= SUPPORT_MIN)
-        {
-            union.join(a, b);
-        }
+        let pairs = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b)));
+        pairs.filter(|&(a, b)| self.is_cancelled(a, b)).for_each(|(a, b)| union.join(a, b));
     }
 }

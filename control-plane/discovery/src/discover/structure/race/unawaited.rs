@@ -77,7 +77,6 @@ fn take_out(members: &BTreeSet<Activity>, log: &mut Log) -> Option<(Activity, Un
     for run in &mut work.runs {
         run.until = run.events.iter().map(|event| event.end).max().unwrap_or(run.until) + 1;
         run.went_on = run.is_mended();
-        run.whole = run.went_on;
     }
     let mut firsts: BTreeMap<Activity, u64> = BTreeMap::new();
     work.runs
@@ -96,11 +95,21 @@ fn take_out(members: &BTreeSet<Activity>, log: &mut Log) -> Option<(Activity, Un
     Some((first, Unawaited { support, node }))
 }
 
+/// What is left of the confidence where a race would look the same: a race that one call always wins is rarer than work that nobody waits for.
+const UNDECIDED: f64 = 0.6;
+
 /// Calls per request from which on a call is taken to come again, in halves: between one, with a retry now and then, and two.
 const AGAIN_HALVES: usize = 3;
 
 /// Finds calls that outlive their caller, and ends everything not waited for at its own start.
-pub(super) fn outliving(activities: &[Activity], log: &mut Log, found: &mut Races) {
+///
+/// `undecided`: with which call one might as well race; a race that a call never wins looks like nobody's call.
+pub(super) fn outliving(
+    activities: &[Activity],
+    log: &mut Log,
+    found: &mut Races,
+    undecided: &BTreeMap<Activity, Activity>,
+) {
     let racing: BTreeSet<_> = found.groups.iter().flat_map(|group| &group.members).copied().collect();
     for activity in activities.iter().filter(|activity| !racing.contains(activity)) {
         let outlived = |run: &&Run| {
@@ -120,7 +129,11 @@ pub(super) fn outliving(activities: &[Activity], log: &mut Log, found: &mut Race
                 "still running when its caller had ended well in {} of {present} requests",
                 late.len()
             );
-            let support = Support::of_sightings(late.len() as u64, says).shown_by(late.into_iter());
+            let mut support = Support::of_sightings(late.len() as u64, says).shown_by(late.into_iter());
+            if undecided.contains_key(activity) {
+                support.confidence *= UNDECIDED;
+                support.says.push_str("; not waited for or a race that it never won: 0.6 / 0.4");
+            }
             found.unawaited.entry(*activity).or_insert(Unawaited { support, node: None });
         }
     }

@@ -1,0 +1,508 @@
+//! What let a caller go on: explanations of the same moments, weighed against each other.
+//!
+//! At a *moment* (the start of a call, or the caller's good end) something had let the caller go on. An explanation says what: all of some calls had
+//! ended, or so many of a group had answered. It gives for each request the time at which the caller could go on, and the *gap* from there to the
+//! moment is the caller's own work. The right explanation never comes after the moment, and its gaps are the shortest and most alike; a wrong one
+//! adds the difference between two calls' lengths to them, or is contradicted.
+//!
+//! So gaps have a likelihood: a density over time, learnt from the gaps themselves by counts in bins of a ratio (the marginal likelihood of a
+//! categorical distribution under a symmetric Dirichlet prior), with a fixed small density for what contradicts the explanation. The difference
+//! of two explanations' logarithms is the evidence for one against the other, whatever the number of requests; none of them has to be taken for
+//! granted. What two explanations predict alike, nothing decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::NOISE_PART;
+use super::super::SUPPORT_MIN;
+use super::super::log::{Activity, Event, Log, Run};
+use super::{GOING_ON_NS, broken_off};
+
+/// Calls of which the first few answers let the caller go on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Contest {
+    /// Places of the calls that answer for their branches.
+    pub(super) members: BTreeSet<usize>,
+    /// How many answers are enough.
+    pub(super) needed: u32,
+    /// Natural logarithm of how much likelier it is than waiting for all of them, or for none.
+    pub(super) gain: f64,
+    /// The moments that it explains: what follows it.
+    pub(super) moments: BTreeSet<usize>,
+    /// One more call and one more answer explain the same as well: a call that always was among the first.
+    pub(super) undecided: bool,
+}
+
+/// What the moments of one caller tell.
+#[derive(Debug, Default)]
+pub(super) struct Explained {
+    /// Best first; no call is in two.
+    pub(super) contests: Vec<Contest>,
+    /// By moment and call: by how much waiting for the call explains the moment better than not waiting for it.
+    awaited: BTreeMap<(usize, usize), f64>,
+    /// By a call still running when the caller went on, and one that had answered: how much better a race of the two explains that than that nobody
+    /// waits for the first. Near 0 nothing tells.
+    rivals: BTreeMap<(usize, usize), f64>,
+}
+
+/// How a call stood at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    Answered,
+    Failed,
+    /// Still running, or given up because another had answered.
+    Pending,
+}
+
+/// A call begun before a moment.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    place: usize,
+    end: i64,
+    stand: Stand,
+}
+
+/// A moment in one request.
+#[derive(Debug)]
+struct Sight {
+    at: i64,
+    begun: Vec<Begun>,
+}
+
+/// Log-odds from which on a group is taken to race: one in four hundred against it, as many groups are tried.
+const GAIN_MIN: f64 = 6.0;
+/// Calls of which every subset is weighed; of more, pairs and all together.
+const SUBSETS_MAX: usize = 5;
+/// Calls at the same moment that are looked at for races at all: nobody asks so many the same.
+const CONTENDERS_MAX: usize = 12;
+
+impl Contest {
+    fn is_of(&self, other: &Self) -> bool {
+        self.members == other.members && self.needed == other.needed
+    }
+}
+
+impl Explained {
+    /// Weighs every moment. `together(a, b)`: the two ran at the same time. O(calls · (requests · calls + groups · requests)).
+    pub(super) fn of(activities: &[Activity], log: &Log, together: &dyn Fn(usize, usize) -> bool) -> Self {
+        let mut explained = Self::default();
+        let mut found: Vec<Contest> = Vec::new();
+        for moment in 0..=activities.len() {
+            let sights = sights(moment, activities, log);
+            if (sights.len() as u64) < SUPPORT_MIN {
+                continue;
+            }
+            let view = View::of(sights, activities.len());
+            view.note_rivals(together, &mut explained.rivals);
+            let contest = view.contest(together);
+            view.note_awaited(moment, contest.as_ref(), &mut explained.awaited);
+            let Some(mut contest) = contest else { continue };
+            contest.moments.insert(moment);
+            match found.iter_mut().find(|known| known.is_of(&contest)) {
+                Some(known) => {
+                    known.gain += contest.gain;
+                    known.moments.extend(contest.moments);
+                    known.undecided &= contest.undecided;
+                }
+                None => found.push(contest),
+            }
+        }
+        for contest in &mut found {
+            contest.gain += borne(activities, &contest.members, contest.needed, log);
+        }
+        explained.contests = apart(found);
+        explained
+    }
+
+    /// By how much waiting for a call explains a moment better than not waiting for it; 0: nothing tells.
+    pub(super) fn awaited(&self, moment: usize, place: usize) -> f64 {
+        self.awaited.get(&(moment, place)).copied().unwrap_or(0.0)
+    }
+
+    /// A call with which one that nobody seems to wait for might as well race.
+    pub(super) fn undecided(&self, late: usize) -> Option<usize> {
+        let of = self.rivals.range((late, 0)..=(late, usize::MAX));
+        of.filter(|(_, gain)| **gain > UNDECIDED)
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .map(|(&(_, rival), _)| rival)
+    }
+}
+
+/// Log-odds against a race below which it is refuted.
+const UNDECIDED: f64 = -3.0;
+
+/// The best groups that share no call. Of races that do, the union: another winner at another moment.
+fn apart(mut all: Vec<Contest>) -> Vec<Contest> {
+    all.retain(|contest| contest.gain >= GAIN_MIN);
+    all.sort_by(|a, b| b.gain.total_cmp(&a.gain).then_with(|| a.members.cmp(&b.members)));
+    let mut kept: Vec<Contest> = Vec::new();
+    for contest in all {
+        let mut meeting = kept.iter_mut().filter(|other| !other.members.is_disjoint(&contest.members));
+        match (meeting.next(), meeting.next()) {
+            (None, _) => kept.push(contest),
+            (Some(other), None) if other.needed == 1 && contest.needed == 1 => {
+                other.members.extend(contest.members);
+                other.moments.extend(contest.moments);
+            }
+            _ => {}
+        }
+    }
+    kept
+}
+
+/// One request more, in which a member failed and enough others answered, shows what its failure means: the caller went on, or it did not. Natural
+/// logarithm of 19 to 1, as requests fail for other reasons.
+const BORNE: f64 = 2.9;
+/// Most that failures say.
+const BORNE_MAX: f64 = 30.0;
+
+/// What failures of members say for a group, as log-odds.
+fn borne(activities: &[Activity], members: &BTreeSet<usize>, needed: u32, log: &Log) -> f64 {
+    let of_group = |event: &&Event| {
+        activities.binary_search(&event.activity).is_ok_and(|place| members.contains(&place))
+    };
+    let mut odds = 0.0;
+    for run in &log.runs {
+        let events = || run.events.iter().filter(of_group).filter(|event| !event.cut);
+        let answered = events().filter(|event| event.outcome.answered()).count();
+        let last = events().filter(|event| event.outcome.failed()).map(|event| event.end).min();
+        if let Some(failed) = last.filter(|_| answered >= needed as usize) {
+            odds += if run.went_on_after(failed) { BORNE } else { -BORNE };
+        }
+    }
+    odds.clamp(-BORNE_MAX, BORNE_MAX)
+}
+
+/// A moment in every request that has it. Messages are never waited for, and not looked at.
+fn sights(moment: usize, activities: &[Activity], log: &Log) -> Vec<Sight> {
+    let place = |activity: Activity| activities.binary_search(&activity).ok();
+    let sight = |run: &Run| {
+        let (at, before) = match activities.get(moment) {
+            Some(activity) => {
+                let next = run.events.iter().position(|event| event.activity == *activity)?;
+                (run.events.get(next)?.start, run.events.get(..next)?)
+            }
+            None if run.went_on => (run.until, run.events.as_slice()),
+            None => return None,
+        };
+        let mut begun: Vec<Begun> = Vec::with_capacity(before.len());
+        for event in before.iter().filter(|event| !event.message) {
+            let Some(place) = place(event.activity) else { continue };
+            let one = Begun { place, end: event.end, stand: stand(event, run, at) };
+            match begun.iter_mut().find(|known| known.place == place) {
+                // Of what is tried again, or comes again, the last one counts.
+                Some(known) if known.stand != Stand::Pending => *known = one,
+                Some(_) => {}
+                None => begun.push(one),
+            }
+        }
+        Some(Sight { at, begun })
+    };
+    log.runs.iter().filter_map(sight).collect()
+}
+
+fn stand(event: &Event, run: &Run, at: i64) -> Stand {
+    let lost = || {
+        let others =
+            run.events.iter().filter(|other| other.activity != event.activity && other.outcome.answered());
+        others.into_iter().any(|winner| broken_off(event, winner, run.went_on_after(event.end)))
+    };
+    if event.cut || event.running_at(at) || (!event.outcome.answered() && lost()) {
+        Stand::Pending
+    } else if event.outcome.answered() {
+        Stand::Answered
+    } else {
+        Stand::Failed
+    }
+}
+
+impl Sight {
+    /// When so many members had answered; `None` while fewer had.
+    fn enough(&self, members: &BTreeSet<usize>, needed: u32) -> Option<i64> {
+        let answered = |begun: &&Begun| members.contains(&begun.place) && begun.stand == Stand::Answered;
+        let mut ends: Vec<i64> = self.begun.iter().filter(answered).map(|begun| begun.end).collect();
+        ends.sort_unstable();
+        ends.get(needed.saturating_sub(1) as usize).copied()
+    }
+}
+
+/// One moment in all requests, and which calls it can have waited for.
+struct View {
+    sights: Vec<Sight>,
+    /// By place: still running now and then, so that nobody waited for them.
+    late: Vec<bool>,
+    /// By sight: the last two ends of calls that are never late, the last one first.
+    last: Vec<[(i64, usize); 2]>,
+}
+
+/// "No call": the caller's own begin, which everything comes after.
+const BEGIN: (i64, usize) = (0, usize::MAX);
+/// In the place of a call: so many answers of a group.
+const GROUP: usize = usize::MAX - 1;
+
+impl View {
+    fn of(sights: Vec<Sight>, places: usize) -> Self {
+        let (mut pending, mut present) = (vec![0_u64; places], vec![0_u64; places]);
+        for begun in sights.iter().flat_map(|sight| &sight.begun) {
+            present.get_mut(begun.place).into_iter().for_each(|count| *count += 1);
+            let is_late = u64::from(begun.stand == Stand::Pending);
+            pending.get_mut(begun.place).into_iter().for_each(|count| *count += is_late);
+        }
+        let is_late =
+            |(pending, present): (&u64, &u64)| *pending >= SUPPORT_MIN && pending * NOISE_PART >= *present;
+        let late: Vec<bool> = pending.iter().zip(&present).map(is_late).collect();
+        let is_over = |place| late.get(place) == Some(&false);
+        let last = sights.iter().map(|sight| last_two(sight, is_over)).collect();
+        Self { sights, late, last }
+    }
+
+    /// What waiting for each call that is never late explains, given the answers of a group that were waited for, if any.
+    fn note_awaited(
+        &self,
+        moment: usize,
+        contest: Option<&Contest>,
+        awaited: &mut BTreeMap<(usize, usize), f64>,
+    ) {
+        let members = contest.map(|contest| &contest.members);
+        let is_other = |place: usize| {
+            self.late.get(place) == Some(&false) && members.is_none_or(|members| !members.contains(&place))
+        };
+        let mut all = Gaps::default();
+        let ends: Vec<[(i64, usize); 2]> = self
+            .sights
+            .iter()
+            .map(|sight| {
+                let mut last = last_two(sight, is_other);
+                if let Some(enough) =
+                    contest.and_then(|contest| sight.enough(&contest.members, contest.needed))
+                {
+                    insert(&mut last, (enough, GROUP));
+                }
+                all.file(sight.at - last[0].0, 1);
+                last
+            })
+            .collect();
+        let with = all.weight();
+        let mut without: BTreeMap<usize, Gaps> = BTreeMap::new();
+        for (sight, [last, before]) in self.sights.iter().zip(&ends) {
+            if last.1 != BEGIN.1 && last.1 != GROUP {
+                let gaps = without.entry(last.1).or_insert_with(|| all.clone());
+                gaps.file(sight.at - last.0, -1);
+                gaps.file(sight.at - before.0, 1);
+            }
+        }
+        for (place, gaps) in without {
+            awaited.insert((moment, place), with - gaps.weight());
+        }
+    }
+
+    /// For each late call and each that had answered: a race of the two, against nobody waiting for the late one.
+    fn note_rivals(
+        &self,
+        together: &dyn Fn(usize, usize) -> bool,
+        rivals: &mut BTreeMap<(usize, usize), f64>,
+    ) {
+        let places = || 0..self.late.len();
+        for late in places().filter(|&place| self.late.get(place) == Some(&true)) {
+            for other in
+                places().filter(|&place| self.late.get(place) == Some(&false) && together(late, place))
+            {
+                let group = BTreeSet::from([late, other]);
+                if self.sights.iter().any(|sight| sight.begun.iter().any(|begun| begun.place == other)) {
+                    *rivals.entry((late, other)).or_default() += self.gain(&group, 1);
+                }
+            }
+        }
+    }
+
+    /// The group that explains the moment best, if any does better than none.
+    fn contest(&self, together: &dyn Fn(usize, usize) -> bool) -> Option<Contest> {
+        let mut best: Option<Contest> = None;
+        for members in self.candidates(together) {
+            for needed in 1..u32::try_from(members.len()).unwrap_or(u32::MAX) {
+                let gain = self.gain(&members, needed);
+                // Of two that explain it alike the smaller one: nothing speaks for the rest.
+                let better = best.as_ref().is_none_or(|best| gain > best.gain + TIE);
+                if gain >= GAIN_MIN && better {
+                    best = Some(Contest {
+                        members: members.clone(),
+                        needed,
+                        gain,
+                        moments: BTreeSet::new(),
+                        undecided: false,
+                    });
+                }
+            }
+        }
+        best.map(|best| Contest { undecided: self.is_undecided(&best, together), ..best })
+    }
+
+    /// Whether some other call that ran beside all members might be one of them, with one answer more needed.
+    fn is_undecided(&self, contest: &Contest, together: &dyn Fn(usize, usize) -> bool) -> bool {
+        let beside = |&place: &usize| {
+            self.late.get(place) == Some(&false)
+                && !contest.members.contains(&place)
+                && contest.members.iter().all(|&member| together(member, place))
+        };
+        (0..self.late.len()).filter(beside).any(|place| {
+            let mut members = contest.members.clone();
+            members.insert(place);
+            self.gain(&members, contest.needed + 1) > contest.gain + UNDECIDED
+        })
+    }
+
+    /// Groups worth weighing: of late calls, and of calls that ran at the same time and were over both; small ones first.
+    fn candidates(&self, together: &dyn Fn(usize, usize) -> bool) -> Vec<BTreeSet<usize>> {
+        let begun: BTreeSet<usize> =
+            self.sights.iter().flat_map(|sight| &sight.begun).map(|begun| begun.place).collect();
+        let is_late = |place: &usize| self.late.get(*place) == Some(&true);
+        let late: Vec<usize> = begun.iter().copied().filter(is_late).collect();
+        let over: Vec<usize> = begun
+            .iter()
+            .copied()
+            .filter(|place| !is_late(place))
+            .filter(|&place| {
+                begun.iter().any(|&other| other != place && !is_late(&other) && together(place, other))
+            })
+            .collect();
+        let mut all = subsets(&late);
+        all.extend(subsets(&over));
+        // Who is never at work beside another does not race with it.
+        let is_race =
+            |group: &BTreeSet<usize>| group.iter().all(|&a| group.iter().all(|&b| a == b || together(a, b)));
+        all.retain(is_race);
+        all.sort_by_key(BTreeSet::len);
+        all
+    }
+
+    /// Log-odds of a race, or quorum, of a group against waiting for all of it, or for all but one, or for none; what is late nobody can have waited
+    /// for.
+    fn gain(&self, members: &BTreeSet<usize>, needed: u32) -> f64 {
+        let is_over = |place: usize| self.late.get(place) == Some(&false);
+        let over: Vec<usize> = members.iter().copied().filter(|&place| is_over(place)).collect();
+        let (mut with, mut none) = (Gaps::default(), Gaps::default());
+        let mut without: Vec<Gaps> = vec![Gaps::default(); over.len() + 1];
+        for (sight, last) in self.sights.iter().zip(&self.last) {
+            let of_group = || sight.begun.iter().filter(|begun| members.contains(&begun.place));
+            if of_group().next().is_none() {
+                continue;
+            }
+            let enough = sight.enough(members, needed);
+            if enough.is_none() && of_group().all(|begun| begun.stand == Stand::Failed) {
+                continue;
+            }
+            let others = last_two(sight, |place| is_over(place) && !members.contains(&place))[0].0;
+            none.file(sight.at - others, 1);
+            let skipped = std::iter::once(usize::MAX).chain(over.iter().copied());
+            for (gaps, skipped) in without.iter_mut().zip(skipped) {
+                // The last end but that of the call that is not waited for.
+                let [one, two] = last;
+                gaps.file(sight.at - if one.1 == skipped { two.0 } else { one.0 }, 1);
+            }
+            match enough {
+                Some(enough) => with.file(sight.at - enough.max(others), 1),
+                None => with.file(i64::MIN, 1),
+            }
+        }
+        without.push(none);
+        with.weight() - without.iter().map(Gaps::weight).fold(f64::NEG_INFINITY, f64::max)
+    }
+}
+
+/// Log-likelihoods closer than this are alike.
+const TIE: f64 = 1e-6;
+
+/// Every subset of two or more; of many calls all pairs and all together; of too many none.
+fn subsets(places: &[usize]) -> Vec<BTreeSet<usize>> {
+    let n = places.len();
+    if !(2..=CONTENDERS_MAX).contains(&n) {
+        return Vec::new();
+    }
+    if n > SUBSETS_MAX {
+        let pairs = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b)));
+        let pair = |(a, b): (usize, usize)| Some(BTreeSet::from([*places.get(a)?, *places.get(b)?]));
+        return pairs.filter_map(pair).chain([places.iter().copied().collect()]).collect();
+    }
+    let subset = |mask: u32| {
+        (0..n).filter(move |bit| mask & (1 << bit) != 0).filter_map(|bit| places.get(bit).copied())
+    };
+    (1_u32..1 << n).filter(|mask| mask.count_ones() > 1).map(|mask| subset(mask).collect()).collect()
+}
+
+/// The last two ends among the calls of some places.
+fn last_two(sight: &Sight, of: impl Fn(usize) -> bool) -> [(i64, usize); 2] {
+    let mut last = [BEGIN, BEGIN];
+    for begun in sight.begun.iter().filter(|begun| of(begun.place)) {
+        insert(&mut last, (begun.end, begun.place));
+    }
+    last
+}
+
+fn insert(last: &mut [(i64, usize); 2], one: (i64, usize)) {
+    if last[0] == BEGIN || one.0 > last[0].0 {
+        *last = [one, last[0]];
+    } else if last[1] == BEGIN || one.0 > last[1].0 {
+        last[1] = one;
+    }
+}
+
+/// Gaps between what lets a caller go on and its going on, by length.
+#[derive(Clone, Debug)]
+struct Gaps {
+    bins: [u32; Self::BINS],
+    /// The caller had gone on before.
+    contradicted: u32,
+}
+
+impl Default for Gaps {
+    fn default() -> Self {
+        Self { bins: [0; Self::BINS], contradicted: 0 }
+    }
+}
+
+impl Gaps {
+    /// Two bins an octave, from [`Self::FLOOR_NS`] to half an hour.
+    const BINS: usize = 54;
+    /// Shorter gaps are alike: a caller's own bookkeeping, and the tick of a clock.
+    const FLOOR_NS: f64 = 20_000.0;
+    /// Pseudo-counts of each bin: less than a half, since most of so many bins stay empty.
+    const PRIOR: f64 = 0.1;
+    /// Logarithm of the probability of a contradiction times its density: one request in 200 errs, and by anything up to a second.
+    const CONTRADICTION: f64 = -26.0;
+
+    /// Counts a gap, or takes it back.
+    fn file(&mut self, gap_ns: i64, times: i32) {
+        let slot = if gap_ns < -GOING_ON_NS {
+            Some(&mut self.contradicted)
+        } else {
+            let octaves = (gap_ns as f64 / Self::FLOOR_NS).log2();
+            let bin = if octaves > 0.0 { 1 + (2.0 * octaves) as usize } else { 0 };
+            self.bins.get_mut(bin.min(Self::BINS - 1))
+        };
+        slot.into_iter().for_each(|count| *count = count.saturating_add_signed(times));
+    }
+
+    /// Logarithm of the marginal likelihood, density per nanosecond. O(gaps).
+    fn weight(&self) -> f64 {
+        let (mut weight, mut seen) = (f64::from(self.contradicted) * Self::CONTRADICTION, 0_u32);
+        for (bin, &count) in self.bins.iter().enumerate().filter(|(_, count)| **count > 0) {
+            for i in 0..count {
+                let (kept, all) =
+                    (f64::from(i) + Self::PRIOR, f64::from(seen) + Self::PRIOR * Self::BINS as f64);
+                weight += (kept / all).ln();
+                seen += 1;
+            }
+            weight -= f64::from(count) * Self::width(bin).ln();
+        }
+        weight
+    }
+
+    fn width(bin: usize) -> f64 {
+        match bin {
+            0 => Self::FLOOR_NS + GOING_ON_NS as f64,
+            bin => {
+                let from = Self::FLOOR_NS * ((bin - 1) as f64 / 2.0).exp2();
+                from * (std::f64::consts::SQRT_2 - 1.0)
+            }
+        }
+    }
+}
