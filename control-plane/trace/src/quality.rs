@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::join::{Repairs, Root};
 use super::skew::Clocks;
 use super::{Oddity, Refused, Symbol, Symbols, TraceId};
-pub use report::{Counted, ServiceRecorders, SignalQuality, Skew};
+pub use report::{Counted, Link, ServiceRecorders, SignalQuality, Skew};
 
 /// Counts, while they are made.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +119,7 @@ impl Quality {
             hops: self.hops,
             refused: self.refused.clone(),
             odd: self.odd.clone(),
+            links: Vec::new(),
             duplicates: self.duplicates,
             conflicting: self.conflicting,
             late: self.late,

@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 
+use super::error::Found;
 use super::keys::Keys;
 use super::{Progress, ReadSettings};
-use crate::{Oddity, Refused, Sink, Span, Symbol, Symbols};
+use crate::{Oddity, Refused, Sink, Span, SpanId, Symbol, Symbols, TraceId};
 
 /// Bytes between two reports of progress.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -62,9 +63,20 @@ impl<'s> ReadContext<'s> {
         super::window::ReadWindow::new(source, self.element_bytes_max)
     }
 
-    pub(super) fn take(&mut self, span: Span) {
+    pub(super) fn take(&mut self, span: Span, link: Option<(TraceId, SpanId)>) {
         self.spans += 1;
+        if let Some(to) = link.filter(|_| span.parent.is_none()) {
+            self.sink.linked(&span, to);
+        }
         self.sink.span(span);
+    }
+
+    /// The symbol of a service that says in which namespace it is.
+    pub(super) fn within(&mut self, service: Symbol, namespace: &str) -> Symbol {
+        if service.is_none() || namespace.is_empty() {
+            return service;
+        }
+        self.sink.within(service, namespace)
     }
 
     /// Counts a span that is odd but taken; `example` tells which.
@@ -76,6 +88,11 @@ impl<'s> ReadContext<'s> {
     pub(super) fn refuse(&mut self, reason: Refused, example: fmt::Arguments<'_>) {
         self.refused += 1;
         self.sink.refuse(reason, example);
+    }
+
+    /// Counts an item of an array that is no trace.
+    pub(super) fn malformed_item(&mut self, item: &Found) {
+        self.refuse(Refused::Malformed, format_args!("an item that is no trace{item}"));
     }
 
     /// Counts something that stands where a span was expected.

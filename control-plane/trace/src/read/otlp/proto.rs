@@ -10,6 +10,7 @@ use super::super::ReadError;
 use super::super::attributes::Attributes;
 use super::super::context::ReadContext;
 use super::super::deferred::Deferred;
+use super::super::error::Found;
 use super::super::found::Reporter;
 use super::super::window::ReadWindow;
 use fields::Fields;
@@ -152,8 +153,8 @@ impl Walk<'_, '_> {
     }
 }
 
-const fn bad(at: u64, what: &'static str) -> ReadError {
-    ReadError::Syntax { at, what }
+fn bad(at: u64, what: &'static str) -> ReadError {
+    ReadError::Syntax { at, what, found: Found::default() }
 }
 
 /// A resource that is broken says as much as it says up to there.
