@@ -208,7 +208,10 @@ impl fmt::Display for SignalQuality {
             writeln!(f, "  {count} {}, the first: {example}", oddity.says())?;
         }
         for Link { from, to, traces: Counted { count, example } } in self.links.iter().take(NAMES_MAX) {
-            writeln!(f, "{count} traces of {to} are linked to {from}: a journey of its own (the first: {example})")?;
+            writeln!(
+                f,
+                "{count} traces of {to} are linked to {from}: a journey of its own (the first: {example})"
+            )?;
         }
         if self.links.len() > NAMES_MAX {
             writeln!(f, "and {} more kinds of linked traces", self.links.len() - NAMES_MAX)?;

@@ -190,7 +190,8 @@ impl<'a> Attributes<'a> {
 
 /// `SPAN_KIND_SERVER`, `SpanKind.SERVER`, `server`, `SERVER`.
 pub(super) fn kind(text: &str) -> Option<SpanKind> {
-    let text = ["SPAN_KIND_", "SpanKind."].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+    let text =
+        ["SPAN_KIND_", "SpanKind."].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
     let named = [
         ("server", SpanKind::Server),
         ("client", SpanKind::Client),

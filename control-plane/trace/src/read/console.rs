@@ -51,7 +51,11 @@ pub(super) fn span(json: &mut Json<'_>, sdk: Sdk, context: &mut ReadContext<'_>)
 }
 
 /// An object of attributes: scalars, or arrays whose first item counts.
-pub(super) fn attributes<'a>(json: &mut Json<'a>, keys: &Keys, found: &mut Attributes<'a>) -> Result<(), Stop> {
+pub(super) fn attributes<'a>(
+    json: &mut Json<'a>,
+    keys: &Keys,
+    found: &mut Attributes<'a>,
+) -> Result<(), Stop> {
     json.object(|json, name| match keys.of(name.as_bytes()) {
         Some(key) => scalar(json).map(|value| found.set(key, name.as_bytes(), value)),
         None => json.skip(),

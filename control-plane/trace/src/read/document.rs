@@ -35,7 +35,13 @@ pub(super) fn documents(stream: &mut Stream<'_>, context: &mut ReadContext<'_>) 
         let known = match byte {
             b'{' => object(stream, 0, context)?,
             b'[' => array(stream, 0, context)?,
-            _ => return Err(ReadError::Syntax { at, what: "expected a JSON object or array", found: head.found() }),
+            _ => {
+                return Err(ReadError::Syntax {
+                    at,
+                    what: "expected a JSON object or array",
+                    found: head.found(),
+                });
+            }
         };
         if !known {
             return Err(ReadError::Unknown { at, what: "JSON, but no traces", found: head.found() });
@@ -73,14 +79,16 @@ impl Keys {
             "resource" => self.resource = true,
             // Several formats have these.
             "name" | "kind" | "status" | "attributes" | "links" | "events" | "duration" | "traceID" => {}
-            "parentId" | "timestamp" | "localEndpoint" | "remoteEndpoint" | "binaryAnnotations" | "shared"
-            | "debug" | "tags"
+            "parentId" | "timestamp" | "localEndpoint" | "remoteEndpoint" | "binaryAnnotations"
+            | "shared" | "debug" | "tags"
                 if self.trace || self.id || key.ends_with("Endpoint") || key == "binaryAnnotations" =>
             {
                 return Some(Kind::ZipkinSpan);
             }
             "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans" => return Some(Kind::Resource),
-            "spanId" | "span_id" | "startTimeUnixNano" | "start_time_unix_nano" => return Some(Kind::OtlpSpan),
+            "spanId" | "span_id" | "startTimeUnixNano" | "start_time_unix_nano" => {
+                return Some(Kind::OtlpSpan);
+            }
             "spanID" | "operationName" | "processID" => return Some(Kind::JaegerSpan),
             "SpanContext" | "SpanKind" | "ParentSpanID" => return Some(Kind::Console(Sdk::Go)),
             "context" | "parent_id" | "start_time" | "end_time" => return self.python_or_segment(key),

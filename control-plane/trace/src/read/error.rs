@@ -35,7 +35,9 @@ pub enum ReadError {
         found: Found,
     },
     /// A backend's answer that holds no traces but says why not.
-    #[error("byte {at}: this is an answer with an error and no traces: `{said}`; ask again and save an answer with traces")]
+    #[error(
+        "byte {at}: this is an answer with an error and no traces: `{said}`; ask again and save an answer with traces"
+    )]
     Answer {
         /// Byte where it begins.
         at: u64,

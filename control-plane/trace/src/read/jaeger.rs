@@ -61,7 +61,11 @@ impl Trace {
     }
 
     /// Reads one span that bears its process, as Jaeger stores them.
-    pub(super) fn lone_span(&mut self, json: &mut Json<'_>, context: &mut ReadContext<'_>) -> Result<(), Stop> {
+    pub(super) fn lone_span(
+        &mut self,
+        json: &mut Json<'_>,
+        context: &mut ReadContext<'_>,
+    ) -> Result<(), Stop> {
         match span(json, &context.keys)? {
             Some(span) => self.take(span, context),
             None => context.malformed("a span that is no object"),

@@ -95,14 +95,9 @@ mod tests {
         ] {
             assert_eq!(form(head), expected, "{head:?}");
         }
-        for head in [
-            &b"hello"[..],
-            b"\n\nhello",
-            b"<!DOCTYPE html>",
-            b"\0\0\0\x05hello",
-            b"PK\x03\x04",
-            b"\xff\xfe{",
-        ] {
+        for head in
+            [&b"hello"[..], b"\n\nhello", b"<!DOCTYPE html>", b"\0\0\0\x05hello", b"PK\x03\x04", b"\xff\xfe{"]
+        {
             assert!(matches!(form(head), Form::Unknown(_)), "{head:?}");
         }
     }

@@ -93,7 +93,10 @@ impl<'r> Stream<'r> {
 
     /// The first answer that a key of the object which is next gives, in their order; nothing is taken. `None`: no key gives one, or none
     /// before the window is full.
-    pub(super) fn ask_keys<T>(&mut self, mut ask: impl FnMut(&str) -> Option<T>) -> Result<Option<T>, ReadError> {
+    pub(super) fn ask_keys<T>(
+        &mut self,
+        mut ask: impl FnMut(&str) -> Option<T>,
+    ) -> Result<Option<T>, ReadError> {
         let found = self.parse(|json| {
             let mut ahead = json.clone();
             ahead.expect(b'{', "expected an object")?;

@@ -30,7 +30,11 @@ pub(super) fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Printed<'a>, 
             "StartTime" => found.start_ns = found.time("start", &json.value()?, unix_ns),
             "EndTime" => end_ns = found.time("end", &json.value()?, unix_ns),
             "Attributes" => attributes(json, keys, &mut found.attributes)?,
-            "Links" => links = read_links(json, |json| only(json, "SpanContext", |json| ids(json, "TraceID", "SpanID")).map(linked))?,
+            "Links" => {
+                links = read_links(json, |json| {
+                    only(json, "SpanContext", |json| ids(json, "TraceID", "SpanID")).map(linked)
+                })?
+            }
             "Status" => found.error = status(json)?,
             "Resource" => attributes(json, keys, resource)?,
             _ => json.skip()?,

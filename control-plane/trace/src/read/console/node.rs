@@ -3,13 +3,13 @@
 //! Node are `[Object]`, and say nothing.
 
 use super::{Printed, attributes, ids, linked, only};
+use crate::SpanKind;
 use crate::read::attributes::Attributes;
 use crate::read::id::Form;
 use crate::read::json::{Json, Stop, Value};
 use crate::read::keys::Keys;
 use crate::read::otlp::STATUS_ERROR;
 use crate::read::otlp::json::read_links;
-use crate::SpanKind;
 
 pub(super) fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Printed<'a>, Stop> {
     json.read_literal();
@@ -32,7 +32,11 @@ pub(super) fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Printed<'a>, 
             "duration" => found.duration_ns = found.time("duration", &json.value()?, nanoseconds),
             "attributes" => attributes(json, keys, &mut found.attributes)?,
             "status" => found.error = status(json)?,
-            "links" => links = read_links(json, |json| only(json, "context", |json| ids(json, "traceId", "spanId")).map(linked))?,
+            "links" => {
+                links = read_links(json, |json| {
+                    only(json, "context", |json| ids(json, "traceId", "spanId")).map(linked)
+                })?
+            }
             "resource" => read_resource(json, keys, resource)?,
             _ => json.skip()?,
         }

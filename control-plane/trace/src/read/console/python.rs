@@ -28,7 +28,11 @@ pub(super) fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Printed<'a>, 
             "start_time" => found.start_ns = found.time("start", &json.value()?, unix_ns),
             "end_time" => end_ns = found.time("end", &json.value()?, unix_ns),
             "attributes" => attributes(json, keys, &mut found.attributes)?,
-            "links" => links = read_links(json, |json| only(json, "context", |json| ids(json, "trace_id", "span_id")).map(linked))?,
+            "links" => {
+                links = read_links(json, |json| {
+                    only(json, "context", |json| ids(json, "trace_id", "span_id")).map(linked)
+                })?
+            }
             "status" => found.error = status(json)?,
             "resource" => read_resource(json, keys, resource)?,
             _ => json.skip()?,

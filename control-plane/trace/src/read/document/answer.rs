@@ -21,7 +21,16 @@ impl Answer {
     pub(super) fn listens(key: &str) -> bool {
         matches!(
             key,
-            "errors" | "error" | "message" | "msg" | "Message" | "detail" | "code" | "status" | "statusCode" | "__type"
+            "errors"
+                | "error"
+                | "message"
+                | "msg"
+                | "Message"
+                | "detail"
+                | "code"
+                | "status"
+                | "statusCode"
+                | "__type"
         )
     }
 

@@ -141,7 +141,8 @@ impl<'a> Segment<'a> {
         while let Some(mut segment) = open.pop() {
             for mut below in segment.below.drain(..) {
                 below.found.trace = trace;
-                below.found.parent = segment.found.id.map_or(below.found.parent, crate::read::found::Parent::Is);
+                below.found.parent =
+                    segment.found.id.map_or(below.found.parent, crate::read::found::Parent::Is);
                 below.say_whom();
                 open.push(below);
             }
@@ -176,7 +177,8 @@ impl<'a> Segment<'a> {
             let sends = aws.operation.starts_with("Send") || aws.operation.starts_with("Publish");
             *kind = if sends { SpanKind::Producer } else { SpanKind::Client };
         } else {
-            attributes.peer_service = if aws.function.is_empty() { name.clone() } else { aws.function.clone() };
+            attributes.peer_service =
+                if aws.function.is_empty() { name.clone() } else { aws.function.clone() };
         }
     }
 

@@ -175,7 +175,11 @@ impl<'a> Old<'a> {
             ..whole
         };
         for tag in &self.tags {
-            let mine = if tag.endpoint.service.is_empty() { first } else { tag.endpoint.service == endpoint.service };
+            let mine = if tag.endpoint.service.is_empty() {
+                first
+            } else {
+                tag.endpoint.service == endpoint.service
+            };
             if let Some(key) = keys.of(tag.name.as_bytes()).filter(|_| mine) {
                 found.attributes.set(key, tag.name.as_bytes(), super::telling(tag.value.clone()));
             }
