@@ -11,12 +11,13 @@ use crate::packages::PRINTERS;
 /// Every call as `callee operation outcome`, and how many traces there are.
 fn calls(text: &str, package: &str) -> (Vec<String>, Vec<String>) {
     let mut found = Vec::new();
-    let mut assembler = Assembler::new(TraceLimits::default(), |trace: &Trace, symbols: &emac_trace::Symbols| {
-        for call in &trace.calls {
-            let (service, operation) = (symbols.text(call.service), symbols.text(call.operation));
-            found.push(format!("{service} {operation} {:?} {:?}", call.kind, call.outcome));
-        }
-    });
+    let mut assembler =
+        Assembler::new(TraceLimits::default(), |trace: &Trace, symbols: &emac_trace::Symbols| {
+            for call in &trace.calls {
+                let (service, operation) = (symbols.text(call.service), symbols.text(call.operation));
+                found.push(format!("{service} {operation} {:?} {:?}", call.kind, call.outcome));
+            }
+        });
     let read = read_source(text.as_bytes(), &ReadSettings::default(), &mut assembler);
     assert_eq!(read.unwrap_or_else(|why| panic!("{package}: {why}\n{text}")), (5, 0), "{package}");
     let assembled = assembler.finish();
@@ -26,7 +27,11 @@ fn calls(text: &str, package: &str) -> (Vec<String>, Vec<String>) {
         .filter(|(_, key, _, _)| *key == "cloud.availability_zone")
         .map(|(service, _, value, _)| (assembled.symbols.text(service), value))
         .collect();
-    assert_eq!(zones, BTreeMap::from([("cart", "eu-1a"), ("front", "eu-1a"), ("worker", "eu-1a")]), "{package}");
+    assert_eq!(
+        zones,
+        BTreeMap::from([("cart", "eu-1a"), ("front", "eu-1a"), ("worker", "eu-1a")]),
+        "{package}"
+    );
     let links = assembled.quality.links.iter().map(|link| format!("{} -> {}", link.from, link.to)).collect();
     (found, links)
 }

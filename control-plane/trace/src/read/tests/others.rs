@@ -279,3 +279,39 @@ fn links_to_other_traces_are_told() {
         assert_eq!(kept.links, [(SpanId(5), TraceId(1), SpanId(4))], "a root's link alone: {text}");
     }
 }
+
+/// Callees of a request, each with its outcome, as they are put together.
+fn callees(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut assembler =
+        crate::Assembler::new(crate::TraceLimits::default(), |trace: &crate::Trace, symbols: &Symbols| {
+            let call = |call: &crate::Call| format!("{} {:?}", symbols.text(call.service), call.outcome);
+            found.extend(trace.calls.iter().map(call));
+        });
+    read_source(text.as_bytes(), &ReadSettings::default(), &mut assembler).unwrap();
+    drop(assembler.finish());
+    found
+}
+
+#[test]
+fn main_and_standby_of_one_database_are_two() {
+    let span = |id: u8, start: u64, host: &str, status: u8| {
+        let attribute =
+            |key: &str, value: &str| format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#);
+        let attributes =
+            [("db.system.name", "postgresql"), ("db.namespace", "shop"), ("server.address", host)];
+        format!(
+            r#"{{"traceId":"1","spanId":"{id}","parentSpanId":"1","kind":3,"name":"SELECT shop","startTimeUnixNano":"17000000000000000{start}","endTimeUnixNano":"17000000000000000{}","attributes":[{}],"status":{{"code":{status}}}}}"#,
+            start + 5,
+            attributes.map(|(key, value)| attribute(key, value)).join(",")
+        )
+    };
+    let text = format!(
+        r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"orders"}}}}]}},"scopeSpans":[{{"spans":[
+        {{"traceId":"1","spanId":"1","kind":2,"name":"POST /orders","startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000000000099"}},
+        {},{}]}}]}}]}}"#,
+        span(2, 10, "pg-1", 2),
+        span(3, 20, "pg-2", 0)
+    );
+    assert_eq!(callees(&text), ["orders Good", "postgresql:shop@pg-1 Error", "postgresql:shop@pg-2 Good"]);
+}
