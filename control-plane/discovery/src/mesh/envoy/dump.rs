@@ -170,6 +170,42 @@ pub(super) struct Cluster {
     pub(super) circuit_breakers: Option<CircuitBreakers>,
     pub(super) outlier_detection: Option<OutlierDetection>,
     pub(super) load_assignment: Option<Assignment>,
+    metadata: Option<Metadata>,
+}
+
+impl Cluster {
+    /// Services that an inbound cluster stands for, as Istio notes them: those of the proxy's own workload.
+    pub(super) fn own_services(&self) -> impl Iterator<Item = String> {
+        let inbound = self.name.as_deref().is_some_and(|name| name.starts_with("inbound|"));
+        let noted = self
+            .metadata
+            .as_ref()
+            .filter(|_| inbound)
+            .and_then(|metadata| metadata.filter_metadata.istio.as_ref());
+        noted.into_iter().flat_map(|istio| &istio.services).filter_map(|service| service.host.clone())
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    filter_metadata: FilterMetadata,
+}
+
+#[derive(Deserialize, Default)]
+struct FilterMetadata {
+    istio: Option<IstioMetadata>,
+}
+
+#[derive(Deserialize)]
+struct IstioMetadata {
+    #[serde(default)]
+    services: Vec<IstioService>,
+}
+
+#[derive(Deserialize)]
+struct IstioService {
+    host: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -243,6 +279,16 @@ pub(super) struct Listener {
     pub(super) default_filter_chain: Option<FilterChain>,
 }
 
+impl Listener {
+    /// Routes that stand in it.
+    pub(super) fn route_configs(&self) -> impl Iterator<Item = &RouteConfig> {
+        let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
+        let configs =
+            chains.flat_map(|chain| &chain.filters).filter_map(|filter| filter.typed_config.as_ref());
+        configs.filter_map(|config| config.route_config.as_ref())
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct FilterChain {
     #[serde(default)]
@@ -261,8 +307,28 @@ pub(super) struct FilterConfig {
 
 #[derive(Deserialize)]
 pub(super) struct RouteConfig {
+    name: Option<String>,
     #[serde(default)]
     pub(super) virtual_hosts: Vec<VirtualHost>,
+}
+
+impl RouteConfig {
+    /// Services whose requests an inbound configuration takes, by what Istio decorates them with (`front.shop:8081/*`): those of the proxy's
+    /// own workload.
+    pub(super) fn own_services(&self) -> impl Iterator<Item = String> {
+        let inbound = self.name.as_deref().is_some_and(|name| name.starts_with("inbound|"));
+        let routes = self.virtual_hosts.iter().filter(move |_| inbound).flat_map(|host| &host.routes);
+        routes.filter_map(|route| {
+            let operation = route.decorator.as_ref()?.operation.as_deref()?;
+            let host = operation.split_once('/').map_or(operation, |(host, _)| host);
+            Some(host.to_owned()).filter(|host| !host.is_empty() && !host.starts_with('*'))
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Decorator {
+    operation: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -278,6 +344,7 @@ pub(super) struct Route {
     #[serde(rename = "match")]
     matched: Option<RouteMatch>,
     pub(super) route: Option<RouteAction>,
+    decorator: Option<Decorator>,
 }
 
 #[derive(Deserialize)]
