@@ -204,6 +204,7 @@ fn read_form(
         Form::Json(mark) => {
             let mut window = context.window(source);
             window.skip(mark as u64)?;
+            context.console = false;
             document::documents(&mut Stream::new(window), context)
         }
         Form::Empty | Form::Unknown(_) => Ok(()),

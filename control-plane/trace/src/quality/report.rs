@@ -210,7 +210,7 @@ impl fmt::Display for SignalQuality {
         for Link { from, to, traces: Counted { count, example } } in self.links.iter().take(NAMES_MAX) {
             writeln!(
                 f,
-                "{count} traces of {to} are linked to {from}: a journey of its own (the first: {example})"
+                "{to} is linked to {from}, and a journey of its own: {count} traces, the first: {example}"
             )?;
         }
         if self.links.len() > NAMES_MAX {

@@ -24,6 +24,8 @@ pub(super) struct ReadContext<'s> {
     pub(super) names: Memo,
     element_bytes_max: usize,
     pub(super) deferred_max: usize,
+    /// The file that is being read is the output of a console: other lines may stand in it.
+    pub(super) console: bool,
     /// Spans taken.
     pub(super) spans: u64,
     /// Spans refused.
@@ -49,6 +51,7 @@ impl<'s> ReadContext<'s> {
             names: Memo::default(),
             element_bytes_max: settings.element_bytes_max,
             deferred_max: settings.deferred_max,
+            console: false,
             spans: 0,
             refused: 0,
             progress,
@@ -90,9 +93,9 @@ impl<'s> ReadContext<'s> {
         self.sink.refuse(reason, example);
     }
 
-    /// Counts an item of an array that is no trace.
-    pub(super) fn malformed_item(&mut self, item: &Found) {
-        self.refuse(Refused::Malformed, format_args!("an item that is no trace{item}"));
+    /// The same with what was found there.
+    pub(super) fn malformed_item(&mut self, what: &str, found: &Found) {
+        self.refuse(Refused::Malformed, format_args!("{what}{found}"));
     }
 
     /// Counts something that stands where a span was expected.

@@ -10,7 +10,8 @@
 //! | `Traces`, `Segments`, `Document`; `trace_id`, `subsegments` | X-Ray; a segment of it |
 //! | `SpanContext`, `SpanKind`; `context`; no quotes | consoles of Go, Python, JavaScript |
 //!
-//! An array may hold documents, or arrays. A document without traces that says `errors`, `error` or a message with a code is an answer, and
+//! An array may hold documents, or arrays. Between what console exporters print, lines of the application's own are stepped over and counted. A
+//! document without traces that says `errors`, `error` or a message with a code is an answer, and
 //! its words are the problem.
 
 mod answer;
@@ -34,17 +35,20 @@ pub(super) fn documents(stream: &mut Stream<'_>, context: &mut ReadContext<'_>) 
         let (at, head) = (stream.offset(), stream.head());
         let known = match byte {
             b'{' => object(stream, 0, context)?,
+            _ if context.console => {
+                stream.skip_line()?;
+                false
+            }
             b'[' => array(stream, 0, context)?,
             _ => {
-                return Err(ReadError::Syntax {
-                    at,
-                    what: "expected a JSON object or array",
-                    found: head.found(),
-                });
+                let what = "expected a JSON object or array";
+                return Err(ReadError::Syntax { at, what, found: head.found() });
             }
         };
-        if !known {
-            return Err(ReadError::Unknown { at, what: "JSON, but no traces", found: head.found() });
+        match known {
+            true => {}
+            false if context.console => context.malformed_item("a line between spans", &head.found()),
+            false => return Err(ReadError::Unknown { at, what: "JSON, but no traces", found: head.found() }),
         }
     }
     Ok(())
@@ -155,7 +159,10 @@ fn object(stream: &mut Stream<'_>, depth: usize, context: &mut ReadContext<'_>) 
         }
         Kind::ZipkinSpan => stream.parse(|json| zipkin::span(json, context))?,
         Kind::Segment => stream.parse(|json| xray::segment(json, context))?,
-        Kind::Console(sdk) => stream.parse(|json| console::span(json, sdk, context))?,
+        Kind::Console(sdk) => {
+            stream.parse(|json| console::span(json, sdk, context))?;
+            context.console = true;
+        }
     }
     context.progress();
     Ok(true)
@@ -168,7 +175,7 @@ fn document(stream: &mut Stream<'_>, depth: usize, context: &mut ReadContext<'_>
     let result = fields(stream, depth, &mut trace, &mut answer, context);
     trace.finish(context);
     let known = result?;
-    answer.judge(at, context.spans > spans, context)?;
+    answer.judge(at, known, context.spans > spans, context)?;
     Ok(known)
 }
 
@@ -218,7 +225,7 @@ fn array(stream: &mut Stream<'_>, depth: usize, context: &mut ReadContext<'_>) -
             _ => stream.skip().map(|()| false)?,
         };
         if !found {
-            context.malformed_item(&head.found());
+            context.malformed_item("an item that is no trace", &head.found());
         }
         known |= found;
         context.progress();

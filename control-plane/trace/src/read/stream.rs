@@ -187,6 +187,17 @@ impl<'r> Stream<'r> {
         }
     }
 
+    /// Steps over the rest of the line.
+    pub(super) fn skip_line(&mut self) -> Result<(), ReadError> {
+        loop {
+            let end = self.window.bytes().iter().position(|&b| b == b'\n');
+            self.window.take(end.map_or(usize::MAX / 2, |at| at + 1));
+            if end.is_some() || !self.window.more()? {
+                return Ok(());
+            }
+        }
+    }
+
     fn skip_string(&mut self) -> Result<(), ReadError> {
         self.window.take(1);
         let mut escape = false;

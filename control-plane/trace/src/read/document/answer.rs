@@ -2,7 +2,7 @@
 
 use super::{ReadContext, ReadError, Stream};
 use crate::Oddity;
-use crate::read::error::shown;
+use crate::read::error::{Found, shown};
 
 /// Longest text quoted, in characters.
 const SAID_MAX: usize = 160;
@@ -14,6 +14,8 @@ pub(super) struct Answer {
     message: Option<String>,
     /// A code or status stands beside the message: it is not just any document with a message.
     has_code: bool,
+    /// It lists traces without their spans.
+    lists: bool,
 }
 
 impl Answer {
@@ -31,6 +33,8 @@ impl Answer {
                 | "status"
                 | "statusCode"
                 | "__type"
+                | "traces"
+                | "TraceSummaries"
         )
     }
 
@@ -42,6 +46,7 @@ impl Answer {
         match key {
             _ if says_none => {}
             "errors" | "error" => self.error = Some(said),
+            "traces" | "TraceSummaries" => self.lists = true,
             "message" | "msg" | "Message" | "detail" => self.message = Some(said),
             _ => self.has_code = true,
         }
@@ -52,6 +57,7 @@ impl Answer {
     pub(super) fn judge(
         self,
         at: u64,
+        known: bool,
         has_spans: bool,
         context: &mut ReadContext<'_>,
     ) -> Result<(), ReadError> {
@@ -60,6 +66,10 @@ impl Answer {
             (Some(error), Some(message)) if !error.contains(&message) => Some(format!("{error}: {message}")),
             (error, message) => error.or(message),
         };
+        if self.lists && !known && said.is_none() {
+            let what = "a list of traces without their spans: ask for the traces themselves";
+            return Err(ReadError::Unknown { at, what, found: Found::default() });
+        }
         let Some(said) = said else { return Ok(()) };
         if !has_spans {
             return Err(ReadError::Answer { at, said });

@@ -146,3 +146,16 @@ fn what_a_console_misspells_is_quoted() {
         said(NODE.replace("duration: 5", "duration: [ 0, 5 ]")).ends_with("duration is `an object or array`")
     );
 }
+
+#[test]
+fn lines_of_the_application_stand_between_the_spans_of_a_console() {
+    let log = "2026/11/27 listening on :8080\n[INFO] ready {\n{\"level\":\"info\",\"msg\":\"served\"}\n";
+    for text in [GO, PYTHON, NODE] {
+        let (kept, result) = read(format!("{text}{log}{text}last words"));
+        assert_eq!(result.unwrap(), (2, 4));
+        assert_eq!(
+            kept.examples[0],
+            "a line between spans, found `2026/11/27 listening on :8080 [INFO] ready { {\"...`"
+        );
+    }
+}

@@ -236,6 +236,8 @@ fn answers_with_errors_say_so() {
     assert!(page.starts_with("byte 0: a page or XML (of a login, or of an error?), no answer of an API, found `<!DOCTYPE html> <html><head><title>502 Bad G...`"), "{page}");
     // An answer without errors may have the field, and be empty.
     assert_eq!(read(r#"{"data":[],"errors":null}"#).1.unwrap(), (0, 0));
+    let list = said(r#"{"traces":[{"traceID":"2f3e","rootServiceName":"shop"}],"metrics":{}}"#);
+    assert!(list.contains("a list of traces without their spans: ask for the traces themselves"), "{list}");
     // Not every document with a message is an answer.
     assert!(
         said(r#"{"level":"info","message":"started"}"#)
