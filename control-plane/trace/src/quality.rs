@@ -33,7 +33,8 @@ pub(super) struct Quality {
     headless: u64,
     complete: u64,
     incomplete: u64,
-    services: BTreeMap<Symbol, ServiceRecorders>,
+    /// By the symbol's position.
+    services: Vec<ServiceRecorders>,
 }
 
 /// Who recorded a call.
@@ -95,7 +96,10 @@ impl Quality {
 
     /// A call of a service was recorded.
     pub(super) fn saw(&mut self, service: Symbol, side: Side) {
-        let seen = self.services.entry(service).or_default();
+        if service.index() >= self.services.len() {
+            self.services.resize(service.index() + 1, ServiceRecorders::default());
+        }
+        let Some(seen) = self.services.get_mut(service.index()) else { return };
         match side {
             Side::Root => seen.as_root += 1,
             Side::Caller => seen.by_caller += 1,
@@ -135,7 +139,13 @@ impl Quality {
             sampling_rate: self.sampling.rate(),
             skews,
             clock_restarts: clocks.restarts(),
-            services: self.services.iter().map(|(&service, &seen)| (name(service), seen)).collect(),
+            services: self
+                .services
+                .iter()
+                .enumerate()
+                .filter(|(_, seen)| **seen != ServiceRecorders::default())
+                .filter_map(|(at, seen)| Some((name(symbols.at(at)?), *seen)))
+                .collect(),
             names_overflowed: symbols.overflowed(),
         }
     }

@@ -1,6 +1,6 @@
 //! Names as small numbers: a million spans name a few hundred services and operations.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// A name known to one [`Symbols`]; comparing two is comparing integers. The order is that of first use, not of the alphabet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +75,11 @@ impl Symbols {
     /// The name of a symbol of this table; empty for a foreign one.
     pub fn text(&self, symbol: Symbol) -> &str {
         self.texts.get(symbol.index()).map_or("", |text| text)
+    }
+
+    /// The symbol at a position of this table.
+    pub fn at(&self, index: usize) -> Option<Symbol> {
+        (index < self.texts.len()).then(|| u32::try_from(index).ok().map(Symbol)).flatten()
     }
 
     /// Names that were folded into [`Symbols::OVERFLOW`].
