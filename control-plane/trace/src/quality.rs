@@ -142,9 +142,9 @@ impl Quality {
             services: self
                 .services
                 .iter()
-                .enumerate()
-                .filter(|(_, seen)| **seen != ServiceRecorders::default())
-                .filter_map(|(at, seen)| Some((name(symbols.at(at)?), *seen)))
+                .zip((0..).map(Symbol::of_index))
+                .filter(|(seen, _)| **seen != ServiceRecorders::default())
+                .map(|(seen, service)| (name(service), *seen))
                 .collect(),
             names_overflowed: symbols.overflowed(),
         }

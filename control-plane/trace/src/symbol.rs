@@ -15,6 +15,11 @@ impl Symbol {
         self.0 == 0
     }
 
+    /// The symbol at a position.
+    pub(crate) const fn of_index(index: u32) -> Self {
+        Self(index)
+    }
+
     /// Position, dense from 0.
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -75,11 +80,6 @@ impl Symbols {
     /// The name of a symbol of this table; empty for a foreign one.
     pub fn text(&self, symbol: Symbol) -> &str {
         self.texts.get(symbol.index()).map_or("", |text| text)
-    }
-
-    /// The symbol at a position of this table.
-    pub fn at(&self, index: usize) -> Option<Symbol> {
-        (index < self.texts.len()).then(|| u32::try_from(index).ok().map(Symbol)).flatten()
     }
 
     /// Names that were folded into [`Symbols::OVERFLOW`].

@@ -145,7 +145,7 @@ pub(super) struct Memo {
 
 impl Memo {
     /// Names kept. Spans named by ids would otherwise grow it without bound; it then begins anew.
-    const NAMES_MAX: usize = 1 << 14;
+    const NAMES_MAX: usize = 1 << 16;
 
     fn symbol(
         &mut self,

@@ -24,6 +24,11 @@ impl Deferred {
     /// Takes a span of the reporter called `name`: at once when that one is known, and later when not.
     pub(super) fn take(&mut self, name: &str, found: &RawSpan<'_>, context: &mut ReadContext<'_>) {
         let at = self.place(name);
+        self.take_of(at, found, context);
+    }
+
+    /// The same for the reporter at a [`place`](Self::place).
+    pub(super) fn take_of(&mut self, at: usize, found: &RawSpan<'_>, context: &mut ReadContext<'_>) {
         if let Some(reporter) = self.reporters.get(at).copied().flatten() {
             return found.hand_on(reporter, context);
         }
@@ -59,7 +64,8 @@ impl Deferred {
         }
     }
 
-    fn place(&mut self, name: &str) -> usize {
+    /// Where the reporter called `name` is kept.
+    pub(super) fn place(&mut self, name: &str) -> usize {
         if let Some(&at) = self.by_name.get(name) {
             return at;
         }

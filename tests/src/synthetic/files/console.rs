@@ -21,8 +21,10 @@ pub(super) fn write(
     Ok(count)
 }
 
+type Attributes = Vec<(String, Json)>;
+
 /// Attributes of the span and of its resource.
-fn attributes(span: &Span, names: &Texts<'_>) -> (Vec<(String, Json)>, Vec<(String, Json)>) {
+fn attributes(span: &Span, names: &Texts<'_>) -> (Attributes, Attributes) {
     let value = |value: &Value<'_>| match value {
         Value::Text(text) => Json::from(text.as_str()),
         Value::Name(text) => Json::from(*text),
@@ -39,7 +41,7 @@ fn time(unix_ns: i64) -> String {
 }
 
 pub(super) fn go(span: &Span, names: &Texts<'_>) -> String {
-    let list = |all: Vec<(String, Json)>| -> Vec<Json> {
+    let list = |all: Attributes| -> Vec<Json> {
         let of = |value: &Json| if value.is_string() { "STRING" } else { "INT64" };
         all.into_iter()
             .map(|(key, value)| json!({"Key": key, "Value": {"Type": of(&value), "Value": value}}))
@@ -67,7 +69,7 @@ pub(super) fn go(span: &Span, names: &Texts<'_>) -> String {
 
 pub(super) fn python(span: &Span, names: &Texts<'_>) -> String {
     let (own, resource) = attributes(span, names);
-    let map = |all: Vec<(String, Json)>| all.into_iter().collect::<Map<String, Json>>();
+    let map = |all: Attributes| all.into_iter().collect::<Map<String, Json>>();
     let span = json!({
         "name": names.text(span.operation),
         "context": {"trace_id": format!("0x{:032x}", span.trace.0), "span_id": format!("0x{:016x}", span.id.0), "trace_state": "[]"},
@@ -86,7 +88,7 @@ pub(super) fn python(span: &Span, names: &Texts<'_>) -> String {
 
 pub(super) fn node(span: &Span, names: &Texts<'_>) -> String {
     let (own, resource) = attributes(span, names);
-    let object = |all: Vec<(String, Json)>| {
+    let object = |all: Attributes| {
         let fields: Vec<String> = all
             .iter()
             .map(|(key, value)| format!("{}: {}", literal(&key.as_str().into()), literal(value)))

@@ -117,10 +117,11 @@ fn spans(
     deferred: &mut Deferred,
     context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
+    let resource = deferred.place(RESOURCE);
     let each = |stream: &mut Stream<'_>| {
         stream.parse(|json| {
             match span(json, &context.keys)? {
-                Some(found) => deferred.take(RESOURCE, &found, context),
+                Some(found) => deferred.take_of(resource, &found, context),
                 None => context.malformed("an item of spans that is no object"),
             }
             Ok(())

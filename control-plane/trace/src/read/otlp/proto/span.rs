@@ -8,23 +8,22 @@ use crate::read::keys::Keys;
 use crate::read::otlp::{STATUS_ERROR, kind};
 use crate::{SpanId, TraceId};
 
-/// What a `Span` says. `None`: it is no message.
-pub(super) fn span<'a>(bytes: &'a [u8], keys: &Keys) -> Option<RawSpan<'a>> {
-    let mut found = RawSpan::default();
+/// Takes what a `Span` says. `None`: it is no message.
+pub(super) fn span<'a>(bytes: &'a [u8], keys: &Keys, found: &mut RawSpan<'a>) -> Option<()> {
     let (mut start, mut end) = (0, 0);
     for field in Fields::new(bytes) {
         match field.ok()? {
             (1, Field::Bytes(id)) => {
                 found.trace = trace_id(id);
-                keep_bad(&mut found, "trace id", id, |found| found.trace.is_none());
+                keep_bad(found, "trace id", id, |found| found.trace.is_none());
             }
             (2, Field::Bytes(id)) => {
                 found.id = span_id(id);
-                keep_bad(&mut found, "span id", id, |found| found.id.is_none());
+                keep_bad(found, "span id", id, |found| found.id.is_none());
             }
             (4, Field::Bytes(id)) => {
                 found.parent = parent(id);
-                keep_bad(&mut found, "parent id", id, |found| found.parent == Parent::Unreadable);
+                keep_bad(found, "parent id", id, |found| found.parent == Parent::Unreadable);
             }
             (5, Field::Bytes(name)) => found.name = lossy(name),
             (6, Field::Number(number)) => found.kind = kind(i128::from(number)),
@@ -39,7 +38,7 @@ pub(super) fn span<'a>(bytes: &'a [u8], keys: &Keys) -> Option<RawSpan<'a>> {
     found.error |= found.attributes.error.is_true();
     found.start_ns = Some(i128::from(start));
     found.duration_ns = Some(i128::from(end) - i128::from(start));
-    Some(found)
+    Some(())
 }
 
 fn trace_id(id: &[u8]) -> Option<TraceId> {
