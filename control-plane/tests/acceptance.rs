@@ -470,7 +470,7 @@ fn what_discovery_could_not_read_is_in_its_answer() {
     fs::remove_dir_all(at("traces")).unwrap();
     fs::create_dir(at("traces")).unwrap();
     let (answer, told) = discover(&[]);
-    assert_eq!(told, ["error: no journey was found: no trace is complete"]);
+    assert_eq!(told, ["error: no journey was found: no span was read"]);
     assert!(answer["journeys"].as_array().unwrap().is_empty() && answer["signal"].is_object());
 }
 

@@ -29,6 +29,11 @@ build_rust() {
         cp target/debug/baggage-round-trip roundtrip && rm -rf target
 }
 
+# Programs that print spans are built as the others are.
+build_python_spans() { build_python "$1"; }
+build_node_spans() { build_node "$1"; }
+build_go_spans() { build_go "$1"; }
+
 # $1: language; $2: its files, in this order; the rest: commands it needs.
 # `ready` holds the files it was built from, so that a change is built anew and the test knows what it runs.
 fetch() {
@@ -54,9 +59,12 @@ fetch node "package.json package-lock.json" node npm &
 fetch java "pom.xml RoundTrip.java" java javac mvn &
 fetch go "go.mod go.sum main.go" go &
 fetch rust "Cargo.toml Cargo.lock src/main.rs" cargo &
+fetch python_spans "requirements.txt" python3 &
+fetch node_spans "package.json package-lock.json" node npm &
+fetch go_spans "go.mod go.sum main.go" go &
 wait
-for language in python node java go rust; do
+for language in python node java go rust python_spans node_spans go_spans; do
     [ -f "$tools/$language/ready" ] ||
-        printf 'tools: incomplete\n  not run: baggage through the OpenTelemetry SDK of %s: %s\n' "$language" "$(cat "$tools/$language/why" 2>/dev/null)" >&2
+        printf 'tools: incomplete\n  not run: what the OpenTelemetry SDK of %s writes: %s\n' "$language" "$(cat "$tools/$language/why" 2>/dev/null)" >&2
 done
 exit 0

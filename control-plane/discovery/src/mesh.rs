@@ -3,13 +3,13 @@
 //! Configuration says what traces cannot: timeouts nobody has hit yet, shares of traffic, copies whose answers nobody waits for, which
 //! zone a replica runs in. It says what was asked for, not what happens; where traces say otherwise that is a finding, not a correction.
 //!
-//! Read are Istio's VirtualService, DestinationRule and ServiceEntry; the Gateway API's HTTPRoute and GRPCRoute; Envoy's `config_dump` and what
-//! `istioctl proxy-config` prints of it; Kubernetes' Deployment, StatefulSet, DaemonSet,
-//! ReplicaSet, Pod, Service, EndpointSlice and Node, as files with several documents or as `kind: List`. Other kinds are passed over and
-//! counted, other fields are ignored, and a field of the wrong type is a problem with its place. Every statement keeps who makes it: two that
+//! Read are Istio's VirtualService, DestinationRule, ServiceEntry and MeshConfig; the Gateway API's HTTPRoute and GRPCRoute; Linkerd's
+//! ServiceProfile; Envoy's `config_dump` and what `istioctl proxy-config` prints of it; Kubernetes' Deployment, StatefulSet, DaemonSet,
+//! ReplicaSet, Pod, Service, EndpointSlice and Node, and Argo's Rollout, as files with several documents or as `kind: List`. Other kinds are
+//! passed over and counted, other fields are ignored, and a field of the wrong type is a problem with its place. Every statement keeps who makes it: two that
 //! differ are both kept ([`MeshFacts::conflicts`]), none is chosen.
 //!
-//! Left out: EnvoyFilter patches, Istio's mesh-wide defaults (they stand in a dump), runtime overrides, TCP and TLS routes.
+//! Left out: EnvoyFilter patches, defaults that nobody states (they stand in a dump), runtime overrides, TCP and TLS routes.
 
 mod at;
 mod conflict;
@@ -18,6 +18,8 @@ mod gateway_api;
 mod istio;
 mod kubernetes;
 mod label;
+mod linkerd;
+mod mesh_config;
 mod name;
 mod placement;
 mod read;
@@ -71,15 +73,20 @@ pub struct Scope {
     pub subset: Option<String>,
     /// Condition on the request, for people: `prefix /login`; empty: all of them.
     pub condition: String,
-    /// Namespaces whose workloads see it (`exportTo`); empty: all.
+    /// Namespaces whose workloads see it (`exportTo`, a consumer's route); empty: all.
     pub namespaces: BTreeSet<String>,
+    /// Port of the destination; `None`: every one, or the only one that it has.
+    pub port: Option<u32>,
 }
 
 impl Scope {
     /// Whether it holds for some of the calls of a destination only, as far as one can tell: a call of the model is not one route, one subset, or
     /// one entry point.
     fn is_conditional(&self) -> bool {
-        !self.condition.is_empty() || self.subset.is_some() || !self.namespaces.is_empty()
+        !self.condition.is_empty()
+            || self.subset.is_some()
+            || !self.namespaces.is_empty()
+            || self.port.is_some()
     }
 
     /// The same for one caller: whom it was exported to is settled where the caller's namespace is known. `None`: it does not hold for it.
@@ -215,6 +222,8 @@ pub struct Service {
     pub labels: BTreeMap<String, BTreeSet<String>>,
     /// `selector`; empty: endpoints are kept by somebody else.
     pub selector: BTreeMap<String, String>,
+    /// Numbers of its ports.
+    pub ports: BTreeSet<u32>,
     /// `externalName`: a service of somebody else.
     pub external: Option<Name>,
     /// Who says it.

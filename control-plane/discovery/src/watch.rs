@@ -101,6 +101,11 @@ impl Watch {
         }
     }
 
+    /// Says that two names are one service's: what any source reports as `name` counts as `of`.
+    pub fn alias(&mut self, name: &str, of: &str) {
+        self.sources.iter_mut().for_each(|source| source.alias(name, of));
+    }
+
     /// Tells how old evidence of each journey may be.
     pub fn expect(&mut self, journeys: &[Declared]) {
         let age =

@@ -38,7 +38,7 @@ pub use promql::{
 };
 pub use reader::Reader;
 pub use render::{render_json, render_text};
-pub use replace::{ReplaceError, StagedFile, create_folders, replace_file, sync_folder_of};
+pub use replace::{ReplaceError, StagedFile, create_folders, replace_file, replace_files, sync_folder_of};
 pub use source::{Source, Span};
 pub use suggest::did_you_mean;
 pub use timestamp::{InvalidTimestamp, format_timestamp, parse_timestamp};

@@ -8,6 +8,7 @@
 //! Where the name is a symbolic link, the file that it points to is replaced and the link stays: whoever links a model into a checkout wants the
 //! checkout's file changed.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -44,11 +45,26 @@ impl StagedFile {
     /// # Errors
     /// [`ReplaceError`] when the folder cannot be written, or when something stands at `path` that is no file; nothing is left behind.
     pub fn write(path: &Path, bytes: &[u8]) -> Result<Self, ReplaceError> {
+        let staged = Self::written(path, bytes)?;
+        let synced = File::open(&staged.temporary).and_then(|file| file.sync_all());
+        synced.map(|()| staged).map_err(|source| ReplaceError { path: path.to_owned(), source })
+    }
+
+    /// Written, and not durable yet.
+    fn written(path: &Path, bytes: &[u8]) -> Result<Self, ReplaceError> {
         let staged = target_of(path).and_then(|target| Ok((write_beside(&target, bytes)?, target)));
         match staged {
             Ok((temporary, target)) => Ok(Self { path: path.to_owned(), target, temporary }),
             Err(source) => Err(ReplaceError { path: path.to_owned(), source }),
         }
+    }
+
+    fn opened(&self, path: &Path) -> Result<File, ReplaceError> {
+        File::open(path).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> ReplaceError {
+        ReplaceError { path: self.path.clone(), source }
     }
 
     /// Puts it in its place. Between writing and this a caller may look whether what it is about to replace is still what it had read.
@@ -64,6 +80,41 @@ impl StagedFile {
         });
         replaced.map_err(|source| ReplaceError { path, source })
     }
+}
+
+/// Files beyond which a file system is synced once rather than each file: a sync costs a write to the disk each.
+const SYNCED_ALONE_MAX: usize = 16;
+
+/// Replaces files, or makes them; their folders must be there. All are durable beside their places before the first is renamed, and each folder is
+/// synced once, when all are.
+///
+/// # Errors
+/// As [`StagedFile::write`] and [`StagedFile::replace`]; then nothing was replaced, unless renaming itself failed halfway.
+pub fn replace_files(files: &[(PathBuf, &[u8])]) -> Result<(), ReplaceError> {
+    let many = files.len() > SYNCED_ALONE_MAX;
+    let stage = if many { StagedFile::written } else { StagedFile::write };
+    let staged = files.iter().map(|(path, bytes)| stage(path, bytes)).collect::<Result<Vec<_>, _>>()?;
+    let mut folders = BTreeMap::new();
+    for file in &staged {
+        let folder = folder_of(&file.target);
+        if !folders.contains_key(folder) {
+            folders.insert(folder.to_owned(), file.opened(folder)?);
+        }
+    }
+    if many && !folders.values().all(|folder| rustix::fs::syncfs(folder).is_ok()) {
+        // What cannot be synced at once is synced one by one.
+        for file in &staged {
+            file.opened(&file.temporary)?.sync_all().map_err(|source| file.failed(source))?;
+        }
+    }
+    let mut named = None;
+    for StagedFile { path, target, temporary } in staged {
+        let renamed = temporary.persist(&target).map_err(|failed| failed.error);
+        renamed.map_err(|source| ReplaceError { path: path.clone(), source })?;
+        named = Some(path);
+    }
+    let synced = folders.values().try_for_each(sync);
+    synced.map_err(|source| ReplaceError { path: named.unwrap_or_default(), source })
 }
 
 /// Replaces a file, or makes it; its folder must be there.
@@ -135,7 +186,6 @@ fn write_beside(target: &Path, bytes: &[u8]) -> io::Result<TempPath> {
     if let Some(old) = old {
         file.as_file().set_permissions(old)?;
     }
-    file.as_file().sync_all()?;
     Ok(file.into_temp_path())
 }
 
@@ -195,6 +245,23 @@ mod tests {
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
             assert_eq!(names(folder.path()), ["a.yaml"]);
         }
+    }
+
+    #[test]
+    fn many_files_are_replaced_like_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for count in [1, SYNCED_ALONE_MAX, 3 * SYNCED_ALONE_MAX] {
+            let text = format!("of {count}");
+            let files: Vec<_> =
+                (0..count).map(|i| (folder.path().join(format!("{i:03}")), text.as_bytes())).collect();
+            replace_files(&files).unwrap();
+            assert!(files.iter().all(|(file, _)| fs::read_to_string(file).unwrap() == text));
+            assert_eq!(names(folder.path()).len(), count);
+        }
+        let missing = [(folder.path().join("000"), &b"x"[..]), (folder.path().join("none/a"), b"x")];
+        assert_eq!(replace_files(&missing).unwrap_err().source.kind(), io::ErrorKind::NotFound);
+        assert_eq!(fs::read_to_string(folder.path().join("000")).unwrap(), "of 48", "nothing was replaced");
+        assert_eq!(names(folder.path()).len(), 3 * SYNCED_ALONE_MAX);
     }
 
     #[test]

@@ -124,7 +124,9 @@ fn discovered(args: &Args) -> Result<(), Exit> {
 
 /// An answer without journeys still has the counts that say why.
 fn nothing_found(format: Format, assembled: &Assembled<Observations>, problems: &Problems) -> Exit {
-    let why = Problem::error("no journey was found: no trace is complete");
+    let nothing = assembled.quality.spans == 0;
+    let because = if nothing { "no span was read" } else { "no trace is complete" };
+    let why = Problem::error(format!("no journey was found: {because}"));
     match format {
         Format::Text => {
             complain(&why.message);

@@ -23,6 +23,8 @@ pub struct Discovery {
     pub queue: usize,
     /// `mesh`: Kubernetes, Istio and Envoy files and directories; read again when they change.
     pub mesh: Vec<PathBuf>,
+    /// `aliases`: names of services that count as others, as `emac discover --alias` has them.
+    pub aliases: Vec<(String, String)>,
     /// `otlp`: where traces of OpenTelemetry are taken. `None`: nowhere.
     pub otlp: Otlp,
     /// `candidates`: directory of candidates, `<journey>.yaml`. `None`: `candidate.yaml` beside each intent.
@@ -50,6 +52,7 @@ impl Default for Discovery {
             recurrence: Recurrence::default(),
             queue: 65_536,
             mesh: Vec::new(),
+            aliases: Vec::new(),
             otlp: Otlp::default(),
             candidates: None,
         }

@@ -9,7 +9,8 @@ use emac_discovery::watch::Recurrence;
 use super::{Config, Discovery, EvidenceConfig, Listen, Log, LogFormat, Otlp};
 use emac_document::shape::Mapping;
 use emac_document::types::{
-    Shown, Type, address, choice, flag, integer, list, mapping, millis, text_like, word_as,
+    Shown, Type, address, by_name, checked, choice, flag, integer, list, mapping, millis, owned, text_like,
+    word_as,
 };
 use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, describe, read_file};
 
@@ -176,6 +177,14 @@ fn discovery(fields: &mut Fields<'_>, folder: &Path) -> Option<Discovery> {
             )
             .optional()
             .unwrap_or_default(),
+        aliases: fields
+            .field(
+                "aliases",
+                checked(by_name(owned()), aliases),
+                "several names of one service: what is reported under the name on the left counts as the one on the right",
+            )
+            .optional()
+            .unwrap_or_default(),
         otlp: fields
             .field("otlp", mapping(otlp), "addresses that accept OpenTelemetry traces; default: none")
             .optional()
@@ -184,6 +193,13 @@ fn discovery(fields: &mut Fields<'_>, folder: &Path) -> Option<Discovery> {
             .field("candidates", path(folder), "directory of candidates; default: that of the intent")
             .optional(),
     })
+}
+
+fn aliases(it: Reader<'_>, all: Vec<(String, String)>) -> Option<Vec<(String, String)>> {
+    match all.iter().find(|(name, of)| name.trim().is_empty() || of.trim().is_empty() || name == of) {
+        Some((name, of)) => it.refuse(format!("`{name}: {of}`: expected two different names")),
+        None => Some(all),
+    }
 }
 
 fn otlp(fields: &mut Fields<'_>) -> Option<Otlp> {

@@ -81,6 +81,7 @@ pub(super) fn run(
         shown: Micros(0),
         unwritten: BTreeMap::new(),
     };
+    config.aliases.iter().for_each(|(name, of)| work.watch.alias(name, of));
     work.watch.expect(&work.intents.declared);
     work.show();
     loop {

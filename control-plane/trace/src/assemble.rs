@@ -7,11 +7,12 @@
 //!
 //! Memory: 56 bytes a span, in one arena whose pieces are reused, and about 100 bytes a trace. Time is told by [`Assembler::tick`].
 //!
-//! Left out: links between traces (a message whose consumer begins a trace of its own is two traces).
+//! A link between traces joins nothing: a message whose consumer begins a trace of its own is two traces, and that they are linked is told.
 
 mod aliases;
 mod arena;
 mod late;
+mod links;
 mod open;
 mod record;
 
@@ -20,10 +21,11 @@ use std::fmt;
 use super::hops::Linker;
 use super::join::{JoinContext, Joiner};
 use super::quality::{Quality, SignalQuality};
-use super::{Oddity, Refused, Sink, Span, Symbol, Symbols, Trace, TraceId};
+use super::{Oddity, Refused, Sink, Span, SpanId, Symbol, Symbols, Trace, TraceId};
 use aliases::Aliases;
 pub use labels::Labels;
 use late::Finished;
+use links::Links;
 use open::{Open, OpenTraces};
 pub(super) use record::SpanRecord;
 
@@ -90,6 +92,7 @@ pub struct Assembler<C> {
     open: OpenTraces,
     finished: Finished,
     linker: Linker,
+    links: Links,
     joiner: Joiner,
     quality: Quality,
     now_ns: u64,
@@ -108,6 +111,7 @@ impl<C: Consumer> Assembler<C> {
             open: OpenTraces::default(),
             finished: Finished::new(limits.finished_max),
             linker: Linker::default(),
+            links: Links::default(),
             joiner: Joiner::default(),
             quality: Quality::default(),
             now_ns: 0,
@@ -178,7 +182,8 @@ impl<C: Consumer> Assembler<C> {
 
     /// How good the signal was so far. O(services and instances).
     pub fn quality(&self) -> SignalQuality {
-        self.quality.report(&self.symbols, self.joiner.clocks())
+        let quality = self.quality.report(&self.symbols, self.joiner.clocks());
+        SignalQuality { links: self.links.report(&self.aliases, &self.symbols), ..quality }
     }
 
     /// Takes a span, or the record of a hop; `journey` only where it is known, which only hops do.
@@ -209,7 +214,7 @@ impl<C: Consumer> Assembler<C> {
     }
 
     fn hand_on(&mut self, open: &Open, evicted: bool) {
-        let Self { records, joiner, quality, consumer, symbols, linker, aliases, .. } = self;
+        let Self { records, joiner, quality, consumer, symbols, linker, links, aliases, .. } = self;
         if open.journey.is_some() {
             quality.hops += records.len() as u64;
             quality.duplicates += linker.link(records, symbols);
@@ -220,6 +225,7 @@ impl<C: Consumer> Assembler<C> {
             whole: !evicted && !open.cut,
         };
         aliases.apply(records);
+        links.saw(open.id, records);
         joiner.join(context, records, symbols, quality, |trace, symbols| consumer.trace(trace, symbols));
     }
 }
@@ -242,6 +248,14 @@ impl<C: Consumer> Sink for Assembler<C> {
 
     fn label(&mut self, service: Symbol, key: &str, value: &str) {
         self.labels.add(service, key, value);
+    }
+
+    fn within(&mut self, service: Symbol, namespace: &str) -> Symbol {
+        self.aliases.within(service, namespace, &mut self.symbols)
+    }
+
+    fn linked(&mut self, root: &Span, to: (TraceId, SpanId)) {
+        self.links.root(root, to);
     }
 
     fn sampled(&mut self, probability: f64) {

@@ -23,7 +23,7 @@ mod testing;
 
 pub use assemble::{Assembled, Assembler, Consumer, Labels, TraceLimits};
 pub use call::{Call, CallKind, CallOutcome, Trace};
-pub use quality::{Counted, ServiceRecorders, SignalQuality, Skew};
+pub use quality::{Counted, Link, ServiceRecorders, SignalQuality, Skew};
 pub use read::is_nameless;
 pub use span::{Oddity, Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, TraceId};
 pub use symbol::{Symbol, Symbols};

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::join::{Repairs, Root};
 use super::skew::Clocks;
 use super::{Oddity, Refused, Symbol, Symbols, TraceId};
-pub use report::{Counted, ServiceRecorders, SignalQuality, Skew};
+pub use report::{Counted, Link, ServiceRecorders, SignalQuality, Skew};
 
 /// Counts, while they are made.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,8 @@ pub(super) struct Quality {
     headless: u64,
     complete: u64,
     incomplete: u64,
-    services: BTreeMap<Symbol, ServiceRecorders>,
+    /// By the symbol's position.
+    services: Vec<ServiceRecorders>,
 }
 
 /// Who recorded a call.
@@ -95,7 +96,10 @@ impl Quality {
 
     /// A call of a service was recorded.
     pub(super) fn saw(&mut self, service: Symbol, side: Side) {
-        let seen = self.services.entry(service).or_default();
+        if service.index() >= self.services.len() {
+            self.services.resize(service.index() + 1, ServiceRecorders::default());
+        }
+        let Some(seen) = self.services.get_mut(service.index()) else { return };
         match side {
             Side::Root => seen.as_root += 1,
             Side::Caller => seen.by_caller += 1,
@@ -119,6 +123,7 @@ impl Quality {
             hops: self.hops,
             refused: self.refused.clone(),
             odd: self.odd.clone(),
+            links: Vec::new(),
             duplicates: self.duplicates,
             conflicting: self.conflicting,
             late: self.late,
@@ -134,7 +139,13 @@ impl Quality {
             sampling_rate: self.sampling.rate(),
             skews,
             clock_restarts: clocks.restarts(),
-            services: self.services.iter().map(|(&service, &seen)| (name(service), seen)).collect(),
+            services: self
+                .services
+                .iter()
+                .zip((0..).map(Symbol::of_index))
+                .filter(|(seen, _)| **seen != ServiceRecorders::default())
+                .map(|(seen, service)| (name(service), *seen))
+                .collect(),
             names_overflowed: symbols.overflowed(),
         }
     }

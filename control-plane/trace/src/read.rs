@@ -1,5 +1,5 @@
-//! Readers of trace files: OTLP (JSON, JSON lines, protobuf, length-prefixed protobuf; Tempo's flavour too), Jaeger JSON, Zipkin v2 JSON,
-//! each also in gzip, told apart by their content.
+//! Readers of trace files: OTLP (JSON, JSON lines, protobuf, length-prefixed protobuf; Tempo's flavour too), Jaeger JSON, Zipkin JSON, AWS
+//! X-Ray's segments, and what the console exporters of OpenTelemetry print, each also in gzip or zstd, told apart by their content.
 //!
 //! A file is read once, front to back, through a window of a few megabytes: at any time one span is in memory, and of what was read
 //! only what the [`Sink`] keeps (and, where a format names its services behind its spans, the spans that wait for that, 96 bytes
@@ -9,6 +9,7 @@
 //! What a span means (service, operation, peer, clock, outcome, domain labels) is decided in one place for all formats: `attributes`.
 
 mod attributes;
+mod console;
 mod context;
 mod deferred;
 mod document;
@@ -24,7 +25,9 @@ mod otlp;
 mod sniff;
 mod stream;
 mod window;
+mod xray;
 mod zipkin;
+mod zstd;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -37,12 +40,14 @@ use flate2::read::MultiGzDecoder;
 
 use super::Sink;
 use context::ReadContext;
+use error::Found;
 pub use error::{FileProblem, ReadError};
 use files::Entry;
 pub use found::is_nameless;
 use sniff::Form;
 use stream::Stream;
 use window::ReadWindow;
+use zstd::Zstd;
 
 /// What to read, and how much of it at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,19 +185,54 @@ fn read_form(
     let limited = source.by_ref().take(sniff::HEAD_BYTES as u64).read_to_end(&mut head);
     limited.map_err(|source| ReadError::Read { at: head.len() as u64, source })?;
     let form = sniff::form(&head);
-    let source = io::Cursor::new(head).chain(source);
+    let unknown = |what| ReadError::Unknown { at: 0, what, found: Found::of(&head) };
     match form {
-        Form::Empty => Err(ReadError::Empty),
-        Form::Unknown(what) => Err(ReadError::Unknown { at: 0, what }),
-        Form::Gzip if depth > 0 => Err(ReadError::Unknown { at: 0, what: "gzip within gzip" }),
+        Form::Empty => return Err(ReadError::Empty),
+        Form::Unknown(what) => return Err(unknown(what)),
+        Form::Gzip | Form::Zstd | Form::LengthPrefixedZstd if depth > 0 => {
+            return Err(ReadError::Unknown { at: 0, what: "compressed twice", found: Found::default() });
+        }
+        _ => {}
+    }
+    let mut source = io::Cursor::new(head).chain(source);
+    match form {
         Form::Gzip => read_form(Box::new(MultiGzDecoder::new(source)), depth + 1, context),
+        Form::Zstd => read_form(Box::new(Zstd::new(source)), depth + 1, context),
+        Form::LengthPrefixedZstd => messages_in_zstd(&mut source, depth, context),
         Form::Protobuf => otlp::proto::traces_data(&mut context.window(source), context),
         Form::LengthPrefixed => otlp::proto::length_prefixed(&mut context.window(source), context),
         Form::Json(mark) => {
             let mut window = context.window(source);
             window.skip(mark as u64)?;
+            context.console = false;
             document::documents(&mut Stream::new(window), context)
         }
+        Form::Empty | Form::Unknown(_) => Ok(()),
+    }
+}
+
+/// Reads messages with their length before each, in 4 bytes, big-endian, and each compressed.
+fn messages_in_zstd(
+    source: &mut dyn Read,
+    depth: u8,
+    context: &mut ReadContext<'_>,
+) -> Result<(), ReadError> {
+    let mut at = 0;
+    let failed = |at, source| ReadError::Read { at, source };
+    loop {
+        let mut length = Vec::with_capacity(4);
+        source.take(4).read_to_end(&mut length).map_err(|error| failed(at, error))?;
+        let Ok(bytes) = <[u8; 4]>::try_from(length.as_slice()) else {
+            let what = "the length of a message";
+            return if length.is_empty() { Ok(()) } else { Err(ReadError::Truncated { at, what }) };
+        };
+        let mut message = source.take(u32::from_be_bytes(bytes).into());
+        match read_form(Box::new(Zstd::new(&mut message)), depth + 1, context) {
+            Ok(()) | Err(ReadError::Empty) => {}
+            Err(error) => return Err(error),
+        }
+        io::copy(&mut message, &mut io::sink()).map_err(|error| failed(at, error))?;
+        at += 4 + u64::from(u32::from_be_bytes(bytes));
     }
 }
 

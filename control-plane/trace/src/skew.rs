@@ -9,7 +9,9 @@
 //! take equally long and never wrong by more than half the interval; no method can do better from two spans. Two callers' offsets of one
 //! callee are not combined, and drift within a trace is left out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use super::Symbol;
 use super::assemble::SpanRecord;

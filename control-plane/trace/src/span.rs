@@ -137,6 +137,8 @@ pub enum Oddity {
     SelfParent,
     /// Nothing says which service reported it.
     Nameless,
+    /// A document says that it does not hold everything.
+    Partial,
 }
 
 impl Oddity {
@@ -145,16 +147,18 @@ impl Oddity {
         match self {
             Self::SelfParent => "self_parent",
             Self::Nameless => "nameless",
+            Self::Partial => "partial",
         }
     }
 
-    /// What is said of spans that have it.
+    /// What is said of them, behind their number.
     pub const fn says(self) -> &'static str {
         match self {
-            Self::SelfParent => "name themselves as their parent, taken for roots",
+            Self::SelfParent => "spans name themselves as their parent, taken for roots",
             Self::Nameless => {
-                "name no service (service.name is missing): all are taken for one, and nothing found can act on its own"
+                "spans name no service (service.name is missing): all are taken for one, and nothing found can act on its own"
             }
+            Self::Partial => "answers say that they lack something",
         }
     }
 }
@@ -172,6 +176,14 @@ pub trait Sink {
 
     /// Takes what a span says of how likely its trace was recorded at all, in (0, 1]: sampler and parameter, threshold, adjusted count.
     fn sampled(&mut self, _probability: f64) {}
+
+    /// Says in which namespace a service is; answers by which symbol it is to be known. Two namespaces may have a service of one name.
+    fn within(&mut self, service: Symbol, _namespace: &str) -> Symbol {
+        service
+    }
+
+    /// Takes a link of a root, which is handed over next, to a span of another trace: a message's consumer that begins a trace of its own.
+    fn linked(&mut self, _root: &Span, _to: (TraceId, SpanId)) {}
 
     /// Counts a span that is odd but taken; `example` tells which.
     fn odd(&mut self, _oddity: Oddity, _example: fmt::Arguments<'_>) {}

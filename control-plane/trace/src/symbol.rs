@@ -1,6 +1,6 @@
 //! Names as small numbers: a million spans name a few hundred services and operations.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// A name known to one [`Symbols`]; comparing two is comparing integers. The order is that of first use, not of the alphabet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +13,11 @@ impl Symbol {
     /// Whether nothing was said.
     pub const fn is_none(self) -> bool {
         self.0 == 0
+    }
+
+    /// The symbol at a position.
+    pub(crate) const fn of_index(index: u32) -> Self {
+        Self(index)
     }
 
     /// Position, dense from 0.

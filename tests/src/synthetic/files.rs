@@ -6,10 +6,12 @@
 //! How an outcome is said: OTLP by status code 2 and `error.type` (`timeout`, `cancelled`, else the HTTP status), Jaeger and Zipkin by the tag `error` and
 //! the same tag; the status by `http.response.status_code` or `http.status_code`.
 
+mod console;
 mod jaeger;
 mod otlp_json;
 mod otlp_protobuf;
 mod zipkin;
+mod zipkin_old;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -30,11 +32,28 @@ pub enum Format {
     Jaeger,
     /// Zipkin v2.
     Zipkin,
+    /// Zipkin v1.
+    ZipkinOld,
+    /// What `stdouttrace` of OpenTelemetry for Go prints.
+    GoConsole,
+    /// What `ConsoleSpanExporter` of OpenTelemetry for Python prints.
+    PythonConsole,
+    /// What `ConsoleSpanExporter` of OpenTelemetry for JavaScript prints.
+    NodeConsole,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::OtlpJson, Self::OtlpProtobuf, Self::Jaeger, Self::Zipkin];
+    pub const ALL: [Self; 8] = [
+        Self::OtlpJson,
+        Self::OtlpProtobuf,
+        Self::Jaeger,
+        Self::Zipkin,
+        Self::ZipkinOld,
+        Self::GoConsole,
+        Self::PythonConsole,
+        Self::NodeConsole,
+    ];
 
     /// How such a file's name ends.
     pub const fn extension(self) -> &'static str {
@@ -43,6 +62,10 @@ impl Format {
             Self::OtlpProtobuf => "otlp.pb",
             Self::Jaeger => "jaeger.json",
             Self::Zipkin => "zipkin.json",
+            Self::ZipkinOld => "zipkin1.json",
+            Self::GoConsole => "go.json",
+            Self::PythonConsole => "python.json",
+            Self::NodeConsole => "node.txt",
         }
     }
 }
@@ -129,6 +152,10 @@ impl<'a> Texts<'a> {
             Format::OtlpProtobuf => otlp_protobuf::write(spans, self, out),
             Format::Jaeger => jaeger::write(spans, self, out),
             Format::Zipkin => zipkin::write(spans, self, out),
+            Format::ZipkinOld => zipkin_old::write(spans, self, out),
+            Format::GoConsole => console::write(spans, self, console::go, out),
+            Format::PythonConsole => console::write(spans, self, console::python, out),
+            Format::NodeConsole => console::write(spans, self, console::node, out),
         }
     }
 

@@ -145,9 +145,18 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+/// As the collector's file exporter frames messages.
+fn prefixed_by_length(message: &[u8]) -> Vec<u8> {
+    [&u32::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
+}
+
 /// The spans in every form that a file may have.
 fn in_all_forms(kept: &Kept, labels: &Labels) -> Vec<(&'static str, Vec<u8>)> {
-    let [json, proto, jaeger, zipkin] = Format::ALL.map(|format| {
+    let [json, proto, jaeger, zipkin, zipkin_old, go, python, node] = Format::ALL.map(|format| {
         let mut bytes = Vec::new();
         let spans = kept.spans.iter().copied();
         let count = write_spans(format, spans, &kept.symbols, labels, &mut bytes).unwrap();
@@ -155,8 +164,7 @@ fn in_all_forms(kept: &Kept, labels: &Labels) -> Vec<(&'static str, Vec<u8>)> {
         bytes
     });
     let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    let mut prefixed = u32::try_from(proto.len()).unwrap().to_be_bytes().to_vec();
-    prefixed.extend_from_slice(&proto);
+    let prefixed = prefixed_by_length(&proto);
     vec![
         ("OTLP JSON, indented", serde_json::to_vec_pretty(&value).unwrap()),
         ("OTLP JSON, backwards", serde_json::to_vec(&backwards(value.clone())).unwrap()),
@@ -166,6 +174,15 @@ fn in_all_forms(kept: &Kept, labels: &Labels) -> Vec<(&'static str, Vec<u8>)> {
             "gzip of protobuf, in two members",
             [gzip(&proto[..proto.len() / 2]), gzip(&proto[proto.len() / 2..])].concat(),
         ),
+        ("zstd of OTLP JSON", zstd(&json)),
+        (
+            "zstd of protobuf, in two frames",
+            [zstd(&proto[..proto.len() / 2]), zstd(&proto[proto.len() / 2..])].concat(),
+        ),
+        ("length-prefixed zstd", [prefixed_by_length(&zstd(&json)), prefixed_by_length(&zstd(b""))].concat()),
+        ("Go's console", go),
+        ("Python's console", python),
+        ("Node's console", node),
         ("OTLP JSON", json),
         ("protobuf", proto),
         ("length-prefixed protobuf", prefixed),
@@ -174,6 +191,11 @@ fn in_all_forms(kept: &Kept, labels: &Labels) -> Vec<(&'static str, Vec<u8>)> {
             serde_json::to_vec(&backwards(serde_json::from_slice(&zipkin).unwrap())).unwrap(),
         ),
         ("Zipkin", zipkin),
+        (
+            "Zipkin v1, backwards",
+            serde_json::to_vec(&backwards(serde_json::from_slice(&zipkin_old).unwrap())).unwrap(),
+        ),
+        ("Zipkin v1", zipkin_old),
         (
             "Jaeger, backwards",
             serde_json::to_vec(&backwards(serde_json::from_slice(&jaeger).unwrap())).unwrap(),

@@ -129,6 +129,37 @@ fn zipkin_file() {
 }
 
 #[test]
+fn zipkin_v1_file() {
+    let both = br#"[{"traceId":"1","id":"2","name":"get","annotations":[{"timestamp":1700000000000000,"value":"cs","endpoint":{"serviceName":"a"}},
+        {"timestamp":1700000000000005,"value":"sr","endpoint":{"serviceName":"b"}},{"timestamp":1700000000000006,"value":"ss","endpoint":{"serviceName":"b"}}],
+        "binaryAnnotations":[{"key":"sa","value":true,"endpoint":{"serviceName":"b","ipv4":"1.2.3.4"}},{"key":"error","value":null}]}]"#;
+    files(&[spans(Format::ZipkinOld), both.to_vec()]);
+}
+
+#[test]
+fn console_output() {
+    files(&[spans(Format::GoConsole), spans(Format::PythonConsole), spans(Format::NodeConsole)]);
+}
+
+#[test]
+fn xray_segments() {
+    let segment = r#"{"id":"53995c3f42cd8ad8","name":"front","trace_id":"1-581cf771-a006649127e371903a2de979","start_time":1478293361.271,
+        "end_time":1478293361.449,"http":{"request":{"method":"GET","url":"https://a.example/b/7"},"response":{"status":503}},"fault":true,
+        "subsegments":[{"id":"53995c3f42cd8ad9","name":"cart","start_time":1478293361.3,"end_time":1478293361.4,"namespace":"remote"}]}"#;
+    let answer = serde_json::json!({"Traces": [{"Id": "1", "Segments": [{"Id": "2", "Document": segment}]}], "UnprocessedTraceIds": ["7"]});
+    files(&[segment.as_bytes().to_vec(), answer.to_string().into_bytes()]);
+}
+
+#[test]
+fn zstd_file() {
+    let packed =
+        |bytes: &[u8]| ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest);
+    let (proto, json) = (packed(&spans(Format::OtlpProtobuf)), packed(&spans(Format::OtlpJson)));
+    let prefixed = [&u32::try_from(json.len()).expect("small").to_be_bytes()[..], &json].concat();
+    files(&[proto, json, prefixed]);
+}
+
+#[test]
 fn otlp_request() {
     fuzz(&[spans(Format::OtlpProtobuf)], |bytes| {
         lawful(bytes, |bytes, kept| read_otlp_proto(bytes.to_vec(), &settings(), kept))

@@ -4,13 +4,14 @@
 mod cases;
 mod packages;
 mod recorded;
+mod spans;
 
 use emac_core::context::baggage;
 use emac_core::context::{Deadline, Flags};
 use emac_tests::not_run;
 
 use cases::Case;
-use packages::PACKAGES;
+use packages::{PACKAGES, PRINTERS};
 use recorded::Line;
 
 /// A header this long is worth recording; longer ones are made by [`cases`] and not reviewed by eye.
@@ -105,7 +106,7 @@ fn what_was_recorded_hands_the_context_on() {
 /// One place says which version is fetched, another under which name its results are recorded.
 #[test]
 fn names_say_the_versions_that_are_fetched() {
-    for package in &PACKAGES {
+    for package in PACKAGES.iter().chain(&PRINTERS) {
         let (_, version) = package.name.rsplit_once(' ').expect("name and version");
         assert!(package.source().contains(version), "{} is not what is fetched", package.name);
     }

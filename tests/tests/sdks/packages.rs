@@ -65,6 +65,46 @@ pub(crate) const PACKAGES: [Package; 5] = [
     },
 ];
 
+/// The same for programs that print spans with a console exporter.
+pub(crate) const PRINTERS: [Package; 4] = [
+    Package {
+        name: "python opentelemetry-sdk 1.45.2",
+        folder: "python_spans",
+        files: &["requirements.txt"],
+        command: |fetched, program| {
+            let mut command = Command::new("python3");
+            command.env("PYTHONPATH", fetched.join("packages")).arg(program.join("spans.py"));
+            command
+        },
+    },
+    Package {
+        name: "node @opentelemetry/sdk-trace-base 2.12.1",
+        folder: "node_spans",
+        files: &["package.json", "package-lock.json"],
+        command: |fetched, program| {
+            let mut command = Command::new("node");
+            command.env("NODE_PATH", fetched.join("node_modules")).arg(program.join("spans.js"));
+            command
+        },
+    },
+    GO_SPANS,
+    Package {
+        command: |fetched, _| {
+            let mut command = Command::new(fetched.join("roundtrip"));
+            command.arg("pretty");
+            command
+        },
+        ..GO_SPANS
+    },
+];
+
+const GO_SPANS: Package = Package {
+    name: "go go.opentelemetry.io/otel/sdk v1.47.0",
+    folder: "go_spans",
+    files: &["go.mod", "go.sum", "main.go"],
+    command: |fetched, _| Command::new(fetched.join("roundtrip")),
+};
+
 /// Starting a virtual machine on a busy machine included.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -75,12 +115,24 @@ impl Package {
         self.files.iter().map(read).collect()
     }
 
+    /// What a program prints that reads nothing.
+    pub(crate) fn print(&self) -> Result<String, NotRun> {
+        let mut child = self.start(&self.fetched()?)?;
+        let out = converse(&mut child, String::new())
+            .unwrap_or_else(|| panic!("{} did not end in {PATIENCE:?}", self.name));
+        assert!(child.wait().unwrap().success(), "{} failed", self.name);
+        Ok(out)
+    }
+
+    fn start(&self, fetched: &Path) -> Result<Child, NotRun> {
+        let mut command = (self.command)(fetched, &self.program());
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        child.map_err(|e| NotRun(format!("{} does not start: {e}", self.name)))
+    }
+
     /// One outgoing header for each incoming one; empty: none.
     pub(crate) fn hand_on(&self, headers: &[String]) -> Result<Vec<String>, NotRun> {
-        let fetched = self.fetched()?;
-        let mut command = (self.command)(&fetched, &self.program());
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = child.map_err(|e| NotRun(format!("{} does not start: {e}", self.name)))?;
+        let mut child = self.start(&self.fetched()?)?;
         let out = converse(&mut child, headers.join("\n") + "\n")
             .unwrap_or_else(|| panic!("{} did not end in {PATIENCE:?}", self.name));
         assert!(child.wait().unwrap().success(), "{} failed", self.name);

@@ -2,9 +2,9 @@
 //!
 //! A manifest (`MANIFEST.sha256`, as `sha256sum --check` reads) says what was generated last time. A file that differs from it was edited by
 //! hand, and is only overwritten when told so. Every file is written beside its place first and renamed afterwards, when all are there
-//! ([`StagedFile`]); files that are no longer generated are removed.
+//! ([`replace_files`]); files that are no longer generated are removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use similar::TextDiff;
 
 use super::Artifact;
-use emac_document::{ReplaceError, StagedFile, create_folders, sha256_hex};
+use emac_document::{ReplaceError, create_folders, replace_files, sha256_hex};
 
 /// Name of the manifest.
 pub const MANIFEST: &str = "MANIFEST.sha256";
@@ -91,8 +91,12 @@ pub fn write(folder: &Path, artifacts: &[Artifact], force: bool) -> Result<Writt
 /// # Errors
 /// [`WriteError::Io`] and [`WriteError::Replace`]; then nothing was changed, unless renaming itself failed halfway.
 pub fn put(files: &[(PathBuf, &str)]) -> Result<(), WriteError> {
-    let staged = files.iter().map(|(target, text)| stage(target, text)).collect::<Result<Vec<_>, _>>()?;
-    staged.into_iter().try_for_each(|file| Ok(file.replace()?))
+    let folders: BTreeSet<&Path> = files.iter().filter_map(|(target, _)| target.parent()).collect();
+    for folder in folders {
+        create_folders(folder).map_err(|source| WriteError::Io { path: folder.to_owned(), source })?;
+    }
+    let files: Vec<_> = files.iter().map(|(target, text)| (target.clone(), text.as_bytes())).collect();
+    Ok(replace_files(&files)?)
 }
 
 fn read(path: &Path) -> Result<Option<String>, WriteError> {
@@ -101,14 +105,6 @@ fn read(path: &Path) -> Result<Option<String>, WriteError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(WriteError::Io { path: path.to_owned(), source }),
     }
-}
-
-/// Writes beside the target.
-fn stage(target: &Path, text: &str) -> Result<StagedFile, WriteError> {
-    if let Some(parent) = target.parent() {
-        create_folders(parent).map_err(|source| WriteError::Io { path: target.to_owned(), source })?;
-    }
-    Ok(StagedFile::write(target, text.as_bytes())?)
 }
 
 /// Files that stand in the way and are not what was generated last time.

@@ -84,9 +84,35 @@ pub fn digest(value: &Value) -> String {
 
 /// JSON with sorted keys and no spaces.
 fn canonical(value: &Value) -> String {
-    let mut sorted = value.clone();
-    sorted.sort_all_objects();
-    sorted.to_string()
+    let mut text = String::new();
+    write_sorted(value, &mut text);
+    text
+}
+
+fn write_sorted(value: &Value, into: &mut String) {
+    match value {
+        Value::Array(items) => {
+            into.push('[');
+            for (place, item) in items.iter().enumerate() {
+                into.push_str(if place > 0 { "," } else { "" });
+                write_sorted(item, into);
+            }
+            into.push(']');
+        }
+        Value::Object(entries) => {
+            let mut entries: Vec<_> = entries.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| key.as_str());
+            into.push('{');
+            for (place, (key, value)) in entries.into_iter().enumerate() {
+                into.push_str(if place > 0 { "," } else { "" });
+                into.push_str(&Value::from(key.as_str()).to_string());
+                into.push(':');
+                write_sorted(value, into);
+            }
+            into.push('}');
+        }
+        scalar => into.push_str(&scalar.to_string()),
+    }
 }
 
 #[cfg(test)]

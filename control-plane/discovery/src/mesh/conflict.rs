@@ -45,8 +45,9 @@ impl MeshFacts {
 fn about(to: &Name, scope: &Scope) -> String {
     let caller = scope.caller.as_ref().map(|caller| format!("from {caller}"));
     let subset = scope.subset.as_ref().map(|subset| format!("subset {subset}"));
+    let port = scope.port.map(|port| format!("port {port}"));
     let condition = Some(scope.condition.clone()).filter(|condition| !condition.is_empty());
-    let parts: Vec<String> = caller.into_iter().chain(subset).chain(condition).collect();
+    let parts: Vec<String> = caller.into_iter().chain(subset).chain(port).chain(condition).collect();
     if parts.is_empty() { to.to_string() } else { format!("{to} [{}]", parts.join("; ")) }
 }
 

@@ -25,6 +25,8 @@ use emac_document::{Document, Source, Value as Yaml};
 
 /// Envoy's timeout of a route that names none, milliseconds.
 const TIMEOUT_MS: u64 = 15_000;
+/// What is said of a proxy that nothing names holds for its calls, whoever's they are: never for everybody's.
+const WHOSE: &str = "one proxy, its file does not say whose";
 /// Thresholds at this value are none.
 const UNLIMITED: u64 = u32::MAX as u64;
 
@@ -40,19 +42,37 @@ pub(super) fn read(source: &Arc<Source>, facts: &mut MeshFacts) -> Result<(), se
 
 fn read_dump(file: &str, dump: &Dump, facts: &mut MeshFacts) {
     let bootstrap = dump.configs.iter().find_map(|config| config.bootstrap.as_ref()?.node.as_ref());
-    let caller = bootstrap
+    let named = bootstrap
         .and_then(|node| node.cluster.as_deref().filter(|cluster| !cluster.is_empty()))
         .map(Name::new);
+    let caller = named.clone().or_else(|| own_workload(dump));
     let mut reading = Reading { file, caller, facts };
-    if let (Some(node), Some(caller)) = (bootstrap, reading.caller.clone()) {
+    if let (Some(node), Some(caller)) = (bootstrap, named) {
         let instance = node.id.clone().unwrap_or_else(|| reading.file.to_owned());
         reading.endpoint(&caller, instance, node.locality.as_ref(), "bootstrap.node");
     }
     dump.configs.iter().enumerate().for_each(|(i, config)| reading.config(config, i));
 }
 
-/// Reads a dump in YAML, or what `istioctl proxy-config` prints of one proxy, JSON or YAML: an array of clusters, routes or listeners. That does not
-/// say whose sidecar it is, so that it counts for everybody's. `None`: the document is neither.
+/// Whose sidecar it is where no bootstrap says it: the one service that its inbound clusters and routes are for.
+fn own_workload(dump: &Dump) -> Option<Name> {
+    let clusters =
+        dump.configs.iter().flat_map(|config| config.clusters()).flat_map(|(it, _)| it.own_services());
+    let routes = dump.configs.iter().flat_map(|config| config.routes()).flat_map(|(it, _)| it.own_services());
+    let listeners = dump.configs.iter().flat_map(|config| config.listeners());
+    let inline =
+        listeners.flat_map(|(listener, _)| listener.route_configs()).flat_map(RouteConfig::own_services);
+    let mut own: Vec<Name> = clusters.chain(routes).chain(inline).map(|host| Name::new(&host)).collect();
+    own.sort();
+    own.dedup();
+    match own.as_slice() {
+        [one] => Some(one.clone()),
+        _ => None,
+    }
+}
+
+/// Reads a dump in YAML, or what `istioctl proxy-config` prints of one proxy, JSON or YAML: an array of clusters, routes or listeners. Whose
+/// sidecar it is shows in what is inbound, or not at all. `None`: the document is neither.
 ///
 /// # Errors
 /// A field has another type.
@@ -138,7 +158,10 @@ impl Reading<'_> {
     }
 
     fn scope(&self, subset: Option<String>, condition: String) -> Scope {
-        Scope { caller: self.caller.clone(), subset, condition, ..Scope::default() }
+        let unknown = self.caller.is_none().then(|| WHOSE.to_owned());
+        let parts: Vec<String> =
+            unknown.into_iter().chain([condition]).filter(|part| !part.is_empty()).collect();
+        Scope { caller: self.caller.clone(), subset, condition: parts.join("; "), ..Scope::default() }
     }
 
     fn state(
@@ -206,10 +229,7 @@ impl Reading<'_> {
     // === routes ===
 
     fn listener(&mut self, listener: &Listener, path: &str) {
-        let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
-        let configs =
-            chains.flat_map(|chain| &chain.filters).filter_map(|filter| filter.typed_config.as_ref());
-        for routes in configs.filter_map(|config| config.route_config.as_ref()) {
+        for routes in listener.route_configs() {
             self.routes(routes, &format!("{path}.route_config"));
         }
     }

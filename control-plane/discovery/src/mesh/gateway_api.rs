@@ -1,10 +1,11 @@
 //! The Gateway API's HTTPRoute and GRPCRoute (`gateway.networking.k8s.io`, v1 and v1beta1): timeouts, retries, shares and copies of calls.
 //!
-//! A route of a Service (GAMMA) is about the calls of that service within the mesh; a route of a Gateway about what enters there, so that it holds
-//! for some of the calls of its backends only. `retry.attempts` counts repetitions. A timeout of `0s` is none. `backendRequest` bounds one try.
+//! A route of a Service (GAMMA) is about the calls of that service within the mesh, all of them where it stands in the service's namespace (a
+//! producer's route) and those of its own namespace's workloads where it does not (a consumer's; GEP-1294); with a `port` it is about that
+//! port. A route of a Gateway is about what enters there, so that it holds for some of the calls of its backends only. `retry.attempts` counts repetitions. A timeout of `0s` is none. `backendRequest` bounds one try.
 //! A rule without matches is for every request, and so is one whose only match is the path prefix `/`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use emac_core::units::Ratio;
 
@@ -39,8 +40,8 @@ struct Route<'a> {
 
 /// What a route is attached to.
 struct Parents {
-    /// Services whose calls within the mesh it is about.
-    services: Vec<Name>,
+    /// Services whose calls within the mesh it is about, and which of them.
+    services: Vec<(Name, Scope)>,
     /// Gateways, for people; empty: none.
     gateways: String,
 }
@@ -51,7 +52,11 @@ impl Parents {
         for parent in spec.items("parentRefs") {
             let Some(name) = parent.text("name") else { continue };
             if parent.text("kind") == Some("Service") {
-                services.push(Name::in_namespace(name, parent.text("namespace").or(namespace)));
+                let whose = parent.text("namespace").or(namespace);
+                let consumer = namespace.filter(|own| Some(*own) != whose);
+                let namespaces = consumer.map(str::to_owned).into_iter().collect();
+                let scope = Scope { namespaces, port: parent.count("port"), ..Scope::default() };
+                services.push((Name::in_namespace(name, whose), scope));
             } else {
                 gateways.push(name);
             }
@@ -78,19 +83,19 @@ fn read_rule(rule: &At<'_>, route: &Route<'_>, facts: &mut MeshFacts) {
         ..RuntimeParameters::default()
     };
     // What is called is the service of the route within the mesh; from a gateway it is the backends alone.
-    let within = parents.services.iter().map(|service| (service.clone(), matched.clone()));
+    let within = parents
+        .services
+        .iter()
+        .map(|(service, scope)| (service.clone(), Scope { condition: matched.clone(), ..scope.clone() }));
     let condition = [parents.gateways.as_str(), &matched].into_iter().filter(|part| !part.is_empty());
-    let condition = condition.collect::<Vec<_>>().join("; ");
+    let entering = Scope { condition: condition.collect::<Vec<_>>().join("; "), ..Scope::default() };
     let outside = !parents.gateways.is_empty();
-    let entered = shares.iter().filter(|_| outside).map(|(to, _)| (to.to.clone(), condition.clone()));
-    let mut targets: Vec<(Name, String)> = within.chain(entered).collect();
-    targets.sort();
-    targets.dedup();
-    for (to, condition) in targets {
-        let scope = Scope { condition, ..Scope::default() };
+    let entered = shares.iter().filter(|_| outside).map(|(to, _)| (to.to.clone(), entering.clone()));
+    let targets: BTreeSet<(Name, Scope)> = within.chain(entered).collect();
+    for (to, scope) in targets {
         push(rule, &to, scope.clone(), parameters.clone(), BTreeMap::new(), facts);
         mirrors(rule, &to, &scope, *namespace, facts);
-        if shares.len() > 1 && parents.services.contains(&to) {
+        if shares.len() > 1 && parents.services.iter().any(|(service, _)| *service == to) {
             let provenance = rule.mesh(format!("calls of {to} are divided: {}", divided(&shares)));
             facts.splits.push(Split { host: to, scope, shares: shares.clone(), provenance });
         }

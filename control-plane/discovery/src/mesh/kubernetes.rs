@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::at::At;
 use super::label::{HOST, ZONE, canonical_key};
-use super::{Demands, Endpoint, MeshFacts, Name, Node, Pod, Service, Workload, contains};
+use super::{Demands, Endpoint, MeshFacts, Name, Node, Pod, Scope, Service, Workload, contains};
 
 /// Reads one object; false for a kind that is not understood.
 pub(super) fn object(group: &str, kind: &str, at: &At<'_>, facts: &mut MeshFacts) -> bool {
     match (group, kind) {
         ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") => workload(kind, at, facts),
+        ("argoproj.io", "Rollout") => rollout(at, facts),
         ("", "Pod") => pod(at, facts),
         ("", "Service") => service(at, facts),
         ("", "Node") => node(at, facts),
@@ -65,6 +66,20 @@ fn workload(kind: &str, at: &At<'_>, facts: &mut MeshFacts) {
         pods: Vec::new(),
         provenance: at.kubernetes(format!("{kind} of {replicas} replicas")),
     });
+}
+
+/// Argo's Rollout is a Deployment with another way of replacing pods. Steps of a canary say what will be, not what is: the shares of now stand in
+/// the routes that its controller writes, so that steps are counted as passed over.
+fn rollout(at: &At<'_>, facts: &mut MeshFacts) {
+    let steps = at.find(&["spec", "strategy", "canary"]).map_or(0, |canary| canary.items("steps").len());
+    if steps > 0 {
+        let what = "Rollout with canary steps (the shares of now are those of its routes)";
+        *facts.passed_over.entry(what.to_owned()).or_default() += 1;
+    }
+    // With a workloadRef its pods are those of another object.
+    if at.find(&["spec", "template"]).is_some() {
+        workload("Rollout", at, facts);
+    }
 }
 
 /// The controller: kind and name.
@@ -142,11 +157,13 @@ fn service(at: &At<'_>, facts: &mut MeshFacts) {
     let spec = at.get("spec");
     let selector = spec.as_ref().map(|spec| spec.texts("selector")).unwrap_or_default();
     let external = spec.as_ref().and_then(|spec| spec.text("externalName")).map(Name::new);
+    let ports =
+        spec.iter().flat_map(|spec| spec.items("ports")).filter_map(|port| port.count("port")).collect();
     let name = Name::object(&name, namespace.as_deref());
     let says =
         external.as_ref().map_or_else(|| "a service".to_owned(), |host| format!("another name of {host}"));
     let provenance = at.kubernetes(says);
-    facts.services.push(Service { name, labels: at.labels(), selector, external, provenance });
+    facts.services.push(Service { name, labels: at.labels(), selector, ports, external, provenance });
 }
 
 fn node(at: &At<'_>, facts: &mut MeshFacts) {
@@ -178,8 +195,28 @@ fn endpoints(at: &At<'_>, facts: &mut MeshFacts) {
     }
 }
 
-/// Gives every pod to its workload, once all files are read. O(pods · workloads).
+/// Once all files are read: gives every pod to its workload, and makes what is said of a service's only port hold for all of its calls.
+/// O(pods · workloads + statements · services).
 pub(super) fn settle(facts: &mut MeshFacts) {
+    only_ports(facts);
+    place_pods(facts);
+}
+
+fn only_ports(facts: &mut MeshFacts) {
+    let MeshFacts { statements, splits, mirrors, services, .. } = facts;
+    let settle = |to: &Name, scope: &mut Scope| {
+        let named: Vec<&Service> = services.iter().filter(|service| service.name.meets(to)).collect();
+        let ports = |service: &&Service| service.ports.iter().copied().eq(scope.port);
+        if !named.is_empty() && named.iter().all(ports) {
+            scope.port = None;
+        }
+    };
+    statements.iter_mut().for_each(|statement| settle(&statement.to, &mut statement.scope));
+    splits.iter_mut().for_each(|split| settle(&split.host, &mut split.scope));
+    mirrors.iter_mut().for_each(|mirror| settle(&mirror.host, &mut mirror.scope));
+}
+
+fn place_pods(facts: &mut MeshFacts) {
     let (pods, mut workloads): (Vec<_>, Vec<_>) =
         std::mem::take(&mut facts.workloads).into_iter().partition(|workload| workload.kind == POD);
     for pod in pods {

@@ -141,13 +141,23 @@ pub fn best<'a>(name: &Name, candidates: impl IntoIterator<Item = &'a Name>) -> 
     }
 }
 
-/// `*.example.com` covers what ends in `.example.com`, and `*` everything.
+/// `*.example.com` covers what ends in `.example.com`, `*.shop.svc.cluster.local` the services of a namespace however they are written, and `*`
+/// everything.
 fn covers(wildcard: &Name, other: &Name) -> bool {
     let pattern = wildcard.to_string();
     if pattern == "*" {
         return true;
     }
-    pattern.strip_prefix('*').is_some_and(|end| end.starts_with('.') && other.to_string().ends_with(end))
+    let Some(end) = pattern.strip_prefix('*').filter(|end| end.starts_with('.')) else { return false };
+    let within =
+        other.namespace().map(|namespace| format!("{}.{namespace}.svc.cluster.local", other.service));
+    let of_cluster = within.is_some_and(|host| host.ends_with(end));
+    // `.shop` of `.shop.svc.corp.example`: domains of clusters have any name.
+    let short = end.find(".svc.").and_then(|at| end.get(..at)).filter(|short| !short.is_empty());
+    let text = other.to_string();
+    of_cluster
+        || text.ends_with(end)
+        || short.is_some_and(|short| other.namespace().is_some() && text.ends_with(short))
 }
 
 /// Cuts `:9080` off. An IPv6 address in brackets keeps its colons; one without brackets has no port.
@@ -196,6 +206,13 @@ mod tests {
         assert!(meets("api.pay.example.com:443", "api.pay.example.com"));
         assert!(meets("*.pay.example.com", "api.pay.example.com"));
         assert!(!meets("*.pay.example.com", "pay.example.com"));
+        assert!(meets("*.shop.svc.cluster.local", "cart.shop"));
+        assert!(meets("*.shop.svc.corp.example", "cart.shop.svc.corp.example"));
+        assert!(meets("*.svc.cluster.local", "cart.shop"));
+        assert!(meets("*.local", "cart.shop.svc.cluster.local"));
+        assert!(!meets("*.shop.svc.cluster.local", "cart.bank"));
+        assert!(!meets("*.shop.svc.cluster.local", "cart"));
+        assert!(!meets("*.hop.svc.cluster.local", "cart.shop"));
         assert!(meets("example.com", "example.com"));
         assert!(!meets("[::1]:80", "[::2]:80"));
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::at::At;
-use super::{MeshFacts, envoy, gateway_api, istio, kubernetes};
+use super::{MeshFacts, envoy, gateway_api, istio, kubernetes, linkerd, mesh_config};
 use emac_document::{Limits, Problem, Problems, Source, list_files, parse};
 
 /// Most bytes of one file: a dump of a sidecar that knows 10 000 services has some hundred megabytes.
@@ -84,6 +84,10 @@ fn object(at: &At<'_>, facts: &mut MeshFacts) {
         return at.items("items").iter().for_each(|item| object(item, facts));
     }
     let (Some(version), Some(kind)) = (at.text("apiVersion"), at.text("kind")) else {
+        if mesh_config::alone(at, facts) {
+            *facts.read.entry("MeshConfig".to_owned()).or_default() += 1;
+            return;
+        }
         *facts.passed_over.entry("no apiVersion or kind".to_owned()).or_default() += 1;
         return;
     };
@@ -91,7 +95,10 @@ fn object(at: &At<'_>, facts: &mut MeshFacts) {
     let known = match group {
         "networking.istio.io" => istio::object(kind, at, facts),
         "gateway.networking.k8s.io" => gateway_api::object(kind, at, facts),
-        "" | "apps" | "discovery.k8s.io" => kubernetes::object(group, kind, at, facts),
+        "linkerd.io" => linkerd::object(kind, at, facts),
+        "" if kind == "ConfigMap" => mesh_config::config_map(at, facts),
+        "install.istio.io" => mesh_config::operator(kind, at, facts),
+        "" | "apps" | "discovery.k8s.io" | "argoproj.io" => kubernetes::object(group, kind, at, facts),
         _ => false,
     };
     let counts = if known { &mut facts.read } else { &mut facts.passed_over };

@@ -2,6 +2,7 @@ use super::*;
 use emac_compile::model::{Field, Status};
 use emac_document::{Problems, render_text};
 
+mod defaults;
 mod envoy;
 mod gateway_api;
 mod kubernetes;

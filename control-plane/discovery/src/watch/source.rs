@@ -49,6 +49,10 @@ impl Sink for Fresh<'_> {
         self.source.assembler.span(span);
     }
 
+    fn within(&mut self, service: Symbol, namespace: &str) -> Symbol {
+        self.source.assembler.within(service, namespace)
+    }
+
     fn label(&mut self, service: Symbol, key: &str, value: &str) {
         self.source.assembler.label(service, key, value);
     }
@@ -79,6 +83,11 @@ impl EvidenceStream {
         let limits = TraceLimits { silence_ns, spans_open_max: OPEN_MAX, ..TraceLimits::default() };
         let assembler = Assembler::new(limits, Observations::default());
         Self { kind, assembler, digest: Sha256::new(), stale: 0, traces: 0 }
+    }
+
+    /// Says that two names are one service's.
+    pub(super) fn alias(&mut self, name: &str, of: &str) {
+        self.assembler.alias(name, of);
     }
 
     pub(super) const fn kind(&self) -> EvidenceSource {

@@ -33,7 +33,7 @@ intents: [journeys, \"more/*.yaml\"]
 evidence: {{window: 3s, queue: 7, commitDelay: 20ms}}
 plan: {{period: 250ms}}
 discovery: {{enabled: true, window: 1m, silence: 2s, minTraces: 7, recurrence: {{windows: 3, of: 4, absent: 5}}, queue: 9,
-  mesh: [k8s], otlp: {{grpc: \"127.0.0.1:4317\"}}, candidates: found}}
+  mesh: [k8s], aliases: {{cart-svc: cart.shop}}, otlp: {{grpc: \"127.0.0.1:4317\"}}, candidates: found}}
 log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
 "
     );
@@ -52,6 +52,7 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
             recurrence: emac_discovery::watch::Recurrence { windows: 3, of: 4, absent: 5 },
             queue: 9,
             mesh: vec!["/etc/emac/k8s".into()],
+            aliases: vec![("cart-svc".to_owned(), "cart.shop".to_owned())],
             otlp: crate::config::Otlp { grpc: Some("127.0.0.1:4317".parse().unwrap()), http: None },
             candidates: Some("/etc/emac/found".into()),
         },
@@ -67,7 +68,7 @@ listen: {grpc: localhost:18000, htp: \"127.0.0.1:0\"}
 intents: [\"a[\"]
 evidence: {queue: 0, window: 5}
 plan: {period: 1ms}
-discovery: {window: 1ms, recurrence: {windows: 3, of: 2}, mesh: k8s}
+discovery: {window: 1ms, recurrence: {windows: 3, of: 2}, mesh: k8s, aliases: {a: a}}
 log: {format: xml, level: inof}
 ";
     insta::assert_snapshot!(read_text(text).unwrap_err());

@@ -15,6 +15,8 @@ pub struct Batch {
     pub(super) labels: Vec<(Symbol, Box<str>, Box<str>)>,
     refused: BTreeMap<Refused, Counted>,
     odd: BTreeMap<Oddity, Counted>,
+    /// Services that say their namespace: what stands for each here, the service and the namespace.
+    homes: Vec<(Symbol, Symbol, Box<str>)>,
     /// Its place in the queue, given back when dropped.
     room: Option<OwnedSemaphorePermit>,
 }
@@ -37,6 +39,11 @@ impl Batch {
     /// Hands everything on, with the names of `sink`. O(spans).
     pub fn replay(&self, sink: &mut dyn Sink) {
         let mut names = Names { from: &self.symbols, to: Vec::new() };
+        for (known_as, service, namespace) in &self.homes {
+            let service = names.translate(*service, sink);
+            let of_sink = sink.within(service, namespace);
+            names.is(*known_as, of_sink);
+        }
         for (service, key, value) in &self.labels {
             let service = names.translate(*service, sink);
             sink.label(service, key, value);
@@ -69,6 +76,18 @@ impl Sink for Batch {
         self.spans.push(span);
     }
 
+    fn within(&mut self, service: Symbol, namespace: &str) -> Symbol {
+        let same = |home: &&(Symbol, Symbol, Box<str>)| home.1 == service && *home.2 == *namespace;
+        if let Some((known_as, ..)) = self.homes.iter().find(same) {
+            return *known_as;
+        }
+        // No name has this character; what it means is the sink's to say.
+        let text = format!("{}\u{1f}{namespace}", self.symbols.text(service));
+        let known_as = self.symbols.of(&text);
+        self.homes.push((known_as, service, namespace.into()));
+        known_as
+    }
+
     fn label(&mut self, service: Symbol, key: &str, value: &str) {
         self.labels.push((service, key.into(), value.into()));
     }
@@ -90,14 +109,56 @@ struct Names<'a> {
 
 impl Names<'_> {
     fn translate(&mut self, symbol: Symbol, sink: &mut dyn Sink) -> Symbol {
+        let known = self.to.get(symbol.index()).copied().flatten();
+        let translated = known.unwrap_or_else(|| sink.symbols().of(self.from.text(symbol)));
+        self.is(symbol, translated);
+        translated
+    }
+
+    fn is(&mut self, symbol: Symbol, of_sink: Symbol) {
         if self.to.len() <= symbol.index() {
             self.to.resize(symbol.index() + 1, None);
         }
-        let known = self.to.get(symbol.index()).copied().flatten();
-        let translated = known.unwrap_or_else(|| sink.symbols().of(self.from.text(symbol)));
         if let Some(place) = self.to.get_mut(symbol.index()) {
-            *place = Some(translated);
+            *place = Some(of_sink);
         }
-        translated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emac_trace::read::{ReadSettings, read_otlp_json};
+    use emac_trace::{Assembler, Trace, TraceLimits};
+
+    /// Two requests of one namespace each; the names that `assembler` gives their services.
+    fn services(namespaces: [&str; 2]) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut assembler = Assembler::new(TraceLimits::default(), |trace: &Trace, symbols: &Symbols| {
+            found.extend(trace.calls.iter().map(|call| symbols.text(call.service).to_owned()));
+        });
+        for (i, namespace) in namespaces.iter().enumerate() {
+            let id = i + 1;
+            let text = format!(
+                r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"cart"}}}},
+                {{"key":"k8s.namespace.name","value":{{"stringValue":"{namespace}"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"{id}","spanId":"{id}",
+                "kind":2,"name":"get","startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000000000001"}}]}}]}}]}}"#
+            );
+            let mut batch = Batch::default();
+            assert_eq!(
+                read_otlp_json(text.into_bytes(), &ReadSettings::default(), &mut batch).unwrap(),
+                (1, 0)
+            );
+            batch.replay(&mut assembler);
+        }
+        drop(assembler.finish());
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn namespaces_come_through() {
+        assert_eq!(services(["shop", "shop"]), ["cart", "cart"]);
+        assert_eq!(services(["shop", "bank"]), ["cart.bank", "cart.shop"]);
     }
 }

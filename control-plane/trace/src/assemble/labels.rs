@@ -10,7 +10,8 @@ type Values = BTreeMap<Box<str>, u64>;
 /// a value per request tells no domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
-    services: BTreeMap<Symbol, BTreeMap<Box<str>, Values>>,
+    /// By the service's position.
+    services: Vec<BTreeMap<Box<str>, Values>>,
     dropped: u64,
 }
 
@@ -33,7 +34,7 @@ impl Labels {
         if key.len().max(value.len()) > Self::BYTES_MAX {
             return None;
         }
-        let keys = self.services.entry(service).or_default();
+        let keys = self.of(service);
         if !keys.contains_key(key) {
             keys.len().lt(&Self::KEYS_MAX).then(|| keys.insert(key.into(), Values::new()))?;
         }
@@ -46,11 +47,22 @@ impl Labels {
         Some(())
     }
 
+    fn of(&mut self, service: Symbol) -> &mut BTreeMap<Box<str>, Values> {
+        let index = service.index();
+        if index >= self.services.len() {
+            self.services.resize_with(index + 1, BTreeMap::new);
+        }
+        &mut self.services[index]
+    }
+
     /// The same under other names of services; what several said of one is added up.
     pub(crate) fn renamed(self, name: impl Fn(Symbol) -> Symbol) -> Self {
-        let mut renamed = Self { services: BTreeMap::new(), dropped: self.dropped };
-        for (service, keys) in self.services {
-            let into = renamed.services.entry(name(service)).or_default();
+        let mut renamed = Self { services: Vec::new(), dropped: self.dropped };
+        for (service, keys) in (0..).map(Symbol::of_index).zip(self.services) {
+            if keys.is_empty() {
+                continue;
+            }
+            let into = renamed.of(name(service));
             for (key, values) in keys {
                 let into = into.entry(key).or_default();
                 values.into_iter().for_each(|(value, count)| *into.entry(value).or_default() += count);
@@ -61,7 +73,7 @@ impl Labels {
 
     /// Everything said: service, attribute, value, how often. Ordered.
     pub fn iter(&self) -> impl Iterator<Item = (Symbol, &str, &str, u64)> {
-        self.services.iter().flat_map(|(&service, keys)| {
+        (0..).map(Symbol::of_index).zip(&self.services).flat_map(|(service, keys)| {
             keys.iter().flat_map(move |(key, values)| {
                 values.iter().map(move |(value, &count)| (service, &**key, &**value, count))
             })
@@ -70,7 +82,7 @@ impl Labels {
 
     /// Values of one attribute of one service, with how often each was said.
     pub fn values(&self, service: Symbol, key: &str) -> impl Iterator<Item = (&str, u64)> {
-        let values = self.services.get(&service).and_then(|keys| keys.get(key));
+        let values = self.services.get(service.index()).and_then(|keys| keys.get(key));
         values.into_iter().flatten().map(|(value, &count)| (&**value, count))
     }
 

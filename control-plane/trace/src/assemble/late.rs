@@ -1,6 +1,8 @@
 //! Traces that were handed on: what comes for them now comes too late.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
+
+use hashbrown::HashSet;
 
 use crate::TraceId;
 

@@ -1,6 +1,6 @@
 //! Traces that are not over, in the order of their last news.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::SpanRecord;
 use super::arena::{Arena, NONE};

@@ -18,6 +18,8 @@ pub struct SignalQuality {
     pub refused: BTreeMap<Refused, Counted>,
     /// Spans that are odd but taken, by what is odd.
     pub odd: BTreeMap<Oddity, Counted>,
+    /// Traces that begin with a link to another trace, by who sent the message and who took it.
+    pub links: Vec<Link>,
     /// Duplicate spans, ignored.
     pub duplicates: u64,
     /// Spans that share their id with another one of their trace and are not the other half of its call.
@@ -78,6 +80,23 @@ impl Counted {
 
     fn to_value(&self) -> Value {
         json!({"count": self.count, "example": self.example})
+    }
+}
+
+/// Traces whose root is linked to a span of another trace: journeys of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Who sent the message, and to where: `front kafka:orders`.
+    pub from: String,
+    /// Service and operation of the root: `worker orders process`.
+    pub to: String,
+    /// How many traces, and one of them.
+    pub traces: Counted,
+}
+
+impl Link {
+    fn to_value(&self) -> Value {
+        json!({"from": self.from, "to": self.to, "count": self.traces.count, "example": self.traces.example})
     }
 }
 
@@ -146,6 +165,7 @@ impl SignalQuality {
                 "headless": self.headless,
                 "rootless": self.rootless,
                 "evicted": self.evicted,
+                "linked": self.links.iter().map(Link::to_value).collect::<Vec<_>>(),
             },
             "samplingRate": self.sampling_rate,
             "clocks": {
@@ -185,7 +205,16 @@ impl fmt::Display for SignalQuality {
             writeln!(f, "  {count} spans refused {}, the first: {example}", reason.says())?;
         }
         for (oddity, Counted { count, example }) in &self.odd {
-            writeln!(f, "  {count} spans {}, the first: {example}", oddity.says())?;
+            writeln!(f, "  {count} {}, the first: {example}", oddity.says())?;
+        }
+        for Link { from, to, traces: Counted { count, example } } in self.links.iter().take(NAMES_MAX) {
+            writeln!(
+                f,
+                "{to} is linked to {from}, and a journey of its own: {count} traces, the first: {example}"
+            )?;
+        }
+        if self.links.len() > NAMES_MAX {
+            writeln!(f, "and {} more kinds of linked traces", self.links.len() - NAMES_MAX)?;
         }
         match self.sampling_rate {
             Some(rate) => writeln!(f, "sampling rate {:.2} %, from span attributes", rate * 100.0)?,

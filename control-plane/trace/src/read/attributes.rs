@@ -18,6 +18,8 @@ pub(super) struct Attributes<'a> {
     pub(super) service: Cow<'a, str>,
     pub(super) canonical_service: Cow<'a, str>,
     pub(super) canonical_namespace: Cow<'a, str>,
+    service_namespace: Cow<'a, str>,
+    cluster_namespace: Cow<'a, str>,
     pub(super) instance_id: Cow<'a, str>,
     pub(super) host: Cow<'a, str>,
     pub(super) pod: Cow<'a, str>,
@@ -48,6 +50,11 @@ pub(super) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
+    /// Those of a process, of which its service is known.
+    pub(super) fn of_service(service: Cow<'a, str>) -> Self {
+        Self { service, ..Self::default() }
+    }
+
     /// Takes an attribute; of two names for one thing the later wins.
     pub(super) fn set(&mut self, key: AttributeKey, name: &[u8], value: Value<'a>) {
         match key {
@@ -68,9 +75,13 @@ impl<'a> Attributes<'a> {
 
     fn set_text(&mut self, key: AttributeKey, value: Option<Cow<'a, str>>) {
         let Some(value) = value else { return };
-        if key == AttributeKey::Host {
-            self.labels.push((Cow::Borrowed("host.name"), value.clone()));
-        }
+        let label = match key {
+            AttributeKey::Host => Some("host.name"),
+            AttributeKey::ClusterNamespace => Some("k8s.namespace.name"),
+            AttributeKey::ServiceNamespace => Some("service.namespace"),
+            _ => None,
+        };
+        self.labels.extend(label.map(|label| (Cow::Borrowed(label), value.clone())));
         if let Some(place) = self.place(key) {
             *place = value;
         }
@@ -81,6 +92,8 @@ impl<'a> Attributes<'a> {
             AttributeKey::Service => &mut self.service,
             AttributeKey::CanonicalService => &mut self.canonical_service,
             AttributeKey::CanonicalNamespace => &mut self.canonical_namespace,
+            AttributeKey::ServiceNamespace => &mut self.service_namespace,
+            AttributeKey::ClusterNamespace => &mut self.cluster_namespace,
             AttributeKey::InstanceId => &mut self.instance_id,
             AttributeKey::Host => &mut self.host,
             AttributeKey::Pod => &mut self.pod,
@@ -121,6 +134,11 @@ impl<'a> Attributes<'a> {
             (name, "") => Some(Cow::Borrowed(name)),
             (name, namespace) => Some(Cow::Owned(format!("{name}.{namespace}"))),
         }
+    }
+
+    /// In which namespace the service is: its own word, or else the cluster's. Empty when not said.
+    pub(super) fn namespace(&self) -> &str {
+        if self.service_namespace.is_empty() { &self.cluster_namespace } else { &self.service_namespace }
     }
 
     /// Whose clock stamps: the process, or else the host, the pod, the proxy's pod, the address. Empty when not said.
@@ -170,9 +188,10 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// `SPAN_KIND_SERVER`, `server`, `SERVER`.
+/// `SPAN_KIND_SERVER`, `SpanKind.SERVER`, `server`, `SERVER`.
 pub(super) fn kind(text: &str) -> Option<SpanKind> {
-    let text = text.strip_prefix("SPAN_KIND_").unwrap_or(text);
+    let text =
+        ["SPAN_KIND_", "SpanKind."].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
     let named = [
         ("server", SpanKind::Server),
         ("client", SpanKind::Client),

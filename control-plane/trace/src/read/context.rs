@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 
+use super::error::Found;
 use super::keys::Keys;
 use super::{Progress, ReadSettings};
-use crate::{Oddity, Refused, Sink, Span, Symbol, Symbols};
+use crate::{Oddity, Refused, Sink, Span, SpanId, Symbol, Symbols, TraceId};
 
 /// Bytes between two reports of progress.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -23,6 +24,8 @@ pub(super) struct ReadContext<'s> {
     pub(super) names: Memo,
     element_bytes_max: usize,
     pub(super) deferred_max: usize,
+    /// The file that is being read is the output of a console: other lines may stand in it.
+    pub(super) console: bool,
     /// Spans taken.
     pub(super) spans: u64,
     /// Spans refused.
@@ -48,6 +51,7 @@ impl<'s> ReadContext<'s> {
             names: Memo::default(),
             element_bytes_max: settings.element_bytes_max,
             deferred_max: settings.deferred_max,
+            console: false,
             spans: 0,
             refused: 0,
             progress,
@@ -62,9 +66,20 @@ impl<'s> ReadContext<'s> {
         super::window::ReadWindow::new(source, self.element_bytes_max)
     }
 
-    pub(super) fn take(&mut self, span: Span) {
+    pub(super) fn take(&mut self, span: Span, link: Option<(TraceId, SpanId)>) {
         self.spans += 1;
+        if let Some(to) = link.filter(|_| span.parent.is_none()) {
+            self.sink.linked(&span, to);
+        }
         self.sink.span(span);
+    }
+
+    /// The symbol of a service that says in which namespace it is.
+    pub(super) fn within(&mut self, service: Symbol, namespace: &str) -> Symbol {
+        if service.is_none() || namespace.is_empty() {
+            return service;
+        }
+        self.sink.within(service, namespace)
     }
 
     /// Counts a span that is odd but taken; `example` tells which.
@@ -76,6 +91,11 @@ impl<'s> ReadContext<'s> {
     pub(super) fn refuse(&mut self, reason: Refused, example: fmt::Arguments<'_>) {
         self.refused += 1;
         self.sink.refuse(reason, example);
+    }
+
+    /// The same with what was found there.
+    pub(super) fn malformed_item(&mut self, what: &str, found: &Found) {
+        self.refuse(Refused::Malformed, format_args!("{what}{found}"));
     }
 
     /// Counts something that stands where a span was expected.
@@ -125,7 +145,7 @@ pub(super) struct Memo {
 
 impl Memo {
     /// Names kept. Spans named by ids would otherwise grow it without bound; it then begins anew.
-    const NAMES_MAX: usize = 1 << 14;
+    const NAMES_MAX: usize = 1 << 16;
 
     fn symbol(
         &mut self,

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::context::ReadContext;
 use super::found::{RawSpan, Reporter, UNKNOWN};
-use crate::{Oddity, Refused, Span};
+use crate::{Oddity, Refused, Span, SpanId, TraceId};
 
 /// Reporters by their name within a trace, and spans that wait for one.
 #[derive(Default)]
@@ -15,6 +15,8 @@ pub(super) struct Deferred {
     by_name: HashMap<Box<str>, usize>,
     reporters: Vec<Option<Reporter>>,
     spans: Vec<(usize, Span)>,
+    /// Links of the spans at these places, in their order.
+    links: Vec<(usize, (TraceId, SpanId))>,
     labels: Vec<(usize, Box<str>, Box<str>)>,
 }
 
@@ -22,6 +24,11 @@ impl Deferred {
     /// Takes a span of the reporter called `name`: at once when that one is known, and later when not.
     pub(super) fn take(&mut self, name: &str, found: &RawSpan<'_>, context: &mut ReadContext<'_>) {
         let at = self.place(name);
+        self.take_of(at, found, context);
+    }
+
+    /// The same for the reporter at a [`place`](Self::place).
+    pub(super) fn take_of(&mut self, at: usize, found: &RawSpan<'_>, context: &mut ReadContext<'_>) {
         if let Some(reporter) = self.reporters.get(at).copied().flatten() {
             return found.hand_on(reporter, context);
         }
@@ -37,6 +44,7 @@ impl Deferred {
                 .refuse(Refused::Malformed, format_args!("{found}: too many wait for their service's name"));
             return;
         }
+        self.links.extend(found.link.map(|link| (self.spans.len(), link)));
         self.spans.push((at, span));
         let labels = found.attributes.labels.iter();
         self.labels
@@ -56,7 +64,8 @@ impl Deferred {
         }
     }
 
-    fn place(&mut self, name: &str) -> usize {
+    /// Where the reporter called `name` is kept.
+    pub(super) fn place(&mut self, name: &str) -> usize {
         if let Some(&at) = self.by_name.get(name) {
             return at;
         }
@@ -70,7 +79,8 @@ impl Deferred {
         let unknown = context.name(UNKNOWN);
         let reporters = std::mem::take(&mut self.reporters);
         let of = |at: usize| reporters.get(at).copied().flatten().unwrap_or_default();
-        for (at, mut span) in std::mem::take(&mut self.spans) {
+        let mut links = std::mem::take(&mut self.links).into_iter().peekable();
+        for (place, (at, mut span)) in std::mem::take(&mut self.spans).into_iter().enumerate() {
             let service = Some(of(at).service).filter(|service| !service.is_none());
             let own = Some(span.service).filter(|service| !service.is_none());
             span.service = service.or(own).unwrap_or(unknown);
@@ -79,7 +89,8 @@ impl Deferred {
             }
             let instance = Some(of(at).instance).filter(|instance| !instance.is_none());
             span.instance = instance.unwrap_or(span.instance);
-            context.take(span);
+            let link = links.next_if(|(of, _)| *of == place).map(|(_, link)| link);
+            context.take(span, link);
         }
         for (at, key, value) in std::mem::take(&mut self.labels) {
             let service = Some(of(at).service).filter(|service| !service.is_none());

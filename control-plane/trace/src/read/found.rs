@@ -5,6 +5,9 @@ use std::fmt;
 
 use super::attributes::{Attributes, host_of_cluster};
 use super::context::ReadContext;
+use super::error::shown;
+use super::id::{self, Form};
+use super::json::Value;
 use crate::{Oddity, Refused, Span, SpanId, SpanKind, Symbol, TraceId};
 
 /// What stands for a service that nobody names.
@@ -14,6 +17,9 @@ pub(super) const UNKNOWN: &str = "unknown";
 pub fn is_nameless(service: &str) -> bool {
     service == UNKNOWN || service.starts_with("unknown_service")
 }
+
+/// Longest name of a span shown in an example, in characters.
+const NAME_SHOWN_MAX: usize = 60;
 /// A clock that was never set says 1970: what began before 1971 has no time.
 const START_NS_MIN: i128 = 365 * 86_400 * 1_000_000_000;
 
@@ -29,6 +35,7 @@ impl Reporter {
     /// Takes what a resource says; its labels are handed on.
     pub(super) fn new(attributes: &Attributes<'_>, context: &mut ReadContext<'_>) -> Self {
         let service = attributes.service_name().map_or(Symbol::NONE, |name| context.name(&name));
+        let service = context.within(service, attributes.namespace());
         for (key, value) in attributes.labels.iter().filter(|_| !service.is_none()) {
             context.label(service, key, value);
         }
@@ -61,13 +68,17 @@ pub(super) struct RawSpan<'a> {
     pub(super) shared: bool,
     /// The format leaves times to the other half of the call.
     pub(super) times_optional: bool,
+    /// The first link to a span of another trace.
+    pub(super) link: Option<(TraceId, SpanId)>,
+    /// The first field whose value could not be understood, and the value.
+    pub(super) bad: Option<(&'static str, String)>,
     pub(super) attributes: Attributes<'a>,
 }
 
 /// As an example of what was refused.
 impl fmt::Display for RawSpan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "span `{}`", self.name)?;
+        write!(f, "span `{}`", shown(&self.name, NAME_SHOWN_MAX))?;
         match (self.trace, self.id) {
             (Some(trace), Some(id)) => write!(f, " ({id} of trace {trace})")?,
             (Some(trace), None) => write!(f, " (of trace {trace}, without an id)")?,
@@ -75,14 +86,60 @@ impl fmt::Display for RawSpan<'_> {
             (None, None) => f.write_str(" (without ids)")?,
         }
         match (self.start_ns, self.duration_ns) {
-            (Some(start), Some(duration)) => write!(f, ", start {start} ns, duration {duration} ns"),
-            (Some(start), None) => write!(f, ", start {start} ns, no end"),
-            (None, _) => f.write_str(", no start"),
+            (Some(start), Some(duration)) => write!(f, ", start {start} ns, duration {duration} ns")?,
+            (Some(start), None) => write!(f, ", start {start} ns, no end")?,
+            (None, _) => f.write_str(", no start")?,
         }
+        self.bad.as_ref().map_or(Ok(()), |(field, value)| write!(f, "; {field} is `{value}`"))
     }
 }
 
 impl RawSpan<'_> {
+    /// Takes a trace id.
+    pub(super) fn set_trace(&mut self, value: &Value<'_>, form: Form) {
+        self.trace = id::trace_id(value, form);
+        self.keep_bad(self.trace.is_none(), "trace id", value);
+    }
+
+    /// Takes its own id.
+    pub(super) fn set_id(&mut self, value: &Value<'_>, form: Form) {
+        self.id = id::span_id(value, form);
+        self.keep_bad(self.id.is_none(), "span id", value);
+    }
+
+    /// Takes its parent's id.
+    pub(super) fn set_parent(&mut self, value: &Value<'_>, form: Form) {
+        self.parent = match id::span_id(value, form) {
+            Some(parent) => Parent::Is(parent),
+            None if id::says_none(value) => Parent::None,
+            None => Parent::Unreadable,
+        };
+        self.keep_bad(self.parent == Parent::Unreadable, "parent id", value);
+    }
+
+    /// Takes a time in nanoseconds that `read` finds in a value.
+    pub(super) fn time(
+        &mut self,
+        field: &'static str,
+        value: &Value<'_>,
+        read: impl Fn(&Value<'_>) -> Option<i128>,
+    ) -> Option<i128> {
+        let found = read(value);
+        self.keep_bad(found.is_none(), field, value);
+        found
+    }
+
+    /// Takes a link; the first one to another trace counts, which is known once the span's own is.
+    pub(super) fn set_links(&mut self, links: &[(TraceId, SpanId)]) {
+        self.link = links.iter().copied().find(|(trace, _)| Some(*trace) != self.trace);
+    }
+
+    fn keep_bad(&mut self, is_bad: bool, field: &'static str, value: &Value<'_>) {
+        if is_bad && *value != Value::Null && self.bad.is_none() {
+            self.bad = Some((field, value.shown()));
+        }
+    }
+
     /// The span, its service and instance by its reporter or else by its own attributes; the service is none when neither says it.
     pub(super) fn span(&self, reporter: Reporter, context: &mut ReadContext<'_>) -> Result<Span, Refused> {
         let (trace, id) = self.trace.zip(self.id).ok_or(Refused::Id)?;
@@ -125,7 +182,7 @@ impl RawSpan<'_> {
         for (key, value) in &self.attributes.labels {
             context.label(span.service, key, value);
         }
-        context.take(span);
+        context.take(span, self.link);
     }
 
     fn parent(

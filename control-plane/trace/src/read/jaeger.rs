@@ -15,7 +15,6 @@ use super::found::{Parent, RawSpan, Reporter};
 use super::id::{self, Form};
 use super::json::{Json, Stop, Value};
 use super::keys::Keys;
-use super::otlp::json::parent;
 use super::stream::Stream;
 use crate::{SpanId, TraceId};
 
@@ -59,6 +58,19 @@ impl Trace {
     /// Hands on what still waits.
     pub(super) fn finish(&mut self, context: &mut ReadContext<'_>) {
         self.deferred.settle(context);
+    }
+
+    /// Reads one span that bears its process, as Jaeger stores them.
+    pub(super) fn lone_span(
+        &mut self,
+        json: &mut Json<'_>,
+        context: &mut ReadContext<'_>,
+    ) -> Result<(), Stop> {
+        match span(json, &context.keys)? {
+            Some(span) => self.take(span, context),
+            None => context.malformed("a span that is no object"),
+        }
+        Ok(())
     }
 
     /// Reads the array under `spans`.
@@ -125,13 +137,16 @@ fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<JaegerSpan<'a>>, 
     let is_object = json.object(|json, key| {
         let found = &mut span.found;
         match key {
-            "traceID" | "traceId" => found.trace = id::trace_id(&json.value()?, Form::Hex),
-            "spanID" | "spanId" => found.id = id::span_id(&json.value()?, Form::Hex),
-            "parentSpanID" | "parentSpanId" => references.legacy = parent(&json.value()?, Form::Hex),
+            "traceID" | "traceId" => found.set_trace(&json.value()?, Form::Hex),
+            "spanID" | "spanId" => found.set_id(&json.value()?, Form::Hex),
+            "parentSpanID" | "parentSpanId" => {
+                found.set_parent(&json.value()?, Form::Hex);
+                references.legacy = found.parent;
+            }
             "references" => references.read(json)?,
             "operationName" => found.name = json.value()?.text().unwrap_or_default(),
-            "startTime" => found.start_ns = microseconds(&json.value()?),
-            "duration" => found.duration_ns = microseconds(&json.value()?),
+            "startTime" => found.start_ns = found.time("start", &json.value()?, microseconds),
+            "duration" => found.duration_ns = found.time("duration", &json.value()?, microseconds),
             "tags" => tags(json, keys, &mut found.attributes)?,
             "processID" | "processId" => span.process_id = json.value()?.text().unwrap_or_default(),
             "process" if json.peek()? == b'{' => span.process = Some(process(json, keys)?),
@@ -141,6 +156,7 @@ fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<JaegerSpan<'a>>, 
     })?;
     let found = &mut span.found;
     found.parent = references.parent(found.trace);
+    found.set_links(&references.links());
     found.kind = found.attributes.kind.unwrap_or_default();
     found.error = found.attributes.error.is_true();
     Ok(is_object.then_some(span))
@@ -175,6 +191,12 @@ impl References {
             Ok(())
         })
         .map(drop)
+    }
+
+    /// Those with both ids.
+    fn links(&self) -> Vec<(TraceId, SpanId)> {
+        let all = self.child_of.iter().chain(&self.follows_from);
+        all.filter_map(|(trace, span)| (*trace).zip(*span)).collect()
     }
 
     /// The first within the trace; a reference without a trace is meant within it.

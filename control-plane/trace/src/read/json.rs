@@ -8,6 +8,7 @@
 //! It is lenient where leniency does no harm: bytes that are no UTF-8 and lone surrogates become U+FFFD; what is skipped is checked for
 //! balance only.
 
+mod literal;
 mod text;
 
 use std::borrow::Cow;
@@ -60,6 +61,18 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// As an example for people: on one line, and cut.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Int(number) => number.to_string(),
+            Self::Double(number) => number.to_string(),
+            Self::Text(text) => super::error::shown(text, 40),
+            Self::Other => "an object or array".to_owned(),
+        }
+    }
+
     /// Whether it says "yes": `true`, `"true"` in any case, a number that is not 0.
     pub(super) fn is_true(&self) -> bool {
         match self {
@@ -76,12 +89,18 @@ impl<'a> Value<'a> {
 pub(super) struct Json<'a> {
     bytes: &'a [u8],
     at: usize,
+    literal: bool,
 }
 
 impl<'a> Json<'a> {
     /// At the beginning of `bytes`.
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, literal: false }
+    }
+
+    /// From here on the input is a JavaScript literal, as Node prints objects: see [`literal`].
+    pub(super) const fn read_literal(&mut self) {
+        self.literal = true;
     }
 
     /// Bytes taken.
@@ -140,10 +159,11 @@ impl<'a> Json<'a> {
         if !first {
             self.expect(b',', "expected ',' or '}'")?;
         }
-        if self.peek()? != b'"' {
-            return Err(self.bad("expected a field's name in quotes"));
-        }
-        let key = self.string()?;
+        let key = match self.peek()? {
+            b'"' => self.string()?,
+            _ if self.literal => self.literal_key()?,
+            _ => return Err(self.bad("expected a field's name in quotes")),
+        };
         self.expect(b':', "expected ':'")?;
         Ok(Some(key))
     }
@@ -183,6 +203,7 @@ impl<'a> Json<'a> {
             b't' => self.word("true", Value::Bool(true)),
             b'f' => self.word("false", Value::Bool(false)),
             b'n' => self.word("null", Value::Null),
+            _ if self.literal => self.literal_value(),
             _ => self.number(),
         }
     }
@@ -235,6 +256,9 @@ impl<'a> Json<'a> {
 
     /// Steps over a value.
     pub(super) fn skip(&mut self) -> Result<(), Stop> {
+        if self.literal {
+            return self.skip_literal();
+        }
         let mut depth = 0_usize;
         loop {
             match self.peek()? {

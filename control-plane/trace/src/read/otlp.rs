@@ -17,4 +17,4 @@ const fn kind(number: i128) -> SpanKind {
 }
 
 /// `Status.StatusCode`.
-const STATUS_ERROR: i128 = 2;
+pub(super) const STATUS_ERROR: i128 = 2;

@@ -7,6 +7,10 @@ pub(super) enum Form {
     Empty,
     /// RFC 1952.
     Gzip,
+    /// RFC 8878.
+    Zstd,
+    /// Messages in zstd with their lengths before them, as the collector's file exporter writes them.
+    LengthPrefixedZstd,
     /// `TracesData`.
     Protobuf,
     /// `TracesData` with their lengths before them.
@@ -18,7 +22,9 @@ pub(super) enum Form {
 }
 
 /// Bytes that tell the form.
-pub(super) const HEAD_BYTES: usize = 64;
+pub(super) const HEAD_BYTES: usize = 256;
+/// What a frame of zstd begins with; frames that are to be skipped begin with one of 16 others.
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The form of a file that begins so.
@@ -28,10 +34,13 @@ pub(super) fn form(head: &[u8]) -> Form {
     match (head, first) {
         (_, None) => Form::Empty,
         ([0x1f, 0x8b, ..], _) => Form::Gzip,
-        ([0x28, 0xb5, 0x2f, 0xfd, ..], _) => Form::Unknown("zstd, which has to be decompressed first"),
+        _ if head.starts_with(ZSTD) => Form::Zstd,
+        ([0x50..=0x5f, 0x2a, 0x4d, 0x18, ..], _) => Form::Zstd,
         _ if is_traces(head) => Form::Protobuf,
         // A length below 160 MiB; no field of protobuf begins so.
         ([0..=9, _, _, _, rest @ ..], _) if rest.is_empty() || is_traces(rest) => Form::LengthPrefixed,
+        ([0..=9, _, _, _, rest @ ..], _) if rest.starts_with(ZSTD) => Form::LengthPrefixedZstd,
+        (_, Some(b'<')) => Form::Unknown("a page or XML (of a login, or of an error?), no answer of an API"),
         (_, Some(b'{' | b'[')) => Form::Json(head.len() - text.len()),
         _ => Form::Unknown("neither JSON nor protobuf of traces"),
     }
@@ -71,6 +80,9 @@ mod tests {
             (b" \n\r\n", Form::Empty),
             (b"\xef\xbb\xbf", Form::Empty),
             (b"\x1f\x8b\x08", Form::Gzip),
+            (b"\x28\xb5\x2f\xfd\x04", Form::Zstd),
+            (b"\x50\x2a\x4d\x18\0\0\0\0", Form::Zstd),
+            (b"\0\0\0\x10\x28\xb5\x2f\xfd", Form::LengthPrefixedZstd),
             (b"{\"data\":", Form::Json(0)),
             (b"\xef\xbb\xbf [", Form::Json(3)),
             (b"\n{\n  \"resourceSpans\": [", Form::Json(0)),
@@ -83,14 +95,9 @@ mod tests {
         ] {
             assert_eq!(form(head), expected, "{head:?}");
         }
-        for head in [
-            &b"hello"[..],
-            b"\n\nhello",
-            b"\x28\xb5\x2f\xfd",
-            b"\0\0\0\x05hello",
-            b"PK\x03\x04",
-            b"\xff\xfe{",
-        ] {
+        for head in
+            [&b"hello"[..], b"\n\nhello", b"<!DOCTYPE html>", b"\0\0\0\x05hello", b"PK\x03\x04", b"\xff\xfe{"]
+        {
             assert!(matches!(form(head), Form::Unknown(_)), "{head:?}");
         }
     }

@@ -1,8 +1,21 @@
 //! JSON of any length, value by value, through a [`Window`].
 
 use super::ReadError;
+use super::error::Found;
 use super::json::{DEPTH_MAX, Json, Stop, is_space};
 use super::window::ReadWindow;
+
+/// The first bytes of a value, kept in case it must be shown.
+pub(super) struct Head([u8; Head::BYTES]);
+
+impl Head {
+    const BYTES: usize = 48;
+
+    /// For people.
+    pub(super) fn found(&self) -> Found {
+        Found::of(&self.0)
+    }
+}
 
 /// A place in a JSON document that is only partly in memory.
 pub(super) struct Stream<'r> {
@@ -49,7 +62,8 @@ impl<'r> Stream<'r> {
     }
 
     fn bad(&self, at: usize, what: &'static str) -> ReadError {
-        ReadError::Syntax { at: self.offset() + at as u64, what }
+        let found = Found::of(self.window.bytes().get(at..).unwrap_or_default());
+        ReadError::Syntax { at: self.offset() + at as u64, what, found }
     }
 
     /// The next byte that is no white space, not taken.
@@ -77,13 +91,43 @@ impl<'r> Stream<'r> {
         self.parse(|json| Ok(json.key(was_first)?.map(|key| key.into_owned())))
     }
 
-    /// The next key of an object, its brace and what follows not taken.
-    pub(super) fn first_key(&mut self) -> Result<Option<String>, ReadError> {
+    /// The first answer that a key of the object which is next gives, in their order; nothing is taken. `None`: no key gives one, or none
+    /// before the window is full.
+    pub(super) fn ask_keys<T>(
+        &mut self,
+        mut ask: impl FnMut(&str) -> Option<T>,
+    ) -> Result<Option<T>, ReadError> {
+        let found = self.parse(|json| {
+            let mut ahead = json.clone();
+            ahead.expect(b'{', "expected an object")?;
+            let mut first = true;
+            while let Some(key) = ahead.key(first)? {
+                if let Some(found) = ask(&key) {
+                    return Ok(Some(found));
+                }
+                ahead.skip()?;
+                first = false;
+            }
+            Ok(None)
+        });
+        if matches!(found, Err(ReadError::TooLarge { .. })) { Ok(None) } else { found }
+    }
+
+    /// Whether the object which is next is no JSON but a JavaScript literal: its first key has no quotes.
+    pub(super) fn is_literal(&mut self) -> Result<bool, ReadError> {
         self.parse(|json| {
             let mut ahead = json.clone();
             ahead.expect(b'{', "expected an object")?;
-            Ok(ahead.key(true)?.map(|key| key.into_owned()))
+            ahead.peek().map(|byte| byte.is_ascii_alphabetic())
         })
+    }
+
+    /// What stands where reading is, as far as it is in memory.
+    pub(super) fn head(&self) -> Head {
+        let bytes = self.window.bytes();
+        let mut head = [b' '; Head::BYTES];
+        head.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Head(head)
     }
 
     /// Whether the array whose bracket was taken has another item, which is next.
@@ -108,6 +152,16 @@ impl<'r> Stream<'r> {
         Ok(true)
     }
 
+    /// Steps over a value; its text as it is written, or as much of it as is wanted.
+    pub(super) fn written(&mut self, bytes_max: usize) -> Result<String, ReadError> {
+        let begin = self.peek().map(|_| self.offset())?;
+        while self.window.bytes().len() < bytes_max && self.window.more()? {}
+        let head = String::from_utf8_lossy(self.window.bytes()).into_owned();
+        self.skip()?;
+        let length = usize::try_from(self.offset() - begin).unwrap_or(usize::MAX);
+        Ok(head.char_indices().take_while(|(at, _)| *at < length).map(|(_, c)| c).take(bytes_max).collect())
+    }
+
     /// Takes an opening bracket; any other value is skipped, and `false`.
     pub(super) fn enter(&mut self, bracket: u8) -> Result<bool, ReadError> {
         if self.parse(|json| json.take(bracket))? { Ok(true) } else { self.skip().map(|()| false) }
@@ -129,6 +183,17 @@ impl<'r> Stream<'r> {
             }
             if depth > DEPTH_MAX {
                 return Err(self.bad(0, "nested deeper than 1000 levels"));
+            }
+        }
+    }
+
+    /// Steps over the rest of the line.
+    pub(super) fn skip_line(&mut self) -> Result<(), ReadError> {
+        loop {
+            let end = self.window.bytes().iter().position(|&b| b == b'\n');
+            self.window.take(end.map_or(usize::MAX / 2, |at| at + 1));
+            if end.is_some() || !self.window.more()? {
+                return Ok(());
             }
         }
     }

@@ -1,11 +1,13 @@
+mod consoles;
 mod damage;
 mod data;
 mod formats;
+mod others;
 
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{Refused, Span, Symbol, Symbols};
+use crate::{Oddity, Refused, Span, SpanId, Symbol, Symbols, TraceId};
 
 /// Keeps everything.
 #[derive(Debug, Default)]
@@ -14,6 +16,9 @@ struct Kept {
     spans: Vec<Span>,
     labels: BTreeMap<(String, String), String>,
     refused: BTreeMap<Refused, u64>,
+    examples: Vec<String>,
+    odd: Vec<String>,
+    links: Vec<(SpanId, TraceId, SpanId)>,
 }
 
 impl Sink for Kept {
@@ -29,7 +34,16 @@ impl Sink for Kept {
         self.labels.insert((self.symbols.text(service).to_owned(), key.to_owned()), value.to_owned());
     }
 
-    fn refuse(&mut self, reason: Refused, _: std::fmt::Arguments<'_>) {
+    fn linked(&mut self, root: &Span, (trace, span): (TraceId, SpanId)) {
+        self.links.push((root.id, trace, span));
+    }
+
+    fn odd(&mut self, oddity: Oddity, example: std::fmt::Arguments<'_>) {
+        self.odd.push(format!("{oddity:?}: {example}"));
+    }
+
+    fn refuse(&mut self, reason: Refused, example: std::fmt::Arguments<'_>) {
+        self.examples.push(example.to_string());
         *self.refused.entry(reason).or_default() += 1;
     }
 }

@@ -48,7 +48,8 @@ fn span_json(span: &Span, names: &Texts<'_>) -> Value {
     Value::Object(all)
 }
 
-fn tags(span: &Span, names: &Texts<'_>) -> Value {
+/// Everything that is no field, as texts.
+pub(super) fn tags(span: &Span, names: &Texts<'_>) -> Value {
     let mut tags = Map::new();
     let resource = names.resource((span.service, span.instance));
     resource.into_iter().skip(1).for_each(|(key, value)| drop(tags.insert(key.into(), value.into())));

@@ -66,12 +66,46 @@ impl fmt::Display for Path<'_> {
 
 /// Tags of every section, in the order in which a person reads them.
 pub(super) fn of(document: &Value) -> Map<String, Value> {
-    let lines = |section: &Section| {
-        let lines = section.values.chunks(TAGS_PER_LINE);
-        let lines = lines.map(|line| line.iter().map(|(_, tag)| tag.as_str()).collect::<Vec<_>>().join(" "));
-        Value::from(lines.collect::<Vec<_>>().join("\n"))
-    };
-    sections(document).iter().map(|section| (section.name.clone(), lines(section))).collect()
+    let mut tags = Map::new();
+    let mut head = Vec::new();
+    for (key, value) in document.as_object().into_iter().flatten() {
+        match (key.as_str(), value.as_object()) {
+            ("seal", _) => {}
+            ("spec", Some(spec)) => {
+                for (key, value) in spec {
+                    let mut lines = Lines::default();
+                    let mut path = vec![Step::Key("spec"), Step::Key(key)];
+                    walk(value, &mut path, &mut |path, scalar| lines.add(&tag(path, scalar)));
+                    tags.insert(format!("spec.{key}"), lines.text.into());
+                }
+            }
+            _ => walk(value, &mut vec![Step::Key(key)], &mut |path, scalar| {
+                head.push((Path(&owned(path)).to_string(), tag(path, scalar)));
+            }),
+        }
+    }
+    head.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut lines = Lines::default();
+    head.iter().for_each(|(_, tag)| lines.add(tag));
+    tags.shift_insert(0, HEAD.to_owned(), lines.text.into());
+    tags
+}
+
+/// Tags of a section as they are written.
+#[derive(Default)]
+struct Lines {
+    text: String,
+    count: usize,
+}
+
+impl Lines {
+    fn add(&mut self, tag: &str) {
+        if self.count > 0 {
+            self.text.push(if self.count.is_multiple_of(TAGS_PER_LINE) { '\n' } else { ' ' });
+        }
+        self.text.push_str(tag);
+        self.count += 1;
+    }
 }
 
 /// What differs from the tags that the document itself holds.
@@ -102,6 +136,10 @@ struct Section {
 impl Section {
     fn new(name: String, root: Vec<PathStep>) -> Self {
         Self { name, root, values: Vec::new() }
+    }
+
+    fn take(&mut self, path: &[Step<'_>], scalar: &Value) {
+        self.values.push((owned(path), tag(path, scalar)));
     }
 
     /// Whatever lies between the tags that agree at the front and those that agree at the end.
@@ -140,12 +178,13 @@ fn sections(document: &Value) -> Vec<Section> {
             ("spec", Some(spec)) => {
                 for (key, value) in spec {
                     let root = vec![PathStep::Key("spec".to_owned()), PathStep::Key(key.clone())];
-                    let mut section = Section::new(format!("spec.{key}"), root.clone());
-                    walk(value, &mut root.clone(), &mut section.values);
+                    let mut section = Section::new(format!("spec.{key}"), root);
+                    let mut path = vec![Step::Key("spec"), Step::Key(key)];
+                    walk(value, &mut path, &mut |path, scalar| section.take(path, scalar));
                     sections.push(section);
                 }
             }
-            _ => walk(value, &mut vec![PathStep::Key(key.clone())], &mut head.values),
+            _ => walk(value, &mut vec![Step::Key(key)], &mut |path, scalar| head.take(path, scalar)),
         }
     }
     // The order in which a file gives its head does not count.
@@ -154,13 +193,28 @@ fn sections(document: &Value) -> Vec<Section> {
     sections
 }
 
-/// Every scalar and empty collection below, keys in sorted order.
-fn walk(value: &Value, path: &mut Vec<PathStep>, into: &mut Vec<(Vec<PathStep>, String)>) {
+/// One step of a path, as the document has it.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
+    Item(usize),
+}
+
+fn owned(path: &[Step<'_>]) -> Vec<PathStep> {
+    let step = |step: &Step<'_>| match step {
+        Step::Key(key) => PathStep::Key((*key).to_owned()),
+        Step::Item(place) => PathStep::Item(*place),
+    };
+    path.iter().map(step).collect()
+}
+
+/// Hands over every scalar and empty collection below, keys in sorted order.
+fn walk<'a>(value: &'a Value, path: &mut Vec<Step<'a>>, each: &mut dyn FnMut(&[Step<'a>], &'a Value)) {
     match value {
         Value::Array(items) if !items.is_empty() => {
             for (place, item) in items.iter().enumerate() {
-                path.push(PathStep::Item(place));
-                walk(item, path, into);
+                path.push(Step::Item(place));
+                walk(item, path, each);
                 path.pop();
             }
         }
@@ -168,22 +222,22 @@ fn walk(value: &Value, path: &mut Vec<PathStep>, into: &mut Vec<(Vec<PathStep>, 
             let mut entries: Vec<_> = entries.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
             for (key, value) in entries {
-                path.push(PathStep::Key(key.clone()));
-                walk(value, path, into);
+                path.push(Step::Key(key));
+                walk(value, path, each);
                 path.pop();
             }
         }
-        scalar => into.push((path.clone(), tag(path, scalar))),
+        scalar => each(path, scalar),
     }
 }
 
 /// 16 bits of the field's name, without places in lists, and its value.
-fn tag(path: &[PathStep], value: &Value) -> String {
+fn tag(path: &[Step<'_>], value: &Value) -> String {
     let mut hash = Sha256::new();
     for step in path {
         match step {
-            PathStep::Key(key) => hash.update(key.as_bytes()),
-            PathStep::Item(_) => hash.update([1]),
+            Step::Key(key) => hash.update(key.as_bytes()),
+            Step::Item(_) => hash.update([1]),
         }
         hash.update([0]);
     }

@@ -91,3 +91,17 @@ fn layout_and_order_do_not_break_a_seal() {
     let text = "{apiVersion: emac.dev/v1alpha1, kind: DiscoveredJourneyModel, metadata: {name: a}, spec: {}}";
     assert!(!read(text).unwrap().is_sealed());
 }
+
+#[test]
+fn the_canonical_form_is_serdes_with_sorted_keys() {
+    let mut document = seal_and(model());
+    document["spec"]["odd \" key"] = json!({"b": [1.5, null, {}, []], "a": {"z": true, "ä\n": "text \u{1}"}});
+    let mut sorted = document.clone();
+    sorted.sort_all_objects();
+    assert_eq!(canonical(&document), sorted.to_string());
+}
+
+fn seal_and(mut document: Value) -> Value {
+    seal(&mut document);
+    document
+}

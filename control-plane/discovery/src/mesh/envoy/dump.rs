@@ -1,12 +1,14 @@
 //! The part of Envoy's admin and configuration messages that is read, in their JSON form (`envoy.admin.v3.ConfigDump`). Every field may be absent,
 //! every other field is skipped without being built.
 
+mod printed;
+
 use emac_core::units::Ratio;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use crate::mesh::conflict::in_order;
+pub(super) use printed::{Printed, in_snake_case};
 
 #[derive(Deserialize)]
 pub(super) struct Dump {
@@ -69,82 +71,6 @@ impl Config {
     }
 }
 
-/// What an item of an array is that `istioctl proxy-config` prints, by a field that no other resource has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Printed {
-    Cluster,
-    Routes,
-    Listener,
-    /// Anything else: endpoints with their health, secrets, extension configuration.
-    Other,
-}
-
-impl Printed {
-    /// By fields in `snake_case`.
-    pub(super) fn of(item: &Value) -> Self {
-        let has = |keys: &[&str]| keys.iter().any(|key| item.get(key).is_some());
-        if has(&["virtual_hosts"]) {
-            Self::Routes
-        } else if has(&["filter_chains", "listener_filters", "default_filter_chain"]) {
-            Self::Listener
-        } else if item.get("name").is_some()
-            && has(&["type", "lb_policy", "connect_timeout", "eds_cluster_config"])
-        {
-            Self::Cluster
-        } else {
-            Self::Other
-        }
-    }
-}
-
-impl Config {
-    /// Items of one array as a section; those of other kinds are left out.
-    pub(super) fn of_printed(items: &[Value]) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            dynamic_active_clusters: held(items, Printed::Cluster)?,
-            dynamic_route_configs: held(items, Printed::Routes)?,
-            dynamic_listeners: held(items, Printed::Listener)?,
-            ..Self::default()
-        })
-    }
-}
-
-fn held<T: serde::de::DeserializeOwned>(
-    items: &[Value],
-    kind: Printed,
-) -> Result<Vec<Held<T>>, serde_json::Error> {
-    let of_kind = items.iter().filter(|item| Printed::of(item) == kind);
-    let each = of_kind
-        .map(|item| Ok(Held { held: Some(serde_json::from_value(item.clone())?), active_state: None }));
-    each.collect()
-}
-
-/// A resource with the field names of its .proto file, whose JSON form has them in `camelCase` (istioctl prints that, Envoy's own dump does not).
-pub(super) fn in_snake_case(value: Value) -> Value {
-    match value {
-        Value::Array(items) => items.into_iter().map(in_snake_case).collect(),
-        Value::Object(fields) => Value::Object(
-            fields.into_iter().map(|(key, value)| (snake(&key), in_snake_case(value))).collect(),
-        ),
-        value => value,
-    }
-}
-
-fn snake(key: &str) -> String {
-    // A digit begins a word here, and nowhere else.
-    if key == "consecutive5xx" {
-        return "consecutive_5xx".to_owned();
-    }
-    let mut snake = String::with_capacity(key.len() + 4);
-    for character in key.chars() {
-        if character.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(character.to_ascii_lowercase());
-    }
-    snake
-}
-
 #[derive(Deserialize)]
 pub(super) struct Bootstrap {
     pub(super) node: Option<Node>,
@@ -170,6 +96,42 @@ pub(super) struct Cluster {
     pub(super) circuit_breakers: Option<CircuitBreakers>,
     pub(super) outlier_detection: Option<OutlierDetection>,
     pub(super) load_assignment: Option<Assignment>,
+    metadata: Option<Metadata>,
+}
+
+impl Cluster {
+    /// Services that an inbound cluster stands for, as Istio notes them: those of the proxy's own workload.
+    pub(super) fn own_services(&self) -> impl Iterator<Item = String> {
+        let inbound = self.name.as_deref().is_some_and(|name| name.starts_with("inbound|"));
+        let noted = self
+            .metadata
+            .as_ref()
+            .filter(|_| inbound)
+            .and_then(|metadata| metadata.filter_metadata.istio.as_ref());
+        noted.into_iter().flat_map(|istio| &istio.services).filter_map(|service| service.host.clone())
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    filter_metadata: FilterMetadata,
+}
+
+#[derive(Deserialize, Default)]
+struct FilterMetadata {
+    istio: Option<IstioMetadata>,
+}
+
+#[derive(Deserialize)]
+struct IstioMetadata {
+    #[serde(default)]
+    services: Vec<IstioService>,
+}
+
+#[derive(Deserialize)]
+struct IstioService {
+    host: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -243,6 +205,16 @@ pub(super) struct Listener {
     pub(super) default_filter_chain: Option<FilterChain>,
 }
 
+impl Listener {
+    /// Routes that stand in it.
+    pub(super) fn route_configs(&self) -> impl Iterator<Item = &RouteConfig> {
+        let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
+        let configs =
+            chains.flat_map(|chain| &chain.filters).filter_map(|filter| filter.typed_config.as_ref());
+        configs.filter_map(|config| config.route_config.as_ref())
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct FilterChain {
     #[serde(default)]
@@ -261,8 +233,28 @@ pub(super) struct FilterConfig {
 
 #[derive(Deserialize)]
 pub(super) struct RouteConfig {
+    name: Option<String>,
     #[serde(default)]
     pub(super) virtual_hosts: Vec<VirtualHost>,
+}
+
+impl RouteConfig {
+    /// Services whose requests an inbound configuration takes, by what Istio decorates them with (`front.shop:8081/*`): those of the proxy's
+    /// own workload.
+    pub(super) fn own_services(&self) -> impl Iterator<Item = String> {
+        let inbound = self.name.as_deref().is_some_and(|name| name.starts_with("inbound|"));
+        let routes = self.virtual_hosts.iter().filter(move |_| inbound).flat_map(|host| &host.routes);
+        routes.filter_map(|route| {
+            let operation = route.decorator.as_ref()?.operation.as_deref()?;
+            let host = operation.split_once('/').map_or(operation, |(host, _)| host);
+            Some(host.to_owned()).filter(|host| !host.is_empty() && !host.starts_with('*'))
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Decorator {
+    operation: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -278,6 +270,7 @@ pub(super) struct Route {
     #[serde(rename = "match")]
     matched: Option<RouteMatch>,
     pub(super) route: Option<RouteAction>,
+    decorator: Option<Decorator>,
 }
 
 #[derive(Deserialize)]

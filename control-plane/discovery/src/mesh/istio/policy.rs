@@ -33,8 +33,7 @@ fn traffic_policy(policy: &At<'_>, host: &Name, scope: &Scope, facts: &mut MeshF
     for port in policy.items("portLevelSettings") {
         let number = port.get("port").and_then(|port| port.count("number"));
         let (parameters, more) = policy_parameters(&port);
-        let condition = format!("port {}", number.unwrap_or_default());
-        push(&port, host, Scope { condition, ..scope.clone() }, parameters, more, facts);
+        push(&port, host, Scope { port: number, ..scope.clone() }, parameters, more, facts);
     }
 }
 

@@ -55,3 +55,31 @@ fn a_gateways_route_and_a_matched_one_hold_for_some_calls_only() {
     let found = runtime(&route("HTTPRoute", everything), &call());
     assert_eq!(found.parameters[&("front".into(), "cart".into())].timeout_ms, Some(3_000));
 }
+
+#[test]
+fn a_consumers_route_holds_for_callers_of_its_own_namespace() {
+    let spec =
+        "  parentRefs: [{kind: Service, name: cart, namespace: bank}]\n  rules: [{timeouts: {request: 3s}}]";
+    let facts = route("HTTPRoute", spec);
+    let timeout = |from: &str| {
+        let call = ModelCall {
+            from_name: Name::new(from),
+            to_name: Name::new("cart.bank"),
+            ..ModelCall::new("front", "cart")
+        };
+        let found = runtime(&facts, &[call]);
+        let status = found.findings.into_values().next()?.status;
+        Some((status, found.parameters.into_values().next().and_then(|said| said.timeout_ms)))
+    };
+    assert_eq!(timeout("front.shop"), Some((Status::Identified, Some(3_000))), "the route stands in shop");
+    assert_eq!(timeout("teller.bank"), None);
+    assert_eq!(timeout("front"), Some((Status::Unresolved, None)), "whose namespace is not known");
+}
+
+#[test]
+fn a_route_of_a_port_is_about_that_port() {
+    let spec = "  parentRefs: [{kind: Service, name: cart, port: 80}]\n  rules: [{timeouts: {request: 3s}}]";
+    let found = runtime(&route("GRPCRoute", spec), &call());
+    assert_eq!(found.findings.into_values().next().unwrap().status, Status::Unresolved);
+    assert!(found.parameters.is_empty());
+}

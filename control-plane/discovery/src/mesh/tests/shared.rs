@@ -112,5 +112,61 @@ fn a_real_mesh_gives_back_what_its_objects_say() {
     let problems = Problems::new();
     let Some(clusters) = shared("istio-live/istioctl/proxy-config-clusters.yaml") else { return };
     let facts = crate::mesh::read(&[clusters], &problems);
+    let named = |statement: &super::super::Statement| statement.scope.caller == Some(Name::new("front.shop"));
+    assert!(facts.statements.iter().all(named), "{:?}", facts.statements);
     assert!(problems.is_empty() && facts.read["config_dump"] == 1 && facts.passed_over.is_empty());
+}
+
+/// What the sidecar of `front` says, as a dump: its sections are stored under their names.
+fn dump_of_front() -> Option<crate::mesh::MeshFacts> {
+    let file = shared("istio-live/front-1.with.json")?;
+    let sections: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let sections: Vec<&Value> = sections.as_object().unwrap().values().collect();
+    let problems = Problems::new();
+    let facts = crate::mesh::read_text(
+        "front.json",
+        &serde_json::json!({"configs": sections}).to_string(),
+        &problems,
+    );
+    assert!(problems.is_empty(), "{}", emac_document::render_text(&problems, false));
+    Some(facts)
+}
+
+/// The dump of a real sidecar, in which nothing but what is inbound names it, says of every call what the objects say, and says it for this caller only.
+#[test]
+fn a_real_dump_says_of_every_call_what_the_objects_say() {
+    let (Some(objects), Some(dump)) = (shared("istio-live/istioctl/kubectl-list.yaml"), dump_of_front())
+    else {
+        return;
+    };
+    let problems = Problems::new();
+    let objects = crate::mesh::read(&[objects], &problems);
+    assert!(problems.is_empty());
+    let calls = ["pay", "emac"].map(|to| {
+        let namespace = if to == "emac" { "emac-system" } else { "shop" };
+        ModelCall {
+            from_name: Name::new("front.shop"),
+            to_name: Name::new(&format!("{to}.{namespace}")),
+            ..ModelCall::new("front", to)
+        }
+    });
+    let (said, done) = (runtime(&objects, &calls), runtime(&dump, &calls));
+    let of = |runtime: &super::super::Runtime, to: &str| {
+        runtime.parameters.get(&("front".to_owned(), to.to_owned())).cloned().unwrap_or_default()
+    };
+    assert_eq!(of(&done, "pay"), of(&said, "pay"));
+    assert_eq!(of(&said, "pay").timeout_ms, Some(2_000));
+    // No object speaks of calls of emac: what the sidecar does there is the mesh's default.
+    assert_eq!((of(&said, "emac").attempts, of(&done, "emac").attempts), (None, Some(3)));
+    let caller = dump.statements.iter().map(|statement| statement.scope.caller.clone()).collect::<Vec<_>>();
+    assert!(
+        !caller.is_empty() && caller.iter().all(|caller| *caller == Some(Name::new("front.shop"))),
+        "{caller:?}"
+    );
+    let other = ModelCall {
+        from_name: Name::new("web.shop"),
+        to_name: Name::new("pay.shop"),
+        ..ModelCall::new("web", "pay")
+    };
+    assert!(runtime(&dump, &[other]).parameters.is_empty(), "another caller's sidecar was not dumped");
 }

@@ -7,13 +7,14 @@ use super::super::ReadError;
 use super::super::attributes::{self, Attributes};
 use super::super::context::ReadContext;
 use super::super::deferred::Deferred;
-use super::super::found::{Parent, RawSpan, Reporter};
+use super::super::error::Found;
+use super::super::found::{RawSpan, Reporter};
 use super::super::id::{self, Form};
 use super::super::json::{Json, Stop, Value};
 use super::super::keys::Keys;
 use super::super::stream::Stream;
 use super::{STATUS_ERROR, kind};
-use crate::SpanKind;
+use crate::{SpanId, SpanKind, TraceId};
 
 /// The one reporter of a resource's spans.
 const RESOURCE: &str = "";
@@ -29,7 +30,8 @@ pub(in crate::read) fn request(
         let at = stream.offset();
         match key.as_str() {
             "resourceSpans" | "resource_spans" if !resources(stream, context)? => {
-                return Err(ReadError::Syntax { at, what: "expected an array under resourceSpans" });
+                let what = "expected an array under resourceSpans";
+                return Err(ReadError::Syntax { at, what, found: Found::default() });
             }
             "resourceSpans" | "resource_spans" => {}
             _ => stream.skip()?,
@@ -38,7 +40,8 @@ pub(in crate::read) fn request(
     match stream.peek_or_end()? {
         None => Ok(()),
         Some(_) => {
-            Err(ReadError::Syntax { at: stream.offset(), what: "expected nothing behind the request" })
+            let (at, found) = (stream.offset(), stream.head().found());
+            Err(ReadError::Syntax { at, what: "expected nothing behind the request", found })
         }
     }
 }
@@ -51,12 +54,7 @@ pub(in crate::read) fn resources(
     stream.items(|stream| one_resource(stream, context))
 }
 
-/// Whether an object that begins with this key is a `ResourceSpans` without a request around it, as exporters that log write one a line.
-pub(in crate::read) fn begins_resource(key: &str) -> bool {
-    matches!(key, "resource" | "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans")
-}
-
-/// Reads one `ResourceSpans`.
+/// Reads one `ResourceSpans`, which may stand without a request around it, as exporters that log write one a line.
 pub(in crate::read) fn one_resource(
     stream: &mut Stream<'_>,
     context: &mut ReadContext<'_>,
@@ -119,10 +117,11 @@ fn spans(
     deferred: &mut Deferred,
     context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
+    let resource = deferred.place(RESOURCE);
     let each = |stream: &mut Stream<'_>| {
         stream.parse(|json| {
             match span(json, &context.keys)? {
-                Some(found) => deferred.take(RESOURCE, &found, context),
+                Some(found) => deferred.take_of(resource, &found, context),
                 None => context.malformed("an item of spans that is no object"),
             }
             Ok(())
@@ -145,16 +144,21 @@ fn resource(json: &mut Json<'_>, context: &mut ReadContext<'_>) -> Result<Report
 /// `None`: it is no object.
 fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<RawSpan<'a>>, Stop> {
     let mut found = RawSpan::default();
-    let mut end_ns = None;
+    let (mut end_ns, mut links) = (None, Vec::new());
     let is_object = json.object(|json, key| {
         match key {
-            "traceId" | "trace_id" => found.trace = id::trace_id(&json.value()?, Form::HexOrBase64),
-            "spanId" | "span_id" => found.id = id::span_id(&json.value()?, Form::HexOrBase64),
-            "parentSpanId" | "parent_span_id" => found.parent = parent(&json.value()?, Form::HexOrBase64),
+            "traceId" | "trace_id" => found.set_trace(&json.value()?, Form::HexOrBase64),
+            "spanId" | "span_id" => found.set_id(&json.value()?, Form::HexOrBase64),
+            "parentSpanId" | "parent_span_id" => found.set_parent(&json.value()?, Form::HexOrBase64),
             "name" => found.name = json.value()?.text().unwrap_or_default(),
             "kind" => found.kind = span_kind(&json.value()?),
-            "startTimeUnixNano" | "start_time_unix_nano" => found.start_ns = json.value()?.integer(),
-            "endTimeUnixNano" | "end_time_unix_nano" => end_ns = json.value()?.integer(),
+            "startTimeUnixNano" | "start_time_unix_nano" => {
+                found.start_ns = found.time("start", &json.value()?, |value| value.integer());
+            }
+            "endTimeUnixNano" | "end_time_unix_nano" => {
+                end_ns = found.time("end", &json.value()?, |value| value.integer());
+            }
+            "links" => links = read_links(json, link)?,
             "attributes" => attributes(json, keys, &mut found.attributes)?,
             "status" => found.error = status(json)?,
             _ => json.skip()?,
@@ -162,19 +166,55 @@ fn span<'a>(json: &mut Json<'a>, keys: &Keys) -> Result<Option<RawSpan<'a>>, Sto
         Ok(())
     })?;
     found.error |= found.attributes.error.is_true();
+    found.set_links(&links);
     found.duration_ns = end_ns.zip(found.start_ns).map(|(end, start)| end.saturating_sub(start));
     Ok(is_object.then_some(found))
 }
 
-/// A parent's id in any format.
-pub(in crate::read) fn parent(value: &Value<'_>, form: Form) -> Parent {
-    if id::says_none(value) {
-        return Parent::None;
-    }
-    id::span_id(value, form).map_or(Parent::Unreadable, Parent::Is)
+/// Most links of a span that are looked at: the first one to another trace counts.
+const LINKS_MAX: usize = 16;
+
+/// An array of links, each read by `one`; those without both ids are left out.
+pub(in crate::read) fn read_links<'a>(
+    json: &mut Json<'a>,
+    mut one: impl FnMut(&mut Json<'a>) -> Result<Option<(TraceId, SpanId)>, Stop>,
+) -> Result<Vec<(TraceId, SpanId)>, Stop> {
+    let mut links = Vec::new();
+    json.array(|json| {
+        if links.len() >= LINKS_MAX {
+            return json.skip();
+        }
+        links.extend(one(json)?);
+        Ok(())
+    })?;
+    Ok(links)
 }
 
-fn span_kind(value: &Value<'_>) -> SpanKind {
+/// `{traceId, spanId}`.
+fn link(json: &mut Json<'_>) -> Result<Option<(TraceId, SpanId)>, Stop> {
+    let (mut trace, mut span) = (None, None);
+    json.object(|json, key| {
+        match key {
+            "traceId" | "trace_id" => trace = id::trace_id(&json.value()?, Form::HexOrBase64),
+            "spanId" | "span_id" => span = id::span_id(&json.value()?, Form::HexOrBase64),
+            _ => json.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(trace.zip(span))
+}
+
+/// Reads one span that stands alone, without the resource that would name its service.
+pub(in crate::read) fn lone_span(json: &mut Json<'_>, context: &mut ReadContext<'_>) -> Result<(), Stop> {
+    match span(json, &context.keys)? {
+        Some(found) => found.hand_on(Reporter::default(), context),
+        None => context.malformed("a span that is no object"),
+    }
+    Ok(())
+}
+
+/// A kind by number or name.
+pub(in crate::read) fn span_kind(value: &Value<'_>) -> SpanKind {
     match (value.integer(), value) {
         (Some(number), _) => kind(number),
         (None, Value::Text(text)) => attributes::kind(text).unwrap_or_default(),

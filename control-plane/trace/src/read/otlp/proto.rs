@@ -10,7 +10,8 @@ use super::super::ReadError;
 use super::super::attributes::Attributes;
 use super::super::context::ReadContext;
 use super::super::deferred::Deferred;
-use super::super::found::Reporter;
+use super::super::error::Found;
+use super::super::found::{RawSpan, Reporter};
 use super::super::window::ReadWindow;
 use fields::Fields;
 
@@ -102,10 +103,12 @@ impl Walk<'_, '_> {
         deferred: &mut Deferred,
         context: &mut ReadContext<'_>,
     ) -> Result<(), ReadError> {
+        let resource = deferred.place(RESOURCE);
         while let Some(field) = self.next(end)? {
             if (field.number, field.wire_type) == (2, fields::LENGTH) {
-                match span::span(self.bytes(&field)?, &context.keys) {
-                    Some(found) => deferred.take(RESOURCE, &found, context),
+                let mut found = RawSpan::default();
+                match span::span(self.bytes(&field)?, &context.keys, &mut found) {
+                    Some(()) => deferred.take_of(resource, &found, context),
                     None => context.malformed("a span that is no protobuf message"),
                 }
                 context.progress();
@@ -152,8 +155,8 @@ impl Walk<'_, '_> {
     }
 }
 
-const fn bad(at: u64, what: &'static str) -> ReadError {
-    ReadError::Syntax { at, what }
+fn bad(at: u64, what: &'static str) -> ReadError {
+    ReadError::Syntax { at, what, found: Found::default() }
 }
 
 /// A resource that is broken says as much as it says up to there.

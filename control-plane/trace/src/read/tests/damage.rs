@@ -83,22 +83,32 @@ fn every_cut_keeps_what_stands_before_it() {
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
     let said = |bytes: &[u8]| read(bytes).1.unwrap_err().to_string();
-    let known = "known are OTLP (JSON, JSON lines, protobuf, length-prefixed protobuf), Jaeger JSON and Zipkin v2 JSON, each also in gzip";
+    let known = "known are OTLP (JSON, JSON lines, protobuf, length-prefixed protobuf), Jaeger JSON, Zipkin JSON (v1, v2), AWS X-Ray JSON and what the console exporters of OpenTelemetry for Go, Python and JavaScript print, each also in gzip or zstd";
     assert_eq!(said(b""), "is empty");
-    assert_eq!(said(b"hello"), format!("byte 0: neither JSON nor protobuf of traces; {known}"));
-    assert_eq!(said(b"{\"a\": 1}"), format!("byte 0: JSON, but no traces; {known}"));
-    assert_eq!(said(b"{\"data\": {\"result\": []}}"), format!("byte 0: JSON, but no traces; {known}"));
-    assert_eq!(said(b"[1, 2]"), format!("byte 0: JSON, but no traces; {known}"));
+    assert_eq!(
+        said(b"hello"),
+        format!("byte 0: neither JSON nor protobuf of traces, found `hello`; {known}")
+    );
+    assert_eq!(said(b"{\"a\": 1}"), format!("byte 0: JSON, but no traces, found `{{\"a\": 1}}`; {known}"));
+    assert_eq!(
+        said(b"{\"data\": {\"result\": []}}"),
+        format!("byte 0: JSON, but no traces, found `{{\"data\": {{\"result\": []}}}}`; {known}")
+    );
+    assert_eq!(said(b"[1, 2]"), format!("byte 0: JSON, but no traces, found `[1, 2]`; {known}"));
     let trailing = otlp("") + " and more";
     assert_eq!(
         said(trailing.as_bytes()),
-        "byte 50: expected a JSON object or array; what stands before it was read"
+        "byte 50: expected a JSON object or array, found `and more`; what stands before it was read"
     );
     assert_eq!(
         said(b"{\"resourceSpans\": [{]}"),
-        "byte 20: expected a field's name in quotes; what stands before it was read"
+        "byte 20: expected a field's name in quotes, found `]}`; what stands before it was read"
     );
-    assert_eq!(said(b"\x1f\x8b\x08"), "byte 0: reading failed; what stands before it was read");
+    let broken = said(b"\x1f\x8b\x08");
+    assert!(
+        broken.starts_with("byte 0: reading failed (")
+            && broken.ends_with("); what stands before it was read")
+    );
 }
 
 #[test]

@@ -8,22 +8,29 @@ use crate::read::keys::Keys;
 use crate::read::otlp::{STATUS_ERROR, kind};
 use crate::{SpanId, TraceId};
 
-/// What a `Span` says. `None`: it is no message.
-pub(super) fn span<'a>(bytes: &'a [u8], keys: &Keys) -> Option<RawSpan<'a>> {
-    let mut found = RawSpan::default();
+/// Takes what a `Span` says. `None`: it is no message.
+pub(super) fn span<'a>(bytes: &'a [u8], keys: &Keys, found: &mut RawSpan<'a>) -> Option<()> {
     let (mut start, mut end) = (0, 0);
     for field in Fields::new(bytes) {
         match field.ok()? {
             (1, Field::Bytes(id)) => {
-                found.trace = id.try_into().ok().map(u128::from_be_bytes).filter(|&id| id != 0).map(TraceId)
+                found.trace = trace_id(id);
+                keep_bad(found, "trace id", id, |found| found.trace.is_none());
             }
-            (2, Field::Bytes(id)) => found.id = span_id(id),
-            (4, Field::Bytes(id)) => found.parent = parent(id),
+            (2, Field::Bytes(id)) => {
+                found.id = span_id(id);
+                keep_bad(found, "span id", id, |found| found.id.is_none());
+            }
+            (4, Field::Bytes(id)) => {
+                found.parent = parent(id);
+                keep_bad(found, "parent id", id, |found| found.parent == Parent::Unreadable);
+            }
             (5, Field::Bytes(name)) => found.name = lossy(name),
             (6, Field::Number(number)) => found.kind = kind(i128::from(number)),
             (7, Field::Number(nanoseconds)) => start = nanoseconds,
             (8, Field::Number(nanoseconds)) => end = nanoseconds,
             (9, Field::Bytes(pair)) => attribute(pair, keys, &mut found.attributes)?,
+            (13, Field::Bytes(bytes)) if found.link.is_none() => found.link = link(bytes, found.trace)?,
             (15, Field::Bytes(status)) => found.error = is_error(status)?,
             _ => {}
         }
@@ -31,7 +38,32 @@ pub(super) fn span<'a>(bytes: &'a [u8], keys: &Keys) -> Option<RawSpan<'a>> {
     found.error |= found.attributes.error.is_true();
     found.start_ns = Some(i128::from(start));
     found.duration_ns = Some(i128::from(end) - i128::from(start));
-    Some(found)
+    Some(())
+}
+
+fn trace_id(id: &[u8]) -> Option<TraceId> {
+    id.try_into().ok().map(u128::from_be_bytes).filter(|&id| id != 0).map(TraceId)
+}
+
+/// Keeps an id that is none, in hexadecimal.
+fn keep_bad(found: &mut RawSpan<'_>, field: &'static str, id: &[u8], is_bad: impl Fn(&RawSpan<'_>) -> bool) {
+    if is_bad(found) && found.bad.is_none() {
+        let hex: String = id.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        found.bad = Some((field, format!("{hex} ({} bytes)", id.len())));
+    }
+}
+
+/// A link to a span of another trace than `own`, which is written before it. The outer `None`: it is no message.
+fn link(bytes: &[u8], own: Option<TraceId>) -> Option<Option<(TraceId, SpanId)>> {
+    let (mut trace, mut span) = (None, None);
+    for field in Fields::new(bytes) {
+        match field.ok()? {
+            (1, Field::Bytes(id)) => trace = trace_id(id),
+            (2, Field::Bytes(id)) => span = span_id(id),
+            _ => {}
+        }
+    }
+    Some(trace.filter(|_| trace != own).zip(span))
 }
 
 fn span_id(id: &[u8]) -> Option<SpanId> {
