@@ -26,6 +26,7 @@ use emac_core::journey::{ComponentName, Journey};
 pub use candidate::IDENTIFIED_MIN;
 pub use complete::{DiscoveryEvidence, complete};
 use journeys::TraceGroup;
+use journeys::naming::{self, Subject};
 pub(crate) use model::confidence;
 use names::Names;
 use observe::{Observations, Site};
@@ -69,6 +70,8 @@ const INCOMPLETE: &str = "incomplete_trace_coverage";
 /// An intent must find this share of its components among the calls of a journey to be taken for its declaration: with fewer than half it fits
 /// another journey as well.
 const FIT_MIN: f64 = 0.5;
+/// An intent that a single page fits this well, next to all pages of its entry, declares that page: a component or two may not have been needed.
+const PAGE_FITS: f64 = 0.75;
 
 /// Finds every journey, most frequent first.
 ///
@@ -79,12 +82,12 @@ pub fn discover(
     given: &DiscoveryContext<'_>,
 ) -> Vec<Discovered> {
     let fragmentary = observations.is_fragmentary();
-    let groups = groups(observations);
+    let groups = groups(observations, symbols, given.intents);
     let declared = declared(&groups, symbols, given.intents);
+    let names = names_of_groups(&groups, &declared, symbols, given.intents);
     let mut found: Vec<Discovered> = Vec::new();
-    for ((observations, group), declared) in groups.iter().zip(declared) {
-        let taken: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
-        let Some(mut one) = journey(group, declared, &taken, observations, symbols, given) else { continue };
+    for (((observations, group), declared), name) in groups.iter().zip(declared).zip(names) {
+        let Some(mut one) = journey(name, group, declared, observations, symbols, given) else { continue };
         if fragmentary {
             one.model.confidence.flags.push(INCOMPLETE.to_owned());
         }
@@ -95,9 +98,16 @@ pub fn discover(
 
 /// Groups of traces with where they were observed, most frequent first: those of whole traces, and those whose entry names a caller that is never
 /// seen. Where an entry was called within whole traces more often than it was an entry, its caller's spans were lost: a part is no journey.
-fn groups(observations: &Observations) -> Vec<(&Observations, TraceGroup)> {
+fn groups<'a>(
+    observations: &'a Observations,
+    symbols: &Symbols,
+    intents: &[&Intent],
+) -> Vec<(&'a Observations, TraceGroup)> {
+    let group = |observations: &Observations| {
+        journeys::group(observations, &|all, each| declared_whole(all, each, observations, symbols, intents))
+    };
     let best = observations.best();
-    let mut groups: Vec<_> = journeys::group(best).into_iter().map(|group| (best, group)).collect();
+    let mut groups: Vec<_> = group(best).into_iter().map(|group| (best, group)).collect();
     if let Some(headless) = observations.headless() {
         let called = best.called();
         let is_entry = |group: &TraceGroup| {
@@ -105,29 +115,63 @@ fn groups(observations: &Observations) -> Vec<(&Observations, TraceGroup)> {
             let within = site.and_then(|site| called.get(&(site.service, site.operation)));
             group.traces > within.copied().unwrap_or_default()
         };
-        groups.extend(journeys::group(headless).into_iter().filter(is_entry).map(|group| (headless, group)));
+        groups.extend(group(headless).into_iter().filter(is_entry).map(|group| (headless, group)));
         groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.traces));
     }
     groups
 }
 
-/// The journey of a group, declared by the intent at `declared`, under none of the names that are taken; `None` when it has no component.
+/// Whether an intent declares all pages of an entry as one journey: it names what all of them call, and no page calls most of it.
+fn declared_whole(
+    all: &TraceGroup,
+    each: &[TraceGroup],
+    observations: &Observations,
+    symbols: &Symbols,
+    intents: &[&Intent],
+) -> bool {
+    intents.iter().any(|intent| {
+        let fit = |group: &TraceGroup| names::fit(group, observations, symbols, intent);
+        let whole = fit(all);
+        whole >= FIT_MIN && each.iter().all(|page| fit(page) < PAGE_FITS * whole)
+    })
+}
+
+/// The name of each group: its intent's, that of its traces, or one made from what it is.
+fn names_of_groups(
+    groups: &[(&Observations, TraceGroup)],
+    declared: &[Option<usize>],
+    symbols: &Symbols,
+    intents: &[&Intent],
+) -> Vec<String> {
+    let of_intent = |declared: &Option<usize>| declared.and_then(|place| intents.get(place));
+    let mut said: BTreeSet<&str> =
+        declared.iter().filter_map(of_intent).map(|intent| intent.name.as_str()).collect();
+    let subject = |((observations, group), declared): (&(&Observations, TraceGroup), &Option<usize>)| {
+        let sites = || group.sites.iter().filter(|id| **id != group.root);
+        // Groups of whole traces and of headless ones may both have the name of one journey.
+        let free = || Some(symbols.text(group.journey)).filter(|name| said.insert(name));
+        let name = of_intent(declared).map(|intent| intent.name.as_str()).or_else(free);
+        let calls: BTreeSet<_> = sites().map(|id| entry(observations.sites().get(*id), symbols)).collect();
+        Subject {
+            said: name.unwrap_or_default().to_owned(),
+            entry: entry(observations.sites().get(group.root), symbols),
+            calls: calls.into_iter().collect(),
+        }
+    };
+    naming::names(&groups.iter().zip(declared).map(subject).collect::<Vec<_>>())
+}
+
+/// The journey of a group, declared by the intent at `declared`; `None` when it has no component.
 fn journey(
+    name: String,
     group: &TraceGroup,
     declared: Option<usize>,
-    taken: &[&str],
     observations: &Observations,
     symbols: &Symbols,
     given: &DiscoveryContext<'_>,
 ) -> Option<Discovered> {
     let intent = declared.and_then(|place| given.intents.get(place).copied());
     let entry = entry(observations.sites().get(group.root), symbols);
-    let said = symbols.text(group.journey);
-    let name = match intent {
-        Some(intent) => intent.name.to_string(),
-        None if said.is_empty() || taken.contains(&said) => proposed(&entry, taken),
-        None => said.to_owned(),
-    };
     let names = Names::of(group, observations, symbols, intent);
     let model = model::model(&name, group, &names, observations, intent, given)?;
     let services = names.services(observations);
@@ -166,20 +210,6 @@ fn declared(
 fn entry(site: Option<&Site>, symbols: &Symbols) -> (String, String) {
     let text = |symbol| symbols.text(symbol).to_owned();
     site.map_or_else(Default::default, |site| (text(site.service), text(site.operation)))
-}
-
-/// A name for a journey that nobody declared: letters of its entry, and a number where several have one entry.
-fn proposed((service, operation): &(String, String), taken: &[&str]) -> String {
-    let text = if operation.is_empty() { service } else { operation };
-    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let slug: String = text.chars().map(letter).collect();
-    let parts: Vec<_> = slug.split('-').filter(|part| !part.is_empty()).collect();
-    let mut base: String = parts.join("-").chars().take(50).collect();
-    if base.is_empty() {
-        base = "journey".to_owned();
-    }
-    let numbered = (2..).map(|n| format!("{base}-{n}"));
-    std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(&name.as_str())).unwrap_or(base)
 }
 
 impl emac_trace::Consumer for Observations {
