@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use super::super::exit::Exit;
 use super::super::output::complain;
 use super::{Args, is_file};
-use emac_compile::emit::draw_journey;
 use emac_compile::emit::write::put;
+use emac_compile::emit::{ModelCaptions, draw_journey};
 use emac_compile::model::{CandidateModel, Model};
-use emac_core::journey::ComponentName;
 use emac_discovery::discover::Discovered;
 use emac_document::{Limits, Problems, read_file};
 
@@ -77,15 +76,8 @@ fn edited(path: &Path) -> bool {
     problems.errors() > 0 || candidate.is_none_or(|candidate| !candidate.is_sealed())
 }
 
-/// The journey with how often each component is called.
+/// The journey with how often each component is called from where it stands.
 fn picture(model: &Model) -> String {
-    let share = |name: &ComponentName| {
-        let called =
-            model.edges.iter().filter(|edge| edge.to == name.as_str()).filter_map(|edge| edge.probability);
-        let most = called
-            .map(|probability| probability.get())
-            .fold(None, |most: Option<f64>, share| Some(most.map_or(share, |most| most.max(share))));
-        most.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0))
-    };
-    model.structure.as_ref().map(|journey| draw_journey(journey, &share)).unwrap_or_default()
+    let draw = |journey| draw_journey(journey, &ModelCaptions::new(model));
+    model.structure.as_ref().map(draw).unwrap_or_default()
 }
