@@ -17,6 +17,7 @@ mod names;
 pub mod observe;
 mod reconcile;
 pub mod structure;
+mod templates;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,12 +25,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::journey::{ComponentName, Journey};
 
 pub use candidate::IDENTIFIED_MIN;
-pub use complete::{DiscoveryEvidence, complete};
+pub use complete::{DiscoveryEvidence, complete, complete_wanted};
 use journeys::TraceGroup;
 use journeys::naming::{self, Subject};
 pub(crate) use model::confidence;
 use names::Names;
 use observe::{Observations, Site};
+pub use templates::{Crowd, Generalized};
 
 use emac_compile::model::{EvidenceRef, EvidenceSource, Model};
 use emac_journey::intent::Intent;
@@ -44,6 +46,28 @@ pub struct DiscoveryContext<'a> {
     pub source: EvidenceSource,
     /// Files and streams they were read from.
     pub evidence: &'a [EvidenceRef],
+}
+
+/// Which journeys are worked out, of those that are found.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// By service and operation of their entry.
+    pub entry: &'a dyn Fn(&str, &str) -> bool,
+    /// Most journeys that nobody declared, the most frequent first; those that an intent declares always are.
+    pub undeclared_max: usize,
+}
+
+/// A journey that was found and not worked out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The name it would have.
+    pub name: String,
+    /// Where it enters: service and operation.
+    pub entry: (String, String),
+    /// Its traces.
+    pub traces: u64,
+    /// It is left out for the number of journeys; else for its entry.
+    pub for_number: bool,
 }
 
 /// A journey that was found.
@@ -61,6 +85,8 @@ pub struct Discovered {
     pub examples: Vec<TraceId>,
     /// Services of each component.
     pub services: BTreeMap<ComponentName, BTreeSet<Symbol>>,
+    /// What is called of each component: service and operation.
+    pub operations: BTreeMap<ComponentName, BTreeSet<(Symbol, Symbol)>>,
     /// What a candidate says. Failure domains and runtime parameters are added by their own stages.
     pub model: Model,
 }
@@ -73,6 +99,18 @@ const FIT_MIN: f64 = 0.5;
 /// An intent that a single page fits this well, next to all pages of its entry, declares that page: a component or two may not have been needed.
 const PAGE_FITS: f64 = 0.75;
 
+impl std::fmt::Debug for Wanted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wanted").field("undeclared_max", &self.undeclared_max).finish_non_exhaustive()
+    }
+}
+
+impl Default for Wanted<'_> {
+    fn default() -> Self {
+        Self { entry: &|_, _| true, undeclared_max: usize::MAX }
+    }
+}
+
 /// Finds every journey, most frequent first.
 ///
 /// Costs what [`structure::infer`] does for each caller, on samples of bounded size: independent of the number of traces.
@@ -81,19 +119,37 @@ pub fn discover(
     symbols: &Symbols,
     given: &DiscoveryContext<'_>,
 ) -> Vec<Discovered> {
+    discover_wanted(observations, symbols, given, &Wanted::default()).0
+}
+
+/// Finds the journeys that are wanted, and names the others. Names do not depend on what is wanted.
+pub fn discover_wanted(
+    observations: &Observations,
+    symbols: &Symbols,
+    given: &DiscoveryContext<'_>,
+    wanted: &Wanted<'_>,
+) -> (Vec<Discovered>, Vec<LeftOut>) {
     let fragmentary = observations.is_fragmentary();
     let groups = groups(observations, symbols, given.intents);
     let declared = declared(&groups, symbols, given.intents);
     let names = names_of_groups(&groups, &declared, symbols, given.intents);
-    let mut found: Vec<Discovered> = Vec::new();
+    let (mut found, mut left) = (Vec::new(), Vec::new());
+    let mut undeclared = 0;
     for (((observations, group), declared), name) in groups.iter().zip(declared).zip(names) {
+        let entry = entry(observations.sites().get(group.root), symbols);
+        let is_wanted = (wanted.entry)(&entry.0, &entry.1);
+        if !is_wanted || (declared.is_none() && undeclared >= wanted.undeclared_max) {
+            left.push(LeftOut { name, entry, traces: group.traces, for_number: is_wanted });
+            continue;
+        }
+        undeclared += usize::from(declared.is_none());
         let Some(mut one) = journey(name, group, declared, observations, symbols, given) else { continue };
         if fragmentary {
             one.model.confidence.flags.push(INCOMPLETE.to_owned());
         }
         found.push(one);
     }
-    found
+    (found, left)
 }
 
 /// Groups of traces with where they were observed, most frequent first: those of whole traces, and those whose entry names a caller that is never
@@ -175,8 +231,9 @@ fn journey(
     let names = Names::of(group, observations, symbols, intent);
     let model = model::model(&name, group, &names, observations, intent, given)?;
     let services = names.services(observations);
+    let operations = names.operations(observations);
     let (traces, examples) = (group.traces, group.examples.clone());
-    Some(Discovered { name, declared, entry, traces, examples, services, model })
+    Some(Discovered { name, declared, entry, traces, examples, services, operations, model })
 }
 
 /// For each group the intent that declares it: the best fit of both, each intent once.

@@ -68,6 +68,19 @@ impl Names {
         services
     }
 
+    /// What is called of each component: service and operation.
+    pub(super) fn operations(
+        &self,
+        observations: &Observations,
+    ) -> BTreeMap<ComponentName, BTreeSet<(Symbol, Symbol)>> {
+        let mut operations: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (site, name) in &self.by_site {
+            let called = observations.sites().get(*site).map(|site| (site.service, site.operation));
+            operations.entry(name.clone()).or_default().extend(called);
+        }
+        operations
+    }
+
     /// Whether a site is only the way in.
     pub(super) fn is_edge(&self, site: SiteId) -> bool {
         self.edges.contains(&site)
