@@ -186,7 +186,7 @@ fn declared_whole(
     intents: &[&Intent],
 ) -> bool {
     intents.iter().any(|intent| {
-        let fit = |group: &TraceGroup| names::fit(group, observations, symbols, intent);
+        let fit = |group: &TraceGroup| names::fit(group, observations, symbols, intent).0;
         let whole = fit(all);
         whole >= FIT_MIN && each.iter().all(|page| fit(page) < PAGE_FITS * whole)
     })
@@ -248,9 +248,10 @@ fn declared(
             let said = symbols.text(group.journey);
             let fit = match said {
                 "" => names::fit(group, observations, symbols, intent),
-                said => f64::from(u8::from(said == intent.name.as_str())),
+                said => (f64::from(u8::from(said == intent.name.as_str())), 1.0),
             };
-            fits.extend((fit >= FIT_MIN).then_some((fit, group.traces, at, place)));
+            let (seen, explained) = fit;
+            fits.extend((seen >= FIT_MIN).then_some((seen * explained, group.traces, at, place)));
         }
     }
     fits.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));

@@ -30,6 +30,7 @@ use emac_trace::{Assembled, Assembler, TraceLimits};
 
 /// Discover journeys in traces: writes a candidate model and a picture for each, with evidence for every field
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["traces", "evidence"]))]
 #[command(after_help = "Examples:
   emac discover --traces traces/ --out found/
   emac discover --intent journeys/checkout/intent.yaml --traces spans.json.gz --k8s manifests/ --out journeys/checkout/candidate.yaml
@@ -42,10 +43,10 @@ With an output ending in .yaml the journey of the intent is written there; other
 Next: emac diff, then emac accept. A candidate has no effect until it is accepted.")]
 pub(super) struct Args {
     /// Trace files, or directories of them
-    #[arg(long, value_name = "PATH", required_unless_present = "evidence", num_args = 1..)]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     traces: Vec<PathBuf>,
     /// Hop records instead of traces: the address of a control plane that discovers, or files with what its /api/v1/records answered
-    #[arg(long, value_name = "URL or FILE", conflicts_with = "traces", num_args = 1..)]
+    #[arg(long, value_name = "URL or FILE", num_args = 1..)]
     evidence: Vec<String>,
     /// Intents (files or directories): they name the components and are compared with the traces
     #[arg(long, value_name = "PATH", num_args = 1..)]

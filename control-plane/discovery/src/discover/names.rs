@@ -92,16 +92,19 @@ impl Names {
     }
 }
 
-/// How many of an intent's callable components occur among the sites of a group, from 0 to 1; 0 when it has none.
+/// How well an intent declares a group: the share of its callable components that occur among the sites, 0 when it has none; and the share of the sites
+/// that are its components, which tells apart journeys that all call what it declares.
 pub(super) fn fit(
     group: &TraceGroup,
     observations: &Observations,
     symbols: &Symbols,
     intent: &Intent,
-) -> f64 {
+) -> (f64, f64) {
     let sites = group.sites.iter().filter_map(|&id| observations.sites().get(id));
-    let found: BTreeSet<_> = sites.filter_map(|site| bound(intent, site, symbols)).collect();
-    share_seen(intent, |name| found.contains(name)).unwrap_or(0.0)
+    let bound: Vec<_> = sites.filter_map(|site| bound(intent, site, symbols)).collect();
+    let explained = bound.len() as f64 / group.sites.len().max(1) as f64;
+    let found: BTreeSet<_> = bound.into_iter().collect();
+    (share_seen(intent, |name| found.contains(name)).unwrap_or(0.0), explained)
 }
 
 /// Share of an intent's components that are seen, of those that are called at all; `None` when none is.

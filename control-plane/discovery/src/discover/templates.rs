@@ -4,7 +4,7 @@
 //! service are there. Operations are put into a tree by verb and segments of their path. At each place of it, from the left,
 //!
 //! - an e-mail address is an id;
-//! - tokens (letters with two digits or more, or base64) are ids if there are [`TOKENS_MIN`] of them;
+//! - tokens (letters and digits as no word has them) are ids if there are [`TOKENS_MIN`] of them;
 //! - if there are [`MANY_MIN`] different segments that are on average asked for less than [`OFTEN_MIN`] times, or [`TOO_MANY`] whatever their number, all of
 //!   them are ids but those that are frequent (`/users/me`).
 //!
@@ -192,15 +192,27 @@ fn is_mail(segment: &str) -> bool {
     parts.is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.ends_with('.'))
 }
 
-/// With two digits at least, or padded as base64 is: `a1b2c3`, `user-4711`, `dQw4w9WgXcQ`, `SGVsbG8=`.
+/// With three digits at least or two apart, or padded as base64 is: `user-4711`, `a1b2c3`, `dQw4w9WgXcQ`, `SGVsbG8=`; not `service10`, `v2beta1`.
 fn is_token(segment: &str) -> bool {
     let allowed =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'=' | b'.' | b'~' | b'%' | b'+');
-    if segment.len() < TOKEN_BYTES_MIN || !segment.bytes().all(allowed) {
+    if segment.len() < TOKEN_BYTES_MIN || !segment.bytes().all(allowed) || is_version(segment) {
         return false;
     }
-    let digits = segment.bytes().filter(u8::is_ascii_digit).count();
-    digits >= 2 || segment.ends_with('=')
+    let runs: Vec<usize> =
+        segment.split(|c: char| !c.is_ascii_digit()).map(str::len).filter(|digits| *digits > 0).collect();
+    runs.iter().sum::<usize>() >= 3 || runs.len() >= 2 || segment.ends_with('=')
+}
+
+/// `v2`, `v2beta1`, `v1.2.3-rc1`.
+fn is_version(segment: &str) -> bool {
+    let words = ["alpha", "beta", "rc"];
+    let Some(rest) = segment.strip_prefix('v').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    else {
+        return false;
+    };
+    let letters = rest.split(|c: char| !c.is_ascii_alphabetic()).filter(|part| !part.is_empty());
+    letters.into_iter().all(|part| words.contains(&part)) && rest.len() <= 16
 }
 
 /// Names without a path that differ in numbers only.
@@ -293,6 +305,8 @@ mod tests {
             "ListRecommendations",
             "hipstershop.CartService",
             "wrk2-api",
+            "service10",
+            "v1.2.3-rc1",
             "v2beta1",
         ] {
             assert!(!is_token(word), "{word}");

@@ -39,6 +39,8 @@ const ALTERNATIVES_MIN: f64 = 0.5;
 const CLASSES_MAX: usize = 128;
 /// Calls of a class; one with more is not compared.
 const CALLS_MAX: usize = 64;
+/// Pairs of places looked at of two classes.
+const PAIRS_MAX: usize = 256;
 /// Requests of a class whose order is looked at.
 const LOOKED_AT: usize = 32;
 
@@ -181,10 +183,11 @@ impl Seen {
         }
         if !shared.is_empty() && !contains {
             let places = places(a, b, &shared, &only_a, &only_b);
-            if places.len() > 1 && self.decided_alike(a, b, &shared, &places) {
+            let pairs = separated(&places);
+            if self.decided_alike(a, b, &shared, &pairs) {
                 return Relation::Apart;
             }
-            if places.len() == 1 && !(strict && likeness < enough) {
+            if pairs.is_empty() && !(strict && likeness < enough) {
                 return Relation::Linked;
             }
         }
@@ -195,18 +198,15 @@ impl Seen {
         }
     }
 
-    /// Whether two of the places are never decided each for itself.
-    fn decided_alike(&self, a: &Kind, b: &Kind, shared: &[SiteId], places: &[Place]) -> bool {
+    /// Whether two places with a call of both between them are never decided each for itself.
+    fn decided_alike(&self, a: &Kind, b: &Kind, shared: &[SiteId], pairs: &[(&Place, &Place)]) -> bool {
+        let either: BTreeSet<_> = a.class.iter().chain(&b.class).collect();
         let between = |kind: &&Kind| {
             common(&kind.class, shared).len() == shared.len()
-                && kind.class.iter().all(|site| a.class.contains(site) || b.class.contains(site))
+                && kind.class.iter().all(|site| either.contains(site))
         };
         let kinds: Vec<&Kind> = self.kinds.iter().filter(between).collect();
-        let pairs = places
-            .iter()
-            .enumerate()
-            .flat_map(|(at, one)| places.iter().skip(at + 1).map(move |other| (one, other)));
-        pairs.into_iter().any(|(one, other)| {
+        pairs.iter().any(|(one, other)| {
             let mut counts = [[0_u64; 2]; 2];
             for kind in &kinds {
                 if let (Some(x), Some(y)) = (one.side(&kind.class), other.side(&kind.class)) {
@@ -279,8 +279,9 @@ fn contradict(a: &Kind, b: &Kind, shared: &[SiteId]) -> bool {
 }
 
 /// Where two kinds differ: what the one calls there and the other does not.
-#[derive(Default)]
 struct Place {
+    /// For each call of both, whether it comes before, and whether it comes after.
+    spot: (Vec<bool>, Vec<bool>),
     of_a: Vec<SiteId>,
     of_b: Vec<SiteId>,
 }
@@ -298,41 +299,38 @@ impl Place {
     }
 }
 
-/// Differences with no call of both between them are one place.
+/// The places of two kinds' differences, by the calls of both before and after them.
 fn places(a: &Kind, b: &Kind, shared: &[SiteId], only_a: &[SiteId], only_b: &[SiteId]) -> Vec<Place> {
-    // The place of each: what it follows of the calls of both, and what follows it.
-    let place = |kind: &Kind, site: SiteId| {
-        let of = |order: Order| {
-            shared.iter().map(move |both| kind.order(*both, site) == order).collect::<Vec<bool>>()
-        };
+    let spot = |kind: &Kind, site: SiteId| {
+        let of =
+            |order: Order| shared.iter().map(|both| kind.order(*both, site) == order).collect::<Vec<bool>>();
         (of(Order::Before), of(Order::After))
     };
-    let of_a = only_a.iter().map(|site| (*site, true, place(a, *site)));
-    let of_b = only_b.iter().map(|site| (*site, false, place(b, *site)));
-    type Spot = (Vec<bool>, Vec<bool>);
-    let separated = |(before, after): &Spot, (other_before, other_after): &Spot| {
-        let any = |one: &[bool], other: &[bool]| one.iter().zip(other).any(|(one, other)| *one && *other);
-        any(after, other_before) || any(before, other_after)
-    };
-    let mut found: Vec<(Vec<Spot>, Place)> = Vec::new();
+    let of_a = only_a.iter().map(|site| (*site, true, spot(a, *site)));
+    let of_b = only_b.iter().map(|site| (*site, false, spot(b, *site)));
+    let mut found: Vec<Place> = Vec::new();
     for (site, is_a, spot) in of_a.chain(of_b) {
-        let (near, far): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|(spots, _)| spots.iter().any(|one| !separated(one, &spot)));
-        found = far;
-        let mut merged = (vec![spot], Place::default());
-        for (spots, place) in near {
-            merged.0.extend(spots);
-            merged.1.of_a.extend(place.of_a);
-            merged.1.of_b.extend(place.of_b);
+        let at = found.iter().position(|place| place.spot == spot).unwrap_or_else(|| {
+            found.push(Place { spot, of_a: Vec::new(), of_b: Vec::new() });
+            found.len() - 1
+        });
+        if let Some(place) = found.get_mut(at) {
+            if is_a { place.of_a.push(site) } else { place.of_b.push(site) }
         }
-        if is_a {
-            merged.1.of_a.push(site)
-        } else {
-            merged.1.of_b.push(site)
-        }
-        found.push(merged);
     }
-    found.into_iter().map(|(_, place)| place).collect()
+    found
+}
+
+/// Pairs of places with a call of both between them.
+fn separated(places: &[Place]) -> Vec<(&Place, &Place)> {
+    let any = |one: &[bool], other: &[bool]| one.iter().zip(other).any(|(one, other)| *one && *other);
+    let apart =
+        |one: &Place, other: &Place| any(&one.spot.1, &other.spot.0) || any(&one.spot.0, &other.spot.1);
+    let pairs = places
+        .iter()
+        .enumerate()
+        .flat_map(|(at, one)| places.iter().skip(at + 1).map(move |other| (one, other)));
+    pairs.filter(|(one, other)| apart(one, other)).take(PAIRS_MAX).collect()
 }
 
 /// `N * I`, in nats: N times the mutual information of rows and columns.

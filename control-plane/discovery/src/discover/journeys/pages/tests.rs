@@ -110,6 +110,24 @@ fn what_stands_before_the_pages_does_not_matter() {
 }
 
 #[test]
+fn parallel_calls_of_a_page_do_not_hide_that_it_is_one() {
+    let mut world =
+        World::of(&[(&["catalog", "reviews", "stock"], 110), (&["cart", "catalog", "coupons"], 60)]);
+    for request in 0..90 {
+        // Stock and tax at the same time, either first.
+        let calls =
+            if request % 2 == 0 { ["cart", "stock", "tax", "pay"] } else { ["cart", "tax", "stock", "pay"] };
+        world.request(&["gate"], &calls);
+    }
+    let structures = world.structures();
+    assert_eq!(structures.len(), 3, "{structures:?}");
+    assert!(
+        structures.iter().any(|one| one == "Series(gate, cart, Parallel(stock, tax), pay)"),
+        "{structures:?}"
+    );
+}
+
+#[test]
 fn pages_that_leave_a_step_out_now_and_then_stay_together() {
     let pages: [Page<'_>; 5] = [
         (&["a", "b", "c", "d", "e"], 100),
@@ -230,4 +248,16 @@ fn an_intent_for_all_pages_keeps_them_together_as_a_choice() {
     assert_eq!((one.name.as_str(), one.traces), ("shop", 500));
     let text = one.structure().unwrap().to_string();
     assert!(!text.contains("Parallel") && text.matches("Branch(").count() == 1, "{text}");
+}
+
+#[test]
+fn each_page_finds_its_own_intent() {
+    let intents: Vec<_> = (0_u32..)
+        .zip(SHOP)
+        .map(|(n, (calls, _))| intent(&format!("page-{n}"), &[&["gate"][..], calls].concat()))
+        .collect();
+    let found = World::of(&SHOP).found(&intents.iter().collect::<Vec<_>>());
+    let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["page-0", "page-1", "page-2", "page-3", "page-4"]);
+    assert!(found.iter().all(|one| one.model.disagreements.is_empty()));
 }
