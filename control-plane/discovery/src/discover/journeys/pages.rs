@@ -13,18 +13,18 @@
 //! Cost: O(classes² · calls² · [`LOOKED_AT`]), with at most [`CLASSES_MAX`] classes of at most [`CALLS_MAX`] calls; more are put to the page most
 //! alike.
 
+mod differ;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::observe::{Occurrence, SiteId};
+use self::differ::{Kind, Place, contradict, information, places, separated, times};
+use super::super::observe::{Occurrence, SampledCall, SiteId};
 
 /// What a request called, ascending.
 pub(in crate::discover) type Class = Vec<SiteId>;
 
 /// Requests that show a class; fewer may be accidents.
 const SEEN_MIN: u64 = 5;
-/// Requests of the larger of two classes whose orders contradict each other: parallel calls that lie one behind the other fall five times one way and eight times the
-/// other with 1 in 2^12.
-const CONTRADICTING_MIN: u64 = 8;
 /// Natural logarithm: odds of 160 000 to 1, because some thousand pairs of places may be compared.
 const EVIDENCE_MIN: f64 = 12.0;
 /// Mixtures may be such a share of the rarer class: spans are lost now and then.
@@ -39,22 +39,18 @@ const ALTERNATIVES_MIN: f64 = 0.5;
 const CLASSES_MAX: usize = 128;
 /// Calls of a class; one with more is not compared.
 const CALLS_MAX: usize = 64;
-/// Pairs of places looked at of two classes.
-const PAIRS_MAX: usize = 256;
 /// Requests of a class whose order is looked at.
 const LOOKED_AT: usize = 32;
 
 /// The classes of each page, the most frequent page first; `None` where there is one page only.
 pub(in crate::discover) fn pages(occurrences: &[&Occurrence]) -> Option<Vec<BTreeSet<Class>>> {
     let seen = Seen::of(occurrences);
-    let (apart, linked) = seen.compare(false);
-    let mut pages = grouped(&seen, &apart, &linked);
-    if !is_dispatcher(&seen, &pages) {
+    let relations = seen.compare(false);
+    if !is_dispatcher(&seen, &relations, &grouped(&seen, &relations)) {
         return None;
     }
     // It is known to serve several pages: one more is likelier than a page with two faces.
-    let (apart, linked) = seen.compare(true);
-    pages = grouped(&seen, &apart, &linked);
+    let pages = grouped(&seen, &seen.compare(true));
     let mut classes: Vec<BTreeSet<Class>> = pages.iter().map(|page| seen.classes_of(page)).collect();
     for rare in &seen.rare {
         if let Some(page) = nearest(&classes, rare).and_then(|page| classes.get_mut(page)) {
@@ -97,22 +93,6 @@ fn without(a: &[SiteId], b: &[SiteId]) -> Vec<SiteId> {
     a.iter().filter(|site| b.binary_search(site).is_err()).copied().collect()
 }
 
-/// How two calls lie in every request of a class that was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    Before,
-    After,
-    Mixed,
-}
-
-/// A class that was seen often enough.
-struct Kind {
-    class: Class,
-    requests: u64,
-    /// First start and last end of each call, as `class`, of a few requests.
-    times: Vec<Vec<(i64, i64)>>,
-}
-
 /// Everything a caller called.
 struct Seen {
     kinds: Vec<Kind>,
@@ -125,13 +105,35 @@ struct Seen {
 enum Relation {
     /// One choice, or choices made each for itself, make one from the other.
     Linked,
-    /// They are of different pages.
+    /// Their orders contradict each other.
+    Contrary,
+    /// Choices that are always made alike tell them apart.
     Apart,
+    /// They have little in common, behind an entry that serves several pages.
+    Unlike,
     /// Too little is seen.
     Unknown,
 }
 
-type Pairs = BTreeSet<(usize, usize)>;
+/// How all kinds stand to each other, by their positions.
+#[derive(Default)]
+struct Relations {
+    contrary: BTreeSet<(usize, usize)>,
+    apart: BTreeSet<(usize, usize)>,
+    unlike: BTreeSet<(usize, usize)>,
+    linked: Vec<(usize, usize)>,
+}
+
+impl Relations {
+    fn holds(pairs: &BTreeSet<(usize, usize)>, one: &[usize], other: &[usize]) -> bool {
+        one.iter().any(|&a| other.iter().any(|&b| pairs.contains(&(a.min(b), a.max(b)))))
+    }
+
+    /// Whether two parts are of different pages, whatever links them.
+    fn divide(&self, one: &[usize], other: &[usize]) -> bool {
+        Self::holds(&self.contrary, one, other) || Self::holds(&self.apart, one, other)
+    }
+}
 
 impl Seen {
     fn of(occurrences: &[&Occurrence]) -> Self {
@@ -157,19 +159,20 @@ impl Seen {
         Self { kinds, rare }
     }
 
-    /// Pairs that are apart, and pairs that are linked.
-    fn compare(&self, strict: bool) -> (Pairs, Pairs) {
-        let (mut apart, mut linked) = (Pairs::new(), Pairs::new());
+    fn compare(&self, strict: bool) -> Relations {
+        let mut relations = Relations::default();
         for (i, a) in self.kinds.iter().enumerate() {
             for (j, b) in self.kinds.iter().enumerate().skip(i + 1) {
                 match self.relation(a, b, strict) {
-                    Relation::Apart => apart.insert((i, j)),
-                    Relation::Linked => linked.insert((i, j)),
-                    Relation::Unknown => false,
-                };
+                    Relation::Linked => relations.linked.push((i, j)),
+                    Relation::Contrary => drop(relations.contrary.insert((i, j))),
+                    Relation::Apart => drop(relations.apart.insert((i, j))),
+                    Relation::Unlike => drop(relations.unlike.insert((i, j))),
+                    Relation::Unknown => {}
+                }
             }
         }
-        (apart, linked)
+        relations
     }
 
     fn relation(&self, a: &Kind, b: &Kind, strict: bool) -> Relation {
@@ -179,7 +182,7 @@ impl Seen {
         let likeness = jaccard(&a.class, &b.class);
         let enough = if contains { ALIKE_ADDED_MIN } else { ALIKE_SWAPPED_MIN };
         if contradict(a, b, &shared) {
-            return Relation::Apart;
+            return Relation::Contrary;
         }
         if !shared.is_empty() && !contains {
             let places = places(a, b, &shared, &only_a, &only_b);
@@ -192,7 +195,7 @@ impl Seen {
             }
         }
         match (strict, likeness < enough) {
-            (true, true) => Relation::Apart,
+            (true, true) => Relation::Unlike,
             (true, false) => Relation::Linked,
             (false, _) => Relation::Unknown,
         }
@@ -225,6 +228,10 @@ impl Seen {
         page.iter().filter_map(|&at| self.kinds.get(at)).map(|kind| kind.class.clone()).collect()
     }
 
+    fn alike(&self, (one, other): (usize, usize)) -> f64 {
+        likeness(self, &[one], &[other])
+    }
+
     fn requests(&self, page: &[usize]) -> u64 {
         page.iter().filter_map(|&at| self.kinds.get(at)).map(|kind| kind.requests).sum()
     }
@@ -232,8 +239,8 @@ impl Seen {
 
 /// Whether it answered well, and every call that failed was made again with success: what is missing then was not wanted.
 fn is_whole(occurrence: &Occurrence) -> bool {
-    let mended = |failed: &super::super::observe::SampledCall| {
-        let again = |call: &&super::super::observe::SampledCall| {
+    let mended = |failed: &SampledCall| {
+        let again = |call: &&SampledCall| {
             call.site == failed.site && call.start_ns >= failed.end_ns && !call.outcome.failed()
         };
         occurrence.calls.iter().any(|call| again(&call))
@@ -241,124 +248,26 @@ fn is_whole(occurrence: &Occurrence) -> bool {
     occurrence.outcome.answered() && occurrence.calls.iter().filter(|call| call.outcome.failed()).all(mended)
 }
 
-fn times(class: &[SiteId], occurrence: &Occurrence) -> Vec<(i64, i64)> {
-    let hull = |site: &SiteId| {
-        let of = occurrence.calls.iter().filter(|call| call.site == *site);
-        of.fold((i64::MAX, i64::MIN), |(start, end), call| (start.min(call.start_ns), end.max(call.end_ns)))
-    };
-    class.iter().map(hull).collect()
-}
-
-impl Kind {
-    fn order(&self, a: SiteId, b: SiteId) -> Order {
-        let (Ok(a), Ok(b)) = (self.class.binary_search(&a), self.class.binary_search(&b)) else {
-            return Order::Mixed;
-        };
-        let pairs = || self.times.iter().filter_map(|times| Some((times.get(a)?, times.get(b)?)));
-        if pairs().all(|(a, b)| a.1 <= b.0) {
-            Order::Before
-        } else if pairs().all(|(a, b)| b.1 <= a.0) {
-            Order::After
-        } else {
-            Order::Mixed
+/// Pages: kinds that are linked, the most alike first, and then those that nothing holds apart; the most frequent page first.
+fn grouped(seen: &Seen, relations: &Relations) -> Vec<Vec<usize>> {
+    let mut parts: Vec<Vec<usize>> = (0..seen.kinds.len()).map(|at| vec![at]).collect();
+    let mut links = relations.linked.clone();
+    links.sort_by(|a, b| seen.alike(*b).total_cmp(&seen.alike(*a)).then(a.cmp(b)));
+    for (one, other) in links {
+        let part = |at: usize| parts.iter().position(|part| part.contains(&at));
+        let (Some(into), Some(from)) = (part(one), part(other)) else { continue };
+        let together = |into: &[usize], from: &[usize]| into != from && !relations.divide(into, from);
+        if parts.get(into).zip(parts.get(from)).is_some_and(|(into, from)| together(into, from)) {
+            let moved = parts.get_mut(from).map(std::mem::take).unwrap_or_default();
+            parts.get_mut(into).into_iter().for_each(|part| part.extend_from_slice(&moved));
         }
     }
-}
-
-/// Whether two calls of both come in one order in the one, in the other order in the other.
-fn contradict(a: &Kind, b: &Kind, shared: &[SiteId]) -> bool {
-    let opposite = |first: SiteId, second: SiteId| {
-        matches!(
-            (a.order(first, second), b.order(first, second)),
-            (Order::Before, Order::After) | (Order::After, Order::Before)
-        )
-    };
-    let pair =
-        |(at, first): (usize, &SiteId)| shared.iter().skip(at + 1).any(|second| opposite(*first, *second));
-    a.requests.max(b.requests) >= CONTRADICTING_MIN && shared.iter().enumerate().any(pair)
-}
-
-/// Where two kinds differ: what the one calls there and the other does not.
-struct Place {
-    /// For each call of both, whether it comes before, and whether it comes after.
-    spot: (Vec<bool>, Vec<bool>),
-    of_a: Vec<SiteId>,
-    of_b: Vec<SiteId>,
-}
-
-impl Place {
-    /// Whether a class is as the first kind here (else as the second); `None`: as neither.
-    fn side(&self, class: &[SiteId]) -> Option<bool> {
-        let all = |sites: &[SiteId]| sites.iter().all(|site| class.binary_search(site).is_ok());
-        let none = |sites: &[SiteId]| sites.iter().all(|site| class.binary_search(site).is_err());
-        if all(&self.of_a) && none(&self.of_b) {
-            Some(true)
-        } else {
-            (all(&self.of_b) && none(&self.of_a)).then_some(false)
-        }
-    }
-}
-
-/// The places of two kinds' differences, by the calls of both before and after them.
-fn places(a: &Kind, b: &Kind, shared: &[SiteId], only_a: &[SiteId], only_b: &[SiteId]) -> Vec<Place> {
-    let spot = |kind: &Kind, site: SiteId| {
-        let of =
-            |order: Order| shared.iter().map(|both| kind.order(*both, site) == order).collect::<Vec<bool>>();
-        (of(Order::Before), of(Order::After))
-    };
-    let of_a = only_a.iter().map(|site| (*site, true, spot(a, *site)));
-    let of_b = only_b.iter().map(|site| (*site, false, spot(b, *site)));
-    let mut found: Vec<Place> = Vec::new();
-    for (site, is_a, spot) in of_a.chain(of_b) {
-        let at = found.iter().position(|place| place.spot == spot).unwrap_or_else(|| {
-            found.push(Place { spot, of_a: Vec::new(), of_b: Vec::new() });
-            found.len() - 1
-        });
-        if let Some(place) = found.get_mut(at) {
-            if is_a { place.of_a.push(site) } else { place.of_b.push(site) }
-        }
-    }
-    found
-}
-
-/// Pairs of places with a call of both between them.
-fn separated(places: &[Place]) -> Vec<(&Place, &Place)> {
-    let any = |one: &[bool], other: &[bool]| one.iter().zip(other).any(|(one, other)| *one && *other);
-    let apart =
-        |one: &Place, other: &Place| any(&one.spot.1, &other.spot.0) || any(&one.spot.0, &other.spot.1);
-    let pairs = places
-        .iter()
-        .enumerate()
-        .flat_map(|(at, one)| places.iter().skip(at + 1).map(move |other| (one, other)));
-    pairs.filter(|(one, other)| apart(one, other)).take(PAIRS_MAX).collect()
-}
-
-/// `N * I`, in nats: N times the mutual information of rows and columns.
-fn information(counts: [[u64; 2]; 2]) -> f64 {
-    let [[a, b], [c, d]] = counts.map(|row| row.map(|count| count as f64));
-    let all = a + b + c + d;
-    let term = |count: f64, row: f64, column: f64| {
-        if count > 0.0 { count * (count * all / (row * column)).ln() } else { 0.0 }
-    };
-    term(a, a + b, a + c) + term(b, a + b, b + d) + term(c, c + d, a + c) + term(d, c + d, b + d)
-}
-
-/// Pages: kinds that are linked, and then those that nothing holds apart, most frequent first.
-fn grouped(seen: &Seen, apart: &Pairs, linked: &Pairs) -> Vec<Vec<usize>> {
-    let mut parts: Vec<Vec<usize>> = Vec::new();
-    for at in 0..seen.kinds.len() {
-        let is_linked =
-            |part: &Vec<usize>| part.iter().any(|&other| linked.contains(&(other.min(at), other.max(at))));
-        let (near, far): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_linked);
-        parts = far;
-        parts.push(near.into_iter().flatten().chain([at]).collect());
-    }
-    parts.sort_by_key(|part| std::cmp::Reverse(seen.requests(part)));
+    parts.retain(|part| !part.is_empty());
+    parts.sort_by_key(|part| (std::cmp::Reverse(seen.requests(part)), part.first().copied()));
     let mut pages: Vec<Vec<usize>> = Vec::new();
     for part in parts {
         let free = |page: &Vec<usize>| {
-            page.iter()
-                .all(|&one| part.iter().all(|&other| !apart.contains(&(one.min(other), one.max(other)))))
+            !relations.divide(page, &part) && !Relations::holds(&relations.unlike, page, &part)
         };
         let like = |page: &Vec<usize>| likeness(seen, page, &part);
         match pages.iter_mut().filter(|page| free(page)).max_by(|a, b| like(a).total_cmp(&like(b))) {
@@ -378,11 +287,13 @@ fn likeness(seen: &Seen, one: &[usize], other: &[usize]) -> f64 {
     pairs.fold(0.0, f64::max)
 }
 
-/// Two pages that are much alike are two ways through one journey.
-fn is_dispatcher(seen: &Seen, pages: &[Vec<usize>]) -> bool {
+/// Two pages that are much alike are two ways through one journey, unless no order fits both.
+fn is_dispatcher(seen: &Seen, relations: &Relations, pages: &[Vec<usize>]) -> bool {
     match pages {
         [] | [_] => false,
-        [one, other] => likeness(seen, one, other) < ALTERNATIVES_MIN,
+        [one, other] => {
+            likeness(seen, one, other) < ALTERNATIVES_MIN || Relations::holds(&relations.contrary, one, other)
+        }
         _ => true,
     }
 }
