@@ -6,5 +6,6 @@ mod formats;
 mod found;
 mod generator;
 mod hostile;
+mod pages;
 mod recordings;
 mod targets;

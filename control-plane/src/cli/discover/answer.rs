@@ -67,8 +67,11 @@ impl Answer<'_> {
         {
             let _ = writeln!(
                 text,
-                "{service}: {operations} operations taken for {template} ({})",
-                some_of(examples, *operations)
+                "{}",
+                one_line(&format!(
+                    "{service}: {operations} operations taken for {template} ({})",
+                    some_of(examples, *operations)
+                ))
             );
         }
         if let Some(more) = self.generalized.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
@@ -80,8 +83,11 @@ impl Answer<'_> {
         for Crowd { service, template, operations, examples } in self.crowds.iter().take(TOLD_MAX) {
             let _ = writeln!(
                 text,
-                "{service}: {operations} operations {template} stay apart ({}); if these are ids, let spans say the route (http.route)",
-                some_of(examples, *operations)
+                "{}",
+                one_line(&format!(
+                    "{service}: {operations} operations {template} stay apart ({}); if these are ids, let spans say the route (http.route)",
+                    some_of(examples, *operations)
+                ))
             );
         }
     }
@@ -165,7 +171,13 @@ fn left_out(one: &LeftOut) -> Value {
 /// A journey that was left out, with where it enters.
 pub(super) fn entry_of(one: &LeftOut) -> String {
     let (service, operation) = &one.entry;
-    format!("{} (entry {service} {operation}, {} traces)", one.name, one.traces)
+    format!("{} (entry {}, {} traces)", one.name, one_line(&format!("{service} {operation}")), one.traces)
+}
+
+/// Names come from traces: nothing in them ends a line or commands a terminal.
+pub(super) fn one_line(text: &str) -> String {
+    let ends = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    text.chars().map(|c| if ends(c) { ' ' } else { c }).collect()
 }
 
 /// Examples, with a sign that there are more.
@@ -179,8 +191,10 @@ fn journey(one: &Discovered, model: &Model, written: Option<&Written>) -> String
     let confidence = model.confidence.overall.map_or(0.0, emac_core::units::Ratio::get);
     let structure = model.structure.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut text = format!(
-        "{} ({declared}; {} traces, entry {} {})\n  {structure}\n  confidence {confidence:.2}",
-        one.name, one.traces, one.entry.0, one.entry.1
+        "{} ({declared}; {} traces, entry {})\n  {structure}\n  confidence {confidence:.2}",
+        one.name,
+        one.traces,
+        one_line(&format!("{} {}", one.entry.0, one.entry.1))
     );
     match written {
         Some(written) => {

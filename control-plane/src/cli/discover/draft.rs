@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::super::exit::Exit;
 use super::super::output::complain;
+use super::answer::one_line;
 use super::{Args, is_file};
 
 /// Objectives that people state.
@@ -185,11 +186,4 @@ fn written(one: &Discovered, components: &BTreeMap<ComponentName, Drafted>, targ
         );
     }
     text
-}
-
-/// Text in a comment: nothing of it ends the line.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}') { ' ' } else { c })
-        .collect()
 }

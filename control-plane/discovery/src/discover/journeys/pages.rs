@@ -7,10 +7,11 @@
 //! - they differ in two places with a call of both between them, and the places are always decided alike: `N * I(place; place)`, the logarithm of
 //!   the likelihood ratio of "decided once" against "decided twice", is at least [`EVIDENCE_MIN`], and mixtures are rarer than [`MIXED_MAX`].
 //!
-//! Where that shows, less is asked of the others: classes behind it are of one page only if they are alike ([`ALIKE_MIN`]). One class that contains another proves nothing: a request may end early, and a cache that was missed is filled later.
+//! Where that shows, less is asked of the others: classes behind it are of one page only if they are alike ([`ALIKE_MIN`]). One class that contains
+//! another proves nothing: a request may end early, and a cache that was missed is filled later.
 //!
-//! Cost: O(classes² · calls² · [`LOOKED_AT`]), with at most [`CLASSES_MAX`] classes of at most [`CALLS_MAX`] calls; more are put to the page most
-//! alike.
+//! Cost: O(classes² · calls² · [`LOOKED_AT`]), with at most [`CLASSES_MAX`] classes of at most [`CALLS_MAX`] calls; more are put to the page
+//! most alike, or are pages of their own.
 
 mod differ;
 
@@ -35,7 +36,7 @@ const ALIKE_MIN: f64 = 0.5;
 /// Two pages alone are alternatives of one journey if they are as alike as this.
 const ALTERNATIVES_MIN: f64 = 0.5;
 /// Classes compared with each other, most frequent first.
-const CLASSES_MAX: usize = 128;
+const CLASSES_MAX: usize = 256;
 /// Calls of a class; one with more is not compared.
 const CALLS_MAX: usize = 64;
 /// Requests of a class whose order is looked at.
@@ -52,8 +53,11 @@ pub(in crate::discover) fn pages(occurrences: &[&Occurrence]) -> Option<Vec<BTre
     let pages = grouped(&seen, &seen.compare(true));
     let mut classes: Vec<BTreeSet<Class>> = pages.iter().map(|page| seen.classes_of(page)).collect();
     for rare in &seen.rare {
-        if let Some(page) = nearest(&classes, rare).and_then(|page| classes.get_mut(page)) {
-            page.insert(rare.clone());
+        let like = |page: &BTreeSet<Class>| page.iter().any(|one| alike(one, rare) >= ALIKE_MIN);
+        let page = nearest(&classes, rare).and_then(|page| classes.get_mut(page));
+        match page.filter(|page| like(page)) {
+            Some(page) => drop(page.insert(rare.clone())),
+            None => classes.push(BTreeSet::from([rare.clone()])),
         }
     }
     Some(classes)
@@ -95,7 +99,7 @@ fn without(a: &[SiteId], b: &[SiteId]) -> Vec<SiteId> {
 /// Everything a caller called.
 struct Seen {
     kinds: Vec<Kind>,
-    /// Classes that are seldom, or of requests that failed.
+    /// Classes that are seldom, of requests that failed, or beyond what is compared.
     rare: Vec<Class>,
 }
 

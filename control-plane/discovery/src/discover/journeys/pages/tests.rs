@@ -1,5 +1,7 @@
 //! Requests of many pages behind one operation, and requests of one page that only look like it.
 
+use std::collections::BTreeSet;
+
 use emac_compile::model::EvidenceSource;
 use emac_document::{Limits, Problems, Source, parse};
 use emac_journey::intent::{self, Intent};
@@ -260,4 +262,37 @@ fn each_page_finds_its_own_intent() {
     let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["page-0", "page-1", "page-2", "page-3", "page-4"]);
     assert!(found.iter().all(|one| one.model.disagreements.is_empty()));
+}
+
+/// Pages of any calls in any order, of twelve services: what is found has no calls at the same time, because there were none.
+#[test]
+fn no_gateway_of_plain_pages_gets_a_parallel() {
+    let services = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let (mut pages_made, mut journeys) = (0, 0);
+    for start in 0..30_u64 {
+        let mut seed = start;
+        let mut draw = |from: u64, to: u64| {
+            seed = emac_core::mix::mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15));
+            from + seed % (to - from)
+        };
+        let mut pages: Vec<(Vec<&str>, u64)> = Vec::new();
+        for _ in 0..draw(3, 8) {
+            let mut left = services[..draw(6, 13) as usize].to_vec();
+            let calls: Vec<_> =
+                (0..draw(2, 7)).map(|_| left.swap_remove(draw(0, left.len() as u64) as usize)).collect();
+            let set = |calls: &[&str]| calls.iter().map(|call| call.to_string()).collect::<BTreeSet<_>>();
+            // What calls the same things in another order is told apart by nobody.
+            if pages.iter().all(|(other, _)| set(other) != set(&calls)) {
+                pages.push((calls, draw(20, 200)));
+            }
+        }
+        let page = |(calls, requests): &(Vec<&'static str>, u64)| (calls.clone(), *requests);
+        let pages: Vec<_> = pages.iter().map(page).collect();
+        let as_pages: Vec<Page<'_>> = pages.iter().map(|(calls, requests)| (&calls[..], *requests)).collect();
+        let structures = World::of(&as_pages).structures();
+        assert!(structures.iter().all(|one| !one.contains("Parallel")), "{start}: {pages:?} {structures:?}");
+        (pages_made, journeys) = (pages_made + pages.len(), journeys + structures.len());
+    }
+    // The others differ in one place, and are one with a choice.
+    assert!(journeys * 10 >= pages_made * 8, "{journeys} of {pages_made}");
 }
