@@ -186,7 +186,7 @@ fn evidence_that_is_none_is_refused_with_its_line() {
     for (text, says) in [
         (
             format!("{head}\n{{\"node\": 1}}\n"),
-            "1 lines are no hop records, line 2: `outcome` is null, expected text",
+            "a line is no hop record: line 2: `outcome` is null, expected text",
         ),
         (format!("{head}\n"), "has no hop records"),
         (head.replace("true", "false"), "keeps no hop records, because it does not discover"),

@@ -73,45 +73,40 @@ fn answered(place: &str) -> Result<String, Problem> {
 /// Takes every record; of lines that are none the first is told.
 fn take(place: &str, text: &str, assembler: &mut Assembler<Observations>, problems: &Problems) {
     let (mut taken, mut wrong) = (0_u64, 0_u64);
-    let mut first = String::new();
+    let mut said: Option<Problem> = None;
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match decode(line) {
             Ok(Line::Record(node, record)) => {
                 taken += 1;
                 assembler.hop(&node, &record);
             }
-            Ok(Line::Head { enabled: false, .. }) => {
-                problems.push(
-                    Problem::error("keeps no hop records, because it does not discover")
-                        .help("set `discovery: {enabled: true}` in its configuration")
-                        .in_file(place.to_owned()),
-                );
-                return;
-            }
-            Ok(Line::Head { overwritten, .. }) if overwritten > 0 => problems.push(
-                Problem::warning(format!(
-                    "{overwritten} older records are gone: a control plane keeps the last ones"
-                ))
-                .in_file(place.to_owned()),
-            ),
-            Ok(Line::Head { .. }) => {}
+            Ok(Line::Head { enabled, overwritten }) => said = head(enabled, overwritten).or(said),
             Err(problem) => {
-                if wrong == 0 {
-                    first = format!("line {}: {problem}", number + 1);
-                }
                 wrong += 1;
+                let first =
+                    || Problem::error(format!("a line is no hop record: line {}: {problem}", number + 1));
+                said = if wrong == 1 { Some(first()) } else { said };
             }
         }
     }
-    if wrong > 0 {
-        problems.push(
-            Problem::error(format!("{wrong} lines are no hop records, {first}")).in_file(place.to_owned()),
-        );
-    } else if taken == 0 {
-        problems.push(
-            Problem::error("has no hop records")
-                .help("sidecars send them for requests of declared journeys; is there traffic?")
-                .in_file(place.to_owned()),
-        );
+    if wrong > 1 {
+        said = said.map(|first| {
+            first.help(format!("{wrong} lines are none; expected what /api/v1/records answers"))
+        });
     }
+    if taken == 0 && said.is_none() {
+        let help = "sidecars send them for requests of declared journeys; is there traffic?";
+        said = Some(Problem::error("has no hop records").help(help));
+    }
+    said.into_iter().for_each(|problem| problems.push(problem.in_file(place.to_owned())));
+}
+
+/// What the first line of an answer makes known: that no records are kept, or not all.
+fn head(enabled: bool, overwritten: u64) -> Option<Problem> {
+    if !enabled {
+        let help = "set `discovery: {enabled: true}` in its configuration";
+        return Some(Problem::error("keeps no hop records, because it does not discover").help(help));
+    }
+    let gone = || format!("{overwritten} older records are gone: a control plane keeps the last ones");
+    (overwritten > 0).then(|| Problem::warning(gone()))
 }
