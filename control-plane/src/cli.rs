@@ -11,6 +11,7 @@ mod discover;
 mod exit;
 mod explain;
 mod export;
+mod fetch;
 mod gate;
 mod inputs;
 mod log;

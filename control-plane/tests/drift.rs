@@ -219,3 +219,39 @@ async fn traces_of_opentelemetry_are_watched() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// What sidecars recorded is evidence for the command line: from the running control plane, and from a file with its answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_of_a_running_control_plane_are_evidence() {
+    let folder = folder();
+    let serving = Serving::start(folder.path(), &["--config", "emac.yaml"]).await;
+    let mut sidecar = Sidecar::connect(serving.grpc).await.unwrap();
+    for sequence in 1..=5 {
+        sidecar.send(recorded(1, sequence)).await.unwrap();
+    }
+    let server = format!("http://{}", serving.http);
+    let begun = std::time::Instant::now();
+    let saved = loop {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        let answer = client.get(format!("{server}/api/v1/records").parse().unwrap()).await.unwrap();
+        let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        // Five calls of fifty checkouts, behind the line that counts them.
+        if text.lines().count() == 251 {
+            break text;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    std::fs::write(folder.path().join("records.jsonl"), saved).unwrap();
+    for evidence in [server.as_str(), "records.jsonl"] {
+        let args = ["discover", "--evidence", evidence, "--intent", "journeys", "--out", "found"];
+        let (code, text, problem) = run(folder.path(), &args);
+        assert_eq!(code, 0, "{evidence}: {problem}");
+        assert!(text.contains("checkout (declared; 50 traces"), "{evidence}: {text}");
+        assert!(text.contains("Series(front, Parallel(Fallback(pricing, "), "{evidence}: {text}");
+    }
+    let (code, _, problem) = run(folder.path(), &["discover", "--evidence", "journeys", "--out", "found"]);
+    assert_eq!(code, 65);
+    assert!(problem.contains("holds totals and no single calls"), "{problem}");
+}

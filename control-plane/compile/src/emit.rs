@@ -17,7 +17,7 @@ mod svg;
 pub mod write;
 
 pub use notes::notes;
-pub use svg::draw_journey;
+pub use svg::{ModelCaptions, draw_journey};
 
 use serde_json::{Value, json};
 

@@ -26,7 +26,7 @@ use emac_journey::intent::Intent;
 
 pub use finding::{
     Disagreement, EvidenceRef, EvidenceSource, Field, Finding, Provenance, RuntimeField, RuntimeParameters,
-    RuntimeValue,
+    RuntimeValue, shares_said, shares_told,
 };
 pub use read::table;
 pub use record::{Acceptance, Ancestor, Record, TakenDelta};

@@ -17,6 +17,7 @@ mod names;
 pub mod observe;
 mod reconcile;
 pub mod structure;
+mod templates;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,11 +25,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::journey::{ComponentName, Journey};
 
 pub use candidate::IDENTIFIED_MIN;
-pub use complete::{DiscoveryEvidence, complete};
+pub use complete::{DiscoveryEvidence, complete, complete_wanted};
 use journeys::TraceGroup;
+use journeys::naming::{self, Subject};
 pub(crate) use model::confidence;
 use names::Names;
 use observe::{Observations, Site};
+pub use templates::{Crowd, Generalized};
 
 use emac_compile::model::{EvidenceRef, EvidenceSource, Model};
 use emac_journey::intent::Intent;
@@ -43,6 +46,28 @@ pub struct DiscoveryContext<'a> {
     pub source: EvidenceSource,
     /// Files and streams they were read from.
     pub evidence: &'a [EvidenceRef],
+}
+
+/// Which journeys are worked out, of those that are found.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// By service and operation of their entry.
+    pub entry: &'a dyn Fn(&str, &str) -> bool,
+    /// Most journeys that nobody declared, the most frequent first; those that an intent declares always are.
+    pub undeclared_max: usize,
+}
+
+/// A journey that was found and not worked out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The name it would have.
+    pub name: String,
+    /// Where it enters: service and operation.
+    pub entry: (String, String),
+    /// Its traces.
+    pub traces: u64,
+    /// It is left out for the number of journeys; else for its entry.
+    pub for_number: bool,
 }
 
 /// A journey that was found.
@@ -60,6 +85,8 @@ pub struct Discovered {
     pub examples: Vec<TraceId>,
     /// Services of each component.
     pub services: BTreeMap<ComponentName, BTreeSet<Symbol>>,
+    /// What is called of each component: service and operation.
+    pub operations: BTreeMap<ComponentName, BTreeSet<(Symbol, Symbol)>>,
     /// What a candidate says. Failure domains and runtime parameters are added by their own stages.
     pub model: Model,
 }
@@ -69,6 +96,20 @@ const INCOMPLETE: &str = "incomplete_trace_coverage";
 /// An intent must find this share of its components among the calls of a journey to be taken for its declaration: with fewer than half it fits
 /// another journey as well.
 const FIT_MIN: f64 = 0.5;
+/// An intent that a single page fits this well, next to all pages of its entry, declares that page: a component or two may not have been needed.
+const PAGE_FITS: f64 = 0.75;
+
+impl std::fmt::Debug for Wanted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wanted").field("undeclared_max", &self.undeclared_max).finish_non_exhaustive()
+    }
+}
+
+impl Default for Wanted<'_> {
+    fn default() -> Self {
+        Self { entry: &|_, _| true, undeclared_max: usize::MAX }
+    }
+}
 
 /// Finds every journey, most frequent first.
 ///
@@ -78,26 +119,51 @@ pub fn discover(
     symbols: &Symbols,
     given: &DiscoveryContext<'_>,
 ) -> Vec<Discovered> {
+    discover_wanted(observations, symbols, given, &Wanted::default()).0
+}
+
+/// Finds the journeys that are wanted, and names the others. Names do not depend on what is wanted.
+pub fn discover_wanted(
+    observations: &Observations,
+    symbols: &Symbols,
+    given: &DiscoveryContext<'_>,
+    wanted: &Wanted<'_>,
+) -> (Vec<Discovered>, Vec<LeftOut>) {
     let fragmentary = observations.is_fragmentary();
-    let groups = groups(observations);
+    let groups = groups(observations, symbols, given.intents);
     let declared = declared(&groups, symbols, given.intents);
-    let mut found: Vec<Discovered> = Vec::new();
-    for ((observations, group), declared) in groups.iter().zip(declared) {
-        let taken: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
-        let Some(mut one) = journey(group, declared, &taken, observations, symbols, given) else { continue };
+    let names = names_of_groups(&groups, &declared, symbols, given.intents);
+    let (mut found, mut left) = (Vec::new(), Vec::new());
+    let mut undeclared = 0;
+    for (((observations, group), declared), name) in groups.iter().zip(declared).zip(names) {
+        let entry = entry(observations.sites().get(group.root), symbols);
+        let is_wanted = (wanted.entry)(&entry.0, &entry.1);
+        if !is_wanted || (declared.is_none() && undeclared >= wanted.undeclared_max) {
+            left.push(LeftOut { name, entry, traces: group.traces, for_number: is_wanted });
+            continue;
+        }
+        undeclared += usize::from(declared.is_none());
+        let Some(mut one) = journey(name, group, declared, observations, symbols, given) else { continue };
         if fragmentary {
             one.model.confidence.flags.push(INCOMPLETE.to_owned());
         }
         found.push(one);
     }
-    found
+    (found, left)
 }
 
 /// Groups of traces with where they were observed, most frequent first: those of whole traces, and those whose entry names a caller that is never
 /// seen. Where an entry was called within whole traces more often than it was an entry, its caller's spans were lost: a part is no journey.
-fn groups(observations: &Observations) -> Vec<(&Observations, TraceGroup)> {
+fn groups<'a>(
+    observations: &'a Observations,
+    symbols: &Symbols,
+    intents: &[&Intent],
+) -> Vec<(&'a Observations, TraceGroup)> {
+    let group = |observations: &Observations| {
+        journeys::group(observations, &|all, each| declared_whole(all, each, observations, symbols, intents))
+    };
     let best = observations.best();
-    let mut groups: Vec<_> = journeys::group(best).into_iter().map(|group| (best, group)).collect();
+    let mut groups: Vec<_> = group(best).into_iter().map(|group| (best, group)).collect();
     if let Some(headless) = observations.headless() {
         let called = best.called();
         let is_entry = |group: &TraceGroup| {
@@ -105,34 +171,69 @@ fn groups(observations: &Observations) -> Vec<(&Observations, TraceGroup)> {
             let within = site.and_then(|site| called.get(&(site.service, site.operation)));
             group.traces > within.copied().unwrap_or_default()
         };
-        groups.extend(journeys::group(headless).into_iter().filter(is_entry).map(|group| (headless, group)));
+        groups.extend(group(headless).into_iter().filter(is_entry).map(|group| (headless, group)));
         groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.traces));
     }
     groups
 }
 
-/// The journey of a group, declared by the intent at `declared`, under none of the names that are taken; `None` when it has no component.
+/// Whether an intent declares all pages of an entry as one journey: it names what all of them call, and no page calls most of it.
+fn declared_whole(
+    all: &TraceGroup,
+    each: &[TraceGroup],
+    observations: &Observations,
+    symbols: &Symbols,
+    intents: &[&Intent],
+) -> bool {
+    intents.iter().any(|intent| {
+        let fit = |group: &TraceGroup| names::fit(group, observations, symbols, intent).0;
+        let whole = fit(all);
+        whole >= FIT_MIN && each.iter().all(|page| fit(page) < PAGE_FITS * whole)
+    })
+}
+
+/// The name of each group: its intent's, that of its traces, or one made from what it is.
+fn names_of_groups(
+    groups: &[(&Observations, TraceGroup)],
+    declared: &[Option<usize>],
+    symbols: &Symbols,
+    intents: &[&Intent],
+) -> Vec<String> {
+    let of_intent = |declared: &Option<usize>| declared.and_then(|place| intents.get(place));
+    let mut said: BTreeSet<&str> =
+        declared.iter().filter_map(of_intent).map(|intent| intent.name.as_str()).collect();
+    let subject = |((observations, group), declared): (&(&Observations, TraceGroup), &Option<usize>)| {
+        let sites = || group.sites.iter().filter(|id| **id != group.root);
+        // Groups of whole traces and of headless ones may both have the name of one journey.
+        let free = || Some(symbols.text(group.journey)).filter(|name| said.insert(name));
+        let name = of_intent(declared).map(|intent| intent.name.as_str()).or_else(free);
+        let calls: BTreeSet<_> = sites().map(|id| entry(observations.sites().get(*id), symbols)).collect();
+        Subject {
+            said: name.unwrap_or_default().to_owned(),
+            entry: entry(observations.sites().get(group.root), symbols),
+            calls: calls.into_iter().collect(),
+        }
+    };
+    naming::names(&groups.iter().zip(declared).map(subject).collect::<Vec<_>>())
+}
+
+/// The journey of a group, declared by the intent at `declared`; `None` when it has no component.
 fn journey(
+    name: String,
     group: &TraceGroup,
     declared: Option<usize>,
-    taken: &[&str],
     observations: &Observations,
     symbols: &Symbols,
     given: &DiscoveryContext<'_>,
 ) -> Option<Discovered> {
     let intent = declared.and_then(|place| given.intents.get(place).copied());
     let entry = entry(observations.sites().get(group.root), symbols);
-    let said = symbols.text(group.journey);
-    let name = match intent {
-        Some(intent) => intent.name.to_string(),
-        None if said.is_empty() || taken.contains(&said) => proposed(&entry, taken),
-        None => said.to_owned(),
-    };
     let names = Names::of(group, observations, symbols, intent);
     let model = model::model(&name, group, &names, observations, intent, given)?;
     let services = names.services(observations);
+    let operations = names.operations(observations);
     let (traces, examples) = (group.traces, group.examples.clone());
-    Some(Discovered { name, declared, entry, traces, examples, services, model })
+    Some(Discovered { name, declared, entry, traces, examples, services, operations, model })
 }
 
 /// For each group the intent that declares it: the best fit of both, each intent once.
@@ -147,9 +248,10 @@ fn declared(
             let said = symbols.text(group.journey);
             let fit = match said {
                 "" => names::fit(group, observations, symbols, intent),
-                said => f64::from(u8::from(said == intent.name.as_str())),
+                said => (f64::from(u8::from(said == intent.name.as_str())), 1.0),
             };
-            fits.extend((fit >= FIT_MIN).then_some((fit, group.traces, at, place)));
+            let (seen, explained) = fit;
+            fits.extend((seen >= FIT_MIN).then_some((seen * explained, group.traces, at, place)));
         }
     }
     fits.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));
@@ -166,20 +268,6 @@ fn declared(
 fn entry(site: Option<&Site>, symbols: &Symbols) -> (String, String) {
     let text = |symbol| symbols.text(symbol).to_owned();
     site.map_or_else(Default::default, |site| (text(site.service), text(site.operation)))
-}
-
-/// A name for a journey that nobody declared: letters of its entry, and a number where several have one entry.
-fn proposed((service, operation): &(String, String), taken: &[&str]) -> String {
-    let text = if operation.is_empty() { service } else { operation };
-    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let slug: String = text.chars().map(letter).collect();
-    let parts: Vec<_> = slug.split('-').filter(|part| !part.is_empty()).collect();
-    let mut base: String = parts.join("-").chars().take(50).collect();
-    if base.is_empty() {
-        base = "journey".to_owned();
-    }
-    let numbered = (2..).map(|n| format!("{base}-{n}"));
-    std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(&name.as_str())).unwrap_or(base)
 }
 
 impl emac_trace::Consumer for Observations {

@@ -2,7 +2,10 @@
 
 mod answer;
 mod digest;
+mod draft;
+mod entries;
 mod files;
+mod records;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +19,9 @@ use serde_json::{Value, json};
 use emac_compile::model::{AcceptedModel, CandidateModel, EvidenceRef, EvidenceSource};
 use emac_discovery::discover::domains::ConfidenceProfile;
 use emac_discovery::discover::observe::Observations;
-use emac_discovery::discover::{Discovered, DiscoveryContext, DiscoveryEvidence, complete};
+use emac_discovery::discover::{
+    Discovered, DiscoveryContext, DiscoveryEvidence, LeftOut, Wanted, complete_wanted,
+};
 use emac_discovery::mesh::{self, MeshFacts};
 use emac_document::{Problem, Problems};
 use emac_journey::intent::{self, Intent};
@@ -25,18 +30,24 @@ use emac_trace::{Assembled, Assembler, TraceLimits};
 
 /// Discover journeys in traces: writes a candidate model and a picture for each, with evidence for every field
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["traces", "evidence"]))]
 #[command(after_help = "Examples:
   emac discover --traces traces/ --out found/
   emac discover --intent journeys/checkout/intent.yaml --traces spans.json.gz --k8s manifests/ --out journeys/checkout/candidate.yaml
   emac discover --intent journeys/ --model journeys/checkout/model.yaml --traces traces/ --mesh istio/ --out found/ --format json
+  emac discover --traces traces/ --entry 'front POST /checkout*' --out found/ --draft-intent journeys/
+  emac discover --evidence http://127.0.0.1:8080 --intent journeys/ --out found/
 
 Traces are OTLP (JSON, JSON lines, protobuf), Jaeger JSON or Zipkin v2 JSON, also in gzip; what a file is shows from its content.
 With an output ending in .yaml the journey of the intent is written there; otherwise every journey into that folder.
 Next: emac diff, then emac accept. A candidate has no effect until it is accepted.")]
 pub(super) struct Args {
     /// Trace files, or directories of them
-    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     traces: Vec<PathBuf>,
+    /// Hop records instead of traces: the address of a control plane that discovers, or files with what its /api/v1/records answered
+    #[arg(long, value_name = "URL or FILE", num_args = 1..)]
+    evidence: Vec<String>,
     /// Intents (files or directories): they name the components and are compared with the traces
     #[arg(long, value_name = "PATH", num_args = 1..)]
     intent: Vec<PathBuf>,
@@ -55,6 +66,15 @@ pub(super) struct Args {
     /// Output of candidates and pictures: one .yaml file, or a directory
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
+    /// Only journeys that enter there: a pattern of service and operation, such as 'front POST /checkout*'; the operation or the service alone will do
+    #[arg(long, value_name = "PATTERN", value_parser = entries::pattern, num_args = 1..)]
+    entry: Vec<glob::Pattern>,
+    /// Most journeys that are written, the most frequent first, beside those of intents
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    max_journeys: usize,
+    /// Write a first intent for each journey that has none: one .yaml file, or a directory. Numbers to decide are marked DECIDE
+    #[arg(long, value_name = "PATH")]
+    draft_intent: Option<PathBuf>,
     /// How confidence in failure domains is computed
     #[arg(long, value_enum, default_value_t)]
     profile: ProfileName,
@@ -96,7 +116,9 @@ pub(super) fn run(args: &Args) -> Exit {
 fn discovered(args: &Args) -> Result<(), Exit> {
     let problems = Problems::new();
     let inputs = read_inputs(args, &problems)?;
-    let (assembled, evidence) = read_traces(args, &inputs.intents, &problems)?;
+    let (mut assembled, evidence, source) = read_evidence(args, &inputs.intents, &problems)?;
+    let kept = entries::operations(&inputs.intents);
+    let (generalized, crowds) = assembled.consumer.generalize(&mut assembled.symbols, &kept);
     let known = DiscoveryEvidence {
         observations: &assembled.consumer,
         symbols: &assembled.symbols,
@@ -105,16 +127,28 @@ fn discovered(args: &Args) -> Result<(), Exit> {
         profile: args.profile.into(),
     };
     let intents: Vec<&Intent> = inputs.intents.iter().collect();
-    let given = DiscoveryContext { intents: &intents, source: EvidenceSource::Traces, evidence: &evidence };
-    let found = complete(&known, &given);
+    let given = DiscoveryContext { intents: &intents, source, evidence: &evidence };
+    let entry = |service: &str, operation: &str| entries::matches(&args.entry, service, operation);
+    let wanted = Wanted { entry: &entry, undeclared_max: args.max_journeys };
+    let (found, left) = complete_wanted(&known, &given, &wanted);
     if found.is_empty() {
-        return Err(nothing_found(args.format, &assembled, &problems));
+        return Err(nothing_found(args.format, &assembled, &left, &problems));
     }
     let candidates = candidates(found, &inputs.accepted);
-    let written = files::write(args, &candidates)?;
-    let (quality, left) = (&assembled.quality, assembled.consumer.left());
-    let passed_over = &inputs.mesh.passed_over;
-    let answer = Answer { candidates: &candidates, written: &written, quality, left, passed_over };
+    let drafts = draft::drafts(args, &candidates, &known)?;
+    let written = files::write(args, &candidates, &drafts)?;
+    let answer = Answer {
+        candidates: &candidates,
+        written: &written,
+        drafts: &drafts,
+        quality: &assembled.quality,
+        dropped: assembled.consumer.left(),
+        passed_over: &inputs.mesh.passed_over,
+        generalized: &generalized,
+        crowds: &crowds,
+        left: &left,
+        stale: &files::stale(args, &written),
+    };
     match args.format {
         Format::Text => print_text(&answer.text()),
         Format::Json => print_answer(answer.json(), &problems),
@@ -123,10 +157,22 @@ fn discovered(args: &Args) -> Result<(), Exit> {
 }
 
 /// An answer without journeys still has the counts that say why.
-fn nothing_found(format: Format, assembled: &Assembled<Observations>, problems: &Problems) -> Exit {
+fn nothing_found(
+    format: Format,
+    assembled: &Assembled<Observations>,
+    left: &[LeftOut],
+    problems: &Problems,
+) -> Exit {
     let nothing = assembled.quality.spans == 0;
     let because = if nothing { "no span was read" } else { "no trace is complete" };
-    let why = Problem::error(format!("no journey was found: {because}"));
+    let why = match left {
+        [] => Problem::error(format!("no journey was found: {because}")),
+        left => Problem::error(format!(
+            "of {} journeys none is wanted: --entry matches no entry, or --max-journeys is 0; there are: {}",
+            left.len(),
+            listed(&left.iter().map(answer::entry_of).collect::<Vec<_>>())
+        )),
+    };
     match format {
         Format::Text => {
             complain(&why.message);
@@ -175,15 +221,18 @@ fn candidates(found: Vec<Discovered>, accepted: &[AcceptedModel]) -> Vec<(Discov
 
 // === traces ===
 
-fn read_traces(
-    args: &Args,
-    intents: &[Intent],
-    problems: &Problems,
-) -> Result<(Assembled<Observations>, Vec<EvidenceRef>), Exit> {
-    let paths = args.traces.clone();
-    let digests = std::thread::spawn(move || digest::of(&paths));
+type Evidence = (Assembled<Observations>, Vec<EvidenceRef>, EvidenceSource);
+
+fn read_evidence(args: &Args, intents: &[Intent], problems: &Problems) -> Result<Evidence, Exit> {
     let mut assembler = Assembler::new(TraceLimits::default(), Observations::default());
     args.alias.iter().for_each(|(name, of)| assembler.alias(name, of));
+    if args.traces.is_empty() {
+        let evidence = records::read(&args.evidence, &mut assembler, problems);
+        valid(Some(()), problems, args.format)?;
+        return Ok((assembler.finish(), evidence, EvidenceSource::HopRecords));
+    }
+    let paths = args.traces.clone();
+    let digests = std::thread::spawn(move || digest::of(&paths));
     let mut shown = Shown::new();
     let summary =
         read_paths(&args.traces, &settings(intents), &mut assembler, &mut |progress| shown.at(progress));
@@ -191,7 +240,7 @@ fn read_traces(
     unread(&summary, args.partial, problems);
     let evidence = digests.join().unwrap_or_default();
     valid(Some(()), problems, args.format)?;
-    Ok((assembler.finish(), evidence))
+    Ok((assembler.finish(), evidence, EvidenceSource::Traces))
 }
 
 fn alias(text: &str) -> Result<(String, String), String> {

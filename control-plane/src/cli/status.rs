@@ -3,18 +3,13 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::{StatusCode, Uri};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::Uri;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::fetch::{self, FetchError, is_server};
 use super::output::{Format, complain, print_json, print_text};
 
-/// Bytes of an answer we are ready to read.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How often `--watch` shows it again.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long an answer may take.
@@ -39,7 +34,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    if args.server.scheme_str() != Some("http") || args.server.authority().is_none() {
+    if !is_server(&args.server) {
         complain(format!("--server {} is not of the form http://HOST:PORT", args.server));
         return Exit::Usage;
     }
@@ -81,26 +76,12 @@ async fn show(args: &Args) -> Exit {
     }
 }
 
-type FetchError = Box<dyn std::error::Error + Send + Sync>;
-
 async fn fetch(server: &Uri) -> Result<Value, FetchError> {
     let mut status = json!({});
     for part in ["journeys", "hops", "proxies", "plan", "discovery"] {
-        status[part] = tokio::time::timeout(PATIENCE, fetch_part(server, part)).await??;
+        status[part] = serde_json::from_slice(&fetch::fetch(server, part, PATIENCE).await?)?;
     }
     Ok(status)
-}
-
-async fn fetch_part(server: &Uri, part: &str) -> Result<Value, FetchError> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let mut parts = server.clone().into_parts();
-    parts.path_and_query = Some(format!("/api/v1/{part}").parse()?);
-    let answer = client.get(Uri::from_parts(parts)?).await?;
-    if answer.status() != StatusCode::OK {
-        return Err(format!("/api/v1/{part} answered {}", answer.status()).into());
-    }
-    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await?.to_bytes();
-    Ok(serde_json::from_slice(&body)?)
 }
 
 fn render(status: &Value) -> String {

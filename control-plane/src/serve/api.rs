@@ -1,4 +1,4 @@
-//! The API's answers: `/api/v1/{journeys,hops,proxies,plan,discovery}`.
+//! The API's answers: `/api/v1/{journeys,hops,proxies,plan,discovery}`; that of `/api/v1/records` is made in `records`.
 //!
 //! Lists are sorted by name and fields keep their order, so equal states give equal bytes. Whole numbers above 2^53 are text.
 

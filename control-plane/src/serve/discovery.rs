@@ -88,6 +88,7 @@ pub(super) fn run(
         match records.next(PATIENCE) {
             Ok(recorded) => {
                 let now = shared.moment();
+                shared.records.keep(&recorded);
                 recorded.records.iter().for_each(|record| work.watch.hop(&recorded.node, record, now));
             }
             Err(RecvTimeoutError::Timeout) => {}

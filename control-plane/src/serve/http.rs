@@ -30,6 +30,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             "/api/v1/discovery",
             get(async |State(shared): State<Arc<Shared>>| json(&api::discovery(&shared))),
         )
+        .route("/api/v1/records", get(records))
         .with_state(shared)
 }
 
@@ -45,6 +46,12 @@ async fn serve_metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) ->
     let format = Format::negotiate(accept);
     let body = format.encode(&metrics::families(&shared));
     ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
+}
+
+/// JSON lines: a program reads them one by one.
+async fn records(State(shared): State<Arc<Shared>>) -> Response {
+    let enabled = shared.discovery.load().is_some();
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], shared.records.lines(enabled)).into_response()
 }
 
 /// Pretty, because people read it with curl; in the order of the fields, so that two answers can be compared.

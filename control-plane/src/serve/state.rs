@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::discovery::Discovery;
 use super::intents::Intents;
+use super::records::LastRecords;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
 use crate::ingest::{Stats, otlp};
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     pub(super) reload: Notify,
     /// What discovery knows; nothing while it is off.
     pub(super) discovery: ArcSwapOption<Discovery>,
+    /// Single calls that came last; none while discovery is off.
+    pub(super) records: LastRecords,
     /// What became of traces sent by OTLP.
     pub(super) otlp: Arc<otlp::Stats>,
     /// Whether evidence survives a restart.
@@ -61,6 +64,7 @@ impl Shared {
             proxies: Arc::default(),
             plan_from: if restarted { clock.now().after(window.to_micros()) } else { Micros(0) },
             discovery: ArcSwapOption::empty(),
+            records: LastRecords::default(),
             otlp: Arc::default(),
             replan: Notify::new(),
             reload: Notify::new(),

@@ -1,4 +1,4 @@
-//! Documentation that runs: every command of the guide, the page on discovery and the README is run with the real binary and must print what stands there, and
+//! Documentation that runs: every command of the guide, the pages on discovery and on a first gate and the README is run with the real binary and must print what stands there, and
 //! every example of the reference is compiled.
 //!
 //! `EMAC_REGENERATE=1` writes the outputs anew; review the diff.
@@ -80,20 +80,31 @@ fn the_guide_prints_what_it_shows() {
     assert_eq!(files(&example), written, "the example is what the guide leaves behind");
 }
 
+/// Runs a page beside its example, whose `given` files it finds there; the example is what the page leaves behind.
+fn page_with_example(page: &str, example: &str, given: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    for file in given {
+        std::fs::copy(root().join(example).join(file), folder.path().join(file)).unwrap();
+    }
+    let text = console::run(page, &read(page), folder.path());
+    keep(page, &text);
+    let written = files(folder.path());
+    for file in written.iter().filter(|file| !given.iter().any(|given| file == &Path::new(given))) {
+        let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        keep(&format!("{example}/{}", file.display()), &text);
+    }
+    assert_eq!(files(&root().join(example)), written, "the example is what the page leaves behind");
+}
+
 #[test]
 fn the_page_on_discovery_prints_what_it_shows() {
-    let example = root().join("control-plane/examples/discovery");
-    let folder = tempfile::tempdir().unwrap();
-    let traces = Path::new("traces.jsonl.gz");
-    std::fs::copy(example.join(traces), folder.path().join(traces)).unwrap();
-    let text = console::run("docs/discovery.md", &read("docs/discovery.md"), folder.path());
-    keep("docs/discovery.md", &text);
-    let written = files(folder.path());
-    for file in written.iter().filter(|file| *file != traces) {
-        let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
-        keep(&format!("control-plane/examples/discovery/{}", file.display()), &text);
-    }
-    assert_eq!(files(&example), written, "the example is what the page leaves behind");
+    page_with_example("docs/discovery.md", "control-plane/examples/discovery", &["traces.jsonl.gz"]);
+}
+
+#[test]
+fn the_page_on_a_first_gate_prints_what_it_shows() {
+    let given = ["friday.json.gz", "monday.json.gz"];
+    page_with_example("docs/first-gate.md", "control-plane/examples/first-gate", &given);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod formats;
 mod found;
 mod generator;
 mod hostile;
+mod pages;
 mod recordings;
 mod targets;
 mod worlds;

@@ -1,42 +1,64 @@
-//! The journey as a picture: series from left to right, everything else stacked in a frame with its operator's name.
+//! The journey as a picture: series from left to right, line by line, everything else in a frame with its operator's name.
+//!
+//! A picture is as wide as a page: a series that is longer goes on in the next line, a frame with many parts has several columns. Text is
+//! as wide as its box allows; what is cut has the whole text as a tooltip.
+
+mod layout;
+mod says;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 
-use emac_core::journey::{ComponentName, Expr, Join, Journey};
+use emac_core::journey::Journey;
 
+use self::layout::{Drawn, GAP, Kind, PAD, TITLE, shape};
+pub use self::says::ModelCaptions;
+use self::says::Place;
 use crate::compile::{Compiled, exact8};
+use emac_core::journey::{ComponentName, Expr};
 
-const BOX_HEIGHT: usize = 34;
-const GAP: usize = 22;
-const PAD: usize = 12;
-const TITLE: usize = 18;
-/// Width of a letter in the fixed font, near enough.
-const LETTER: usize = 8;
+/// What stands in a picture beside names and operators.
+pub trait Captions {
+    /// A few letters below a component.
+    fn below(&self, name: &ComponentName, place: &Place<'_>) -> String;
 
-/// What is drawn, with its size.
-struct Shape {
-    width: usize,
-    height: usize,
-    kind: Kind,
-}
+    /// How often each choice of a branch was seen, 0 to 1, in their order; `None`: nobody looked.
+    fn observed(&self, branch: &Expr) -> Option<Vec<f64>>;
 
-enum Kind {
-    Leaf { name: String, below: String },
-    Row(Vec<Shape>),
-    Frame { title: String, items: Vec<Shape>, dashed: bool },
+    /// Whether a component calls another; `None` where calls are not known.
+    fn calls(&self, from: &ComponentName, to: &ComponentName) -> Option<bool>;
 }
 
 /// An SVG document of a compiled journey: below each component the lower end of its availability.
 pub(super) fn picture(compiled: &Compiled<'_>) -> String {
-    draw_journey(&compiled.structure, &|name| {
-        let leaf = compiled.leaves.get(name);
-        leaf.and_then(|leaf| leaf.availability).map_or_else(|| "?".to_owned(), |value| trimmed(value.lo()))
-    })
+    struct Availabilities<'a>(&'a Compiled<'a>, ModelCaptions<'a>);
+    impl Captions for Availabilities<'_> {
+        fn below(&self, name: &ComponentName, _: &Place<'_>) -> String {
+            let leaf = self.0.leaves.get(name);
+            leaf.and_then(|leaf| leaf.availability)
+                .map_or_else(|| "?".to_owned(), |value| trimmed(value.lo()))
+        }
+
+        fn observed(&self, branch: &Expr) -> Option<Vec<f64>> {
+            self.1.observed(branch)
+        }
+
+        fn calls(&self, from: &ComponentName, to: &ComponentName) -> Option<bool> {
+            self.1.calls(from, to)
+        }
+    }
+    draw_journey(&compiled.structure, &Availabilities(compiled, ModelCaptions::new(compiled.model)))
 }
 
-/// An SVG document of a journey, with a few letters below each component.
-pub fn draw_journey(journey: &Journey, below: &dyn Fn(&ComponentName) -> String) -> String {
-    let shape = shape(journey.root(), below);
+fn trimmed(value: f64) -> String {
+    let text = exact8(value);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// An SVG document of a journey. O(components · calls of each).
+pub fn draw_journey(journey: &Journey, captions: &dyn Captions) -> String {
+    let shape = shape(journey.root(), captions);
     let (width, height) = (shape.width + 2 * PAD, shape.height + 2 * PAD);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
@@ -47,98 +69,71 @@ pub fn draw_journey(journey: &Journey, below: &dyn Fn(&ComponentName) -> String)
     svg + "</svg>\n"
 }
 
-fn shape(expr: &Expr, below: &dyn Fn(&ComponentName) -> String) -> Shape {
-    match expr {
-        Expr::Leaf(name) => leaf(name, below(name)),
-        Expr::Series(steps) => row(steps.iter().map(|step| shape(step, below)).collect()),
-        other => {
-            let items: Vec<_> = other.children().into_iter().map(|child| shape(child, below)).collect();
-            frame(title(other), items, matches!(other, Expr::Async(_) | Expr::Fallback { .. }))
-        }
-    }
-}
-
-fn leaf(name: &ComponentName, below: String) -> Shape {
-    let name: String = name.to_string().chars().take(40).collect();
-    let width = name.chars().count().max(below.chars().count()) * LETTER + 2 * PAD;
-    Shape { width, height: BOX_HEIGHT, kind: Kind::Leaf { name, below } }
-}
-
-fn trimmed(value: f64) -> String {
-    let text = exact8(value);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn row(items: Vec<Shape>) -> Shape {
-    let width = items.iter().map(|item| item.width + GAP).sum::<usize>().saturating_sub(GAP);
-    let height = items.iter().map(|item| item.height).max().unwrap_or(0);
-    Shape { width, height, kind: Kind::Row(items) }
-}
-
-fn frame(title: String, items: Vec<Shape>, dashed: bool) -> Shape {
-    let widest = items.iter().map(|item| item.width).max().unwrap_or(0);
-    let width = widest.max(title.chars().count() * LETTER) + 2 * PAD;
-    let height = items.iter().map(|item| item.height + PAD).sum::<usize>() + TITLE + PAD;
-    Shape { width, height, kind: Kind::Frame { title, items, dashed } }
-}
-
-fn title(expr: &Expr) -> String {
-    match expr {
-        Expr::Parallel { join: Join::All, .. } => "all of".to_owned(),
-        Expr::Parallel { join: Join::AtLeast(k), branches } => format!("{k} of {}", branches.len()),
-        Expr::Race { .. } => "race".to_owned(),
-        Expr::Fallback { alternates, .. } => {
-            let weights: Vec<_> =
-                alternates.iter().map(|alternate| alternate.weight.get().to_string()).collect();
-            format!("else ({})", weights.join(", "))
-        }
-        Expr::Branch(choices) => {
-            let shares: Vec<_> = choices.iter().map(|choice| choice.probability.lo().to_string()).collect();
-            format!("one of ({})", shares.join(", "))
-        }
-        Expr::Retry { attempts, .. } => format!("up to {attempts} tries"),
-        Expr::Timeout { after, .. } => format!("within {after}"),
-        Expr::Repeat { count, .. } => format!("{count} times"),
-        Expr::Async(_) => "not waited for".to_owned(),
-        Expr::Leaf(_) | Expr::Series(_) => String::new(),
-    }
-}
-
-fn draw(svg: &mut String, shape: &Shape, x: usize, y: usize) {
+fn draw(svg: &mut String, shape: &Drawn, x: usize, y: usize) {
     match &shape.kind {
-        Kind::Leaf { name, below } => {
+        Kind::Leaf { name, whole, below } => {
             rect(svg, shape, x, y, "#eef4ff", "");
-            label(svg, name, x + shape.width / 2, y + 14, "middle");
-            label(svg, below, x + shape.width / 2, y + 28, "middle");
+            let tooltip = whole.as_ref().map(|whole| format!("<title>{}</title>", escaped(whole)));
+            label(svg, name, &tooltip.unwrap_or_default(), (x + shape.width / 2, y + 14), "middle");
+            label(svg, below, "", (x + shape.width / 2, y + 28), "middle");
         }
-        Kind::Row(items) => {
-            let middle = y + shape.height / 2;
-            let mut at = x;
-            for (place, item) in items.iter().enumerate() {
-                if place > 0 {
-                    let _ = writeln!(
-                        svg,
-                        "<line x1=\"{}\" y1=\"{middle}\" x2=\"{at}\" y2=\"{middle}\" stroke=\"black\"/>",
-                        at - GAP
-                    );
-                }
-                draw(svg, item, at, y + (shape.height - item.height) / 2);
-                at += item.width + GAP;
-            }
-        }
-        Kind::Frame { title, items, dashed } => {
+        Kind::Note(text) => label(svg, text, "", (x + shape.width / 2, y + shape.height / 2 + 5), "middle"),
+        Kind::Lines(lines) => draw_lines(svg, lines, shape.width, x, y),
+        Kind::Frame { title, columns, dashed } => {
             rect(svg, shape, x, y, "none", if *dashed { " stroke-dasharray=\"5 3\"" } else { "" });
-            label(svg, title, x + PAD, y + TITLE - 3, "start");
-            let mut at = y + TITLE + PAD / 2;
-            for item in items {
-                draw(svg, item, x + (shape.width - item.width) / 2, at);
-                at += item.height + PAD;
+            for (line, text) in title.iter().enumerate() {
+                label(svg, text, "", (x + PAD, y + TITLE * (line + 1) - 3), "start");
+            }
+            let mut left = x + PAD;
+            let inside = shape.width - 2 * PAD;
+            let widths: usize = columns.iter().map(|column| column.width + PAD).sum::<usize>() - PAD;
+            left += (inside - widths) / 2;
+            for column in columns {
+                let mut at = y + TITLE * title.len() + PAD / 2;
+                for item in &column.items {
+                    draw(svg, item, left + (column.width - item.width) / 2, at);
+                    at += item.height + PAD;
+                }
+                left += column.width + PAD;
             }
         }
     }
 }
 
-fn rect(svg: &mut String, shape: &Shape, x: usize, y: usize, fill: &str, more: &str) {
+/// A series, with a line from each step to the next; from the last of a line it goes below it to the first of the next.
+fn draw_lines(svg: &mut String, lines: &[layout::Line], width: usize, x: usize, y: usize) {
+    let mut top = y;
+    let mut from: Option<(usize, usize, usize)> = None;
+    for line in lines {
+        let middle = top + line.height / 2;
+        let mut at = x;
+        for (place, item) in line.items.iter().enumerate() {
+            if place > 0 {
+                path(svg, &[(at - GAP, middle), (at, middle)]);
+            } else if let Some((right, before, below)) = from {
+                let turn = below + GAP / 2;
+                let (out, back) = ((right + GAP / 2).min(x + width + PAD / 2), x.saturating_sub(PAD / 2));
+                path(
+                    svg,
+                    &[
+                        (right, before),
+                        (out, before),
+                        (out, turn),
+                        (back, turn),
+                        (back, middle),
+                        (at, middle),
+                    ],
+                );
+            }
+            draw(svg, item, at, top + (line.height - item.height) / 2);
+            at += item.width + GAP;
+        }
+        from = Some((at - GAP, middle, top + line.height));
+        top += line.height + GAP;
+    }
+}
+
+fn rect(svg: &mut String, shape: &Drawn, x: usize, y: usize, fill: &str, more: &str) {
     let (width, height) = (shape.width, shape.height);
     let _ = writeln!(
         svg,
@@ -146,8 +141,22 @@ fn rect(svg: &mut String, shape: &Shape, x: usize, y: usize, fill: &str, more: &
     );
 }
 
-fn label(svg: &mut String, text: &str, x: usize, y: usize, anchor: &str) {
-    let _ = writeln!(svg, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{}</text>", escaped(text));
+fn path(svg: &mut String, points: &[(usize, usize)]) {
+    if let [(x1, y1), (x2, y2)] = points {
+        let _ = writeln!(svg, "<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" stroke=\"black\"/>");
+        return;
+    }
+    let points: Vec<_> = points.iter().map(|(x, y)| format!("{x},{y}")).collect();
+    let _ = writeln!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"black\"/>", points.join(" "));
+}
+
+/// Nothing where there is no text.
+fn label(svg: &mut String, text: &str, tooltip: &str, (x, y): (usize, usize), anchor: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let _ =
+        writeln!(svg, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{tooltip}{}</text>", escaped(text));
 }
 
 fn escaped(text: &str) -> String {

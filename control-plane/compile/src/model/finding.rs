@@ -214,3 +214,35 @@ pub struct EvidenceRef {
     /// SHA-256 (hex) of its bytes.
     pub digest: String,
 }
+
+/// How often each choice of a branch was taken, (times, out of), for people: `taken 20 of 100, 80 of 100 times; 95 % intervals`.
+pub fn shares_told(shares: &[(u64, u64)]) -> String {
+    let each: Vec<_> = shares.iter().map(|(times, all)| format!("{times} of {all}")).collect();
+    format!("taken {} times; 95 % intervals", each.join(", "))
+}
+
+/// The shares, 0 to 1, that [`shares_told`] told; `None` of another text.
+pub fn shares_said(says: &str) -> Option<Vec<f64>> {
+    let (shares, _) = says.strip_prefix("taken ")?.split_once(" times;")?;
+    let share = |text: &str| {
+        let (times, all) = text.split_once(" of ")?;
+        let (times, all): (u64, u64) = (times.parse().ok()?, all.parse().ok()?);
+        (times <= all && all > 0).then(|| times as f64 / all as f64)
+    };
+    shares.split(", ").map(share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_read_as_they_are_told() {
+        assert_eq!(shares_said(&shares_told(&[(20, 100), (80, 100)])), Some(vec![0.2, 0.8]));
+        for other in
+            ["", "taken", "taken 2 of 0 times; 95 % intervals", "taken 3 of 2 times;", "taken a of b times;"]
+        {
+            assert_eq!(shares_said(other), None, "{other}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use emac_core::units::{Millis, Ratio};
 use super::names::Names;
 use super::observe::Observations;
 use super::structure::{Activity, Block, Node, Share, Support};
-use emac_compile::model::{EvidenceSource, Field, Finding, Provenance, Status};
+use emac_compile::model::{EvidenceSource, Field, Finding, Provenance, Status, shares_told};
 
 /// Probability from which a field is taken for identified: the default of `governance.autoAcceptConfidence`.
 pub const IDENTIFIED_MIN: f64 = 0.8;
@@ -150,7 +150,7 @@ impl<'a> Writer<'a> {
         for (share, node) in choices {
             if let Some(expr) = self.expr(node) {
                 written.push(Choice { probability: interval(*share, error), expr });
-                shares.push(format!("{} of {}", share.of, share.all));
+                shares.push((share.of, share.all));
             }
         }
         // A way that leads nowhere a component is: what is left is not all there is.
@@ -158,8 +158,8 @@ impl<'a> Writer<'a> {
             return written.pop().map(|choice| choice.expr);
         }
         let expr = Expr::Branch(written);
-        let says = format!("taken {} times; 95 % intervals", shares.join(", "));
-        let claimed = Support { says, confidence: 1.0 - SHARE_ERROR, ..support.clone() };
+        let claimed =
+            Support { says: shares_told(&shares), confidence: 1.0 - SHARE_ERROR, ..support.clone() };
         self.shares.insert(key(&expr).1, claimed);
         Some(expr)
     }

@@ -9,7 +9,7 @@ use super::domains::correlation::{self, Options, Slot, correlated};
 use super::domains::{ConfidenceProfile, Subject, TraceLabel, domains};
 use super::model::confidence;
 use super::observe::Observations;
-use super::{Discovered, DiscoveryContext, discover};
+use super::{Discovered, DiscoveryContext, LeftOut, Wanted, discover_wanted};
 use crate::mesh::{MeshFacts, Name};
 use crate::mesh::{ModelCall, runtime};
 use emac_compile::model::{Field, Model, Status};
@@ -36,8 +36,17 @@ const CORRELATED_MAX: usize = 200;
 
 /// Every journey with everything that is known of it, most frequent first.
 pub fn complete(known: &DiscoveryEvidence<'_>, given: &DiscoveryContext<'_>) -> Vec<Discovered> {
+    complete_wanted(known, given, &Wanted::default()).0
+}
+
+/// The journeys that are wanted with everything that is known of them, and the others by name.
+pub fn complete_wanted(
+    known: &DiscoveryEvidence<'_>,
+    given: &DiscoveryContext<'_>,
+    wanted: &Wanted<'_>,
+) -> (Vec<Discovered>, Vec<LeftOut>) {
     let labels = trace_labels(known);
-    let mut found = discover(known.observations, known.symbols, given);
+    let (mut found, left) = discover_wanted(known.observations, known.symbols, given, wanted);
     for one in &mut found {
         let intent = one.declared.and_then(|place| given.intents.get(place).copied());
         add_domains(one, intent, &labels, known);
@@ -45,7 +54,7 @@ pub fn complete(known: &DiscoveryEvidence<'_>, given: &DiscoveryContext<'_>) -> 
         doubt_nameless(one, known.symbols);
         one.model.confidence = confidence(&one.model);
     }
-    found
+    (found, left)
 }
 
 /// Flag of a model some of whose spans name no service: what is taken for one may be many.

@@ -1,15 +1,20 @@
 //! Which traces are of one journey.
 //!
-//! Traces with different entries are of different journeys. Behind one entry (`POST /graphql`) several may hide, which call different things: shapes are
-//! grouped by what they have in common. What differs by a choice, an optional call or a failure that ended a request early shares most of
-//! its calls with the others; what is another journey shares few.
+//! Traces with different entries are of different journeys. Behind one entry (`POST /graphql`, `Recv`) several may hide. Pages that share callees
+//! show in how their calls go together ([`pages`]), at the first caller behind the entry that calls more than one thing: a load balancer before it
+//! does not matter. What calls little in common is told apart by similarity: what differs by a choice, an optional call or a failure that ended a
+//! request early shares most of its calls with the others.
 //!
 //! Similarity is Jaccard's (calls in common over calls in either), entry excluded. A shape that another one contains is a request that ended
 //! early or chose less, and belongs to the largest such group. O(shapes · groups · sites).
 
+pub(super) mod naming;
+pub(super) mod pages;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::observe::{Observations, Shape, SiteId};
+use self::pages::{Class, class, nearest};
+use super::observe::{Observations, Occurrence, Shape, SiteId};
 use emac_trace::{Symbol, TraceId};
 
 /// Traces taken to be of one journey.
@@ -33,8 +38,12 @@ pub struct TraceGroup {
 /// after; journeys behind one entry share a log-in at most.
 const SIMILAR_MIN: f64 = 0.1;
 
-/// Groups of shapes, most frequent first.
-pub fn group(observations: &Observations) -> Vec<TraceGroup> {
+/// Groups of shapes, most frequent first. Pages of one entry stay together where `is_one` says of all of them and each of them that somebody declares
+/// them as one journey.
+pub fn group(
+    observations: &Observations,
+    is_one: &dyn Fn(&TraceGroup, &[TraceGroup]) -> bool,
+) -> Vec<TraceGroup> {
     let mut by_root: BTreeMap<(SiteId, Symbol), Vec<u32>> = BTreeMap::new();
     for (shape, number) in observations.shapes().iter().zip(0_u32..) {
         if let Some(&root) = shape.sites.iter().find(|site| is_root(observations, **site)) {
@@ -46,7 +55,7 @@ pub fn group(observations: &Observations) -> Vec<TraceGroup> {
         .flat_map(|((root, journey), shapes)| {
             // Who says which journey it is has told them apart already.
             if journey.is_none() {
-                alike(observations, root, shapes)
+                behind(observations, root, shapes, is_one)
             } else {
                 vec![named(observations, root, journey, shapes)]
             }
@@ -58,6 +67,72 @@ pub fn group(observations: &Observations) -> Vec<TraceGroup> {
 
 fn is_root(observations: &Observations, site: SiteId) -> bool {
     observations.sites().get(site).is_some_and(|site| site.parent.is_none())
+}
+
+/// Journeys behind one entry.
+fn behind(
+    observations: &Observations,
+    root: SiteId,
+    shapes: Vec<u32>,
+    is_one: &dyn Fn(&TraceGroup, &[TraceGroup]) -> bool,
+) -> Vec<TraceGroup> {
+    let pages = by_page(observations, root, &shapes);
+    if pages.len() > 1 {
+        let of = |shapes: &[u32]| named(observations, root, Symbol::NONE, shapes.to_vec());
+        let each: Vec<_> = pages.iter().map(|page| of(page)).collect();
+        if !is_one(&of(&shapes), &each) {
+            return pages.into_iter().flat_map(|page| alike(observations, root, page)).collect();
+        }
+    }
+    alike(observations, root, shapes)
+}
+
+/// Shapes of one entry, page by page; all of them together where there is one page.
+fn by_page(observations: &Observations, root: SiteId, shapes: &[u32]) -> Vec<Vec<u32>> {
+    let of_entry: BTreeSet<u32> = shapes.iter().copied().collect();
+    let seen =
+        fork(observations, root, &of_entry).and_then(|(fork, seen)| Some((fork, pages::pages(&seen)?)));
+    let Some((fork, classes)) = seen else { return vec![shapes.to_vec()] };
+    let mut pages: Vec<Vec<u32>> = vec![Vec::new(); classes.len()];
+    for &number in shapes {
+        let called = called(observations, number, fork);
+        // A class of its own where none of its requests was sampled.
+        let known = classes.iter().position(|page| page.contains(&called));
+        let page = known.or_else(|| nearest(&classes, &called)).unwrap_or_default();
+        if let Some(page) = pages.get_mut(page) {
+            page.push(number);
+        }
+    }
+    pages.retain(|page| !page.is_empty());
+    pages
+}
+
+/// What a shape calls at a caller.
+fn called(observations: &Observations, shape: u32, caller: SiteId) -> Class {
+    let sites = observations.shapes().get(shape as usize).into_iter().flat_map(|shape| &shape.sites);
+    let by_caller =
+        |site: &SiteId| observations.sites().get(*site).is_some_and(|site| site.parent == Some(caller));
+    sites.copied().filter(by_caller).collect()
+}
+
+/// The first caller from the entry down that calls more than one thing, with what it called in the sampled requests of these shapes.
+fn fork<'a>(
+    observations: &'a Observations,
+    root: SiteId,
+    shapes: &BTreeSet<u32>,
+) -> Option<(SiteId, Vec<&'a Occurrence>)> {
+    let mut caller = root;
+    // A call's site has a greater number than its caller's, so this ends.
+    loop {
+        let sample = observations.sample(caller)?.smallest(usize::MAX);
+        let seen: Vec<_> = sample.into_iter().filter(|one| shapes.contains(&one.shape)).collect();
+        let called: BTreeSet<_> = seen.iter().flat_map(|one| class(one)).collect();
+        match called.len() {
+            0 => return None,
+            1 => caller = called.first().copied()?,
+            _ => return Some((caller, seen)),
+        }
+    }
 }
 
 /// Groups of shapes with one entry.

@@ -8,6 +8,7 @@ use emac_core::journey::ComponentName;
 use super::journeys::TraceGroup;
 use super::observe::{Observations, Site, SiteId};
 use crate::mesh::Name;
+use emac_document::sha256_hex;
 use emac_journey::intent::{Component, Intent, Reach};
 use emac_trace::{Symbol, Symbols};
 
@@ -45,10 +46,21 @@ impl Names {
         free.iter().for_each(|(_, site)| {
             operations.entry(site.service).or_default().insert(site.operation);
         });
-        for (id, site) in free {
+        // What each name would stand for: letters that a name may not have are lost, and two services must not become one by that.
+        let mut meant: BTreeMap<ComponentName, BTreeSet<(&str, &str)>> = BTreeMap::new();
+        let of = |site: &Site| {
             let several = operations.get(&site.service).is_some_and(|all| all.len() > 1);
-            let operation = if several { symbols.text(site.operation) } else { "" };
-            names.by_site.insert(*id, component(symbols.text(site.service), operation));
+            (symbols.text(site.service), if several { symbols.text(site.operation) } else { "" })
+        };
+        for (_, site) in &free {
+            let (service, operation) = of(site);
+            meant.entry(component(service, operation)).or_default().insert((service, operation));
+        }
+        for (id, site) in free {
+            let (service, operation) = of(site);
+            let name = component(service, operation);
+            let alone = meant.get(&name).is_none_or(|meant| meant.len() == 1) && !names.bound.contains(&name);
+            names.by_site.insert(*id, if alone { name } else { told_apart(&name, service, operation) });
         }
         names
     }
@@ -68,6 +80,19 @@ impl Names {
         services
     }
 
+    /// What is called of each component: service and operation.
+    pub(super) fn operations(
+        &self,
+        observations: &Observations,
+    ) -> BTreeMap<ComponentName, BTreeSet<(Symbol, Symbol)>> {
+        let mut operations: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (site, name) in &self.by_site {
+            let called = observations.sites().get(*site).map(|site| (site.service, site.operation));
+            operations.entry(name.clone()).or_default().extend(called);
+        }
+        operations
+    }
+
     /// Whether a site is only the way in.
     pub(super) fn is_edge(&self, site: SiteId) -> bool {
         self.edges.contains(&site)
@@ -79,16 +104,19 @@ impl Names {
     }
 }
 
-/// How many of an intent's callable components occur among the sites of a group, from 0 to 1; 0 when it has none.
+/// How well an intent declares a group: the share of its callable components that occur among the sites, 0 when it has none; and the share of the sites
+/// that are its components, which tells apart journeys that all call what it declares.
 pub(super) fn fit(
     group: &TraceGroup,
     observations: &Observations,
     symbols: &Symbols,
     intent: &Intent,
-) -> f64 {
+) -> (f64, f64) {
     let sites = group.sites.iter().filter_map(|&id| observations.sites().get(id));
-    let found: BTreeSet<_> = sites.filter_map(|site| bound(intent, site, symbols)).collect();
-    share_seen(intent, |name| found.contains(name)).unwrap_or(0.0)
+    let bound: Vec<_> = sites.filter_map(|site| bound(intent, site, symbols)).collect();
+    let explained = bound.len() as f64 / group.sites.len().max(1) as f64;
+    let found: BTreeSet<_> = bound.into_iter().collect();
+    (share_seen(intent, |name| found.contains(name)).unwrap_or(0.0), explained)
 }
 
 /// Share of an intent's components that are seen, of those that are called at all; `None` when none is.
@@ -165,6 +193,17 @@ pub(super) fn component(service: &str, operation: &str) -> ComponentName {
     ComponentName::new(&cut).unwrap_or_else(|_| unreachable_name())
 }
 
+/// A name that others would have as well, with six digits of a digest of what it stands for; the one whose letters are all there keeps it.
+fn told_apart(name: &ComponentName, service: &str, operation: &str) -> ComponentName {
+    if operation.is_empty() && name.as_str() == service {
+        return name.clone();
+    }
+    let digest: String = sha256_hex(format!("{service}\0{operation}").as_bytes()).chars().take(6).collect();
+    let room = ComponentName::BYTES_MAX - digest.len() - 1;
+    let cut: String = name.as_str().chars().take(room).collect();
+    ComponentName::new(&format!("{cut}-{digest}")).unwrap_or_else(|_| name.clone())
+}
+
 /// `slug` leaves allowed characters only, so this is never asked; a name rather than a panic.
 fn unreachable_name() -> ComponentName {
     match ComponentName::new("unknown") {
@@ -196,5 +235,16 @@ mod tests {
         assert_eq!(component("", "").as_str(), "unknown");
         assert_eq!(component("größe", "").as_str(), "gr-e");
         assert_eq!(component("ü", "ü").as_str(), "unknown");
+    }
+
+    #[test]
+    fn what_loses_its_letters_keeps_its_difference() {
+        let name = component("日本", "");
+        assert_eq!(name, component("注文", ""));
+        assert_ne!(told_apart(&name, "日本", ""), told_apart(&name, "注文", ""));
+        let cart = component("cart", "");
+        assert_eq!(told_apart(&cart, "cart", "").as_str(), "cart");
+        let long = component(&"x".repeat(400), "");
+        assert_eq!(told_apart(&long, &"x".repeat(400), "").as_str().len(), ComponentName::BYTES_MAX);
     }
 }

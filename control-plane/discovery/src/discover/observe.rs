@@ -6,6 +6,7 @@
 //!
 //! Cost: O(1) hash look-ups a call, O(c log c) for a caller with c calls. Bounded by [`ObservationLimits`]; what does not fit is counted in [`Left`].
 
+mod generalize;
 mod sample;
 mod series;
 mod site;

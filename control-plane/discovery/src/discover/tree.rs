@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use emac_core::journey::Join;
 
 use super::journeys::TraceGroup;
+use super::journeys::pages::{Class, class, pages};
 use super::observe::{Count, Observations, Occurrence, SiteId};
-use super::structure::{Activity, Block, Event, Log, Node, Run, Support, infer};
+use super::structure::{Activity, Block, Event, Log, Node, Run, Share, Support, infer};
 
 /// Most confidence in redundancy that callers' own records do not show: an even chance, which is below what acts ([`super::IDENTIFIED_MIN`]).
 const UNSEEN_MAX: f64 = 0.5;
@@ -33,7 +34,7 @@ impl<'a> Tree<'a> {
     /// A call with everything below it: first the callee itself, then what it calls. Depth is that of the sites, which is limited.
     pub(super) fn call(&self, site: SiteId, support: Support) -> Node {
         let own = Node { block: Block::Call(number(site)), support };
-        match self.log(site).and_then(infer) {
+        match self.body(site) {
             None => own,
             Some(mut body) => {
                 if !self.by_sidecars && body.activities().into_iter().any(|activity| self.is_unseen(activity))
@@ -103,15 +104,46 @@ impl<'a> Tree<'a> {
         site.is_some_and(|site| site.via.is_none() && site.parent.is_some())
     }
 
-    /// What a caller's calls looked like in this group's traces.
-    fn log(&self, site: SiteId) -> Option<Log> {
+    /// How the calls of a caller combine. Where it serves several pages, one of them: their steps are in no order with each other.
+    fn body(&self, site: SiteId) -> Option<Node> {
         let sample = self.observations.sample(site)?.smallest(usize::MAX);
         let of_group = sample.into_iter().filter(|occurrence| self.shapes.contains(&occurrence.shape));
-        let runs: Vec<_> = of_group.map(run).collect();
+        let seen: Vec<&Occurrence> = of_group.collect();
+        match pages(&seen) {
+            None => infer(self.log(site, &seen)),
+            Some(pages) => Some(self.one_of(site, &seen, &pages)),
+        }
+    }
+
+    /// A choice between pages, each with the structure that its own requests show.
+    fn one_of(&self, site: SiteId, seen: &[&Occurrence], pages: &[BTreeSet<Class>]) -> Node {
+        let empty = self.log(site, seen).empty;
+        let all = seen.len() as u64 + empty;
+        let mut choices = Vec::new();
+        for page in pages {
+            let of_page = |one: &&&Occurrence| page.contains(&class(one));
+            let runs: Vec<_> = seen.iter().filter(of_page).map(|one| run(one)).collect();
+            let share = Share { of: runs.len() as u64, all };
+            choices.extend(infer(Log { runs, empty: 0 }).map(|node| (share, node)));
+        }
+        if empty > 0 {
+            let nothing = Node { block: Block::Nothing, support: Support::of_seen(empty, String::new()) };
+            choices.push((Share { of: empty, all }, nothing));
+        }
+        let rarest = choices.iter().map(|(share, _)| share.of).min().unwrap_or_default();
+        let says =
+            format!("{} kinds of requests that call different things in orders of their own", choices.len());
+        let support = Support::of_seen(rarest, says).shown_by(seen.iter().map(|one| one.trace));
+        Node { block: Block::Branch(choices), support }
+    }
+
+    /// What a caller's calls looked like in some of its occurrences.
+    fn log(&self, site: SiteId, seen: &[&Occurrence]) -> Log {
+        let runs: Vec<_> = seen.iter().map(|one| run(one)).collect();
         let count = self.count(site);
         // In the sample's proportion.
         let content = count.content as f64 * runs.len() as f64 / count.calling.max(1) as f64;
-        Some(Log { runs, empty: content.round() as u64 })
+        Log { runs, empty: content.round() as u64 }
     }
 
     /// How often a site occurred in the group.

@@ -1,14 +1,15 @@
 //! Candidates and pictures onto the disk: whole or not at all, and never over somebody's work.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::super::exit::Exit;
 use super::super::output::complain;
+use super::draft::Draft;
 use super::{Args, is_file};
-use emac_compile::emit::draw_journey;
 use emac_compile::emit::write::put;
+use emac_compile::emit::{ModelCaptions, draw_journey};
 use emac_compile::model::{CandidateModel, Model};
-use emac_core::journey::ComponentName;
 use emac_discovery::discover::Discovered;
 use emac_document::{Limits, Problems, read_file};
 
@@ -19,9 +20,12 @@ pub(super) struct Written {
 }
 
 /// Writes every candidate, or the one that a single file is for. As `candidates`; `None`: not written.
+///
+/// Drafts of intents go with them: all files are written, or none.
 pub(super) fn write(
     args: &Args,
     candidates: &[(Discovered, CandidateModel)],
+    drafts: &[Draft],
 ) -> Result<Vec<Option<Written>>, Exit> {
     let places = places(args, candidates)?;
     let mut staged = Vec::new();
@@ -34,12 +38,28 @@ pub(super) fn write(
         staged.push((place.candidate.clone(), candidate.to_text()));
         staged.push((place.picture.clone(), picture(candidate.model())));
     }
+    staged.extend(drafts.iter().filter_map(|draft| Some((draft.path.clone(), draft.text.clone()?))));
     let staged: Vec<_> = staged.iter().map(|(path, text)| (path.clone(), text.as_str())).collect();
     put(&staged).map_err(|error| {
         complain(error);
         Exit::Runtime
     })?;
     Ok(places)
+}
+
+/// Candidates in the folder that another run wrote: they are not of these traces.
+pub(super) fn stale(args: &Args, written: &[Option<Written>]) -> Vec<PathBuf> {
+    if is_file(&args.out) {
+        return Vec::new();
+    }
+    let own: BTreeSet<_> = written.iter().flatten().map(|written| &written.candidate).collect();
+    let there = std::fs::read_dir(&args.out).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_candidate = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".candidate.yaml"))
+    };
+    let mut stale: Vec<_> = there.filter(|path| is_candidate(path) && !own.contains(path)).collect();
+    stale.sort();
+    stale
 }
 
 fn places(args: &Args, candidates: &[(Discovered, CandidateModel)]) -> Result<Vec<Option<Written>>, Exit> {
@@ -58,8 +78,11 @@ fn places(args: &Args, candidates: &[(Discovered, CandidateModel)]) -> Result<Ve
         _ => false,
     };
     if (0..candidates.len()).all(|place| !wanted(place)) {
-        let names: Vec<_> = candidates.iter().map(|(one, _)| one.name.as_str()).collect();
-        complain(format!("several journeys were found ({}); --out needs a folder", names.join(", ")));
+        let names: Vec<_> = candidates.iter().map(|(one, _)| one.name.clone()).collect();
+        complain(format!(
+            "several journeys were found ({}); --out needs a folder, or --entry a pattern of one",
+            super::listed(&names)
+        ));
         return Err(Exit::Usage);
     }
     let here = || Written { candidate: args.out.clone(), picture: args.out.with_extension("svg") };
@@ -77,15 +100,8 @@ fn edited(path: &Path) -> bool {
     problems.errors() > 0 || candidate.is_none_or(|candidate| !candidate.is_sealed())
 }
 
-/// The journey with how often each component is called.
+/// The journey with how often each component is called from where it stands.
 fn picture(model: &Model) -> String {
-    let share = |name: &ComponentName| {
-        let called =
-            model.edges.iter().filter(|edge| edge.to == name.as_str()).filter_map(|edge| edge.probability);
-        let most = called
-            .map(|probability| probability.get())
-            .fold(None, |most: Option<f64>, share| Some(most.map_or(share, |most| most.max(share))));
-        most.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0))
-    };
-    model.structure.as_ref().map(|journey| draw_journey(journey, &share)).unwrap_or_default()
+    let draw = |journey| draw_journey(journey, &ModelCaptions::new(model));
+    model.structure.as_ref().map(draw).unwrap_or_default()
 }

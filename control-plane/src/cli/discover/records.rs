@@ -1,0 +1,112 @@
+//! Hop records as evidence: from a control plane that runs, or from a file with what it answered.
+
+use std::path::Path;
+use std::time::Duration;
+
+use emac_compile::model::{EvidenceRef, EvidenceSource};
+use emac_discovery::discover::observe::Observations;
+use emac_document::{Problem, Problems, sha256_hex};
+use emac_trace::Assembler;
+use hyper::Uri;
+
+use super::super::fetch::{fetch, is_server};
+use crate::serve::records::{Line, decode};
+
+/// How long an answer may take: it has up to 20 MB.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Largest file read: what a control plane answers is far smaller.
+const BYTES_MAX: u64 = 1 << 30;
+
+/// Takes the records of every place, and says what they were made from.
+pub(super) fn read(
+    places: &[String],
+    assembler: &mut Assembler<Observations>,
+    problems: &Problems,
+) -> Vec<EvidenceRef> {
+    let mut evidence = Vec::new();
+    for place in places {
+        let text = match text(place) {
+            Ok(text) => text,
+            Err(problem) => {
+                problems.push(problem.in_file(place.clone()));
+                continue;
+            }
+        };
+        take(place, &text, assembler, problems);
+        let digest = sha256_hex(text.as_bytes());
+        evidence.push(EvidenceRef { name: place.clone(), source: EvidenceSource::HopRecords, digest });
+    }
+    evidence
+}
+
+fn text(place: &str) -> Result<String, Problem> {
+    if place.contains("://") {
+        return answered(place);
+    }
+    let path = Path::new(place);
+    let here = path.metadata().map_err(|error| Problem::error(error.to_string()))?;
+    if here.is_dir() {
+        return Err(Problem::error("is a folder; the state of a control plane holds totals and no single calls").help(
+            "ask the control plane while it runs (--evidence http://127.0.0.1:8080), or save its answer: curl http://127.0.0.1:8080/api/v1/records > records.jsonl",
+        ));
+    }
+    if here.len() > BYTES_MAX {
+        return Err(Problem::error(format!("has {} bytes; records have at most {BYTES_MAX}", here.len())));
+    }
+    std::fs::read_to_string(path).map_err(|error| Problem::error(error.to_string()))
+}
+
+fn answered(place: &str) -> Result<String, Problem> {
+    let wrong = || Problem::error("is no address of a control plane").help("expected http://HOST:PORT");
+    let server: Uri = place.parse().map_err(|_| wrong())?;
+    if !is_server(&server) {
+        return Err(wrong());
+    }
+    let failed = |error: &dyn std::fmt::Display| Problem::error(format!("no hop records: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let bytes = runtime.map_err(|error| failed(&error))?.block_on(fetch(&server, "records", PATIENCE));
+    let bytes =
+        bytes.map_err(|error| failed(&error).help("is `emac serve` of this version running there?"))?;
+    String::from_utf8(bytes.to_vec()).map_err(|error| failed(&error))
+}
+
+/// Takes every record; of lines that are none the first is told.
+fn take(place: &str, text: &str, assembler: &mut Assembler<Observations>, problems: &Problems) {
+    let (mut taken, mut wrong) = (0_u64, 0_u64);
+    let mut said: Option<Problem> = None;
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        match decode(line) {
+            Ok(Line::Record(node, record)) => {
+                taken += 1;
+                assembler.hop(&node, &record);
+            }
+            Ok(Line::Head { enabled, overwritten }) => said = head(enabled, overwritten).or(said),
+            Err(problem) => {
+                wrong += 1;
+                let first =
+                    || Problem::error(format!("a line is no hop record: line {}: {problem}", number + 1));
+                said = if wrong == 1 { Some(first()) } else { said };
+            }
+        }
+    }
+    if wrong > 1 {
+        said = said.map(|first| {
+            first.help(format!("{wrong} lines are none; expected what /api/v1/records answers"))
+        });
+    }
+    if taken == 0 && said.is_none() {
+        let help = "sidecars send them for requests of declared journeys; is there traffic?";
+        said = Some(Problem::error("has no hop records").help(help));
+    }
+    said.into_iter().for_each(|problem| problems.push(problem.in_file(place.to_owned())));
+}
+
+/// What the first line of an answer makes known: that no records are kept, or not all.
+fn head(enabled: bool, overwritten: u64) -> Option<Problem> {
+    if !enabled {
+        let help = "set `discovery: {enabled: true}` in its configuration";
+        return Some(Problem::error("keeps no hop records, because it does not discover").help(help));
+    }
+    let gone = || format!("{overwritten} older records are gone: a control plane keeps the last ones");
+    (overwritten > 0).then(|| Problem::warning(gone()))
+}
