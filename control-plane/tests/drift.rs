@@ -94,6 +94,8 @@ fn recorded(epoch: u64, sequence: u64) -> ReportRequest {
                 attempts: 1,
                 status: 200,
                 inbound,
+                request_id: [0; 16],
+                ended_by: emac_core::outcome::EndedBy::Unknown,
             });
         };
         call("shop/edge", "front", false, 0, 100_000);

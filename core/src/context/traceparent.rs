@@ -26,6 +26,22 @@ pub enum InvalidTraceParent {
 }
 
 impl TraceParent {
+    /// Bytes of the header of version 0.
+    pub const BYTES: usize = 55;
+
+    /// The header, of version 0.
+    pub fn to_header(self) -> [u8; Self::BYTES] {
+        let mut header = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        let flags = [u8::from(self.sampled)];
+        for (from, bytes) in [(3, &self.trace_id[..]), (36, &self.parent_span_id[..]), (53, &flags[..])] {
+            let pairs = header.get_mut(from..).into_iter().flat_map(|rest| rest.chunks_exact_mut(2));
+            for (pair, byte) in pairs.zip(bytes) {
+                pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+            }
+        }
+        header
+    }
+
     /// Reads the header. Versions above 0 may carry more after the flags, which is ignored.
     ///
     /// # Errors
@@ -59,6 +75,10 @@ fn hex<const N: usize>(text: &[u8]) -> Result<[u8; N], InvalidTraceParent> {
             .ok_or(InvalidTraceParent::Hex)?;
     }
     Ok(out)
+}
+
+const fn digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
 const fn nibble(digit: u8) -> Option<u8> {

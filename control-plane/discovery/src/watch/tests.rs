@@ -81,6 +81,8 @@ fn call(trace: u64, from: &str, to: &str, start_ms: u64, ms: u64) -> [(String, H
         attempts: 1,
         status: 200,
         inbound,
+        request_id: [0; 16],
+        ended_by: emac_core::outcome::EndedBy::Unknown,
     };
     [(format!("{from}-1"), record(false)), (format!("{to}-1"), record(true))]
 }

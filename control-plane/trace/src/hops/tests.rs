@@ -35,6 +35,8 @@ fn hop(text: &str) -> HopRecord {
         attempts: 1,
         status: 200,
         inbound,
+        request_id: [0; 16],
+        ended_by: emac_core::outcome::EndedBy::Unknown,
     }
 }
 
