@@ -1,5 +1,10 @@
 //! W3C Trace Context, level 1, section 3.2: the header `traceparent`.
 
+use alloc::vec::Vec;
+
+/// Of version 0.
+const HEADER_BYTES: usize = 55;
+
 /// `<version>-<trace id>-<parent span id>-<flags>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
@@ -26,19 +31,16 @@ pub enum InvalidTraceParent {
 }
 
 impl TraceParent {
-    /// Bytes of the header of version 0.
-    pub const BYTES: usize = 55;
-
     /// The header, of version 0.
-    pub fn to_header(self) -> [u8; Self::BYTES] {
-        let mut header = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        let flags = [u8::from(self.sampled)];
-        for (from, bytes) in [(3, &self.trace_id[..]), (36, &self.parent_span_id[..]), (53, &flags[..])] {
-            let pairs = header.get_mut(from..).into_iter().flat_map(|rest| rest.chunks_exact_mut(2));
-            for (pair, byte) in pairs.zip(bytes) {
-                pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
-            }
-        }
+    pub fn to_header(self) -> Vec<u8> {
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        push_hex(&mut header, &[0]);
+        header.push(b'-');
+        push_hex(&mut header, &self.trace_id);
+        header.push(b'-');
+        push_hex(&mut header, &self.parent_span_id);
+        header.push(b'-');
+        push_hex(&mut header, &[u8::from(self.sampled)]);
         header
     }
 
@@ -75,6 +77,13 @@ fn hex<const N: usize>(text: &[u8]) -> Result<[u8; N], InvalidTraceParent> {
             .ok_or(InvalidTraceParent::Hex)?;
     }
     Ok(out)
+}
+
+fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 0xf));
+    }
 }
 
 const fn digit(nibble: u8) -> u8 {
