@@ -100,7 +100,8 @@ fn whoever_ended_a_call_has_a_number_and_a_number_from_later_says_nothing() {
         report.delta.records[0].ended_by = by;
         let wire = v1::ReportRequest::from(&report.delta);
         let named = v1::EndedBy::try_from(wire.records[0].ended_by).unwrap();
-        let said = if by == EndedBy::Unknown { "UNSPECIFIED".to_owned() } else { format!("{by:?}").to_uppercase() };
+        let said =
+            if by == EndedBy::Unknown { "UNSPECIFIED".to_owned() } else { format!("{by:?}").to_uppercase() };
         assert_eq!(named.as_str_name(), format!("ENDED_BY_{said}"));
         assert_eq!(Delta::try_from(wire).unwrap(), report.delta);
     }

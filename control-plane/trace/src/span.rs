@@ -135,6 +135,8 @@ impl Refused {
 pub enum Oddity {
     /// It names itself as its parent; it is taken for a root.
     SelfParent,
+    /// The request id of a hop record is some client's constant; it joins nothing.
+    ConstantRequestId,
     /// Nothing says which service reported it.
     Nameless,
 }
@@ -144,6 +146,7 @@ impl Oddity {
     pub const fn label(self) -> &'static str {
         match self {
             Self::SelfParent => "self_parent",
+            Self::ConstantRequestId => "constant_request_id",
             Self::Nameless => "nameless",
         }
     }
@@ -152,6 +155,9 @@ impl Oddity {
     pub const fn says(self) -> &'static str {
         match self {
             Self::SelfParent => "name themselves as their parent, taken for roots",
+            Self::ConstantRequestId => {
+                "have a request id that many requests share, which joins none: let the edge make request ids (Envoy: preserve_external_request_id: false)"
+            }
             Self::Nameless => {
                 "name no service (service.name is missing): all are taken for one, and nothing found can act on its own"
             }

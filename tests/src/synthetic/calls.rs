@@ -52,6 +52,8 @@ fn call(act: &Act, parent: Option<u32>, begin_ns: i64, style: Style, names: &Nam
         end_ns: BEGIN_NS + begin_ns + side.end_ns,
         done_ns: BEGIN_NS + begin_ns + side.end_ns.max(done(act, side)),
         outcome: outcome(side.ended),
+        mesh_retries: 0,
+        cut: false,
         attempts: 1,
     }
 }

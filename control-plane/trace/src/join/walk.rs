@@ -336,6 +336,8 @@ fn call_of(record: &SpanRecord, shift_ns: i64, message: bool) -> Call {
         done_ns: start_ns.saturating_add(record.duration_ns),
         outcome: record.outcome,
         attempts: u16::from(record.attempt.max(1)),
+        mesh_retries: 0,
+        cut: record.marks.cut(),
     }
 }
 

@@ -166,6 +166,8 @@ impl World {
             done_ns: node.asked.1.max(node.asked.0 + (node.served.1 - node.served.0)),
             outcome: if node.failed { CallOutcome::Error } else { CallOutcome::Good },
             attempts: 1,
+            mesh_retries: 0,
+            cut: false,
         }
     }
 
