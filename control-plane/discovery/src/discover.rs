@@ -147,7 +147,8 @@ fn declared(
             let said = symbols.text(group.journey);
             let fit = match said {
                 "" => names::fit(group, observations, symbols, intent),
-                said => f64::from(u8::from(said == intent.name.as_str())),
+                // Whose name it is, no likeness of another's calls can be.
+                said => 2.0 * f64::from(u8::from(said == intent.name.as_str())),
             };
             fits.extend((fit >= FIT_MIN).then_some((fit, group.traces, at, place)));
         }

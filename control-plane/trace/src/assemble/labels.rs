@@ -46,6 +46,20 @@ impl Labels {
         Some(())
     }
 
+    /// Adds what another one counted, within the same bounds.
+    pub fn merge(&mut self, other: &Self) {
+        for (service, key, value, times) in other.iter() {
+            if self.count(service, key, value).is_none() {
+                self.dropped += times;
+            } else if let Some(count) =
+                self.services.get_mut(&service).and_then(|keys| keys.get_mut(key)?.get_mut(value))
+            {
+                *count += times - 1;
+            }
+        }
+        self.dropped += other.dropped;
+    }
+
     /// The same under other names of services; what several said of one is added up.
     pub(crate) fn renamed(self, name: impl Fn(Symbol) -> Symbol) -> Self {
         let mut renamed = Self { services: BTreeMap::new(), dropped: self.dropped };
