@@ -66,6 +66,20 @@ pub struct WatchSettings {
     pub recurrence: Recurrence,
 }
 
+impl Default for WatchSettings {
+    /// Five minutes at one request a second are 300 traces, enough to tell a call of 1 in 100 from none; ten seconds are several reports of every
+    /// sidecar.
+    fn default() -> Self {
+        Self {
+            window: Millis(300_000),
+            step: Millis(300_000),
+            silence: Millis(10_000),
+            traces_min: 100,
+            recurrence: Recurrence::default(),
+        }
+    }
+}
+
 impl WatchSettings {
     /// Most windows that are open at once.
     pub const OVERLAP_MAX: u64 = 12;
@@ -115,6 +129,8 @@ pub struct Watch {
     proposals: Vec<CandidateModel>,
     /// Counted in lives before.
     before: Counted,
+    /// When the memory was written that is taken up at present.
+    saved_unix_ms: Option<u64>,
 }
 
 /// What is counted over all lives.
@@ -140,6 +156,7 @@ impl Watch {
             undeclared: Strangers::new(settings.steps()),
             proposals: Vec::new(),
             before: Counted::default(),
+            saved_unix_ms: None,
         }
     }
 

@@ -44,6 +44,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// All, the one that matters most first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Unknown, Self::Low];
+
     /// Stable label.
     pub const fn label(self) -> &'static str {
         match self {

@@ -146,6 +146,7 @@ impl Watched {
         }
         watched.recurring = Recurring::restored(settings.steps(), keys, memory::words(&written["kept"]));
         watched.seen = seen;
+        watched.tell_waiting(&settings.recurrence);
         watched.base = text(&written["base"]);
         watched.status.base.clone_from(&watched.base);
         watched.status.windows = written["spoken"].as_u64().unwrap_or_default();
@@ -195,9 +196,13 @@ impl Watched {
         if self.recurring.windows() >= settings.recurrence.windows as usize {
             self.propose(before, intent, given, &mut judged);
         }
-        let waiting = self.recurring.waiting(&settings.recurrence).into_iter();
-        self.status.waiting = waiting.map(|(name, seen)| (field_of(&name).to_owned(), seen)).collect();
+        self.tell_waiting(&settings.recurrence);
         judged
+    }
+
+    fn tell_waiting(&mut self, settings: &Recurrence) {
+        let waiting = self.recurring.waiting(settings).into_iter();
+        self.status.waiting = waiting.map(|(name, seen)| (field_of(&name).to_owned(), seen)).collect();
     }
 
     /// Compares what is remembered anew when the accepted model has changed.

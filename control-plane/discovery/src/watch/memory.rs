@@ -7,7 +7,8 @@
 //! {"format": 1, "window_ms": 300000, "step_ms": 300000, "saved_unix_ms": 1700000000000, "step": 7, "windows": 7, "traces": 900, "stale": 0,
 //!  "open_unix_ms": [1700000000000],
 //!  "journeys": {"checkout": {"intent": "<digest>", "base": null, "spoken": 7, "said": "...", "kept": ["..."],
-//!    "seen": [{"step": 6, "names": ["..."], "model": {}}], "candidate": {}, "made_of": {"base": null, "names": ["..."]}, "confidence": 0.9}}}
+//!    "seen": [{"step": 6, "names": ["..."], "model": {}}], "candidate": {}, "made_of": {"base": null, "names": ["..."]}, "confidence": 0.9}},
+//!  "undeclared": {"kept": ["..."], "seen": [{"step": 6, "names": ["..."]}], "told": {"get-orders-id": "Series(...)"}}}
 //! ```
 
 use std::collections::{BTreeSet, VecDeque};
@@ -18,7 +19,6 @@ use super::journey::Watched;
 use super::{Counted, Declared, Millis, Moment, Watch, WatchSettings};
 use emac_compile::compile::Given;
 use emac_compile::model::CandidateModel;
-use emac_core::units::Micros;
 use emac_document::{Limits, Problems, Source, parse, render_text};
 
 /// Another layout has another number.
@@ -71,6 +71,7 @@ impl Watch {
             "stale": stale,
             "open_unix_ms": self.open.iter().map(|began| began.unix_ms).collect::<Vec<_>>(),
             "journeys": Map::from_iter(journeys),
+            "undeclared": self.undeclared.memory(),
         });
         format!("{document}\n")
     }
@@ -98,6 +99,8 @@ impl Watch {
             traces: document["traces"].as_u64().unwrap_or_default(),
             stale: document["stale"].as_u64().unwrap_or_default(),
         };
+        watch.saved_unix_ms = document["saved_unix_ms"].as_u64();
+        watch.undeclared.restore(settings.steps(), &document["undeclared"]);
         for journey in journeys {
             let name = journey.intent.name.to_string();
             let Some(written) = document["journeys"].get(&name) else { continue };
@@ -116,10 +119,8 @@ impl Watch {
     fn reopen(&mut self, open_unix_ms: &[u64], now: Moment) {
         let steps = self.settings.steps() as usize;
         let began = open_unix_ms.iter().rev().take(steps).rev();
-        let open: VecDeque<Moment> = began
-            .filter(|began| **began <= now.unix_ms)
-            .map(|&unix_ms| Moment { at: back(now, unix_ms), unix_ms })
-            .collect();
+        let open: VecDeque<Moment> =
+            began.filter(|began| **began <= now.unix_ms).map(|&unix_ms| now.back_to(unix_ms)).collect();
         if !open.is_empty() {
             self.open = open;
         }
@@ -139,18 +140,28 @@ impl Watch {
             *opened += 1;
         }
         self.tick(at);
+        if self.saved_unix_ms.is_some_and(|saved| saved <= at.unix_ms) {
+            self.count_again();
+        }
     }
 
     /// All evidence was given again: the remaining windows are open, too.
     pub fn replayed(&mut self, now: Moment, mut opened: usize) {
         self.replay_at(now, &mut opened);
+        self.count_again();
     }
-}
 
-/// A moment by the calendar on the clock that tells durations.
-pub(super) fn back(now: Moment, unix_ms: u64) -> Micros {
-    let ago = now.unix_ms.saturating_sub(unix_ms).saturating_mul(1_000);
-    Micros(now.at.0.saturating_sub(ago))
+    /// What came before the memory was written is in its counts, and was counted again since.
+    fn count_again(&mut self) {
+        if self.saved_unix_ms.take().is_some() {
+            let Counted { traces, stale } = std::mem::take(&mut self.before);
+            let again = self.counted();
+            self.before = Counted {
+                traces: traces.saturating_sub(again.traces),
+                stale: stale.saturating_sub(again.stale),
+            };
+        }
+    }
 }
 
 pub(super) fn list(value: &Value) -> &[Value] {

@@ -486,7 +486,7 @@ fn a_restart_in_the_middle_of_a_window_loses_none_of_its_requests() {
     assert_eq!((forgotten, watch.resumes_at()), (Vec::new(), BEGIN_MS + WINDOW_MS));
     let mut opened = 0;
     for (at, node, record) in &log {
-        watch.replay_at(Moment { at: memory::back(later, at.unix_ms), ..*at }, &mut opened);
+        watch.replay_at(later.back_to(at.unix_ms), &mut opened);
         watch.hop(node, record, later);
     }
     watch.replayed(later, opened);

@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Value, json};
+
 use super::Recurrence;
+use super::memory;
 use super::recurring::Recurring;
 use crate::discover::Discovered;
 use emac_compile::model::{CandidateModel, Model};
@@ -62,6 +65,21 @@ fn key(one: &Undeclared) -> String {
 impl Strangers {
     pub(super) const fn new(apart: u64) -> Self {
         Self { recurring: Recurring::new(apart), seen: Vec::new(), left_out: 0, told: BTreeMap::new() }
+    }
+
+    /// What is written down, see [`super::memory`].
+    pub(super) fn memory(&self) -> Value {
+        let seen = self.recurring.seen().iter().map(|(step, names)| json!({"step": step, "names": names}));
+        json!({"kept": self.recurring.kept(), "seen": seen.collect::<Vec<_>>(), "told": self.told})
+    }
+
+    /// As it was written down; what is no memory says nothing.
+    pub(super) fn restore(&mut self, apart: u64, written: &Value) {
+        let window = |window: &Value| Some((window["step"].as_u64()?, memory::words(&window["names"])));
+        let seen = memory::list(&written["seen"]).iter().filter_map(window).collect();
+        self.recurring = Recurring::restored(apart, seen, memory::words(&written["kept"]));
+        let told = written["told"].as_object().into_iter().flatten();
+        self.told = told.filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned()))).collect();
     }
 
     pub(super) fn seen(&self) -> &[Undeclared] {
