@@ -201,8 +201,7 @@ async fn known(serving: &Serving, is: impl Fn(&serde_json::Value) -> bool) -> se
 async fn a_window_goes_on_after_kill_9_and_what_is_damaged_is_moved_aside() {
     let folder = folder();
     let config = CONFIG.replace("intents: [journeys]", "intents: [journeys]\nstate: state");
-    let long = config.replace("  window: 1s", "  window: 1h
-  step: 20m");
+    let long = config.replace("  window: 1s", "  window: 1h\n  step: 20m");
     std::fs::write(folder.path().join("emac.yaml"), &long).unwrap();
     let serve = ["--config", "emac.yaml"];
     // Twice in the middle of its first window: nothing is lost, nothing counted twice.

@@ -296,10 +296,13 @@ impl CallState {
             vm.counters.add(Event::Denied);
         }
         let count = config.map_or(CountRetries::Budgeted, |config| config.count_retries);
-        let retries = match count {
-            CountRetries::All => attempts_after_first(host),
-            CountRetries::Budgeted if !vm.enforcer.counts_retries(self.hop.budget) => 0,
-            CountRetries::Budgeted | CountRetries::Sampled => self.retries(vm, host, finished.outcome),
+        // A record is exact, also where counting leaves calls out.
+        let recorded = self.record.is_some() || count == CountRetries::All;
+        let exact = recorded.then(|| attempts_after_first(host));
+        let retries = match (count, exact) {
+            (CountRetries::Budgeted, _) if !vm.enforcer.counts_retries(self.hop.budget) => 0,
+            (_, Some(exact)) => exact,
+            (_, None) => self.retries(vm, host, finished.outcome),
         };
         if self.asks_route
             && let Some(watch) = vm.hops.watch(self.hop)
@@ -312,14 +315,12 @@ impl CallState {
             vm.enforcer.on_end(self.hop.budget, retries);
         }
         if let Some(ids) = self.record.take() {
-            // A record is exact, also where counting may leave tries out.
-            let retries = if retries == 0 { attempts_after_first(host) } else { retries };
             let ended_by = match self.ending {
                 Some(Outcome::Cancelled) => EndedBy::Caller,
                 Some(_) => EndedBy::Filter,
                 None => finish::ended_by(host, finished.outcome),
             };
-            self.keep_record(vm, (&ids, ended_by), start, latency, &finished, retries);
+            self.keep_record(vm, (&ids, ended_by), start, latency, &finished, exact.unwrap_or_default());
         }
         finished
     }
