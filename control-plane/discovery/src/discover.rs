@@ -80,7 +80,7 @@ pub fn discover(
 ) -> Vec<Discovered> {
     let fragmentary = observations.is_fragmentary();
     let groups = groups(observations);
-    let declared = declared(&groups, symbols, given.intents);
+    let declared = declared(&groups, symbols, given);
     let mut found: Vec<Discovered> = Vec::new();
     for ((observations, group), declared) in groups.iter().zip(declared) {
         let taken: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
@@ -139,13 +139,17 @@ fn journey(
 fn declared(
     groups: &[(&Observations, TraceGroup)],
     symbols: &Symbols,
-    intents: &[&Intent],
+    given: &DiscoveryContext<'_>,
 ) -> Vec<Option<usize>> {
+    let intents = given.intents;
+    let by_sidecars = given.source == EvidenceSource::HopRecords;
     let mut fits = Vec::new();
     for (at, (observations, group)) in groups.iter().enumerate() {
         for (place, intent) in intents.iter().enumerate() {
             let said = symbols.text(group.journey);
             let fit = match said {
+                // The edge knew its entries, and this was none of them.
+                "" if by_sidecars && !intent.entry.is_empty() => 0.0,
                 "" => names::fit(group, observations, symbols, intent),
                 // Whose name it is, no likeness of another's calls can be.
                 said => 2.0 * f64::from(u8::from(said == intent.name.as_str())),

@@ -301,7 +301,10 @@ impl CallState {
         let exact = recorded.then(|| attempts_after_first(host));
         let retries = match (count, exact) {
             (CountRetries::Budgeted, _) if !vm.enforcer.counts_retries(self.hop.budget) => 0,
-            (_, Some(exact)) => exact,
+            (_, Some(exact)) => {
+                vm.hops.watch(self.hop).into_iter().for_each(|watch| watch.saw(exact));
+                exact
+            }
             (_, None) => self.retries(vm, host, finished.outcome),
         };
         if self.asks_route
