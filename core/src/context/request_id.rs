@@ -13,7 +13,11 @@
 /// assert_eq!(request_id(b"42"), None);
 /// ```
 pub fn request_id(header: &[u8]) -> Option<[u8; 16]> {
-    let (mut bits, mut digits) = (0_u128, 0_u32);
+    if header.len() != 36 {
+        return None;
+    }
+    // Two halves: a wasm module has no numbers of 128 bits.
+    let (mut high, mut low) = (0_u64, 0_u64);
     for (at, &byte) in header.iter().enumerate() {
         if matches!(at, 8 | 13 | 18 | 23) {
             if byte != b'-' {
@@ -21,14 +25,21 @@ pub fn request_id(header: &[u8]) -> Option<[u8; 16]> {
             }
             continue;
         }
-        bits = (bits << 4) | u128::from(char::from(byte).to_digit(16)?);
-        digits += 1;
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            _ => return None,
+        };
+        high = (high << 4) | (low >> 60);
+        low = (low << 4) | u64::from(digit);
     }
-    if digits != 32 || header.len() != 36 || bits == 0 {
+    if high == 0 && low == 0 {
         return None;
     }
-    const VERSION: u128 = 0xf << 76;
-    Some(((bits & !VERSION) | (4 << 76)).to_be_bytes())
+    const VERSION: u64 = 0xf << 12;
+    let high = (high & !VERSION) | (4 << 12);
+    Some(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
 }
 
 #[cfg(test)]

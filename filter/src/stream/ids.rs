@@ -56,14 +56,16 @@ pub(super) struct Found {
 
 /// The ids of an entering request; the header that is not there is made by [`Found::write`], if its hops are recorded.
 pub(super) fn of_entering(vm: &mut Vm, headers: &All, mints: bool) -> Option<Found> {
-    let brought = headers.header(TRACEPARENT);
-    let ids = Ids::read(headers);
-    if brought.is_some_and(|header| TraceParent::parse(header).is_err()) {
+    let mut bare = mints;
+    if let Some(brought) = headers.header(TRACEPARENT) {
+        if let Ok(trace) = TraceParent::parse(brought) {
+            return Some(Found { trace_id: trace.trace_id, bare: false });
+        }
         vm.counters.add(Event::TraceInvalid);
+        bare = false;
     }
-    let bare = mints && brought.is_none();
-    match ids {
-        Some(ids) => Some(Found { trace_id: ids.trace_id, bare }),
+    match headers.header(REQUEST_ID).and_then(request_id) {
+        Some(trace_id) => Some(Found { trace_id, bare }),
         None if bare => Some(Found { trace_id: vm.name.next_trace_id(), bare }),
         None => None,
     }
