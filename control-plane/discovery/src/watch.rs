@@ -202,7 +202,7 @@ impl Watch {
     /// Costs a discovery a source and a compilation a delta: at a window's end only.
     pub fn close<'a>(&mut self, now: Moment, journeys: &'a [Declared], mesh: &MeshFacts) -> Vec<Due<'a>> {
         self.tick(now);
-        self.step += 1;
+        self.step = self.step.saturating_add(1);
         let steps = usize::try_from(self.settings.steps()).unwrap_or(usize::MAX);
         let full = self.open.len() >= steps;
         let began = if full { self.open.pop_front() } else { self.open.front().copied() };
@@ -214,7 +214,7 @@ impl Watch {
         if !full {
             return Vec::new();
         }
-        self.windows += 1;
+        self.windows = self.windows.saturating_add(1);
         let FoundModels { mut best, undeclared } = found;
         let (recurrence, traces_min) = (self.settings.recurrence, self.settings.traces_min);
         let proposals = self.undeclared.window(&recurrence, self.step, traces_min, undeclared);
@@ -288,8 +288,8 @@ impl Watch {
     fn counted(&self) -> Counted {
         let sum = |of: fn(&EvidenceStream) -> u64| self.sources.iter().map(of).sum::<u64>();
         Counted {
-            traces: self.before.traces + sum(EvidenceStream::traces),
-            stale: self.before.stale + sum(EvidenceStream::stale),
+            traces: self.before.traces.saturating_add(sum(EvidenceStream::traces)),
+            stale: self.before.stale.saturating_add(sum(EvidenceStream::stale)),
         }
     }
 }

@@ -31,6 +31,8 @@ use emac_discovery::watch::{Due, Watch, WatchSettings, WatchStatus};
 
 /// How long a quiet queue is waited for before the time is told and spans are looked for.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Most candidates of journeys that nobody declared in their folder: what users ask for is not ours to bound.
+const UNDECLARED_MAX: usize = 256;
 /// How often what is known is shown.
 const SHOWN: Micros = Micros(1_000_000);
 
@@ -171,6 +173,13 @@ impl Work<'_> {
             let journey = candidate.model().journey.to_string();
             let Some(folder) = &self.undeclared else { continue };
             let path = folder.join(format!("{journey}.yaml"));
+            if !path.exists() && files::count_in(folder) >= UNDECLARED_MAX {
+                self.complain(format!(
+                    "{}: holds {UNDECLARED_MAX} candidates of journeys that nobody declared, so that of {journey} was not written; remove those that are of no use",
+                    folder.display()
+                ));
+                continue;
+            }
             match files::write_candidate(&path, &candidate.to_text()) {
                 Ok(()) => {
                     self.known.written += 1;

@@ -363,3 +363,33 @@ fn grpc_and_an_old_client_are_followed_too() {
         records(&edge).into_iter().filter_map(|record| Some(record.hop?.operation)).collect();
     assert_eq!(names, BTreeSet::from(["shop.Orders/List".to_owned(), "GET /old".to_owned()]));
 }
+
+#[test]
+fn a_workload_at_the_edge_gives_its_requests_what_a_gateway_gives() {
+    let sidecar = Sidecar::with(module_or_return!(), 1, json!({"edge": true, "undeclared_ppm": 1_000_000}));
+    sidecar.push(&recorded(1_000_000));
+    let inbound = |path: &str| {
+        let arrival = sidecar.host.request(Direction::Inbound).cluster("inbound").path(path);
+        let mut arrival = arrival.header("x-request-id", UUID).send();
+        let given = (arrival.request_header("traceparent"), arrival.request_header("baggage"));
+        arrival.respond(200, &[], b"");
+        arrival.finish();
+        given
+    };
+    for (path, journey) in [("/checkout", "checkout"), ("/orders/7", "-")] {
+        let (traceparent, baggage) = inbound(path);
+        assert!(traceparent.is_some_and(|given| given.contains(FROM_UUID)), "{path}");
+        assert!(baggage.is_some_and(|given| given.starts_with(&format!("emac=v2.{journey}.a"))), "{path}");
+    }
+    let of = |record: &HopRecord| {
+        let hop = record.hop.clone().unwrap_or_default();
+        (hop.journey, hop.operation, record.inbound, record.ended_by)
+    };
+    let seen: BTreeSet<_> = records(&sidecar).iter().map(of).collect();
+    let callee = i32::from(EndedBy::Callee);
+    let expected = [
+        ("checkout".into(), String::new(), true, callee),
+        ("-".into(), "GET /orders/{id}".into(), true, callee),
+    ];
+    assert_eq!(seen, BTreeSet::from(expected));
+}

@@ -8,7 +8,7 @@
 //!  "open_unix_ms": [1700000000000],
 //!  "journeys": {"checkout": {"intent": "<digest>", "base": null, "spoken": 7, "said": "...", "kept": ["..."],
 //!    "seen": [{"step": 6, "names": ["..."], "model": {}}], "candidate": {}, "made_of": {"base": null, "names": ["..."]}, "confidence": 0.9}},
-//!  "undeclared": {"kept": ["..."], "seen": [{"step": 6, "names": ["..."]}], "told": {"get-orders-id": "Series(...)"}}}
+//!  "undeclared": {"kept": ["..."], "seen": [{"step": 6, "names": ["..."]}], "told": {"shop/edge GET /orders/{id}": "get-orders-id Series(...)"}}}
 //! ```
 
 use std::collections::{BTreeSet, VecDeque};

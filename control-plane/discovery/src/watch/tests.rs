@@ -537,11 +537,28 @@ fn what_cannot_be_taken_up_again_is_told_and_the_watch_goes_on() {
     let (status, said) = restore(&text, thirds(), now);
     assert!(said.contains("another length") && status.journeys.is_empty(), "{said}");
     // Fields that are there and mean nothing.
-    for (key, value) in [("open_unix_ms", "7"), ("journeys", "[]"), ("step", "\"x\""), ("traces", "-1")] {
+    for (key, value) in [
+        ("open_unix_ms", "7"),
+        ("journeys", "[]"),
+        ("step", "\"x\""),
+        ("traces", "-1"),
+        ("undeclared", "{\"seen\": 7, \"told\": []}"),
+    ] {
         let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
         document[key] = serde_json::from_str(value).unwrap();
         restore(&document.to_string(), settings(), now);
     }
+    // Numbers at their ends.
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for key in ["step", "windows", "traces", "stale", "saved_unix_ms"] {
+        document[key] = u64::MAX.into();
+    }
+    document["open_unix_ms"] = serde_json::json!([0, u64::MAX]);
+    let memory = Memory::read(document.to_string().as_bytes()).unwrap();
+    let (mut watch, _) = Watch::restore(settings(), &memory, now, &journeys);
+    watch.replayed(now, 0);
+    watch.close(now, &journeys, &b);
+    assert!(watch.status().windows > 0);
     // A calendar that went back opens no window in the future.
     let before = Moment { unix_ms: BEGIN_MS - 1, ..now };
     let memory = Memory::read(text.as_bytes()).unwrap();

@@ -53,7 +53,7 @@ pub(super) struct Strangers {
     recurring: Recurring,
     seen: Vec<Undeclared>,
     left_out: u64,
-    /// Expression of each that was handed out.
+    /// Name and expression with which each that is in was handed out, by what it recurs under.
     told: BTreeMap<String, String>,
 }
 
@@ -112,16 +112,17 @@ impl Strangers {
         self.seen = found
             .into_iter()
             .map(|(mut one, model)| {
-                one.proposed = self.recurring.kept().contains(&key(&one));
-                let expression = one.expression.clone().unwrap_or_default();
-                if one.proposed && keys.contains(&key(&one)) && self.told.get(&one.name) != Some(&expression)
-                {
-                    self.told.insert(one.name.clone(), expression);
+                let key = key(&one);
+                one.proposed = self.recurring.kept().contains(&key);
+                let looks = format!("{} {}", one.name, one.expression.as_deref().unwrap_or_default());
+                if one.proposed && keys.contains(&key) && self.told.get(&key) != Some(&looks) {
+                    self.told.insert(key, looks);
                     told.push(CandidateModel::new(model, None));
                 }
                 one
             })
             .collect();
+        self.told.retain(|key, _| self.recurring.kept().contains(key));
         told
     }
 }
