@@ -113,7 +113,7 @@ pub enum EndedBy {
     /// Nobody said.
     #[default]
     Unknown,
-    /// Whoever was called, by an answer of its own.
+    /// Whoever was called, or the proxy beside it, by an answer.
     Callee,
     /// The filter: its bound ran out, it refused, or it answered with a fallback.
     Filter,

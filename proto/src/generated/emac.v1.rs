@@ -494,7 +494,7 @@ pub struct FilterHealth {
 #[repr(i32)]
 pub enum EndedBy {
     Unspecified = 0,
-    /// Whoever was called, by an answer of its own (Envoy's code details: `via_upstream`).
+    /// Whoever was called, or the proxy beside it, by an answer (Envoy's code details: `via_upstream`).
     Callee = 1,
     /// The filter: its bound ran out, it refused, or it answered with a fallback.
     Filter = 2,

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use emac_control_plane::hop_log;
+use emac_core::evidence::HopRecord;
+use emac_core::outcome::EndedBy;
 use emac_tests::load::Run;
 use emac_tests::testbed::product::{CHECKOUT_INTENT, Serve, filter_with};
 use emac_tests::testbed::{Fault, Propagate, World, wait_until};
@@ -137,4 +140,31 @@ async fn a_mesh_shows_its_journeys_declared_and_not() {
     let name = orders["name"].as_str().expect("a name").to_owned();
     let file = scene.world.control().ports().dir.join(format!("state/discovery/undeclared/{name}.yaml"));
     assert!(wait_until(LONG, || async { file.exists() }).await, "{} is not there", file.display());
+
+    recorded_whose_doing_it_was(&scene).await;
+}
+
+/// What the real Envoys said of the ends of calls, as the control plane keeps it.
+async fn recorded_whose_doing_it_was(scene: &Scene) {
+    let folder = scene.world.control().ports().dir.join("state/discovery/hops");
+    let seen = |destination: &'static str, is: fn(&HopRecord) -> bool| {
+        let folder = folder.clone();
+        move || {
+            let mut found = false;
+            let read = hop_log::read(&folder, 0, &mut |_, record, _| {
+                found |= record.hop.destination == destination && is(record);
+            });
+            let whole = read.is_ok();
+            async move { found && whole }
+        }
+    };
+    // The mesh tried three times, and the last answer was the callee's own; payb's, whom the sidecar asked, is the sidecar's word.
+    let tried = seen("paya", |record| record.attempts == 3);
+    assert!(wait_until(LONG, tried).await, "no call that the mesh tried again");
+    let good = seen("front", |record| record.ended_by == EndedBy::Callee && record.status == 200);
+    assert!(wait_until(LONG, good).await, "no answer of the callee's own");
+    // Nobody answers: the sidecar gives up.
+    scene.world.service("paya").set_fault(Fault::Hang).await;
+    let cut = seen("paya", |record| record.ended_by == EndedBy::Filter);
+    assert!(wait_until(LONG, cut).await, "no call that the sidecar ended");
 }
