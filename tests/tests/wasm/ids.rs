@@ -138,6 +138,9 @@ fn a_request_whose_hops_are_not_recorded_gets_nothing_and_costs_nothing() {
     assert_eq!(kept, None);
 }
 
+/// Name and value.
+type Header = (&'static str, String);
+
 /// A pod whose application hands on these of the headers it is given.
 fn through(
     sidecar: &Sidecar,
@@ -215,7 +218,7 @@ fn records_join_without_any_tracing_whatever_applications_hand_on() {
     let id = ("x-request-id", UUID.to_owned());
     let theirs = ("traceparent", format!("00-{}-00000000000000aa-01", "a".repeat(32)));
     let zero = ("traceparent", format!("00-{}-00000000000000aa-01", "0".repeat(32)));
-    let cases: [(&str, Vec<(&'static str, String)>, &[&str], &str); 7] = [
+    let cases: [(&str, Vec<Header>, &[&str], &str); 7] = [
         ("Istio's applications", vec![id.clone()], &["x-request-id"], "traceparent"),
         ("traced client", vec![id.clone(), theirs.clone()], &["x-request-id"], "traceparent"),
         ("unusable trace", vec![id.clone(), zero], &["x-request-id", "traceparent"], "traceparent"),
