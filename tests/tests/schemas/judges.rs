@@ -43,7 +43,7 @@ pub(crate) enum Read {
     Model(Box<Model>),
     Evidence(MeasuredEvidence),
     Profile(Profile),
-    Config(Config),
+    Config(Box<Config>),
 }
 
 pub(crate) struct Reading {
@@ -85,7 +85,8 @@ pub(crate) fn read(document: &Value) -> Reading {
         ACCEPTED_KIND => AcceptedModel::read(document_, &problems).map(|model| of_model(model.model())),
         measured::KIND => measured::read(document_, &problems).map(Read::Evidence),
         simulate::KIND => simulate::read(document_, &problems).map(Read::Profile),
-        config::KIND => config::read(document_.reader(&problems), Path::new("")).map(Read::Config),
+        config::KIND => config::read(document_.reader(&problems), Path::new(""))
+            .map(|config| Read::Config(Box::new(config))),
         other => panic!("{other} has no reader here"),
     };
     let errors = problems.list().into_iter().filter(|problem| problem.severity.label() == "error");
