@@ -215,8 +215,8 @@ fn start_discovery(
     spans: Option<Batches>,
     shared: &Arc<Shared>,
 ) -> Result<JoinHandle<()>, StartError> {
-    let (config, shared) = (config.discovery.clone(), Arc::clone(shared));
-    let work = move || discovery::run(&config, &records, spans, &shared);
+    let (state, config, shared) = (config.state.clone(), config.discovery.clone(), Arc::clone(shared));
+    let work = move || discovery::run(&config, state.as_deref(), &records, spans, &shared);
     std::thread::Builder::new().name("discovery".into()).spawn(work).map_err(StartError::Thread)
 }
 

@@ -94,6 +94,8 @@ fn recorded(epoch: u64, sequence: u64) -> ReportRequest {
                 attempts: 1,
                 status: 200,
                 inbound,
+                request_id: [0; 16],
+                ended_by: emac_core::outcome::EndedBy::Unknown,
             });
         };
         call("shop/edge", "front", false, 0, 100_000);
@@ -172,6 +174,73 @@ async fn a_candidate_is_never_half_a_file() {
     }
     says(folder.path(), &format!("n{KILLS}")).await;
     sidecar.abort();
+}
+
+/// Reports of an epoch, all acknowledged: ten checkouts each.
+async fn sent(serving: &Serving, epoch: u64, sequences: std::ops::RangeInclusive<u64>) {
+    let mut stream = Sidecar::connect(serving.grpc).await.unwrap();
+    for sequence in sequences {
+        stream.send(recorded(epoch, sequence)).await.unwrap();
+    }
+}
+
+/// What discovery knows once `is` says so.
+async fn known(serving: &Serving, is: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    let begun = std::time::Instant::now();
+    loop {
+        let known = api(serving.http, "discovery").await;
+        if is(&known) {
+            return known;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{known:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_goes_on_after_kill_9_and_what_is_damaged_is_moved_aside() {
+    let folder = folder();
+    let config = CONFIG.replace("intents: [journeys]", "intents: [journeys]\nstate: state");
+    let long = config.replace("  window: 1s", "  window: 1h\n  step: 20m");
+    std::fs::write(folder.path().join("emac.yaml"), &long).unwrap();
+    let serve = ["--config", "emac.yaml"];
+    // Twice in the middle of its first window: nothing is lost, nothing counted twice.
+    let mut serving = Serving::start(folder.path(), &serve).await;
+    sent(&serving, 1, 1..=5).await;
+    let first = known(&serving, |known| known["traces"] == 50).await;
+    for restart in 1..=2_u64 {
+        serving.kill();
+        serving = Serving::start(folder.path(), &serve).await;
+        let next = known(&serving, |known| known["traces"] == 40 + 10 * restart).await;
+        assert_eq!(next["window_began_unix_ms"], first["window_began_unix_ms"]);
+        assert_eq!((&next["windows"], &next["problems"]), (&serde_json::json!(0), &serde_json::json!([])));
+        sent(&serving, 1 + restart, 1..=1).await;
+        known(&serving, |known| known["traces"] == 50 + 10 * restart).await;
+    }
+    // What was written down is damaged.
+    serving.kill();
+    let memory = folder.path().join("state/discovery/watch.json");
+    std::fs::write(&memory, "{").unwrap();
+    let mut serving = Serving::start(folder.path(), &serve).await;
+    let next = known(&serving, |known| known["problems"].as_array().is_some_and(|all| !all.is_empty())).await;
+    let problem = next["problems"][0].as_str().unwrap();
+    assert!(problem.contains("watch.json") && problem.contains("moved to"), "{problem}");
+    assert_eq!(std::fs::read_to_string(memory.with_extension("json.unread")).unwrap(), "{");
+    assert_eq!(next["traces"], 0);
+    sent(&serving, 9, 1..=1).await;
+    known(&serving, |known| known["traces"] == 10).await;
+    // Another length of windows: told, and it goes on.
+    serving.kill();
+    std::fs::write(folder.path().join("emac.yaml"), &config).unwrap();
+    let serving = Serving::start(folder.path(), &serve).await;
+    sent(&serving, 10, 1..=3).await;
+    let next = known(&serving, |known| known["journeys"]["checkout"]["windows"].as_u64() >= Some(1)).await;
+    assert!(
+        next["journeys"]["checkout"]["deltas"].as_array().is_some_and(|deltas| !deltas.is_empty()),
+        "{next:#}"
+    );
+    let together = &next["journeys"]["checkout"]["together"];
+    assert!(together["impact"]["a_minus"]["after"].is_number(), "{together:#}");
 }
 
 fn spans(trace: u64) -> String {

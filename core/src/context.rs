@@ -15,6 +15,7 @@
 //! Left out: who may be believed. The edge strips what comes from outside before anything here is asked.
 
 pub mod baggage;
+mod request_id;
 mod sampling;
 mod traceparent;
 
@@ -25,11 +26,16 @@ use crate::decimal::Decimal;
 use crate::units::{Micros, Millis};
 use baggage::Member;
 
+pub use request_id::request_id;
 pub use sampling::is_chosen;
 pub use traceparent::{InvalidTraceParent, TraceParent};
 
 /// Longest deadline on the wire; the same bound as `JourneyBudget.deadline_ms`.
 pub const REMAINING_MAX: Millis = Millis(120_000);
+
+/// The journey of a request that entered on no declared one and is followed all the same, to see whether it should be declared. It has no
+/// deadline that binds: what stands in its context is [`REMAINING_MAX`] for readers that know no better. No intent can have this name.
+pub const UNDECLARED: &str = "-";
 
 /// Milliseconds left, as written between pods. At most [`REMAINING_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,6 +185,11 @@ impl<'a> Context<'a, Deadline> {
 }
 
 impl<'a, D> Context<'a, D> {
+    /// Whether the request is on a journey that somebody declared.
+    pub fn is_declared(&self) -> bool {
+        self.journey != UNDECLARED
+    }
+
     /// The same request with another deadline.
     pub fn due<T>(self, deadline: T) -> Context<'a, T> {
         Context { journey: self.journey, deadline, flags: self.flags, id: self.id }

@@ -35,6 +35,11 @@ pub trait Request {
     }
 }
 
+/// Whether no user waits for the answer, as far as can be seen: probes, health checks, scrapes, preflights.
+pub fn is_machinery(request: &impl Request) -> bool {
+    Machinery::of(request).is_some()
+}
+
 /// gRPC over HTTP/2, section "Content-Type": `application/grpc`, alone or followed by `+` or `;`.
 pub fn is_grpc_content_type(value: &[u8]) -> bool {
     match value.strip_prefix(b"application/grpc") {

@@ -106,6 +106,39 @@ impl OutcomeCounts {
     }
 }
 
+/// Who ended a request: whose word its status is. What a failure says of the callee, and what a timeout says of the application, depends
+/// on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndedBy {
+    /// Nobody said.
+    #[default]
+    Unknown,
+    /// Whoever was called, or the proxy beside it, by an answer.
+    Callee,
+    /// The filter: its bound ran out, it refused, or it answered with a fallback.
+    Filter,
+    /// The proxy, by its configuration or for want of a connection: a timeout of the route, no healthy host, an overflow, an injected fault.
+    Mesh,
+    /// The caller, by leaving.
+    Caller,
+}
+
+impl EndedBy {
+    /// All, in the order of the wire.
+    pub const ALL: [Self; 5] = [Self::Unknown, Self::Callee, Self::Filter, Self::Mesh, Self::Caller];
+
+    /// As documents spell it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Callee => "callee",
+            Self::Filter => "filter",
+            Self::Mesh => "mesh",
+            Self::Caller => "caller",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,6 +26,15 @@ pub struct Moment {
     pub unix_ms: u64,
 }
 
+impl Moment {
+    /// The same clocks at an earlier time of the calendar; what is later than this moment is this moment.
+    pub const fn back_to(self, unix_ms: u64) -> Self {
+        let ago = self.unix_ms.saturating_sub(unix_ms);
+        let at = Micros(self.at.0.saturating_sub(ago.saturating_mul(1_000)));
+        Self { at, unix_ms: self.unix_ms - ago }
+    }
+}
+
 impl Micros {
     /// Whole milliseconds, rounded down: a remaining time is never overstated.
     pub const fn to_millis_floor(self) -> Millis {

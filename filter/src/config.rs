@@ -9,7 +9,7 @@ mod fields;
 use emac_core::budget::{Mode, WorkloadBudgets};
 use emac_core::entry::PathTemplate;
 use emac_core::id::WorkloadName;
-use emac_core::units::{Micros, Millis};
+use emac_core::units::{Micros, Millis, Ppm};
 
 use crate::root::target::GrpcTarget;
 use fields::{Field, Object};
@@ -91,6 +91,10 @@ pub struct Config {
     pub decision_header: DecisionHeader,
     /// Which retries are counted.
     pub count_retries: CountRetries,
+    /// At the edge: a request that is recorded and that nobody gave a `traceparent` gets one.
+    pub mint_traceparent: bool,
+    /// At the edge: share of the requests on no declared journey that are followed and recorded.
+    pub undeclared: Ppm,
     /// Budgets that rule until the control plane's come.
     pub budgets: Option<WorkloadBudgets>,
 }
@@ -144,6 +148,8 @@ fn read(object: &mut Object) -> Result<Config, InvalidField> {
             Some(true) => CountRetries::All,
             Some(false) => CountRetries::Budgeted,
         },
+        mint_traceparent: object.take("mint_traceparent").boolean(true)?,
+        undeclared: share(object.take("undeclared_ppm"))?,
         budgets: budgets::read(object.take("budgets"))?,
     })
 }
@@ -178,6 +184,11 @@ fn control_plane(field: Field) -> Result<Option<GrpcTarget>, InvalidField> {
     GrpcTarget::new(&cluster, &authority)
         .map(Some)
         .map_err(|invalid| InvalidField { problem: invalid.to_string(), ..refuse })
+}
+
+fn share(field: Field) -> Result<Ppm, InvalidField> {
+    let ppm = field.number(0, 0, Ppm::ONE.get().into())?;
+    Ok(u32::try_from(ppm).ok().and_then(|ppm| Ppm::new(ppm).ok()).unwrap_or(Ppm::ZERO))
 }
 
 fn templates(field: Field) -> Result<Vec<PathTemplate>, InvalidField> {

@@ -154,6 +154,11 @@ impl Host for Envoy {
         micros(ORIGIN.with(Instant::elapsed))
     }
 
+    fn random(&self) -> u64 {
+        // proxy-wasm has no call for it; WASI has (`random_get`), which Envoy answers.
+        getrandom::u64().unwrap_or_default()
+    }
+
     fn log(&self, level: Level, message: &str) {
         let level = match level {
             Level::Debug => LogLevel::Debug,

@@ -49,6 +49,8 @@ pub trait Host {
     fn now(&self) -> Micros;
     /// Time since some moment, by a clock that nobody sets.
     fn uptime(&self) -> Micros;
+    /// A number that nobody can foretell; 0 where the host has none to give.
+    fn random(&self) -> u64;
     /// Writes a line to the proxy's log.
     fn log(&self, level: Level, message: &str);
     /// The configuration of the current root context.

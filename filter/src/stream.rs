@@ -12,13 +12,14 @@ mod edge;
 mod fallback;
 mod finish;
 mod headers;
+mod ids;
 mod inbound;
 mod outbound;
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use emac_core::context::baggage;
+use emac_core::context::{UNDECLARED, baggage};
 use emac_core::units::Micros;
 
 use crate::config::{Config, Role};
@@ -292,7 +293,7 @@ impl Stream {
             ),
         };
         if let Some(arrival) = self.arrival.take() {
-            arrival.finish(vm, self.start, latency, &finished);
+            arrival.finish(vm, host, self.start, latency, &finished);
         }
         if let Some(visit) = self.visit.take() {
             visit.finish(vm, host, latency, &finished);
@@ -312,24 +313,30 @@ impl Stream {
     }
 
     fn begin_edge_inbound(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, end: bool) -> Flow {
-        let headers = headers::All::read(host);
-        let (visit, journey) = edge::enter(vm, &headers);
-        let context = visit.as_ref().zip(journey.as_deref()).map(|(v, j)| v.context(j, self.start));
-        self.arrival = inbound::start(vm, host, config, &headers, context, end);
+        let mut headers = headers::All::read(host);
+        let mut entered = edge::enter(vm, host, config, &mut headers, self.start);
+        let context = entered.as_ref().map(|entered| entered.context(self.start));
+        let mut arrival = inbound::start(vm, host, config, &headers, context, end);
         edge::write(vm, host, &headers, context.as_ref().map(|context| context as &dyn baggage::Member));
-        self.visit = visit.map(Box::new);
+        if let (Some(arrival), Some(entered)) = (&mut arrival, &mut entered) {
+            arrival.enter_by(entered.entry.take());
+            self.visit = entered.visit.take();
+        }
+        self.arrival = arrival;
         Flow::Continue
     }
 
     fn begin_edge(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros, end: bool) -> Flow {
-        let headers = headers::All::read(host);
-        let (visit, journey) = edge::enter(vm, &headers);
-        let context =
-            visit.as_ref().zip(journey.as_deref()).map(|(visit, journey)| visit.context(journey, self.start));
+        let mut headers = headers::All::read(host);
+        let mut entered = edge::enter(vm, host, config, &mut headers, self.start);
+        let context = entered.as_ref().map(|entered| entered.context(self.start));
         let departing = context.map(|context| context.depart(now));
-        self.visit = visit.map(Box::new);
-        let (call, flow) = CallState::begin(vm, host, config, Asked::All(&headers), context, (now, end));
+        let (mut call, flow) = CallState::begin(vm, host, config, Asked::All(&headers), context, (now, end));
         edge::write(vm, host, &headers, departing.as_ref().map(|context| context as &dyn baggage::Member));
+        if let Some(entered) = &mut entered {
+            call.entry = entered.entry.take();
+            self.visit = entered.visit.take();
+        }
         self.call = Some(call);
         flow
     }
@@ -362,7 +369,7 @@ fn count_invalid(vm: &mut Vm) {
 
 /// A journey this workload has no part in, as far as its budgets say.
 fn notice_unknown(vm: &mut Vm, journey: &str) {
-    if vm.enforcer.knows_journeys() && vm.enforcer.journey(journey).is_none() {
+    if journey != UNDECLARED && vm.enforcer.knows_journeys() && vm.enforcer.journey(journey).is_none() {
         vm.counters.add(Event::JourneyUnknown);
     }
 }

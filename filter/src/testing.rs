@@ -38,6 +38,7 @@ pub(crate) struct Fake {
     pub(crate) sent: RefCell<Vec<Vec<u8>>>,
     pub(crate) closed: RefCell<Vec<u32>>,
     pub(crate) message: RefCell<Vec<u8>>,
+    pub(crate) drawn: Cell<u64>,
 }
 
 impl Fake {
@@ -74,6 +75,10 @@ impl Host for Fake {
     }
     fn uptime(&self) -> Micros {
         Micros(self.now.get())
+    }
+    fn random(&self) -> u64 {
+        self.drawn.set(self.drawn.get() + 1);
+        emac_core::mix::mix(self.drawn.get())
     }
     fn log(&self, _level: Level, _message: &str) {}
     fn plugin_configuration(&self) -> Vec<u8> {

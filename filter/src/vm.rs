@@ -1,6 +1,7 @@
 //! What one instance of the module knows: shared by its root contexts (one a listener direction) and by every request on its thread.
 
 pub(crate) mod counters;
+pub(crate) mod entries;
 pub(crate) mod hops;
 pub(crate) mod live;
 pub(crate) mod marks;
@@ -25,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::root::clockwork::Clockwork;
 use crate::stream::Stream;
 use counters::{Counters, Event};
+use entries::Entries;
 use hops::Hops;
 use marks::Marks;
 use name::Name;
@@ -49,6 +51,7 @@ pub struct Vm {
     pub(crate) metrics: Metrics,
     pub(crate) counters: Counters,
     pub(crate) settings: Settings,
+    pub(crate) entries: Entries,
     pub(crate) clockwork: Clockwork,
     pub(crate) name: Name,
     pub(crate) workers: Workers,
@@ -72,6 +75,7 @@ impl Default for Vm {
             metrics: Metrics::default(),
             counters: Counters::default(),
             settings: Settings::default(),
+            entries: Entries::default(),
             clockwork: Clockwork::default(),
             name: Name::default(),
             workers: Workers::default(),

@@ -2,7 +2,7 @@
 
 use emac_core::evidence::{DecisionCounts, Delta, FilterHealth, HopDelta, HopRecord, JourneyDelta, Report};
 use emac_core::id::{HopKey, JourneyName, WorkloadName};
-use emac_core::outcome::{Outcome, OutcomeCounts};
+use emac_core::outcome::{EndedBy, Outcome, OutcomeCounts};
 use emac_core::sketch::Sketch;
 use emac_core::units::{Micros, Millis};
 use emac_proto::convert::NodeReport;
@@ -48,6 +48,8 @@ fn report() -> Report {
         attempts: 2,
         status: 503,
         inbound: true,
+        request_id: [3; 16],
+        ended_by: EndedBy::Mesh,
     };
     let health = FilterHealth {
         context_missing: 31,
@@ -91,6 +93,36 @@ fn every_outcome_has_its_number() {
     }
 }
 
+#[test]
+fn whoever_ended_a_call_has_a_number_and_a_number_from_later_says_nothing() {
+    for by in EndedBy::ALL {
+        let mut report = report();
+        report.delta.records[0].ended_by = by;
+        let wire = v1::ReportRequest::from(&report.delta);
+        let named = v1::EndedBy::try_from(wire.records[0].ended_by).unwrap();
+        let said =
+            if by == EndedBy::Unknown { "UNSPECIFIED".to_owned() } else { format!("{by:?}").to_uppercase() };
+        assert_eq!(named.as_str_name(), format!("ENDED_BY_{said}"));
+        assert_eq!(Delta::try_from(wire).unwrap(), report.delta);
+    }
+    for later in [5, -1, i32::MAX] {
+        let mut wire = wire();
+        wire.records[0].ended_by = later;
+        assert_eq!(Delta::try_from(wire).unwrap().records[0].ended_by, EndedBy::Unknown);
+    }
+}
+
+#[test]
+fn a_record_of_an_older_sender_has_neither_request_id_nor_who_ended_it() {
+    let mut wire = wire();
+    (wire.records[0].request_id, wire.records[0].ended_by) = (Vec::new(), 0);
+    let record = Delta::try_from(wire.clone()).unwrap().records.remove(0);
+    assert_eq!((record.request_id, record.ended_by), ([0; 16], EndedBy::Unknown));
+    let mut delta = report().delta;
+    delta.records = vec![record];
+    assert_eq!(v1::ReportRequest::from(&delta).records, wire.records);
+}
+
 fn refused(change: impl FnOnce(&mut v1::ReportRequest)) -> String {
     let mut wire = wire();
     change(&mut wire);
@@ -115,6 +147,7 @@ fn each_broken_field_is_named() {
         "hops[0].hop.operation"
     );
     assert_eq!(refused(|r| r.records[0].trace_id.truncate(15)), "records[0].trace_id");
+    assert_eq!(refused(|r| r.records[0].request_id.truncate(15)), "records[0].request_id");
     assert_eq!(refused(|r| r.records[0].outcome = 0), "records[0].outcome");
     assert_eq!(refused(|r| r.records[0].outcome = 9), "records[0].outcome");
     assert_eq!(refused(|r| r.records[0].status = 70_000), "records[0].status");

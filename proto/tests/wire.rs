@@ -6,6 +6,8 @@
 
 #[path = "wire/v0_1_0.rs"]
 mod v0_1_0;
+#[path = "wire/v0_2_0.rs"]
+mod v0_2_0;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -29,12 +31,20 @@ struct Version {
 
 /// Every version there was, the newest last.
 fn versions() -> Vec<Version> {
-    vec![Version {
-        name: "0.1.0",
-        report: v0_1_0::report(),
-        budgets: v0_1_0::budgets(),
-        response: v0_1_0::response(),
-    }]
+    vec![
+        Version {
+            name: "0.1.0",
+            report: v0_1_0::report(),
+            budgets: v0_1_0::budgets(),
+            response: v0_1_0::response(),
+        },
+        Version {
+            name: "0.2.0",
+            report: v0_2_0::report(),
+            budgets: v0_2_0::budgets(),
+            response: v0_2_0::response(),
+        },
+    ]
 }
 
 fn root() -> &'static Path {

@@ -21,3 +21,4 @@ mod nack;
 mod prometheus;
 mod sdk_apps;
 mod status;
+mod traceless;

@@ -87,12 +87,16 @@ const MODULES_MAY_USE: [(&str, Arrows); 4] = [
             ("totals", &[]),
             ("store", &["marks", "totals"]),
             ("aggregate", &["marks", "totals", "store"]),
+            ("hop_log", &["aggregate"]),
             ("ingest", &["clock", "marks", "totals", "store", "aggregate"]),
             ("plan", &[]),
             ("config", &[]),
             ("schema", &["config"]),
-            ("serve", &["clock", "marks", "totals", "store", "aggregate", "ingest", "plan", "config"]),
-            ("cli", &["clock", "config", "serve"]),
+            (
+                "serve",
+                &["clock", "marks", "totals", "store", "aggregate", "hop_log", "ingest", "plan", "config"],
+            ),
+            ("cli", &["clock", "config", "hop_log", "serve"]),
         ],
     ),
 ];

@@ -27,6 +27,8 @@ mod fallback;
 mod faults;
 #[path = "wasm/fuzz.rs"]
 mod fuzz;
+#[path = "wasm/ids.rs"]
+mod ids;
 #[path = "wasm/leader.rs"]
 mod leader;
 #[path = "wasm/module.rs"]

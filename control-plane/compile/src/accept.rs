@@ -31,7 +31,7 @@ use emac_journey::intent::Intent;
 
 pub use chosen::{Refusal, Selection};
 pub use delta::{Change, ChangeKind, Delta, DeltaId, DomainRelation};
-pub use impact::{Class, Impact, Shift};
+pub use impact::{Class, Impact, Shift, Together};
 pub use policy::{NotAllowed, allowed};
 pub use render::{Comparison, markdown, text, to_json};
 pub use store::{ModelFile, StoreError};

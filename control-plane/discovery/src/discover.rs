@@ -131,7 +131,7 @@ pub fn discover_wanted(
 ) -> (Vec<Discovered>, Vec<LeftOut>) {
     let fragmentary = observations.is_fragmentary();
     let groups = groups(observations, symbols, given.intents);
-    let declared = declared(&groups, symbols, given.intents);
+    let declared = declared(&groups, symbols, given);
     let names = names_of_groups(&groups, &declared, symbols, given.intents);
     let (mut found, mut left) = (Vec::new(), Vec::new());
     let mut undeclared = 0;
@@ -240,15 +240,20 @@ fn journey(
 fn declared(
     groups: &[(&Observations, TraceGroup)],
     symbols: &Symbols,
-    intents: &[&Intent],
+    given: &DiscoveryContext<'_>,
 ) -> Vec<Option<usize>> {
+    let intents = given.intents;
+    let by_sidecars = given.source == EvidenceSource::HopRecords;
     let mut fits = Vec::new();
     for (at, (observations, group)) in groups.iter().enumerate() {
         for (place, intent) in intents.iter().enumerate() {
             let said = symbols.text(group.journey);
             let fit = match said {
+                // The edge knew its entries, and this was none of them.
+                "" if by_sidecars && !intent.entry.is_empty() => (0.0, 1.0),
                 "" => names::fit(group, observations, symbols, intent),
-                said => (f64::from(u8::from(said == intent.name.as_str())), 1.0),
+                // Whose name it is, no likeness of another's calls can be.
+                said => (2.0 * f64::from(u8::from(said == intent.name.as_str())), 1.0),
             };
             let (seen, explained) = fit;
             fits.extend((seen >= FIT_MIN).then_some((seen * explained, group.traces, at, place)));

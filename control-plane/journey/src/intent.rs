@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use emac_core::budget::EntryRule;
+use emac_core::context::UNDECLARED;
 use emac_core::id::JourneyName;
 use emac_core::journey::{ComponentName, Journey};
 use emac_core::units::{Micros, Millis};
@@ -159,6 +160,11 @@ fn metadata(fields: &mut Fields<'_>) -> Option<Metadata> {
     let name = share::named("name", "^[a-z0-9-]{1,63}$", "checkout", JourneyName::new);
     let says = "the journey's name, used in labels, file names and headers";
     let name = fields.field("name", name, says).required();
+    if name.as_ref().is_some_and(|name| name.as_str() == UNDECLARED) {
+        let message =
+            format!("the name `{UNDECLARED}` stands for requests on no declared journey; choose another");
+        return fields.reader().refuse(message);
+    }
     let says = "free text for people and tools";
     let labels = fields.field("labels", texts(), says).optional().unwrap_or_default();
     let annotations = fields.field("annotations", texts(), says).optional().unwrap_or_default();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use emac_core::units::Millis;
-use emac_discovery::watch::Recurrence;
+use emac_discovery::watch::{Recurrence, WatchSettings};
 
 /// `discovery`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Discovery {
     pub enabled: bool,
     /// `window`: length of a window of observation, 1 s ..= 24 h. Default 5 min.
     pub window: Millis,
+    /// `step`: a window ends so often, a twelfth of `window` ..= `window`. Default: `window`, so that windows do not overlap.
+    pub step: Millis,
     /// `silence`: a trace without news for so long is over, 100 ms ..= 5 min. Default 10 s.
     pub silence: Millis,
     /// `minTraces`: a window with fewer of a journey proposes nothing. Default 100.
@@ -41,15 +43,16 @@ pub struct Otlp {
 }
 
 impl Default for Discovery {
-    /// Five minutes at one request a second with every trace recorded are 300 traces, enough to tell a call of 1 in 100 from none; ten seconds are
-    /// several reports of every sidecar; 65 536 records are a minute of a thousand a second.
+    /// As the watch has it; 65 536 records are a minute of a thousand a second.
     fn default() -> Self {
+        let watch = WatchSettings::default();
         Self {
             enabled: false,
-            window: Millis(300_000),
-            silence: Millis(10_000),
-            traces_min: 100,
-            recurrence: Recurrence::default(),
+            window: watch.window,
+            step: watch.step,
+            silence: watch.silence,
+            traces_min: watch.traces_min,
+            recurrence: watch.recurrence,
             queue: 65_536,
             mesh: Vec::new(),
             aliases: Vec::new(),

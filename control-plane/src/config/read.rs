@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use emac_core::units::Millis;
-use emac_discovery::watch::Recurrence;
+use emac_discovery::watch::{Recurrence, WatchSettings};
 
 use super::{Config, Discovery, EvidenceConfig, Listen, Log, LogFormat, Otlp};
 use emac_document::shape::Mapping;
@@ -139,11 +139,31 @@ fn log(fields: &mut Fields<'_>) -> Option<Log> {
 
 fn discovery(fields: &mut Fields<'_>, folder: &Path) -> Option<Discovery> {
     let default = Discovery::default();
+    let enabled = fields.field("enabled", flag(), "whether discovery is enabled").or(default.enabled);
+    let window = fields
+        .field("window", millis(1_000..=86_400_000), "length of an observation window, 1s to 24h")
+        .or(default.window);
+    let step = fields
+        .field(
+            "step",
+            millis(1_000..=86_400_000),
+            "time between the ends of two windows, at least a twelfth of `window`; default: `window`, so that windows do not overlap",
+        )
+        .optional()
+        .unwrap_or(window);
+    let settings = WatchSettings { window, step, ..WatchSettings::default() };
+    if step > window || settings.steps().saturating_mul(step.0) < window.0 {
+        let least = Millis(window.0.div_ceil(WatchSettings::OVERLAP_MAX));
+        let problem = format!(
+            "step ({} ms) is not between {} ms, a twelfth of window, and window ({} ms)",
+            step.0, least.0, window.0
+        );
+        return fields.reader().refuse(problem);
+    }
     Some(Discovery {
-        enabled: fields.field("enabled", flag(), "whether discovery is enabled").or(default.enabled),
-        window: fields
-            .field("window", millis(1_000..=86_400_000), "length of an observation window, 1s to 24h")
-            .or(default.window),
+        enabled,
+        window,
+        step,
         silence: fields
             .field(
                 "silence",

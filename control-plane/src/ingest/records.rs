@@ -88,6 +88,8 @@ mod tests {
             attempts: 1,
             status: 200,
             inbound: true,
+            request_id: [0; 16],
+            ended_by: emac_core::outcome::EndedBy::Unknown,
         };
         Recorded { node: "n".to_owned(), records: vec![record; count] }
     }

@@ -1,13 +1,15 @@
 //! The drift watch's hands: records from the queue, configuration and models from files, candidates and accepted models into files.
 //!
 //! A thread of its own, because a window's end may take seconds; until it is done records wait in their queue. It ends when the queue's senders
-//! are gone. A candidate is written whole or not at all, and never over a file that is none. An accepted model is replaced by policy under
+//! are gone. What the watch knows and the records of windows that are not over are kept in the state directory ([`kept`]), so that a restart forgets
+//! none of them. A candidate is written whole or not at all, and never over a file that is none. An accepted model is replaced by policy under
 //! the same lock as by `emac accept`, and only if it is still the one that was compared with.
 
 mod files;
+mod kept;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use emac_core::units::Micros;
 use tracing::{info, warn};
 
 use self::files::Mesh;
+use self::kept::Kept;
 use super::intents::Intents;
 use super::state::Shared;
 use crate::config;
@@ -28,6 +31,8 @@ use emac_discovery::watch::{Due, Watch, WatchSettings, WatchStatus};
 
 /// How long a quiet queue is waited for before the time is told and spans are looked for.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Most candidates of journeys that nobody declared in their folder: what users ask for is not ours to bound.
+const UNDECLARED_MAX: usize = 256;
 /// How often what is known is shown.
 const SHOWN: Micros = Micros(1_000_000);
 
@@ -37,6 +42,8 @@ pub(super) struct Discovery {
     pub(super) watch: WatchStatus,
     /// Candidates written.
     pub(super) written: u64,
+    /// Of them, of journeys that nobody declared.
+    pub(super) undeclared_written: u64,
     /// Models replaced by policy.
     pub(super) by_policy: u64,
     /// What is wrong with files, latest of each kind.
@@ -47,6 +54,11 @@ pub(super) struct Discovery {
 
 struct Work<'a> {
     config: &'a config::Discovery,
+    /// Where candidates of journeys that nobody declared are written; `None`: nowhere.
+    undeclared: Option<PathBuf>,
+    kept: Kept,
+    /// What is wrong with what is kept, until a step ends.
+    troubles: Vec<String>,
     shared: &'a Shared,
     watch: Watch,
     mesh: Mesh,
@@ -61,45 +73,64 @@ struct Work<'a> {
 /// Watches until nobody can send records any more.
 pub(super) fn run(
     config: &config::Discovery,
+    state: Option<&Path>,
     records: &RecordsReceiver,
     mut spans: Option<Batches>,
     shared: &Shared,
 ) {
     let settings = WatchSettings {
         window: config.window,
+        step: config.step,
         silence: config.silence,
         traces_min: config.traces_min,
         recurrence: config.recurrence,
     };
+    let intents = shared.intents.load_full();
+    let (kept, watch, troubles) =
+        Kept::open(state, settings, now(shared), (&intents.declared, &config.aliases));
+    let folder = config.candidates.clone().or_else(|| Some(state?.join("discovery")));
     let mut work = Work {
         config,
+        undeclared: folder.map(|folder| folder.join("undeclared")),
+        kept,
+        troubles: Vec::new(),
         shared,
-        watch: Watch::new(settings, shared.moment()),
+        watch,
         mesh: Mesh::new(&config.mesh),
-        intents: shared.intents.load_full(),
+        intents,
         known: Discovery::default(),
         shown: Micros(0),
         unwritten: BTreeMap::new(),
     };
-    config.aliases.iter().for_each(|(name, of)| work.watch.alias(name, of));
     work.watch.expect(&work.intents.declared);
+    troubles.into_iter().for_each(|problem| work.complain(problem));
     work.show();
     loop {
         match records.next(PATIENCE) {
             Ok(recorded) => {
-                let now = shared.moment();
+                let now = now(shared);
                 shared.records.keep(&recorded);
+                let trouble = work.kept.append(&recorded, now);
+                work.troubles.extend(trouble);
                 recorded.records.iter().for_each(|record| work.watch.hop(&recorded.node, record, now));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
         while let Some(batch) = spans.as_mut().and_then(Batches::try_next) {
-            batch.replay(&mut work.watch.spans(shared.moment()));
+            batch.replay(&mut work.watch.spans(now(shared)));
         }
         work.known.waiting = records.waiting();
         work.step();
     }
+}
+
+/// How far back the clock of durations can tell: windows that were open before a restart began before this process did.
+const BEFORE: Micros = Micros(48 * 3_600 * 1_000_000);
+
+fn now(shared: &Shared) -> Moment {
+    let now = shared.moment();
+    Moment { at: now.at.after(BEFORE), ..now }
 }
 
 impl Work<'_> {
@@ -109,7 +140,7 @@ impl Work<'_> {
             self.watch.expect(&intents.declared);
             self.intents = intents;
         }
-        let now = self.shared.moment();
+        let now = now(self.shared);
         self.watch.tick(now);
         if self.watch.is_due(now) {
             self.close(now);
@@ -132,6 +163,34 @@ impl Work<'_> {
             self.act(due);
         }
         self.write();
+        self.write_undeclared();
+        let troubles = std::mem::take(&mut self.troubles).into_iter();
+        let problems: Vec<_> = troubles.chain(self.kept.save(&self.watch, now)).collect();
+        problems.into_iter().for_each(|problem| self.complain(problem));
+    }
+
+    /// Writes what journeys that nobody declared look like. One that cannot be written is told, and comes again when it looks otherwise.
+    fn write_undeclared(&mut self) {
+        for candidate in self.watch.take_proposals() {
+            let journey = candidate.model().journey.to_string();
+            let Some(folder) = &self.undeclared else { continue };
+            let path = folder.join(format!("{journey}.yaml"));
+            if !path.exists() && files::count_in(folder) >= UNDECLARED_MAX {
+                self.complain(format!(
+                    "{}: holds {UNDECLARED_MAX} candidates of journeys that nobody declared, so that of {journey} was not written; remove those that are of no use",
+                    folder.display()
+                ));
+                continue;
+            }
+            match files::write_candidate(&path, &candidate.to_text()) {
+                Ok(()) => {
+                    self.known.written += 1;
+                    self.known.undeclared_written += 1;
+                    info!(journey, path = %path.display(), "nobody declared this journey; its candidate is written");
+                }
+                Err(problem) => self.complain(problem.to_string()),
+            }
+        }
     }
 
     fn act(&mut self, due: Due<'_>) {

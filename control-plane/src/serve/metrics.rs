@@ -23,6 +23,8 @@ use super::state::Shared;
 use crate::aggregate::Aggregate;
 use crate::ingest::StatsSnapshot;
 use crate::totals::LatencyTotals;
+use emac_compile::accept::Class;
+use emac_discovery::watch::DeltaStatus;
 use emac_push::proxies::Proxies;
 use emac_push::standing::Standing;
 
@@ -269,8 +271,34 @@ fn discovery(shared: &Shared) -> Vec<MetricFamily> {
     }
     let watch = &known.watch;
     let mut proposed = gauge("emac_discovery_deltas_proposed", "Deltas proposed by a journey's candidate.");
+    let help = "Deltas proposed by a journey's candidate, by their impact on A- when taken alone.";
+    let mut impacts = gauge("emac_discovery_deltas_by_impact", help);
+    let help =
+        "Change of a journey's A- if all proposed deltas were accepted; absent where it cannot be computed.";
+    let mut together = gauge("emac_discovery_proposed_a_minus_change", help);
     for (name, journey) in &watch.journeys {
-        proposed.gauge(&[("journey", name.as_str())], journey.deltas.len() as f64);
+        let labels = [("journey", name.as_str())];
+        proposed.gauge(&labels, journey.deltas.len() as f64);
+        for class in Class::ALL {
+            let of =
+                |delta: &&DeltaStatus| delta.impact.as_ref().is_some_and(|impact| impact.class() == class);
+            let count = journey.deltas.iter().filter(of).count();
+            impacts.gauge(&[("journey", name.as_str()), ("impact", class.label())], count as f64);
+        }
+        let shift = journey.together.as_ref().and_then(|together| together.impact.a_minus.as_ref().ok());
+        if let Some(shift) = shift {
+            together.gauge(&labels, shift.delta());
+        }
+    }
+    let help = "Journeys that nobody declared, in the last window, by state.";
+    let mut undeclared = gauge("emac_discovery_undeclared_journeys", help);
+    let recurred = watch.undeclared.iter().filter(|one| one.proposed).count();
+    for (state, count) in [
+        ("seen", (watch.undeclared.len() - recurred) as u64),
+        ("proposed", recurred as u64),
+        ("left_out", watch.undeclared_left_out),
+    ] {
+        undeclared.gauge(&[("state", state)], count as f64);
     }
     let mut waiting = gauge("emac_discovery_queue_records", "Records queued for discovery.");
     waiting.gauge(&[], known.waiting as f64);
@@ -285,6 +313,9 @@ fn discovery(shared: &Shared) -> Vec<MetricFamily> {
         total("emac_discovery_candidates_total", "Candidates written.", known.written),
         total("emac_discovery_policy_acceptances_total", "Models accepted by policy.", known.by_policy),
         proposed,
+        impacts,
+        together,
+        undeclared,
         waiting,
         requests,
         spans,

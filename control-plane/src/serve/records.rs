@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use emac_core::evidence::HopRecord;
 use emac_core::id::HopKey;
-use emac_core::outcome::Outcome;
+use emac_core::outcome::{EndedBy, Outcome};
 use emac_core::units::Micros;
 use emac_document::hex;
 use serde_json::{Value, json};
@@ -72,6 +72,8 @@ fn encoded(node: &str, record: &HopRecord) -> Value {
         attempts,
         status,
         inbound,
+        request_id,
+        ended_by,
     } = record;
     json!({
         "node": node,
@@ -87,6 +89,8 @@ fn encoded(node: &str, record: &HopRecord) -> Value {
         "attempts": attempts,
         "status": status,
         "inbound": inbound,
+        "request_id": hex(request_id),
+        "ended_by": ended_by.label(),
     })
 }
 
@@ -123,6 +127,8 @@ pub(crate) fn decode(line: &str) -> Result<Line, String> {
     };
     let label = text("outcome")?;
     let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.label() == label);
+    let ender = text("ended_by")?;
+    let ended_by = EndedBy::ALL.into_iter().find(|one| one.label() == ender);
     let record = HopRecord {
         trace_id: bytes(&text("trace_id")?, "trace_id")?,
         parent_span_id: bytes(&text("parent_span_id")?, "parent_span_id")?,
@@ -140,6 +146,8 @@ pub(crate) fn decode(line: &str) -> Result<Line, String> {
         inbound: value["inbound"]
             .as_bool()
             .ok_or_else(|| format!("`inbound` is {}, expected true or false", value["inbound"]))?,
+        request_id: bytes(&text("request_id")?, "request_id")?,
+        ended_by: ended_by.ok_or_else(|| format!("`ended_by` is \"{ender}\", which is nobody"))?,
     };
     Ok(Line::Record(text("node")?, Box::new(record)))
 }
@@ -174,6 +182,8 @@ mod tests {
             attempts: 3,
             status: 503,
             inbound: true,
+            request_id: *b"fedcba9876543210",
+            ended_by: EndedBy::Mesh,
         }
     }
 

@@ -18,7 +18,7 @@ mod record;
 
 use std::fmt;
 
-use super::hops::Linker;
+use super::hops::{Linker, Meetings};
 use super::join::{JoinContext, Joiner};
 use super::quality::{Quality, SignalQuality};
 use super::{Oddity, Refused, Sink, Span, SpanId, Symbol, Symbols, Trace, TraceId};
@@ -27,7 +27,7 @@ pub use labels::Labels;
 use late::Finished;
 use links::Links;
 use open::{Open, OpenTraces};
-pub(super) use record::SpanRecord;
+pub(super) use record::{Marks, SpanRecord};
 
 mod labels;
 
@@ -93,6 +93,7 @@ pub struct Assembler<C> {
     finished: Finished,
     linker: Linker,
     links: Links,
+    meetings: Meetings,
     joiner: Joiner,
     quality: Quality,
     now_ns: u64,
@@ -112,6 +113,7 @@ impl<C: Consumer> Assembler<C> {
             finished: Finished::new(limits.finished_max),
             linker: Linker::default(),
             links: Links::default(),
+            meetings: Meetings::default(),
             joiner: Joiner::default(),
             quality: Quality::default(),
             now_ns: 0,
@@ -206,6 +208,19 @@ impl<C: Consumer> Assembler<C> {
         }
     }
 
+    pub(super) const fn meetings(&mut self) -> &mut Meetings {
+        &mut self.meetings
+    }
+
+    /// Hops of two ids are one request's: those of `from`, if it is not over, are from now on `into`'s.
+    pub(super) fn join_hops(&mut self, from: TraceId, into: TraceId) {
+        let Some(open) = self.open.take(from, &mut self.records) else { return };
+        let records = std::mem::take(&mut self.records);
+        self.quality.spans -= records.len() as u64;
+        records.iter().for_each(|&record| self.take(into, record, open.journey));
+        self.records = records;
+    }
+
     fn finish_oldest(&mut self, evicted: bool) {
         let Some(open) = self.open.take_oldest(&mut self.records) else { return };
         self.finished.remember(open.id, open.journey.is_some());
@@ -223,6 +238,7 @@ impl<C: Consumer> Assembler<C> {
             id: open.id,
             journey: open.journey.unwrap_or_default(),
             whole: !evicted && !open.cut,
+            hops: open.journey.is_some(),
         };
         aliases.apply(records);
         links.saw(open.id, records);

@@ -44,8 +44,12 @@ pub struct Call {
     pub served: CallOutcome,
     /// Nobody says who was called: the caller's span names no peer, and no callee recorded it. `service` then says that it is unknown.
     pub nameless: bool,
-    /// Tries that are one span (a proxy that retries), at least 1.
+    /// Tries that are one span (a proxy or a library that retries), at least 1.
     pub attempts: u16,
+    /// Tries after the first that the mesh is known to have made: they are its configuration's, and no part of what the application does.
+    pub mesh_retries: u16,
+    /// The filter gave up on it, because the journey's budget was spent.
+    pub cut: bool,
 }
 
 /// Whether the caller of a call waits for it.

@@ -17,7 +17,7 @@ mod tests;
 use super::assemble::SpanRecord;
 use super::quality::Quality;
 use super::skew::Clocks;
-use super::{Symbol, Symbols, Trace, TraceId};
+use super::{Call, Symbol, Symbols, Trace, TraceId};
 use tree::Tree;
 pub(super) use tree::{Repairs, Root};
 use walk::{Known, Walk};
@@ -29,6 +29,8 @@ pub(super) struct JoinContext {
     pub(super) journey: Symbol,
     /// No spans were left out for want of room.
     pub(super) whole: bool,
+    /// Made of hops, whose tries are the mesh's.
+    pub(super) hops: bool,
 }
 
 /// Joins one request after the other; what it allocates is used again, what it learns of clocks is kept.
@@ -74,10 +76,19 @@ impl Joiner {
             };
             let known = Known { records, tree: &self.tree };
             self.walk.run(root, known, symbols, &mut self.clocks, quality, &mut trace.calls);
+            if context.hops {
+                trace.calls.iter_mut().for_each(give_tries_to_the_mesh);
+            }
             consume(&trace, symbols);
             self.walk.calls = trace.calls;
         }
     }
+}
+
+/// An application's tries are calls of their own.
+const fn give_tries_to_the_mesh(call: &mut Call) {
+    call.mesh_retries = call.attempts.saturating_sub(1);
+    call.attempts = 1;
 }
 
 /// Whether nothing is missing but who called the entry: one tree, whose root was called by a span that is not there.

@@ -135,6 +135,8 @@ impl Refused {
 pub enum Oddity {
     /// It names itself as its parent; it is taken for a root.
     SelfParent,
+    /// The request id of a hop record is some client's constant; it joins nothing.
+    ConstantRequestId,
     /// Nothing says which service reported it.
     Nameless,
     /// A document says that it does not hold everything.
@@ -146,6 +148,7 @@ impl Oddity {
     pub const fn label(self) -> &'static str {
         match self {
             Self::SelfParent => "self_parent",
+            Self::ConstantRequestId => "constant_request_id",
             Self::Nameless => "nameless",
             Self::Partial => "partial",
         }
@@ -155,6 +158,9 @@ impl Oddity {
     pub const fn says(self) -> &'static str {
         match self {
             Self::SelfParent => "spans name themselves as their parent, taken for roots",
+            Self::ConstantRequestId => {
+                "records have a request id that many requests share, which joins none: let the edge make request ids (Envoy: preserve_external_request_id: false)"
+            }
             Self::Nameless => {
                 "spans name no service (service.name is missing): all are taken for one, and nothing found can act on its own"
             }

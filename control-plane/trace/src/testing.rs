@@ -90,6 +90,10 @@ fn show_call(call: &Call, symbols: &Symbols) -> String {
     if call.attempts != 1 {
         out.push_str(&format!(" x{}", call.attempts));
     }
+    if call.mesh_retries != 0 {
+        out.push_str(&format!(" +{} by the mesh", call.mesh_retries));
+    }
+    out.push_str(if call.cut { " cut" } else { "" });
     out + "\n"
 }
 

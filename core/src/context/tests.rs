@@ -264,6 +264,17 @@ fn a_header_with_room_for_ours_is_not_full() {
 }
 
 #[test]
+fn a_traceparent_of_our_own_reads_as_it_was_written() {
+    let ours =
+        TraceParent { trace_id: [0xab; 16], parent_span_id: [0, 1, 2, 3, 4, 5, 6, 0xff], sampled: true };
+    let header = ours.to_header();
+    assert_eq!(header, *b"00-abababababababababababababababab-00010203040506ff-01");
+    assert_eq!(TraceParent::parse(&header), Ok(ours));
+    let unsampled = TraceParent { sampled: false, ..ours };
+    assert_eq!(TraceParent::parse(&unsampled.to_header()), Ok(unsampled));
+}
+
+#[test]
 fn traceparent_follows_the_recommendation() {
     let good = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let parsed = TraceParent::parse(good).unwrap();

@@ -1,5 +1,10 @@
 //! W3C Trace Context, level 1, section 3.2: the header `traceparent`.
 
+use alloc::vec::Vec;
+
+/// Of version 0.
+const HEADER_BYTES: usize = 55;
+
 /// `<version>-<trace id>-<parent span id>-<flags>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
@@ -26,6 +31,19 @@ pub enum InvalidTraceParent {
 }
 
 impl TraceParent {
+    /// The header, of version 0.
+    pub fn to_header(self) -> Vec<u8> {
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        push_hex(&mut header, &[0]);
+        header.push(b'-');
+        push_hex(&mut header, &self.trace_id);
+        header.push(b'-');
+        push_hex(&mut header, &self.parent_span_id);
+        header.push(b'-');
+        push_hex(&mut header, &[u8::from(self.sampled)]);
+        header
+    }
+
     /// Reads the header. Versions above 0 may carry more after the flags, which is ignored.
     ///
     /// # Errors
@@ -59,6 +77,17 @@ fn hex<const N: usize>(text: &[u8]) -> Result<[u8; N], InvalidTraceParent> {
             .ok_or(InvalidTraceParent::Hex)?;
     }
     Ok(out)
+}
+
+fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 0xf));
+    }
+}
+
+const fn digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
 const fn nibble(digit: u8) -> Option<u8> {

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{HopKey, JourneyName};
-use crate::outcome::{Outcome, OutcomeCounts};
+use crate::outcome::{EndedBy, Outcome, OutcomeCounts};
 use crate::sketch::Sketch;
 use crate::units::Micros;
 
@@ -168,9 +168,9 @@ impl HopDelta {
 /// One call, for discovery.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HopRecord {
-    /// Trace id of W3C Trace Context.
+    /// Trace id of W3C Trace Context; of a request without one the bits of its `x-request-id` ([`crate::context::request_id`]).
     pub trace_id: [u8; 16],
-    /// The caller's span id as it stood in `traceparent` when the call left the workload.
+    /// The caller's span id as it stood in `traceparent` when the call left the workload; zeros where there was none.
     pub parent_span_id: [u8; 8],
     /// Which hop.
     pub hop: HopKey,
@@ -180,12 +180,16 @@ pub struct HopRecord {
     pub duration: Micros,
     /// How it ended.
     pub outcome: Outcome,
-    /// 1 for a call that was not retried.
+    /// Tries that the proxy made, 1 for a call that it did not retry. A try of the application is a record of its own.
     pub attempts: u32,
     /// HTTP status, or 0 when none was seen.
     pub status: u16,
     /// An inbound request: the parent of the calls it caused.
     pub inbound: bool,
+    /// The bits of `x-request-id` where they are not the trace id; zeros: none. Records of one request have one of the two in common.
+    pub request_id: [u8; 16],
+    /// Who ended it.
+    pub ended_by: EndedBy,
 }
 
 /// Counters of things that should not happen, and two states.

@@ -41,6 +41,8 @@ fn record(number: u8) -> HopRecord {
         attempts: 1,
         status: 200,
         inbound: false,
+        request_id: [0; 16],
+        ended_by: crate::outcome::EndedBy::Unknown,
     }
 }
 

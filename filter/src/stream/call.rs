@@ -3,18 +3,19 @@
 use std::borrow::Cow;
 
 use emac_core::budget::Mode;
-use emac_core::context::{Absolute, Context, TraceParent};
+use emac_core::context::{Absolute, Context, UNDECLARED};
 use emac_core::decimal::Decimal;
 use emac_core::enforce::{self, Before, CallAction, CallDecision};
 use emac_core::entry::name_operation;
 use emac_core::evidence::{DecisionKind, HopRecord};
-use emac_core::outcome::Outcome;
+use emac_core::outcome::{EndedBy, Outcome};
 use emac_core::units::{Micros, Millis};
 
 use super::Flow;
 use super::fallback::{self, Repeat};
 use super::finish::{self, Finished, Seen};
 use super::headers::{Asked, integer};
+use super::ids::{Ids, REQUEST_ID, TRACEPARENT};
 use crate::config::{Config, CountRetries, DecisionHeader, Role};
 use crate::host::{CalloutAnswer, GrpcStatus, Header, Host};
 use crate::vm::Vm;
@@ -78,8 +79,12 @@ pub(super) struct CallState {
     pub(super) tells_inbound: bool,
     /// The answer says what was decided.
     shows: bool,
-    /// Recorded one by one.
-    trace: Option<Box<TraceParent>>,
+    /// Recorded one by one, under these ids.
+    record: Option<Box<Ids>>,
+    /// On no declared journey, and followed all the same.
+    undeclared: bool,
+    /// The operation by which such a request entered, at the edge.
+    pub(super) entry: Option<Box<str>>,
 }
 
 impl CallState {
@@ -92,6 +97,10 @@ impl CallState {
         context: Option<Context<'_, Absolute>>,
         (now, end): (Micros, bool),
     ) -> (Self, Flow) {
+        let sampled = context.is_some_and(|context| context.flags.is_sampled());
+        let undeclared = context.is_some_and(|context| !context.is_declared());
+        // What nobody declared binds nobody.
+        let context = context.filter(Context::is_declared);
         let hop = find_hop(vm, host, config, asked, context.map_or("", |context| context.journey));
         let grpc = asked.is_grpc();
         let deadline = context.map(|context| context.deadline);
@@ -108,8 +117,8 @@ impl CallState {
             }
             decision.action = CallAction::Pass;
         }
-        let sampled = context.is_some_and(|context| context.flags.is_sampled());
-        let trace = if sampled { asked.header("traceparent") } else { None };
+        let header = |name| if sampled { asked.header(name) } else { None };
+        let record = Ids::of(header(TRACEPARENT).as_deref(), header(REQUEST_ID).as_deref());
         let fallback =
             vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.action, CallAction::Call(_)));
         let repeat = fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts()));
@@ -140,7 +149,9 @@ impl CallState {
             key: context.as_ref().map(marks::key_of),
             tells_inbound: config.role != Role::Edge,
             shows: config.decision_header == DecisionHeader::Asked && asked.header(DECISION_HEADER).is_some(),
-            trace: trace.and_then(|header| TraceParent::parse(&header).ok()).map(Box::new),
+            record: record.map(Box::new),
+            undeclared,
+            entry: None,
         };
         call.count_decision(vm);
         let flow = if decision.acts() { call.act(vm, host) } else { Flow::Continue };
@@ -261,7 +272,7 @@ impl CallState {
         let mut finished = match self.ending {
             // Only a record tells the status of what was answered here.
             Some(outcome) => {
-                let status = if self.trace.is_some() { finish::final_status(host) } else { 0 };
+                let status = if self.record.is_some() { finish::final_status(host) } else { 0 };
                 Finished { outcome, status, degraded: false, denied: false }
             }
             None => {
@@ -285,10 +296,16 @@ impl CallState {
             vm.counters.add(Event::Denied);
         }
         let count = config.map_or(CountRetries::Budgeted, |config| config.count_retries);
-        let retries = match count {
-            CountRetries::All => attempts_after_first(host),
-            CountRetries::Budgeted if !vm.enforcer.counts_retries(self.hop.budget) => 0,
-            CountRetries::Budgeted | CountRetries::Sampled => self.retries(vm, host, finished.outcome),
+        // A record is exact, also where counting leaves calls out.
+        let recorded = self.record.is_some() || count == CountRetries::All;
+        let exact = recorded.then(|| attempts_after_first(host));
+        let retries = match (count, exact) {
+            (CountRetries::Budgeted, _) if !vm.enforcer.counts_retries(self.hop.budget) => 0,
+            (_, Some(exact)) => {
+                vm.hops.watch(self.hop).into_iter().for_each(|watch| watch.saw(exact));
+                exact
+            }
+            (_, None) => self.retries(vm, host, finished.outcome),
         };
         if self.asks_route
             && let Some(watch) = vm.hops.watch(self.hop)
@@ -300,8 +317,13 @@ impl CallState {
             vm.recorder.retried(self.hop.record, retries);
             vm.enforcer.on_end(self.hop.budget, retries);
         }
-        if let Some(trace) = &self.trace {
-            self.keep_record(vm, trace, start, latency, &finished, retries);
+        if let Some(ids) = self.record.take() {
+            let ended_by = match self.ending {
+                Some(Outcome::Cancelled) => EndedBy::Caller,
+                Some(_) => EndedBy::Filter,
+                None => finish::ended_by(host, finished.outcome),
+            };
+            self.keep_record(vm, (&ids, ended_by), start, latency, &finished, exact.unwrap_or_default());
         }
         finished
     }
@@ -433,18 +455,24 @@ impl CallState {
     }
 
     fn keep_record(
-        &self,
+        &mut self,
         vm: &mut Vm,
-        trace: &TraceParent,
+        (ids, ended_by): (&Ids, EndedBy),
         start: Micros,
         latency: Micros,
         finished: &Finished,
         retries: u32,
     ) {
-        let Some(hop) = vm.recorder.hop_key(self.hop.record).cloned() else { return };
+        let Some(mut hop) = vm.recorder.hop_key(self.hop.record).cloned() else { return };
+        if self.undeclared {
+            hop.journey = UNDECLARED.to_owned();
+        }
+        if let Some(entry) = self.entry.take() {
+            hop.operation = entry.into();
+        }
         vm.recorder.keep(HopRecord {
-            trace_id: trace.trace_id,
-            parent_span_id: trace.parent_span_id,
+            trace_id: ids.trace_id,
+            parent_span_id: ids.parent_span_id,
             hop,
             start_unix_us: start.0,
             duration: latency,
@@ -452,6 +480,8 @@ impl CallState {
             attempts: retries.saturating_add(1),
             status: finished.status,
             inbound: false,
+            request_id: ids.request_id,
+            ended_by,
         });
     }
 }

@@ -1,7 +1,7 @@
 //! How a request ended, as the caller saw it.
 
 use emac_core::budget::SuccessPredicate;
-use emac_core::outcome::Outcome;
+use emac_core::outcome::{EndedBy, Outcome};
 use emac_core::units::Micros;
 
 use super::headers::{EVENT_STREAM, integer};
@@ -64,6 +64,22 @@ pub(super) fn classify(host: &dyn Host, seen: Seen, predicate: Option<&SuccessPr
     };
     let denied = outcome == Outcome::Success && matches!(status, 401 | 403 | 407 | 429);
     Finished { outcome, status, degraded: false, denied }
+}
+
+/// Whose word the end of a request is that was left to the upstream. Only in `on_log`; asks the host where it did not end well.
+pub(super) fn ended_by(host: &dyn Host, outcome: Outcome) -> EndedBy {
+    match outcome {
+        Outcome::Success | Outcome::Stream => return EndedBy::Callee,
+        Outcome::Cancelled => return EndedBy::Caller,
+        _ => {}
+    }
+    // Envoy 1.40, `source/common/stream_info`: an answer that came, or began to; anything else the proxy says for itself.
+    match host.property(&["response", "code_details"]).unwrap_or_default().as_slice() {
+        b"" => EndedBy::Unknown,
+        details if details.starts_with(b"via_upstream") => EndedBy::Callee,
+        details if details.starts_with(b"upstream_reset_after_response_started") => EndedBy::Callee,
+        _ => EndedBy::Mesh,
+    }
 }
 
 /// Whether the proxy follows a redirect itself: the request comes through the chain again.

@@ -35,6 +35,11 @@ impl All {
         }
     }
 
+    /// What was added to the request since it was read.
+    pub(super) fn add(&mut self, name: &str, value: Vec<u8>) {
+        self.0.push((name.to_owned(), value));
+    }
+
     pub(super) fn is_repeated(&self, name: &str) -> bool {
         self.values(name).nth(1).is_some()
     }

@@ -1,13 +1,14 @@
 //! A request arriving at the workload.
 
-use emac_core::context::{Absolute, Context, TraceParent, baggage};
+use emac_core::context::{Absolute, Context, baggage};
 use emac_core::entry::Request;
 use emac_core::evidence::HopRecord;
 use emac_core::id::HopKey;
 use emac_core::units::Micros;
 
-use super::finish::Finished;
+use super::finish::{self, Finished};
 use super::headers::{self, All};
+use super::ids::Ids;
 use super::{count_invalid, notice_unknown};
 use crate::config::{Config, Join};
 use crate::host::Host;
@@ -22,8 +23,8 @@ use crate::vm::{Vm, slots};
 pub(super) struct Arrival {
     /// The request's number in this pod.
     id: u64,
-    /// Its context waits under this trace id.
-    waits: Option<[u8; 16]>,
+    /// Its context waits under these ids.
+    waits: Option<Box<Ids>>,
     /// The deadline, which begins when the client has sent its request.
     begins: Option<Due>,
     /// The answer has begun, so that no deadline binds any more.
@@ -31,7 +32,7 @@ pub(super) struct Arrival {
     /// Under which outbound sides mark degraded answers.
     key: u128,
     /// When calls are recorded one by one: whose, and on which journey.
-    record: Option<Box<(TraceParent, String)>>,
+    record: Option<Box<(Ids, HopKey)>>,
 }
 
 /// Takes the context into the pod: absolute, and where the outbound side will find it.
@@ -56,11 +57,11 @@ pub(super) fn arrive(
             return None;
         }
     };
-    let trace = || headers.header("traceparent").map(<[u8]>::to_vec);
+    let ids = || Ids::read(&headers);
     let Some(context) = context.remaining() else {
         if let (Pass::Again(_), emac_core::context::Deadline::Absolute(deadline)) = (pass, context.deadline) {
             // Written by the first pass.
-            return Some(keep(vm, host, config, &context.due(deadline), trace, end));
+            return Some(keep(vm, host, config, &context.due(deadline), ids, end));
         }
         // A time of another pod's clock: nothing here could tell how far it is.
         count_invalid(vm);
@@ -84,10 +85,10 @@ pub(super) fn arrive(
         b"" => host.remove_request_header("baggage"),
         header => host.set_request_header("baggage", header),
     }
-    let mut arrival = keep(vm, host, config, &context, trace, end);
+    let mut arrival = keep(vm, host, config, &context, ids, end);
     if written.omitted {
         vm.counters.add(Event::ContextOmitted);
-        arrival.wait(host, &context, trace());
+        arrival.wait(host, &context, ids());
     }
     Some(arrival)
 }
@@ -101,8 +102,8 @@ pub(super) fn start(
     context: Option<Context<'_, Absolute>>,
     end: bool,
 ) -> Option<Arrival> {
-    let trace = || headers.header("traceparent").map(<[u8]>::to_vec);
-    context.map(|context| keep(vm, host, config, &context, trace, end))
+    let ids = || Ids::read(headers);
+    context.map(|context| keep(vm, host, config, &context, ids, end))
 }
 
 fn strip(host: &dyn Host, header: &[u8]) {
@@ -120,37 +121,48 @@ fn keep(
     host: &dyn Host,
     config: &Config,
     context: &Context<'_, Absolute>,
-    trace: impl FnOnce() -> Option<Vec<u8>>,
+    ids: impl FnOnce() -> Option<Ids>,
     end: bool,
 ) -> Arrival {
     let wanted = config.join == Join::TraceParent || context.flags.is_sampled();
-    let header = if wanted { trace() } else { None };
-    let trace = header.as_deref().and_then(|header| TraceParent::parse(header).ok());
+    let ids = if wanted { ids() } else { None };
     let remaining = context.deadline.left(vm.clock());
     let begins = (!end).then_some(Due::After(remaining));
     live::put(host, context.id, begins.unwrap_or(Due::At(context.deadline)));
-    let record = trace.filter(|_| context.flags.is_sampled());
+    let record = ids.filter(|_| context.flags.is_sampled());
+    let hop = || HopKey {
+        journey: context.journey.to_owned(),
+        destination: vm.settings.source.to_string(),
+        ..HopKey::default()
+    };
     let mut arrival = Arrival {
         id: context.id,
         waits: None,
         begins,
         answered: false,
         key: marks::key_of(context),
-        record: record.map(|trace| Box::new((trace, context.journey.to_owned()))),
+        record: record.map(|ids| Box::new((ids, hop()))),
     };
     if config.join == Join::TraceParent {
-        arrival.wait(host, context, header);
+        arrival.wait(host, context, ids);
     }
     arrival
 }
 
 impl Arrival {
-    /// The context waits for outgoing calls under the request's trace id.
-    fn wait(&mut self, host: &dyn Host, context: &Context<'_, Absolute>, traceparent: Option<Vec<u8>>) {
-        let trace = traceparent.and_then(|header| TraceParent::parse(&header).ok());
-        if let Some(trace) = trace {
-            slots::put_context(host, trace.trace_id, context);
-            self.waits = Some(trace.trace_id);
+    /// The context waits for outgoing calls under the request's ids: which of them the application hands on is not known.
+    fn wait(&mut self, host: &dyn Host, context: &Context<'_, Absolute>, ids: Option<Ids>) {
+        if let Some(ids) = ids {
+            slots::put_context(host, ids.trace_id, context);
+            slots::put_context(host, ids.request_id, context);
+            self.waits = Some(Box::new(ids));
+        }
+    }
+
+    /// By which operation a request on no declared journey entered.
+    pub(super) fn enter_by(&mut self, entry: Option<Box<str>>) {
+        if let (Some(record), Some(entry)) = (&mut self.record, entry) {
+            record.1.operation = entry.into();
         }
     }
 
@@ -168,8 +180,9 @@ impl Arrival {
         }
         self.answered = true;
         live::end(host, self.id);
-        if let Some(trace_id) = self.waits {
-            slots::end_context(host, trace_id, self.id);
+        if let Some(ids) = &self.waits {
+            slots::end_context(host, ids.trace_id, self.id);
+            slots::end_context(host, ids.request_id, self.id);
         }
     }
 
@@ -189,19 +202,27 @@ impl Arrival {
         self.record.is_some()
     }
 
-    pub(super) fn finish(self, vm: &mut Vm, start: Micros, latency: Micros, finished: &Finished) {
-        let Some((trace, journey)) = self.record.map(|record| *record) else { return };
-        let destination = vm.settings.source.to_string();
+    pub(super) fn finish(
+        self,
+        vm: &mut Vm,
+        host: &dyn Host,
+        start: Micros,
+        latency: Micros,
+        finished: &Finished,
+    ) {
+        let Some((ids, hop)) = self.record.map(|record| *record) else { return };
         vm.recorder.keep(HopRecord {
-            trace_id: trace.trace_id,
-            parent_span_id: trace.parent_span_id,
-            hop: HopKey { journey, destination, ..HopKey::default() },
+            trace_id: ids.trace_id,
+            parent_span_id: ids.parent_span_id,
+            hop,
             start_unix_us: start.0,
             duration: latency,
             outcome: finished.outcome,
             attempts: 1,
             status: finished.status,
             inbound: true,
+            request_id: ids.request_id,
+            ended_by: finish::ended_by(host, finished.outcome),
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Where the context of an outgoing call comes from, and how it departs.
 
-use emac_core::context::{Absolute, Context, Deadline, TraceParent, baggage};
+use emac_core::context::{Absolute, Context, Deadline, TraceParent, baggage, request_id};
 use emac_core::units::Micros;
 
 use super::headers::{self, Asked};
@@ -19,7 +19,7 @@ pub(super) struct Carried<'a> {
     strip: bool,
 }
 
-/// Finds the context: in the baggage, else under the trace id.
+/// Finds the context: in the baggage, else under the trace id or the request id.
 pub(super) fn find<'a>(
     vm: &mut Vm,
     host: &dyn Host,
@@ -98,6 +98,8 @@ fn believe<'a>(
 }
 
 fn waiting_context(host: &dyn Host, asked: Asked<'_>) -> Option<Vec<u8>> {
-    let header = asked.header("traceparent")?;
-    slots::get_context(host, TraceParent::parse(&header).ok()?.trace_id)
+    let trace = asked.header("traceparent").and_then(|header| TraceParent::parse(&header).ok());
+    let by_trace = trace.and_then(|trace| slots::get_context(host, trace.trace_id));
+    // Envoy gives every request an id, so it is asked for only where the trace id does not lead to a context.
+    by_trace.or_else(|| slots::get_context(host, request_id(&asked.header("x-request-id")?)?))
 }

@@ -25,12 +25,16 @@ pub(crate) enum Event {
     ContextOmitted,
     /// A mirrored request: no journey.
     Shadow,
+    /// A request entered with a `traceparent` that cannot be read. It was left as it is.
+    TraceInvalid,
+    /// A request on no declared journey was chosen to be followed, and its entry was one name too many.
+    EntryDropped,
     /// An answer 401, 403, 407 or 429 of the callee was counted as a success, since nothing says otherwise.
     Denied,
 }
 
 impl Event {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::ConfigInvalid,
         Self::Nack,
         Self::BudgetsOlder,
@@ -42,6 +46,8 @@ impl Event {
         Self::Late,
         Self::ContextOmitted,
         Self::Shadow,
+        Self::TraceInvalid,
+        Self::EntryDropped,
         Self::Denied,
     ];
 
@@ -58,6 +64,8 @@ impl Event {
             Self::Late => "emac_context_late_total",
             Self::ContextOmitted => "emac_context_omitted_total",
             Self::Shadow => "emac_shadow_total",
+            Self::TraceInvalid => "emac_traceparent_invalid_total",
+            Self::EntryDropped => "emac_undeclared_dropped_total",
             Self::Denied => "emac_denied_total",
         }
     }

@@ -1,5 +1,7 @@
 //! Which VM of the process this is: a number drawn from shared data, and when it was drawn.
 
+use emac_core::mix;
+
 use crate::host::Host;
 
 const NUMBER: &str = "emac.vm";
@@ -12,6 +14,8 @@ pub(crate) struct Name {
     number: u64,
     drawn_us: u64,
     ids: u64,
+    /// State of the generator of trace ids.
+    seed: u64,
 }
 
 impl Name {
@@ -21,6 +25,8 @@ impl Name {
             return;
         }
         self.drawn_us = host.now().0.max(1);
+        // Once a VM: a call a request would cost as much as a header. Without it the time keeps proxies apart.
+        self.seed = host.random() ^ self.drawn_us;
         for _ in 0..TRIES_MAX {
             let (count, version) = host.shared(NUMBER).unwrap_or_default();
             self.number = count.try_into().map(u64::from_le_bytes).unwrap_or_default().wrapping_add(1);
@@ -31,6 +37,17 @@ impl Name {
         }
         // Everybody draws at once: the time alone must do.
         self.number ^= self.drawn_us;
+    }
+
+    /// A trace id that no other request has. Never zeros.
+    pub(crate) const fn next_trace_id(&mut self) -> [u8; 16] {
+        let half = mix::next(&mut self.seed);
+        (((half as u128) << 64) | (mix::next(&mut self.seed) | 1) as u128).to_be_bytes()
+    }
+
+    /// A span id. Never zeros.
+    pub(crate) const fn next_span_id(&mut self) -> [u8; 8] {
+        (mix::next(&mut self.seed) | 1).to_be_bytes()
     }
 
     /// The name in bytes.

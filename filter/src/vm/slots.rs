@@ -11,8 +11,11 @@ use crate::host::Host;
 /// Contexts in flight at once are far fewer; a place costs about 150 bytes once used.
 const CONTEXTS: u64 = 8_192;
 
-/// Keeps a context for the outbound side of this pod.
+/// Keeps a context for the outbound side of this pod; under zeros none.
 pub(crate) fn put_context(host: &dyn Host, trace_id: [u8; 16], context: &Context<'_, Absolute>) {
+    if trace_id == [0; 16] {
+        return;
+    }
     let mut value = Vec::with_capacity(128);
     value.extend_from_slice(&trace_id);
     value.extend_from_slice(context.to_string().as_bytes());
@@ -21,6 +24,9 @@ pub(crate) fn put_context(host: &dyn Host, trace_id: [u8; 16], context: &Context
 
 /// The context kept for a trace, as the value of a member.
 pub(crate) fn get_context(host: &dyn Host, trace_id: [u8; 16]) -> Option<Vec<u8>> {
+    if trace_id == [0; 16] {
+        return None;
+    }
     let value = get(host, "emac.context", CONTEXTS, u128::from_be_bytes(trace_id))?;
     value.strip_prefix(&trace_id).map(<[u8]>::to_vec)
 }

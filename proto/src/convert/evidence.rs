@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use emac_core::evidence::{self as domain, Delta, Report};
 use emac_core::id::{HopKey, JourneyName, WorkloadName};
-use emac_core::outcome::{Outcome, OutcomeCounts};
+use emac_core::outcome::{EndedBy, Outcome, OutcomeCounts};
 use emac_core::sketch::Sketch;
 use emac_core::units::{Micros, Millis};
 
@@ -154,6 +154,14 @@ fn record(wire: v1::HopRecord) -> Result<domain::HopRecord, InvalidMessage> {
         status: u16::try_from(wire.status)
             .map_err(|_| InvalidMessage::new("status", format!("{} is no HTTP status", wire.status)))?,
         inbound: wire.inbound,
+        request_id: match wire.request_id.as_slice() {
+            b"" => [0; 16],
+            bytes => id("request_id", bytes)?,
+        },
+        ended_by: usize::try_from(wire.ended_by)
+            .ok()
+            .and_then(|by| EndedBy::ALL.get(by).copied())
+            .unwrap_or_default(),
     })
 }
 
@@ -267,6 +275,8 @@ fn wire_record(record: &domain::HopRecord) -> v1::HopRecord {
         attempts: record.attempts,
         status: u32::from(record.status),
         inbound: record.inbound,
+        request_id: if record.request_id == [0; 16] { Vec::new() } else { record.request_id.to_vec() },
+        ended_by: record.ended_by as i32,
     }
 }
 

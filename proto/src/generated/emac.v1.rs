@@ -372,7 +372,8 @@ pub struct HopDelta {
 /// A hop is the calls of one workload, on one journey, to one destination and operation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HopKey {
-    /// Empty: traffic of no known journey.
+    /// Empty: traffic of no known journey. `-` in a record: a request that entered on no declared journey and was followed all the same; then
+    /// the operation of the record at the edge names the entry.
     #[prost(string, tag = "1")]
     pub journey: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
@@ -431,12 +432,15 @@ pub struct DecisionCounts {
     pub retry_denied: u64,
 }
 /// One call, for discovery. Chosen by trace id, so that every sidecar records the same traces.
+///
+/// Records of one request have the trace id in common, or the request id: the trace id of one may be the request id of another, where an
+/// application hands on `x-request-id` and not `traceparent`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HopRecord {
-    /// 16 bytes.
+    /// 16 bytes: of `traceparent`; of a request without a usable one the bits of its `x-request-id`, the digit of the UUID's version read as 4.
     #[prost(bytes = "vec", tag = "1")]
     pub trace_id: ::prost::alloc::vec::Vec<u8>,
-    /// 8 bytes: the caller's span id as it stood in `traceparent` when the call left the workload.
+    /// 8 bytes: the caller's span id as it stood in `traceparent` when the call left the workload; zeros where there was none.
     #[prost(bytes = "vec", tag = "2")]
     pub parent_span_id: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, optional, tag = "3")]
@@ -447,7 +451,7 @@ pub struct HopRecord {
     pub duration_us: u64,
     #[prost(enumeration = "Outcome", tag = "6")]
     pub outcome: i32,
-    /// 1 for a call that was not retried.
+    /// Tries that the proxy made: 1 for a call that it did not retry. A try of the application is a record of its own.
     #[prost(uint32, tag = "7")]
     pub attempts: u32,
     /// HTTP status, or 0 when none was seen.
@@ -456,6 +460,12 @@ pub struct HopRecord {
     /// This record is of an inbound request (hop.destination is this workload, hop.source empty): parent of the calls it caused.
     #[prost(bool, tag = "9")]
     pub inbound: bool,
+    /// 16 bytes where `x-request-id` is a UUID and its bits are not the trace id, else empty. Older senders leave it out.
+    #[prost(bytes = "vec", tag = "10")]
+    pub request_id: ::prost::alloc::vec::Vec<u8>,
+    /// Who ended it. Older senders leave it out; a value that a receiver does not know is UNSPECIFIED to it.
+    #[prost(enumeration = "EndedBy", tag = "11")]
+    pub ended_by: i32,
 }
 /// Counters of things that should not happen, since the last report.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -478,6 +488,46 @@ pub struct FilterHealth {
     /// The lease has expired.
     #[prost(bool, tag = "8")]
     pub stale: bool,
+}
+/// Whose word the end of a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EndedBy {
+    Unspecified = 0,
+    /// Whoever was called, or the proxy beside it, by an answer (Envoy's code details: `via_upstream`).
+    Callee = 1,
+    /// The filter: its bound ran out, it refused, or it answered with a fallback.
+    Filter = 2,
+    /// The proxy, by its configuration or for want of a connection (code details such as `response_timeout`, `no_healthy_upstream`).
+    Mesh = 3,
+    /// The caller, by leaving.
+    Caller = 4,
+}
+impl EndedBy {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENDED_BY_UNSPECIFIED",
+            Self::Callee => "ENDED_BY_CALLEE",
+            Self::Filter => "ENDED_BY_FILTER",
+            Self::Mesh => "ENDED_BY_MESH",
+            Self::Caller => "ENDED_BY_CALLER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENDED_BY_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENDED_BY_CALLEE" => Some(Self::Callee),
+            "ENDED_BY_FILTER" => Some(Self::Filter),
+            "ENDED_BY_MESH" => Some(Self::Mesh),
+            "ENDED_BY_CALLER" => Some(Self::Caller),
+            _ => None,
+        }
+    }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

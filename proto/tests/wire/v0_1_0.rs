@@ -78,6 +78,7 @@ pub(crate) fn report() -> ReportRequest {
             attempts: 3,
             status: 503,
             inbound: true,
+            ..HopRecord::default()
         }],
         health: Some(FilterHealth {
             context_missing: 51,

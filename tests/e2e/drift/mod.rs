@@ -170,7 +170,7 @@ async fn a_shared_network_is_found_while_every_service_is_green() {
 
 /// paya fails now and then, and so does pricing: what stands in for them is seen, and the journey is the one that the intent declares.
 async fn discovered_from_hop_records_alone(scene: &Scene, declared: &Value) {
-    // 500 is what the mesh does not try again; of 503 its retries would be found too, which the intent does not declare.
+    // 500 is what the mesh does not try again, so that each failure is met.
     scene.world.service("paya").set_fault(Fault::Errors { share: 0.3, status: 500 }).await;
     scene.world.service("pricing").set_fault(Fault::Errors { share: 0.1, status: 500 }).await;
     let operators = [

@@ -56,6 +56,8 @@ fn call(act: &Act, parent: Option<u32>, begin_ns: i64, style: Style, names: &Nam
         outcome: outcome(side.ended),
         served: outcome(act.server.unwrap_or(side).ended),
         nameless: false,
+        mesh_retries: 0,
+        cut: false,
         attempts: 1,
     }
 }

@@ -92,6 +92,8 @@ impl Sidecars<'_> {
             attempts: 1,
             status: status(side.ended),
             inbound,
+            request_id: [0; 16],
+            ended_by: emac_core::outcome::EndedBy::Unknown,
         }
     }
 

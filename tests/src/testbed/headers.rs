@@ -4,6 +4,8 @@ use http::{HeaderMap, HeaderValue};
 
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
+/// Envoy's id of a request.
+pub const REQUEST_ID: &str = "x-request-id";
 /// W3C baggage; carries the journey context.
 pub const BAGGAGE: &str = "baggage";
 /// On an answer with a part that was not the real thing (a cached or default value). A fallback's static response sets it;

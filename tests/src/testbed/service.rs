@@ -35,6 +35,8 @@ pub enum Propagate {
     Both,
     /// Only traceparent.
     TraceparentOnly,
+    /// Only Envoy's request id, as applications of a mesh without tracing do.
+    RequestIdOnly,
     /// Nothing.
     Nothing,
 }

@@ -155,6 +155,8 @@ fn delta() -> Delta {
         attempts: 2,
         status: 504,
         inbound: false,
+        request_id: [0; 16],
+        ended_by: emac_core::outcome::EndedBy::Unknown,
     });
     let health = recorder.health_mut();
     (health.context_missing, health.generation, health.stale) = (2, 7, true);

@@ -44,6 +44,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// All, the one that matters most first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Unknown, Self::Low];
+
     /// Stable label.
     pub const fn label(self) -> &'static str {
         match self {
@@ -63,6 +66,17 @@ impl Impact {
             Err(_) => Class::Unknown,
         }
     }
+}
+
+/// What several deltas would do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Together {
+    /// To the numbers.
+    pub impact: Impact,
+    /// The gate's decision as accepted.
+    pub before: Verdict,
+    /// With the changes.
+    pub after: Verdict,
 }
 
 /// The numbers of one model.
@@ -129,6 +143,14 @@ impl Proposal<'_> {
                 Impact { a_minus: Err(reason.clone()), p99: Err(reason) }
             }
         }
+    }
+
+    /// What all deltas would do together, and the decision before and after; the reason where they form no model.
+    pub fn together(&self, intent: &Intent, given: Given<'_>) -> Result<Together, String> {
+        let all: BTreeSet<DeltaId> = self.deltas.iter().map(|delta| delta.id.clone()).collect();
+        let (impact, before, after) =
+            self.impact_together(&all, intent, given).map_err(|refusal| refusal.to_string())?;
+        Ok(Together { impact, before, after })
     }
 
     /// What some deltas would do together, and the decision before and after.

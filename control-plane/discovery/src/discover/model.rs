@@ -9,7 +9,7 @@ use super::DiscoveryContext;
 use super::candidate::{IDENTIFIED_MIN, ReasonedExpr, Writer, finding, findings, key, ratio};
 use super::journeys::TraceGroup;
 use super::names::{Names, share_seen};
-use super::observe::{Observations, SiteId};
+use super::observe::{Count, Observations, SiteId};
 use super::reconcile::{Calls, FromIntent, names_of_kept, reconcile};
 use super::structure::Support;
 use super::tree::Tree;
@@ -153,8 +153,27 @@ struct TracedTopology {
 struct Called {
     traces: u64,
     times: u64,
+    mesh_retried: u64,
+    cut: u64,
     message: bool,
     sites: Vec<SiteId>,
+}
+
+impl Called {
+    /// What was seen, and what of it was not the application's doing.
+    fn says(&self, all: u64) -> String {
+        let mut says = format!("called {} times in {} of {all} traces", self.times, self.traces);
+        if self.mesh_retried > 0 {
+            says.push_str(&format!(
+                "; the mesh tried {} of the calls again, by its own configuration",
+                self.mesh_retried
+            ));
+        }
+        if self.cut > 0 {
+            says.push_str(&format!("; the sidecar cut {} of the calls at the journey's budget", self.cut));
+        }
+        says
+    }
 }
 
 fn topology(
@@ -166,7 +185,7 @@ fn topology(
     let nodes = group.sites.iter().filter_map(|id| names.get(*id)).map(ToString::to_string).collect();
     let mut traced = TracedTopology { nodes, edges: Vec::new(), findings: BTreeMap::new() };
     for ((from, to), called) in called(group, observations, names) {
-        let says = format!("called {} times in {} of {} traces", called.times, called.traces, group.traces);
+        let says = called.says(group.traces);
         let support = Support::of_seen(called.traces, says).shown_by(examples(&called, group, observations));
         traced.findings.insert(Field::Edge { from: from.clone(), to: to.clone() }, finding(&support, source));
         traced.edges.push(Edge {
@@ -201,13 +220,14 @@ fn called(
 /// Traces that make a call, and how often they do.
 fn count(edge: &mut Called, group: &TraceGroup, observations: &Observations) {
     for shape in group.shapes.iter().filter_map(|&number| observations.shapes().get(number as usize)) {
-        let times: u64 = edge
-            .sites
-            .iter()
-            .filter_map(|site| Some(shape.counts.get(shape.sites.binary_search(site).ok()?)?.times))
-            .sum();
-        edge.times += times;
-        edge.traces += if times > 0 { shape.traces } else { 0 };
+        let mut all = Count::default();
+        let counts =
+            edge.sites.iter().filter_map(|site| shape.counts.get(shape.sites.binary_search(site).ok()?));
+        counts.for_each(|count| all.add(*count));
+        edge.times += all.times;
+        edge.mesh_retried += all.mesh_retried;
+        edge.cut += all.cut;
+        edge.traces += if all.times > 0 { shape.traces } else { 0 };
     }
 }
 

@@ -88,6 +88,10 @@ pub struct Count {
     pub calling: u64,
     /// Those that made none and ended well: nothing was left to call.
     pub content: u64,
+    /// Those that the mesh tried again, by its own configuration.
+    pub mesh_retried: u64,
+    /// Those that the filter gave up on, because the journey's budget was spent.
+    pub cut: u64,
 }
 
 impl Count {
@@ -96,6 +100,8 @@ impl Count {
         self.times += other.times;
         self.calling += other.calling;
         self.content += other.content;
+        self.mesh_retried += other.mesh_retried;
+        self.cut += other.cut;
     }
 }
 
@@ -400,7 +406,13 @@ impl Scratch {
         let calls = trace.calls.iter().zip(&self.calling).zip(&self.site);
         self.counts.extend(calls.filter_map(|((call, &calling), site)| {
             let content = !calling && call.served.answered();
-            let count = Count { times: 1, calling: u64::from(calling), content: u64::from(content) };
+            let count = Count {
+                times: 1,
+                calling: u64::from(calling),
+                content: u64::from(content),
+                mesh_retried: u64::from(call.mesh_retries > 0),
+                cut: u64::from(call.cut),
+            };
             Some(((*site)?, count))
         }));
         self.counts.sort_unstable_by_key(|(site, _)| *site);

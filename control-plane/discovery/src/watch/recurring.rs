@@ -2,6 +2,11 @@
 //!
 //! `windows` sightings in the last `of` windows bring a key in; `absent` windows in a row without one take it out. Between the two thresholds nothing
 //! changes, so that a key that comes and goes changes the set at most once in each direction per `min(windows, absent)` windows.
+//!
+//! Windows may overlap, and then two of them rest on the same requests in part. Only windows that share nothing count as two: with windows of `apart`
+//! steps, those that ended at least `apart` steps from each other. "The last `of` windows" are the span of the newest window, the newest that shares
+//! nothing with it, and so on, `of` times; sightings in it are the most windows with the key of which no two share anything; absent is what no window
+//! in the span of `absent` has. Without overlap this is plain counting.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -20,9 +25,9 @@ impl Recurrence {
     /// Most windows that are remembered.
     pub const WINDOWS_MAX: u32 = 64;
 
-    /// Windows that are remembered.
-    pub fn remembered(&self) -> usize {
-        self.of.max(self.absent).clamp(1, Self::WINDOWS_MAX) as usize
+    /// Windows without common evidence that are remembered.
+    fn remembered(&self) -> u32 {
+        self.of.max(self.absent).clamp(1, Self::WINDOWS_MAX)
     }
 }
 
@@ -33,66 +38,113 @@ impl Default for Recurrence {
     }
 }
 
+/// A window: its number (steps up to its end), and the keys seen in it.
+type Seen = (u64, BTreeSet<String>);
+
 /// Keys seen window by window, and those that are in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recurring {
+    /// Steps of a window: windows whose numbers differ by less share evidence.
+    apart: u64,
     /// Newest last.
-    seen: VecDeque<BTreeSet<String>>,
+    seen: VecDeque<Seen>,
     kept: BTreeSet<String>,
 }
 
+impl Default for Recurring {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
 impl Recurring {
+    /// Nothing seen, in windows of so many steps.
+    pub const fn new(apart: u64) -> Self {
+        Self { apart, seen: VecDeque::new(), kept: BTreeSet::new() }
+    }
+
+    /// As it was remembered.
+    pub(super) const fn restored(apart: u64, seen: VecDeque<Seen>, kept: BTreeSet<String>) -> Self {
+        Self { apart, seen, kept }
+    }
+
     /// Keys that are in.
     pub fn kept(&self) -> &BTreeSet<String> {
         &self.kept
     }
 
-    /// Windows remembered.
-    pub fn windows(&self) -> usize {
-        self.seen.len()
+    /// Numbers and keys of the windows remembered, oldest first.
+    pub(super) const fn seen(&self) -> &VecDeque<Seen> {
+        &self.seen
     }
 
-    /// Takes a window. O(keys · windows remembered).
-    pub fn window(&mut self, settings: &Recurrence, seen: BTreeSet<String>) {
-        self.seen.push_back(seen);
-        while self.seen.len() > settings.remembered() {
-            self.seen.pop_front();
-        }
+    /// Windows remembered of which no two share evidence.
+    pub fn windows(&self) -> usize {
+        self.chain(|_| true).count()
+    }
+
+    /// Takes the window `number`, later than those before. O(keys · windows remembered).
+    pub fn window(&mut self, settings: &Recurrence, number: u64, seen: BTreeSet<String>) {
+        self.seen.push_back((number, seen));
+        let oldest = self.span(settings.remembered());
+        self.seen.retain(|(number, _)| *number >= oldest);
         self.settle(settings);
     }
 
     /// The remembered windows under other names: the accepted model has changed, and with it what differs. What was in and is still seen
     /// anywhere stays in.
     pub fn rename(&mut self, settings: &Recurrence, windows: impl IntoIterator<Item = BTreeSet<String>>) {
-        self.seen = windows.into_iter().collect();
-        let seen: BTreeSet<&String> = self.seen.iter().flatten().collect();
+        self.seen.iter_mut().zip(windows).for_each(|((_, seen), renamed)| *seen = renamed);
+        let seen: BTreeSet<&String> = self.seen.iter().flat_map(|(_, keys)| keys).collect();
         self.kept.retain(|key| seen.contains(key));
         self.settle(settings);
     }
 
     fn settle(&mut self, settings: &Recurrence) {
-        let absent = settings.absent as usize;
-        let seen = &self.seen;
-        let gone = |key: &String| seen.len() >= absent && sightings(seen, key, absent) == 0;
-        self.kept.retain(|key| !gone(key));
-        let of = settings.of as usize;
-        let all: BTreeSet<&String> = seen.iter().rev().take(of).flatten().collect();
-        let often = all.into_iter().filter(|key| sightings(seen, key, of) >= settings.windows as usize);
-        self.kept.extend(often.cloned().collect::<Vec<_>>());
+        let long_enough = self.windows() >= settings.absent as usize;
+        let oldest = self.span(settings.absent);
+        let recent: BTreeSet<String> = self.since(oldest).flat_map(|(_, keys)| keys).cloned().collect();
+        self.kept.retain(|key| !long_enough || recent.contains(key));
+        let oldest = self.span(settings.of);
+        let all: BTreeSet<&String> = self.since(oldest).flat_map(|(_, keys)| keys).collect();
+        let often = all.into_iter().filter(|key| self.sightings(key, oldest) >= settings.windows as usize);
+        let often: Vec<String> = often.cloned().collect();
+        self.kept.extend(often);
     }
 
     /// Keys of the last `of` windows that are not in, with how often they were seen.
     pub fn waiting(&self, settings: &Recurrence) -> Vec<(String, usize)> {
-        let of = settings.of as usize;
-        let all: BTreeSet<&String> = self.seen.iter().rev().take(of).flatten().collect();
+        let oldest = self.span(settings.of);
+        let all: BTreeSet<&String> = self.since(oldest).flat_map(|(_, keys)| keys).collect();
         let waiting = all.into_iter().filter(|key| !self.kept.contains(*key));
-        waiting.map(|key| (key.clone(), sightings(&self.seen, key, of))).collect()
+        waiting.map(|key| (key.clone(), self.sightings(key, oldest))).collect()
     }
-}
 
-/// Of the last windows, those that have a key.
-fn sightings(seen: &VecDeque<BTreeSet<String>>, key: &str, last: usize) -> usize {
-    seen.iter().rev().take(last).filter(|window| window.contains(key)).count()
+    /// Number of the oldest of the last `windows` windows that share nothing; 0, which is before all, while there are fewer.
+    fn span(&self, windows: u32) -> u64 {
+        self.chain(|_| true).nth((windows as usize).saturating_sub(1)).unwrap_or_default()
+    }
+
+    fn since(&self, oldest: u64) -> impl Iterator<Item = &Seen> {
+        self.seen.iter().filter(move |(number, _)| *number >= oldest)
+    }
+
+    /// The most windows since `oldest` that have a key and of which no two share evidence.
+    fn sightings(&self, key: &str, oldest: u64) -> usize {
+        self.chain(|keys| keys.contains(key)).take_while(|number| *number >= oldest).count()
+    }
+
+    /// Numbers of windows that share nothing, each the newest there is: as many as there can be.
+    fn chain<'a>(&'a self, takes: impl Fn(&BTreeSet<String>) -> bool + 'a) -> impl Iterator<Item = u64> + 'a {
+        let mut before = u64::MAX;
+        self.seen.iter().rev().filter_map(move |(number, keys)| {
+            let apart = before == u64::MAX || number.saturating_add(self.apart) <= before;
+            (apart && takes(keys)).then(|| {
+                before = *number;
+                before
+            })
+        })
+    }
 }
 
 #[cfg(test)]
@@ -105,8 +157,9 @@ mod tests {
         let mut recurring = Recurring::default();
         let key = || BTreeSet::from(["key".to_owned()]);
         seen.iter()
-            .map(|&seen| {
-                recurring.window(settings, if seen { key() } else { BTreeSet::new() });
+            .zip(1..)
+            .map(|(&seen, number)| {
+                recurring.window(settings, number, if seen { key() } else { BTreeSet::new() });
                 recurring.kept().contains("key")
             })
             .collect()
@@ -128,12 +181,45 @@ mod tests {
         let mut recurring = Recurring::default();
         [set(&["a", "b"]), set(&["a", "b"]), set(&["b"])]
             .into_iter()
-            .for_each(|seen| recurring.window(&settings, seen));
+            .zip(1..)
+            .for_each(|(seen, number)| recurring.window(&settings, number, seen));
         recurring.rename(&settings, [set(&[]), set(&["b"]), set(&["c"])]);
         assert_eq!(
             (recurring.kept(), recurring.waiting(&settings)),
             (&set(&["b"]), vec![("c".to_owned(), 1)])
         );
+    }
+
+    /// A key in the requests of some steps: a window of `apart` steps has it when any of its steps has.
+    fn overlapping(settings: &Recurrence, apart: u64, steps: &[bool]) -> Vec<bool> {
+        let mut recurring = Recurring::new(apart);
+        let apart = apart as usize;
+        (apart..=steps.len())
+            .map(|end| {
+                let seen = steps[end - apart..end].contains(&true);
+                let keys = if seen { BTreeSet::from(["key".to_owned()]) } else { BTreeSet::new() };
+                recurring.window(settings, end as u64, keys);
+                recurring.kept().contains("key")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_burst_of_requests_is_seen_once_however_many_windows_hold_it() {
+        let settings = Recurrence::default();
+        let mut steps = vec![false; 40];
+        steps[10] = true;
+        for apart in 1..=12 {
+            let kept = overlapping(&settings, apart, &steps);
+            assert!(!kept.contains(&true), "{apart} steps a window");
+        }
+        // Plain counting of overlapping windows would have kept it: three of four steps hold it.
+        let has = |end: usize| steps[end - 4..end].contains(&true);
+        assert!((8..40).any(|end| (0..3).filter(|back| has(end - back)).count() >= 2));
+        // Twice, a window apart: twice of three.
+        steps[16] = true;
+        let kept = overlapping(&settings, 4, &steps);
+        assert!(kept.contains(&true) && !kept.last().unwrap());
     }
 
     fn settings() -> impl Strategy<Value = Recurrence> {
@@ -158,6 +244,23 @@ mod tests {
                 kept = (kept && !gone) || last(settings.of) >= settings.windows as usize;
                 prop_assert_eq!(is, kept);
             }
+        }
+
+        /// Whatever overlaps: what is in was in the requests of as many steps as sightings are asked for, at least.
+        #[test]
+        fn overlap_invents_no_recurrence(settings in settings(), apart in 1_u64..6, steps in prop::collection::vec(prop::bool::weighted(0.2), 6..60)) {
+            let kept = overlapping(&settings, apart, &steps);
+            if let Some(first) = kept.iter().position(|kept| *kept) {
+                let until = first + apart as usize;
+                let seen = steps[..until].iter().filter(|seen| **seen).count();
+                prop_assert!(seen >= settings.windows as usize, "kept after {} sightings", seen);
+            }
+            // Remembered is bounded by the longer of the two spans.
+            let mut recurring = Recurring::new(apart);
+            for number in 0..500 {
+                recurring.window(&settings, number, BTreeSet::new());
+            }
+            prop_assert!(recurring.seen().len() as u64 <= u64::from(settings.of.max(settings.absent)) * apart);
         }
 
         /// However a key flaps: in never without enough sightings, out never without a full absence, and changes are far apart.

@@ -1,5 +1,9 @@
 //! One stream of evidence: traces put together, observed window by window.
+//!
+//! Windows overlap: each is of several steps, and one begins with each step. A trace is observed in every window that is open when it is over, so that a
+//! window costs what it costs alone, and two windows share no request unless they share a step.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use emac_core::evidence::HopRecord;
@@ -10,7 +14,9 @@ use crate::discover::observe::Observations;
 use emac_compile::model::{EvidenceRef, EvidenceSource};
 use emac_core::units::Moment;
 use emac_document::hex;
-use emac_trace::{Assembler, Labels, Oddity, Refused, Sink, Span, Symbol, Symbols, TraceLimits};
+use emac_trace::{
+    Assembler, Consumer, Labels, Oddity, Refused, Sink, Span, Symbol, Symbols, Trace, TraceLimits,
+};
 
 /// Records that wait for the rest of their request.
 const OPEN_MAX: usize = 500_000;
@@ -19,12 +25,40 @@ const OPEN_MAX: usize = 500_000;
 #[derive(Debug)]
 pub(super) struct EvidenceStream {
     kind: EvidenceSource,
-    assembler: Assembler<Observations>,
-    /// Of everything taken in this window, in the order in which it came.
+    assembler: Assembler<OpenWindows>,
+    /// Of everything taken in this step, in the order in which it came.
     digest: Sha256,
+    /// The last steps, as many as are a window, oldest first.
+    steps: VecDeque<Step>,
     stale: u64,
-    /// Traces of windows before.
-    traces: u64,
+}
+
+/// What a step leaves besides observations.
+#[derive(Debug)]
+struct Step {
+    labels: Labels,
+    digest: Sha256,
+}
+
+/// Windows that are not over, oldest first.
+#[derive(Debug)]
+struct OpenWindows {
+    open: VecDeque<Observations>,
+    /// Whole traces so far.
+    whole: u64,
+}
+
+impl Default for OpenWindows {
+    fn default() -> Self {
+        Self { open: VecDeque::from([Observations::default()]), whole: 0 }
+    }
+}
+
+impl Consumer for OpenWindows {
+    fn trace(&mut self, trace: &Trace, _: &Symbols) {
+        self.whole += u64::from(trace.complete && !trace.calls.is_empty());
+        self.open.iter_mut().for_each(|window| window.observe(trace));
+    }
 }
 
 /// Lets through what is young enough.
@@ -81,8 +115,8 @@ impl EvidenceStream {
     pub(super) fn new(kind: EvidenceSource, silence: Millis) -> Self {
         let silence_ns = silence.0.saturating_mul(1_000_000);
         let limits = TraceLimits { silence_ns, spans_open_max: OPEN_MAX, ..TraceLimits::default() };
-        let assembler = Assembler::new(limits, Observations::default());
-        Self { kind, assembler, digest: Sha256::new(), stale: 0, traces: 0 }
+        let assembler = Assembler::new(limits, OpenWindows::default());
+        Self { kind, assembler, digest: Sha256::new(), steps: VecDeque::new(), stale: 0 }
     }
 
     /// Says that two names are one service's.
@@ -106,7 +140,7 @@ impl EvidenceStream {
 
     /// Whole traces looked at so far.
     pub(super) const fn traces(&self) -> u64 {
-        self.traces + self.assembler.consumer().traces().1
+        self.assembler.consumer().whole
     }
 
     pub(super) fn hop(&mut self, node: &str, record: &HopRecord, too_old: bool) {
@@ -133,14 +167,32 @@ impl EvidenceStream {
         self.assembler.tick(now.at.0.saturating_mul(1_000));
     }
 
-    /// Takes out what was seen since the last cut.
-    pub(super) fn cut(&mut self, (began, ends): (Moment, Moment)) -> StreamWindow {
-        let observations = std::mem::take(self.assembler.consumer_mut());
-        self.traces += observations.traces().1;
+    /// Begins a window; those before stay open.
+    pub(super) fn begin(&mut self) {
+        self.assembler.consumer_mut().open.push_back(Observations::default());
+    }
+
+    /// Ends a step, and takes out what was seen in the window that ends with it: of the last `steps` steps. A step that ends no window gives nothing.
+    pub(super) fn cut(&mut self, (began, ends): (Moment, Moment), steps: usize) -> Option<StreamWindow> {
+        let digest = std::mem::take(&mut self.digest);
+        self.steps.push_back(Step { labels: self.assembler.take_labels(), digest });
+        let open = &mut self.assembler.consumer_mut().open;
+        if open.len() < steps {
+            return None;
+        }
+        let observations = open.pop_front()?;
+        let (mut labels, mut digest) = (Labels::default(), Sha256::new());
+        for step in &self.steps {
+            labels.merge(&step.labels);
+            digest.update(step.digest.clone().finalize());
+        }
+        while self.steps.len() >= steps {
+            self.steps.pop_front();
+        }
         let name = format!("{} from {} to {} ms", self.kind.label(), began.unix_ms, ends.unix_ms);
-        self.digest.update(&name);
-        let digest = hex(&std::mem::take(&mut self.digest).finalize());
+        digest.update(&name);
+        let digest = hex(&digest.finalize());
         let evidence = EvidenceRef { name, source: self.kind, digest };
-        StreamWindow { observations, labels: self.assembler.take_labels(), evidence }
+        Some(StreamWindow { observations, labels, evidence })
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::discover::Discovered;
-use emac_compile::accept::{ChangeKind, Class, Delta, Shift};
+use super::Undeclared;
+use emac_compile::accept::{ChangeKind, Delta, Impact, Together};
 use emac_compile::model::{Disagreement, EvidenceSource, Provenance, Status as Sureness};
 
 /// Everything, since the process began.
@@ -19,19 +19,10 @@ pub struct WatchStatus {
     pub stale: u64,
     /// Declared journeys by name.
     pub journeys: BTreeMap<String, JourneyStatus>,
-    /// What the last window saw and nobody declared.
+    /// What the last window saw and nobody declared, the most frequent first.
     pub undeclared: Vec<Undeclared>,
-}
-
-/// A journey that nobody declared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undeclared {
-    /// Made from its entry.
-    pub name: String,
-    /// Service and operation.
-    pub entry: (String, String),
-    /// Traces in the last window.
-    pub traces: u64,
+    /// Those beyond [`Undeclared::JOURNEYS_MAX`].
+    pub undeclared_left_out: u64,
 }
 
 /// A declared journey.
@@ -51,6 +42,8 @@ pub struct JourneyStatus {
     pub confidence: Option<f64>,
     /// What the candidate would change.
     pub deltas: Vec<DeltaStatus>,
+    /// What all of it together would do; `None` while nothing is proposed.
+    pub together: Option<TogetherStatus>,
     /// Changes that were seen, but not often enough, with in how many of the last windows.
     pub waiting: Vec<(String, usize)>,
     /// Why the policy agreed to nothing; `None` where it did, or there was nothing to agree to.
@@ -74,6 +67,15 @@ pub struct Observed {
     pub disagreements: Vec<Disagreement>,
 }
 
+/// What all changes that are proposed would do together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TogetherStatus {
+    /// To the numbers.
+    pub impact: Impact,
+    /// The gate's decision before and after.
+    pub decision: (&'static str, &'static str),
+}
+
 /// A change that is proposed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeltaStatus {
@@ -87,29 +89,36 @@ pub struct DeltaStatus {
     pub status: Sureness,
     /// 0 to 1.
     pub confidence: f64,
-    /// How much it matters, and the careful end of availability before and after where that is known.
-    pub impact: Option<(&'static str, Option<Shift>)>,
+    /// What it would do alone, with what it follows from.
+    pub impact: Option<Impact>,
     /// What speaks for it.
     pub provenance: Vec<Provenance>,
 }
 
-impl Undeclared {
-    pub(super) fn of(found: &Discovered) -> Self {
-        Self { name: found.name.clone(), entry: found.entry.clone(), traces: found.traces }
+impl TogetherStatus {
+    pub(super) fn of(together: Result<Together, String>) -> Self {
+        match together {
+            Ok(Together { impact, before, after }) => {
+                Self { impact, decision: (before.label(), after.label()) }
+            }
+            Err(reason) => {
+                let impact = Impact { a_minus: Err(reason.clone()), p99: Err(reason) };
+                Self { impact, decision: ("unknown", "unknown") }
+            }
+        }
     }
 }
 
 impl DeltaStatus {
     pub(super) fn of(delta: &Delta) -> Self {
         let evidence = delta.evidence();
-        let impact = delta.impact.as_ref();
         Self {
             id: delta.id.to_string(),
             kind: delta.change.kind(),
             change: delta.change.to_string(),
             status: evidence.status,
             confidence: evidence.confidence.get(),
-            impact: impact.map(|impact| (Class::label(impact.class()), impact.a_minus.clone().ok())),
+            impact: delta.impact.clone(),
             provenance: evidence.provenance.clone(),
         }
     }

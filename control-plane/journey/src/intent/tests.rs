@@ -571,3 +571,12 @@ fn alerts_that_nobody_can_tell_apart_are_refused() {
         good(&format!("{text}  governance: {{alerts: {fine}}}\n"));
     }
 }
+
+#[test]
+fn no_intent_has_the_name_of_what_nobody_declared() {
+    let problems = wrong(&example(&[("name: checkout", "name: \"-\"")]));
+    assert!(
+        problems.iter().any(|problem| problem.contains("stands for requests on no declared journey")),
+        "{problems:?}"
+    );
+}

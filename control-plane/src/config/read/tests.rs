@@ -32,7 +32,7 @@ state: /var/lib/emac
 intents: [journeys, \"more/*.yaml\"]
 evidence: {{window: 3s, queue: 7, commitDelay: 20ms}}
 plan: {{period: 250ms}}
-discovery: {{enabled: true, window: 1m, silence: 2s, minTraces: 7, recurrence: {{windows: 3, of: 4, absent: 5}}, queue: 9,
+discovery: {{enabled: true, window: 1m, step: 10s, silence: 2s, minTraces: 7, recurrence: {{windows: 3, of: 4, absent: 5}}, queue: 9,
   mesh: [k8s], aliases: {{cart-svc: cart.shop}}, otlp: {{grpc: \"127.0.0.1:4317\"}}, candidates: found}}
 log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
 "
@@ -47,6 +47,7 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
         discovery: Discovery {
             enabled: true,
             window: Millis(60_000),
+            step: Millis(10_000),
             silence: Millis(2_000),
             traces_min: 7,
             recurrence: emac_discovery::watch::Recurrence { windows: 3, of: 4, absent: 5 },
@@ -59,6 +60,21 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
         log: Log { format: LogFormat::Json, level: "warn,emac_control_plane=debug".into() },
     };
     assert_eq!(read_text(&text), Ok(expected));
+}
+
+#[test]
+fn windows_overlap_by_no_more_than_a_dozen() {
+    let step = |text: &str| {
+        let read = read_text(&format!("{HEAD}discovery: {text}\n"));
+        read.map(|config| (config.discovery.window.0, config.discovery.step.0))
+    };
+    assert_eq!(step("{window: 1m}"), Ok((60_000, 60_000)));
+    assert_eq!(step("{window: 1m, step: 5s}"), Ok((60_000, 5_000)));
+    assert_eq!(step("{window: 50s, step: 20s}"), Ok((50_000, 20_000)));
+    for text in ["{window: 1m, step: 4s}", "{window: 1m, step: 61s}"] {
+        let problem = step(text).unwrap_err();
+        assert!(problem.contains("a twelfth of window") && problem.contains("5000 ms"), "{problem}");
+    }
 }
 
 #[test]

@@ -85,6 +85,8 @@ fn single_calls_go_to_discovery_once_and_only_when_they_are_durable() {
             attempts: 1,
             status: 200,
             inbound: true,
+            request_id: [0; 16],
+            ended_by: emac_core::outcome::EndedBy::Unknown,
         });
         report
     };

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::super::state::Shared;
-use emac_compile::accept::Shift;
+use emac_compile::accept::{Impact, Shift};
 use emac_compile::model::{Disagreement, provenance_json};
-use emac_discovery::watch::{DeltaStatus, JourneyStatus, Observed, Undeclared};
+use emac_discovery::watch::{DeltaStatus, JourneyStatus, Observed, TogetherStatus, Undeclared};
 
 /// Windows, and for each journey what was seen, what is proposed, and what waits to recur.
 pub(in super::super) fn discovery(shared: &Shared) -> Value {
@@ -26,6 +26,7 @@ pub(in super::super) fn discovery(shared: &Shared) -> Value {
         "accepted_by_policy": known.by_policy,
         "problems": known.problems,
         "journeys": Value::Object(Map::from_iter(journeys)),
+        "undeclared_left_out": watch.undeclared_left_out,
         "undeclared": watch.undeclared.iter().map(json_of_undeclared).collect::<Vec<_>>(),
     })
 }
@@ -38,6 +39,7 @@ fn json_of_journey(journey: &JourneyStatus) -> Value {
         "candidate": journey.candidate,
         "confidence": journey.confidence,
         "observed": journey.observed.as_ref().map(json_of_observed),
+        "together": journey.together.as_ref().map(json_of_together),
         "deltas": journey.deltas.iter().map(json_of_delta).collect::<Vec<_>>(),
         "waiting": journey.waiting.iter().map(|(change, seen)| json!({"change": change, "windows": seen})).collect::<Vec<_>>(),
         "policy": journey.policy,
@@ -63,20 +65,44 @@ fn json_of_disagreement(one: &Disagreement) -> Value {
 }
 
 fn json_of_delta(delta: &DeltaStatus) -> Value {
-    let impact = delta.impact.as_ref().map(|(class, shift)| {
-        json!({"class": class, "a_minus": shift.map(|Shift { before, after }| json!({"before": before, "after": after}))})
-    });
     json!({
         "id": delta.id,
         "type": delta.kind,
         "change": delta.change,
         "status": delta.status.label(),
         "confidence": delta.confidence,
-        "impact": impact,
+        "impact": delta.impact.as_ref().map(json_of_impact),
         "provenance": delta.provenance.iter().map(provenance_json).collect::<Vec<_>>(),
     })
 }
 
+/// A number that cannot be computed is absent, and `unknown` says why.
+fn json_of_impact(impact: &Impact) -> Value {
+    let shift = |shift: &Result<Shift, String>| {
+        shift.as_ref().ok().map(|Shift { before, after }| json!({"before": before, "after": after}))
+    };
+    let unknown = [&impact.a_minus, &impact.p99].map(|shift| shift.as_ref().err());
+    json!({
+        "class": impact.class().label(),
+        "a_minus": shift(&impact.a_minus),
+        "p99_seconds": shift(&impact.p99),
+        "unknown": {"a_minus": unknown[0], "p99_seconds": unknown[1]},
+    })
+}
+
+fn json_of_together(together: &TogetherStatus) -> Value {
+    let (before, after) = together.decision;
+    json!({"impact": json_of_impact(&together.impact), "decision": {"before": before, "after": after}})
+}
+
 fn json_of_undeclared(one: &Undeclared) -> Value {
-    json!({"name": one.name, "service": one.entry.0, "operation": one.entry.1, "traces": one.traces})
+    json!({
+        "name": one.name,
+        "service": one.entry.0,
+        "operation": one.entry.1,
+        "traces": one.traces,
+        "expression": one.expression,
+        "confidence": one.confidence,
+        "proposed": one.proposed,
+    })
 }

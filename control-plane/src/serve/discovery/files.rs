@@ -75,6 +75,11 @@ pub(super) fn write_candidate(path: &Path, text: &str) -> Result<(), ReplaceErro
     replace_file(path, text.as_bytes())
 }
 
+/// Entries of a folder; none where it is not there.
+pub(super) fn count_in(folder: &Path) -> usize {
+    fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
 /// Whether a file says that it is a candidate, whole or damaged.
 fn is_candidate(bytes: &[u8]) -> bool {
     let unheard = Problems::new();

@@ -55,6 +55,19 @@ impl Labels {
         &mut self.services[index]
     }
 
+    /// Adds what another one counted, within the same bounds.
+    pub fn merge(&mut self, other: &Self) {
+        for (service, key, value, times) in other.iter() {
+            if self.count(service, key, value).is_none() {
+                self.dropped += times;
+            } else if let Some(count) = self.of(service).get_mut(key).and_then(|values| values.get_mut(value))
+            {
+                *count += times - 1;
+            }
+        }
+        self.dropped += other.dropped;
+    }
+
     /// The same under other names of services; what several said of one is added up.
     pub(crate) fn renamed(self, name: impl Fn(Symbol) -> Symbol) -> Self {
         let mut renamed = Self { services: Vec::new(), dropped: self.dropped };

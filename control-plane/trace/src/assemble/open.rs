@@ -124,7 +124,16 @@ impl OpenTraces {
 
     /// Closes the trace that was silent longest; its records go to `out`, in the order they came.
     pub(super) fn take_oldest(&mut self, out: &mut Vec<SpanRecord>) -> Option<Open> {
-        let place = self.oldest;
+        self.take_at(self.oldest, out)
+    }
+
+    /// Closes a trace of hops, if it is open, as [`Self::take_oldest`].
+    pub(super) fn take(&mut self, id: TraceId, out: &mut Vec<SpanRecord>) -> Option<Open> {
+        let place = *self.by_id.get(&(id, true))?;
+        self.take_at(place, out)
+    }
+
+    fn take_at(&mut self, place: u32, out: &mut Vec<SpanRecord>) -> Option<Open> {
         let open = *self.traces.get(place as usize)?;
         self.unchain(place);
         self.by_id.remove(&(open.id, open.journey.is_some()));

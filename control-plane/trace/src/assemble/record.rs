@@ -32,12 +32,22 @@ impl Marks {
     const SHARED: u8 = 1;
     const BY_PROXY: u8 = 2;
     const TO_STORE: u8 = 4;
+    const CUT: u8 = 8;
 
     const fn of(span: &Span) -> Self {
         let shared = if span.shared { Self::SHARED } else { 0 };
         let by_proxy = if span.by_proxy { Self::BY_PROXY } else { 0 };
         let to_store = if span.to_store { Self::TO_STORE } else { 0 };
         Self(shared | by_proxy | to_store)
+    }
+
+    pub(crate) const fn of_hop(cut: bool) -> Self {
+        Self(if cut { Self::CUT } else { 0 })
+    }
+
+    /// The filter gave up on it: the journey's budget was spent.
+    pub(crate) const fn cut(self) -> bool {
+        self.0 & Self::CUT != 0
     }
 
     /// A proxy reported it, in the name of its workload.

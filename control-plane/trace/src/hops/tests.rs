@@ -35,6 +35,8 @@ fn hop(text: &str) -> HopRecord {
         attempts: 1,
         status: 200,
         inbound,
+        request_id: [0; 16],
+        ended_by: emac_core::outcome::EndedBy::Unknown,
     }
 }
 
@@ -125,7 +127,7 @@ fn applications_that_hand_on_one_span_id_are_told_apart_by_name_and_time() {
     insta::assert_snapshot!(calls, @r"
     shop/edge / 1000..1200
       shop/front / 1000..1200
-        shop/cart get 1010..1030 x2
+        shop/cart get 1010..1030 +1 by the mesh
           db find 1012..1017
         shop/cart get 1040..1060
     ");
@@ -178,4 +180,113 @@ fn records_that_lost_their_callers_are_orphans() {
     shop/mail  1011..1021
     ");
     assert_eq!(quality.orphans, 1);
+}
+
+/// Hops of a request whose applications hand on `x-request-id` 9 and nothing else: only the first two still know trace 5.
+fn with_ids(text: &str, ids: &[(u128, u128)]) -> (String, SignalQuality) {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let records = lines.zip(ids).map(|(line, &(trace, request))| {
+        let mut record = hop(line);
+        (record.trace_id, record.request_id) = (trace.to_be_bytes(), request.to_be_bytes());
+        record
+    });
+    assemble_all(records)
+}
+
+fn assemble_all(records: impl IntoIterator<Item = HopRecord>) -> (String, SignalQuality) {
+    let mut shown = String::new();
+    let mut assembler = Assembler::new(TraceLimits::default(), |trace: &Trace, symbols: &Symbols| {
+        let mut trace = trace.clone();
+        trace.calls.iter_mut().for_each(|call| {
+            call.start_ns -= START_US_MIN as i64 * 1_000;
+            call.end_ns -= START_US_MIN as i64 * 1_000;
+        });
+        shown.push_str(&format!("{} {:?}\n", trace.id, symbols.text(trace.journey)));
+        shown.push_str(&show(&trace, symbols));
+    });
+    for record in records {
+        let workload = if record.inbound { &record.hop.destination } else { &record.hop.source };
+        assembler.hop(&format!("{workload}-1"), &record);
+    }
+    let quality = assembler.finish().quality;
+    (shown, quality)
+}
+
+const CHAIN: &str = "out 1 shop/edge front / 1000 200
+     in 1 shop/front 1001 198
+     out 0 shop/front cart get 1010 20
+     in 0 shop/cart 1011 10";
+
+#[test]
+fn records_meet_by_request_id_where_traceparent_is_not_handed_on() {
+    let ids = [(5, 9), (5, 9), (9, 0), (9, 0)];
+    let (expected, quality) = with_ids(CHAIN, &ids);
+    insta::assert_snapshot!(expected, @r#"
+    00000000000000000000000000000005 "checkout"
+    shop/edge / 1000..1200
+      shop/front / 1000..1200
+        shop/cart get 1010..1030
+    "#);
+    assert_eq!((quality.hops, quality.complete, quality.orphans), (4, 1, 0));
+    // In whatever order sidecars report.
+    let lines: Vec<&str> = CHAIN.lines().collect();
+    for order in [[3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]] {
+        let text = order.map(|at| lines[at]).join("\n");
+        assert_eq!(with_ids(&text, &order.map(|at| ids[at])).0, expected, "{order:?}");
+    }
+}
+
+#[test]
+fn an_application_that_begins_a_trace_of_its_own_is_still_in_the_request() {
+    // front's tracer knows nothing of trace 5 and hands on the request id.
+    let (shown, _) = with_ids(CHAIN, &[(5, 9), (5, 9), (77, 9), (77, 9)]);
+    assert!(shown.contains("\n    shop/cart get"), "{shown}");
+}
+
+#[test]
+fn requests_of_a_client_with_a_constant_request_id_are_not_one() {
+    let requests = (100..200_u128).map(|trace| {
+        let mut record = hop("out 1 shop/edge front / 1000 200");
+        (record.trace_id, record.request_id) = (trace.to_be_bytes(), 9_u128.to_be_bytes());
+        record
+    });
+    let (_, quality) = assemble_all(requests);
+    assert!(quality.traces > 80, "{}", quality.traces);
+    assert!(quality.odd[&crate::Oddity::ConstantRequestId].count > 80);
+}
+
+#[test]
+fn a_call_that_the_filter_cut_is_no_timeout_and_one_of_the_route_is() {
+    let of = |ended_by| {
+        let mut call = hop("out 11 shop/front cart get 1010 20 timeout");
+        call.ended_by = ended_by;
+        assemble_all([hop("in 1 shop/front 1001 198"), call]).0
+    };
+    use emac_core::outcome::EndedBy;
+    assert!(of(EndedBy::Filter).contains("cart get 1010..1030 Error cut"), "{}", of(EndedBy::Filter));
+    for by in [EndedBy::Mesh, EndedBy::Unknown, EndedBy::Callee] {
+        assert!(of(by).contains("cart get 1010..1030 Timeout\n"), "{}", of(by));
+    }
+}
+
+#[test]
+fn tries_of_the_mesh_are_not_the_applications() {
+    let mut call = hop("out 11 shop/front cart get 1010 20");
+    call.attempts = 3;
+    let (shown, _) =
+        assemble_all([hop("in 1 shop/front 1001 198"), call, hop("out 11 shop/front cart get 1040 20")]);
+    // Once more by the application: a call of its own.
+    assert_eq!(shown.matches("cart get").count(), 2, "{shown}");
+    assert!(!shown.contains(" x"), "{shown}");
+}
+
+#[test]
+fn a_request_that_nobody_declared_has_no_journey_and_the_edge_says_where_it_entered() {
+    let records = CHAIN.lines().map(|line| {
+        let mut record = hop(line.trim());
+        record.hop.journey = emac_core::context::UNDECLARED.into();
+        record
+    });
+    let (shown, _) = assemble_all(records);
+    assert!(shown.starts_with("00000000000000000000000000000005 \"\"\nshop/edge / 1000"), "{shown}");
 }

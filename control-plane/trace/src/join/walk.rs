@@ -349,6 +349,8 @@ fn call_of(record: &SpanRecord, shift_ns: i64, message: bool) -> Call {
         served: record.outcome,
         nameless: false,
         attempts: u16::from(record.attempt.max(1)),
+        mesh_retries: 0,
+        cut: record.marks.cut(),
     }
 }
 

@@ -176,6 +176,8 @@ impl World {
             served: if says { CallOutcome::Error } else { CallOutcome::Good },
             nameless: false,
             attempts: 1,
+            mesh_retries: 0,
+            cut: false,
         }
     }
 

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use tokio::task::JoinSet;
 
-use super::super::headers::{self, BAGGAGE, DEGRADED, SERVED_BY, TRACEPARENT, child_of};
+use super::super::headers::{self, BAGGAGE, DEGRADED, REQUEST_ID, SERVED_BY, TRACEPARENT, child_of};
 use super::super::topology::Call;
 use super::super::{fault::Fault, grpc};
 use super::{Body, Inner, Outbound, Propagate, Seen, lock};
@@ -101,7 +101,10 @@ impl Inner {
                 context.append(BAGGAGE, v.clone());
             });
         }
-        if self.propagate != Propagate::Nothing
+        if self.propagate == Propagate::RequestIdOnly {
+            of.get(REQUEST_ID).into_iter().for_each(|id| drop(context.insert(REQUEST_ID, id.clone())));
+        }
+        if matches!(self.propagate, Propagate::Both | Propagate::TraceparentOnly)
             && let Some(traceparent) = of.get(TRACEPARENT)
         {
             let span = lock(&self.draws).spans.u64(1..);

@@ -18,6 +18,8 @@ fn call(parent: Option<u32>, service: Symbol, via: Symbol, nameless: bool) -> Ca
         served: CallOutcome::Good,
         nameless,
         attempts: 1,
+        mesh_retries: 0,
+        cut: false,
     }
 }
 

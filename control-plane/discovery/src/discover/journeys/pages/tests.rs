@@ -77,6 +77,8 @@ impl World {
             served: CallOutcome::Good,
             nameless: false,
             attempts: 1,
+            mesh_retries: 0,
+            cut: false,
         }
     }
 
