@@ -56,6 +56,8 @@ pub(super) struct Writer<'a> {
     shares: BTreeMap<BTreeSet<ComponentName>, Support>,
     /// Inside a race, where the language has no calls that nobody waits for.
     in_race: bool,
+    /// Calls that nobody waits for, out of the race that is being written.
+    unawaited: Vec<Expr>,
 }
 
 /// Operator and leaves of an expression.
@@ -65,7 +67,14 @@ pub(super) fn key(expr: &Expr) -> NodeKey {
 
 impl<'a> Writer<'a> {
     pub(super) const fn new(names: &'a Names, observations: &'a Observations) -> Self {
-        Self { names, observations, supports: BTreeMap::new(), shares: BTreeMap::new(), in_race: false }
+        Self {
+            names,
+            observations,
+            supports: BTreeMap::new(),
+            shares: BTreeMap::new(),
+            in_race: false,
+            unawaited: Vec::new(),
+        }
     }
 
     /// `None` when nothing of the tree is a component (the mesh's edge alone).
@@ -89,7 +98,15 @@ impl<'a> Writer<'a> {
                 let (delay, outside) = (Millis(*delay), std::mem::replace(&mut self.in_race, true));
                 let branches = self.each(branches);
                 self.in_race = outside;
-                several(branches, |branches| Expr::Race { delay, branches })?
+                let race = several(branches, |branches| Expr::Race { delay, branches })?;
+                if outside || self.unawaited.is_empty() {
+                    race
+                } else {
+                    self.keep(key(&race), node.support.clone());
+                    let mut steps = vec![race];
+                    steps.append(&mut self.unawaited);
+                    Expr::Series(steps)
+                }
             }
             Block::Fallback(primary, alternates) => self.fallback(primary, alternates)?,
             Block::Branch(choices) => self.branch(choices, &node.support)?,
@@ -101,8 +118,13 @@ impl<'a> Writer<'a> {
             Block::Timeout(after, body) => {
                 Expr::Timeout { after: Millis((*after).max(1)), body: Box::new(self.expr(body)?) }
             }
-            // The answer that a race needs has nothing to do with it; left out it would be lost, so it is written as if it were waited for.
-            Block::Async(body) if self.in_race => return self.expr(body),
+            // The answer that a race needs has nothing to do with it, and the language has none there: it stands beside the race.
+            Block::Async(body) if self.in_race => {
+                let unawaited = Expr::Async(Box::new(self.expr(body)?));
+                self.keep(key(&unawaited), node.support.clone());
+                self.unawaited.push(unawaited);
+                return None;
+            }
             Block::Async(body) => Expr::Async(Box::new(self.expr(body)?)),
         };
         if expr.operator() == operator(&node.block) {

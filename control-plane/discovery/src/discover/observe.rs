@@ -292,38 +292,14 @@ impl Observations {
         scratch.count_sites(trace);
         let sites = || scratch.counts.iter().map(|(site, _)| *site);
         let hash = shape_hash(trace.journey, sites());
-        let next = u32::try_from(self.shapes.len()).ok()?;
         let is_same = |&number: &u32| {
             let shape = self.shapes.get(number as usize);
             shape.is_some_and(|shape| {
                 shape.journey == trace.journey && shape.sites.iter().copied().eq(sites())
             })
         };
-        let shape = match self.shape_of.find(hash, is_same) {
-            Some(&shape) => shape,
-            None if self.shapes.len() >= self.limits.shapes => {
-                self.left.shapes += 1;
-                return None;
-            }
-            None => {
-                let sites: Vec<_> = sites().collect();
-                let counts = vec![Count::default(); sites.len()];
-                self.shapes.push(Shape {
-                    journey: trace.journey,
-                    sites,
-                    counts,
-                    traces: 0,
-                    examples: Vec::new(),
-                });
-                let shapes = &self.shapes;
-                self.shape_of.insert_unique(hash, next, |&number| {
-                    shapes
-                        .get(number as usize)
-                        .map_or(0, |shape| shape_hash(shape.journey, shape.sites.iter().copied()))
-                });
-                next
-            }
-        };
+        let known = self.shape_of.find(hash, is_same).copied();
+        let shape = known.or_else(|| self.new_shape(trace.journey, hash, sites().collect()))?;
         let found = self.shapes.get_mut(shape as usize)?;
         found.traces += 1;
         for (count, (_, more)) in found.counts.iter_mut().zip(&scratch.counts) {
@@ -333,6 +309,23 @@ impl Observations {
             found.examples.push(trace.id);
         }
         Some(shape)
+    }
+
+    /// The number of a shape that was not seen before; `None` at the limit.
+    fn new_shape(&mut self, journey: Symbol, hash: u64, sites: Vec<SiteId>) -> Option<u32> {
+        if self.shapes.len() >= self.limits.shapes {
+            self.left.shapes += 1;
+            return None;
+        }
+        let number = u32::try_from(self.shapes.len()).ok()?;
+        let counts = vec![Count::default(); sites.len()];
+        self.shapes.push(Shape { journey, sites, counts, traces: 0, examples: Vec::new() });
+        let hash_of = |number: &u32| {
+            let shape = self.shapes.get(*number as usize);
+            shape.map_or(0, |shape| shape_hash(shape.journey, shape.sites.iter().copied()))
+        };
+        self.shape_of.insert_unique(hash, number, hash_of);
+        Some(number)
     }
 
     /// Samples how each caller's calls lay in time.

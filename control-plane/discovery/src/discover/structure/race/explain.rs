@@ -12,10 +12,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::NOISE_PART;
-use super::super::SUPPORT_MIN;
-use super::super::log::{Activity, Event, Log, Run};
-use super::{GOING_ON_NS, broken_off};
+use super::super::log::{Activity, Event, Log};
+use super::super::{NOISE_PART, SUPPORT_MIN};
+use gaps::Gaps;
+use sights::{BEGIN, Begun, GROUP, Members, Sight, Stand, insert, last_two, sights};
+
+mod gaps;
+mod sights;
 
 /// Calls of which the first few answers let the caller go on.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,30 +45,6 @@ pub(super) struct Explained {
     /// By a call still running when the caller went on, and one that had answered: how much better a race of the two explains that than that nobody
     /// waits for the first. Near 0 nothing tells.
     rivals: BTreeMap<(usize, usize), f64>,
-}
-
-/// How a call stood at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stand {
-    Answered,
-    Failed,
-    /// Still running, or given up because another had answered.
-    Pending,
-}
-
-/// A call begun before a moment.
-#[derive(Clone, Copy, Debug)]
-struct Begun {
-    place: usize,
-    end: i64,
-    stand: Stand,
-}
-
-/// A moment in one request.
-#[derive(Debug)]
-struct Sight {
-    at: i64,
-    begun: Vec<Begun>,
 }
 
 /// Log-odds from which on a group is taken to race: one in four hundred against it, as many groups are tried.
@@ -172,59 +151,6 @@ fn borne(activities: &[Activity], members: &BTreeSet<usize>, needed: u32, log: &
     odds.clamp(-BORNE_MAX, BORNE_MAX)
 }
 
-/// A moment in every request that has it. Messages are never waited for, and not looked at.
-fn sights(moment: usize, activities: &[Activity], log: &Log) -> Vec<Sight> {
-    let place = |activity: Activity| activities.binary_search(&activity).ok();
-    let sight = |run: &Run| {
-        let (at, before) = match activities.get(moment) {
-            Some(activity) => {
-                let next = run.events.iter().position(|event| event.activity == *activity)?;
-                (run.events.get(next)?.start, run.events.get(..next)?)
-            }
-            None if run.went_on => (run.until, run.events.as_slice()),
-            None => return None,
-        };
-        let mut begun: Vec<Begun> = Vec::with_capacity(before.len());
-        for event in before.iter().filter(|event| !event.message) {
-            let Some(place) = place(event.activity) else { continue };
-            let one = Begun { place, end: event.end, stand: stand(event, run, at) };
-            match begun.iter_mut().find(|known| known.place == place) {
-                // Of what is tried again, or comes again, the last one counts.
-                Some(known) if known.stand != Stand::Pending => *known = one,
-                Some(_) => {}
-                None => begun.push(one),
-            }
-        }
-        Some(Sight { at, begun })
-    };
-    log.runs.iter().filter_map(sight).collect()
-}
-
-fn stand(event: &Event, run: &Run, at: i64) -> Stand {
-    let lost = || {
-        let others =
-            run.events.iter().filter(|other| other.activity != event.activity && other.outcome.answered());
-        others.into_iter().any(|winner| broken_off(event, winner, run.went_on_after(event.end)))
-    };
-    if event.cut || event.running_at(at) || (!event.outcome.answered() && lost()) {
-        Stand::Pending
-    } else if event.outcome.answered() {
-        Stand::Answered
-    } else {
-        Stand::Failed
-    }
-}
-
-impl Sight {
-    /// When so many members had answered; `None` while fewer had.
-    fn enough(&self, members: &BTreeSet<usize>, needed: u32) -> Option<i64> {
-        let answered = |begun: &&Begun| members.contains(&begun.place) && begun.stand == Stand::Answered;
-        let mut ends: Vec<i64> = self.begun.iter().filter(answered).map(|begun| begun.end).collect();
-        ends.sort_unstable();
-        ends.get(needed.saturating_sub(1) as usize).copied()
-    }
-}
-
 /// One moment in all requests, and which calls it can have waited for.
 struct View {
     sights: Vec<Sight>,
@@ -232,12 +158,24 @@ struct View {
     late: Vec<bool>,
     /// By sight: the last two ends of calls that are never late, the last one first.
     last: Vec<[(i64, usize); 2]>,
+    /// Gaps below this are alike.
+    floor_ns: f64,
 }
 
-/// "No call": the caller's own begin, which everything comes after.
-const BEGIN: (i64, usize) = (0, usize::MAX);
-/// In the place of a call: so many answers of a group.
-const GROUP: usize = usize::MAX - 1;
+/// The tick of clocks that tell milliseconds.
+const COARSE_NS: i64 = 1_000_000;
+/// Percent of times that are whole milliseconds by such a clock.
+const COARSE_PERCENT: usize = 95;
+
+/// Below what length gaps are alike: a tick, where a caller's clock tells whole milliseconds. The caller's own begin may be by another clock, so only the
+/// times from one call's end to another's tell.
+fn floor_ns(sights: &[Sight]) -> f64 {
+    let is_coarse = |pair: &&[Begun]| matches!(pair, [a, b] if (b.end - a.end) % COARSE_NS == 0);
+    let pairs = || sights.iter().flat_map(|sight| sight.begun.windows(2));
+    let (all, coarse) = (pairs().count(), pairs().filter(is_coarse).count());
+    // A span that was lost is timed by another clock now and then.
+    if coarse * 100 >= all * COARSE_PERCENT { COARSE_NS as f64 } else { Gaps::FLOOR_NS }
+}
 
 impl View {
     fn of(sights: Vec<Sight>, places: usize) -> Self {
@@ -252,7 +190,8 @@ impl View {
         let late: Vec<bool> = pending.iter().zip(&present).map(is_late).collect();
         let is_over = |place| late.get(place) == Some(&false);
         let last = sights.iter().map(|sight| last_two(sight, is_over)).collect();
-        Self { sights, late, last }
+        let floor_ns = floor_ns(&sights);
+        Self { sights, late, last, floor_ns }
     }
 
     /// What waiting for each call that is never late explains, given the answers of a group that were waited for, if any.
@@ -262,25 +201,22 @@ impl View {
         contest: Option<&Contest>,
         awaited: &mut BTreeMap<(usize, usize), f64>,
     ) {
-        let members = contest.map(|contest| &contest.members);
+        let members = contest.map(|contest| Members::of(&contest.members));
         let is_other = |place: usize| {
-            self.late.get(place) == Some(&false) && members.is_none_or(|members| !members.contains(&place))
+            self.late.get(place) == Some(&false) && members.is_none_or(|members| !members.has(place))
         };
-        let mut all = Gaps::default();
-        let ends: Vec<[(i64, usize); 2]> = self
-            .sights
-            .iter()
-            .map(|sight| {
-                let mut last = last_two(sight, is_other);
-                if let Some(enough) =
-                    contest.and_then(|contest| sight.enough(&contest.members, contest.needed))
-                {
-                    insert(&mut last, (enough, GROUP));
-                }
-                all.file(sight.at - last[0].0, 1);
-                last
-            })
-            .collect();
+        let (mut all, mut room) = (Gaps::new(self.floor_ns), Vec::new());
+        let mut last = |sight: &Sight| {
+            let mut last = last_two(sight, is_other);
+            let enough =
+                |(members, contest): (Members, &Contest)| sight.enough(members, contest.needed, &mut room);
+            if let Some(enough) = members.zip(contest).and_then(enough) {
+                insert(&mut last, (enough, GROUP));
+            }
+            all.file(sight.at - last[0].0, 1);
+            last
+        };
+        let ends: Vec<[(i64, usize); 2]> = self.sights.iter().map(&mut last).collect();
         let with = all.weight();
         let mut without: BTreeMap<usize, Gaps> = BTreeMap::new();
         for (sight, [last, before]) in self.sights.iter().zip(&ends) {
@@ -301,15 +237,12 @@ impl View {
         together: &dyn Fn(usize, usize) -> bool,
         rivals: &mut BTreeMap<(usize, usize), f64>,
     ) {
-        let places = || 0..self.late.len();
-        for late in places().filter(|&place| self.late.get(place) == Some(&true)) {
-            for other in
-                places().filter(|&place| self.late.get(place) == Some(&false) && together(late, place))
-            {
-                let group = BTreeSet::from([late, other]);
-                if self.sights.iter().any(|sight| sight.begun.iter().any(|begun| begun.place == other)) {
-                    *rivals.entry((late, other)).or_default() += self.gain(&group, 1);
-                }
+        let begun = self.begun();
+        let (late, over): (Vec<usize>, Vec<usize>) =
+            begun.into_iter().partition(|place| self.late.get(*place) == Some(&true));
+        for &late in late.iter().take(CONTENDERS_MAX) {
+            for &other in over.iter().filter(|&&place| together(late, place)).take(CONTENDERS_MAX) {
+                *rivals.entry((late, other)).or_default() += self.gain(&BTreeSet::from([late, other]), 1);
             }
         }
     }
@@ -350,10 +283,14 @@ impl View {
         })
     }
 
+    /// Every call that had begun in some request.
+    fn begun(&self) -> BTreeSet<usize> {
+        self.sights.iter().flat_map(|sight| &sight.begun).map(|begun| begun.place).collect()
+    }
+
     /// Groups worth weighing: of late calls, and of calls that ran at the same time and were over both; small ones first.
     fn candidates(&self, together: &dyn Fn(usize, usize) -> bool) -> Vec<BTreeSet<usize>> {
-        let begun: BTreeSet<usize> =
-            self.sights.iter().flat_map(|sight| &sight.begun).map(|begun| begun.place).collect();
+        let begun = self.begun();
         let is_late = |place: &usize| self.late.get(*place) == Some(&true);
         let late: Vec<usize> = begun.iter().copied().filter(is_late).collect();
         let over: Vec<usize> = begun
@@ -377,20 +314,22 @@ impl View {
     /// Log-odds of a race, or quorum, of a group against waiting for all of it, or for all but one, or for none; what is late nobody can have waited
     /// for.
     fn gain(&self, members: &BTreeSet<usize>, needed: u32) -> f64 {
+        let group = Members::of(members);
         let is_over = |place: usize| self.late.get(place) == Some(&false);
         let over: Vec<usize> = members.iter().copied().filter(|&place| is_over(place)).collect();
-        let (mut with, mut none) = (Gaps::default(), Gaps::default());
-        let mut without: Vec<Gaps> = vec![Gaps::default(); over.len() + 1];
+        let (mut with, mut none) = (Gaps::new(self.floor_ns), Gaps::new(self.floor_ns));
+        let mut without: Vec<Gaps> = vec![Gaps::new(self.floor_ns); over.len() + 1];
+        let mut room = Vec::with_capacity(members.len());
         for (sight, last) in self.sights.iter().zip(&self.last) {
-            let of_group = || sight.begun.iter().filter(|begun| members.contains(&begun.place));
+            let of_group = || sight.begun.iter().filter(|begun| group.has(begun.place));
             if of_group().next().is_none() {
                 continue;
             }
-            let enough = sight.enough(members, needed);
+            let enough = sight.enough(group, needed, &mut room);
             if enough.is_none() && of_group().all(|begun| begun.stand == Stand::Failed) {
                 continue;
             }
-            let others = last_two(sight, |place| is_over(place) && !members.contains(&place))[0].0;
+            let others = last_two(sight, |place| is_over(place) && !group.has(place))[0].0;
             none.file(sight.at - others, 1);
             let skipped = std::iter::once(usize::MAX).chain(over.iter().copied());
             for (gaps, skipped) in without.iter_mut().zip(skipped) {
@@ -426,83 +365,4 @@ fn subsets(places: &[usize]) -> Vec<BTreeSet<usize>> {
         (0..n).filter(move |bit| mask & (1 << bit) != 0).filter_map(|bit| places.get(bit).copied())
     };
     (1_u32..1 << n).filter(|mask| mask.count_ones() > 1).map(|mask| subset(mask).collect()).collect()
-}
-
-/// The last two ends among the calls of some places.
-fn last_two(sight: &Sight, of: impl Fn(usize) -> bool) -> [(i64, usize); 2] {
-    let mut last = [BEGIN, BEGIN];
-    for begun in sight.begun.iter().filter(|begun| of(begun.place)) {
-        insert(&mut last, (begun.end, begun.place));
-    }
-    last
-}
-
-fn insert(last: &mut [(i64, usize); 2], one: (i64, usize)) {
-    if last[0] == BEGIN || one.0 > last[0].0 {
-        *last = [one, last[0]];
-    } else if last[1] == BEGIN || one.0 > last[1].0 {
-        last[1] = one;
-    }
-}
-
-/// Gaps between what lets a caller go on and its going on, by length.
-#[derive(Clone, Debug)]
-struct Gaps {
-    bins: [u32; Self::BINS],
-    /// The caller had gone on before.
-    contradicted: u32,
-}
-
-impl Default for Gaps {
-    fn default() -> Self {
-        Self { bins: [0; Self::BINS], contradicted: 0 }
-    }
-}
-
-impl Gaps {
-    /// Two bins an octave, from [`Self::FLOOR_NS`] to half an hour.
-    const BINS: usize = 54;
-    /// Shorter gaps are alike: a caller's own bookkeeping, and the tick of a clock.
-    const FLOOR_NS: f64 = 20_000.0;
-    /// Pseudo-counts of each bin: less than a half, since most of so many bins stay empty.
-    const PRIOR: f64 = 0.1;
-    /// Logarithm of the probability of a contradiction times its density: one request in 200 errs, and by anything up to a second.
-    const CONTRADICTION: f64 = -26.0;
-
-    /// Counts a gap, or takes it back.
-    fn file(&mut self, gap_ns: i64, times: i32) {
-        let slot = if gap_ns < -GOING_ON_NS {
-            Some(&mut self.contradicted)
-        } else {
-            let octaves = (gap_ns as f64 / Self::FLOOR_NS).log2();
-            let bin = if octaves > 0.0 { 1 + (2.0 * octaves) as usize } else { 0 };
-            self.bins.get_mut(bin.min(Self::BINS - 1))
-        };
-        slot.into_iter().for_each(|count| *count = count.saturating_add_signed(times));
-    }
-
-    /// Logarithm of the marginal likelihood, density per nanosecond. O(gaps).
-    fn weight(&self) -> f64 {
-        let (mut weight, mut seen) = (f64::from(self.contradicted) * Self::CONTRADICTION, 0_u32);
-        for (bin, &count) in self.bins.iter().enumerate().filter(|(_, count)| **count > 0) {
-            for i in 0..count {
-                let (kept, all) =
-                    (f64::from(i) + Self::PRIOR, f64::from(seen) + Self::PRIOR * Self::BINS as f64);
-                weight += (kept / all).ln();
-                seen += 1;
-            }
-            weight -= f64::from(count) * Self::width(bin).ln();
-        }
-        weight
-    }
-
-    fn width(bin: usize) -> f64 {
-        match bin {
-            0 => Self::FLOOR_NS + GOING_ON_NS as f64,
-            bin => {
-                let from = Self::FLOOR_NS * ((bin - 1) as f64 / 2.0).exp2();
-                from * (std::f64::consts::SQRT_2 - 1.0)
-            }
-        }
-    }
 }

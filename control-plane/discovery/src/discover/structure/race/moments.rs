@@ -11,8 +11,6 @@ use emac_trace::CallOutcome;
 /// Counts over all moments. Places are positions in the list of activities; one more stands for the caller's end.
 pub(super) struct Moments {
     activities: Vec<Activity>,
-    /// By moment, trigger, and what still ran then.
-    won: BTreeMap<(usize, usize, usize), u64>,
     /// By moment and trigger.
     triggered: BTreeMap<(usize, usize), u64>,
     /// How often each moment occurred, triggered or not.
@@ -41,7 +39,6 @@ impl Moments {
     pub(super) fn of(activities: &[Activity], log: &Log) -> Self {
         let mut moments = Self {
             activities: activities.to_vec(),
-            won: BTreeMap::new(),
             triggered: BTreeMap::new(),
             occurred: BTreeMap::new(),
             cancelled: BTreeMap::new(),
@@ -71,17 +68,11 @@ impl Moments {
 
     fn moment(&mut self, moment: usize, at: i64, before: &[Event]) {
         *self.occurred.entry(moment).or_default() += 1;
-        let awaited = || before.iter().filter(|event| !event.message);
-        let over = awaited().filter(|event| !event.running_at(at) && event.outcome.answered());
+        let over =
+            before.iter().filter(|event| !event.message && !event.running_at(at) && event.outcome.answered());
         let Some(trigger) = over.max_by_key(|event| event.end) else { return };
         let place = self.place(trigger.activity);
         *self.triggered.entry((moment, place)).or_default() += 1;
-        let losing = awaited().filter(|event| {
-            event.running_at(at) && event.start < trigger.end && event.activity != trigger.activity
-        });
-        for event in losing {
-            *self.won.entry((moment, place, self.place(event.activity))).or_default() += 1;
-        }
     }
 
     fn look_for_cancelled(&mut self, run: &Run) {
