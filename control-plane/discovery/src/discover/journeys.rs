@@ -1,7 +1,7 @@
 //! Which traces are of one journey.
 //!
 //! Traces with different entries are of different journeys. Behind one entry (`POST /graphql`, `Recv`) several may hide. Pages that share callees
-//! show in how their calls go together ([`pages`]), at the first caller behind the entry that calls more than one thing: a load balancer before it
+//! show in how their calls go together (`pages`), at the first caller behind the entry that calls more than one thing: a load balancer before it
 //! does not matter. What calls little in common is told apart by similarity: what differs by a choice, an optional call or a failure that ended a
 //! request early shares most of its calls with the others.
 //!

@@ -101,11 +101,14 @@ impl Kept {
     }
 }
 
+/// Tells a watch which names are one service's.
+type Naming<'a> = &'a dyn Fn(&mut Watch);
+
 fn restore(
     folder: &Path,
     (settings, new): (WatchSettings, Watch),
     now: Moment,
-    (journeys, named): (&[Declared], &dyn Fn(&mut Watch)),
+    (journeys, named): (&[Declared], Naming<'_>),
     problems: &mut Vec<String>,
 ) -> Watch {
     let file = folder.join(FILE);
