@@ -1,12 +1,11 @@
 //! Answers that are not needed any more: races, quorums, and calls that nobody waits for.
 //!
-//! What tells a race from calls that merely run at the same time is when the caller goes on. At each moment at which it went on (the start of a
-//! later call, or its own end) some call had *just* answered: the trigger. Where a and b race, each is the trigger while the other still
-//! runs, and no other call ever is. In `Parallel(a, Series(b, c))` c also begins while a runs, but b always is the trigger. Two more signs: a call that
-//! ends at the moment another answers was cancelled for it; and one that always begins the same time after another is its hedge.
+//! What tells a race from calls that merely run at the same time is when the caller goes on: [`explain`] weighs what it may have waited for. Two more
+//! signs: a call that ends at the moment another answers was cancelled for it ([`moments`]); and one that always begins the same time after another is
+//! its [`hedge`].
 //!
-//! A branch of a race may be several calls. Members are the calls that won or lost; winners those that end a branch; what is ordered with the
-//! members of one branch alone belongs to it.
+//! A branch of a race may be several calls ([`rivalry`]). Members are the calls that won or lost; winners those that end a branch; what waits for the
+//! members of one branch alone, or what they wait for, belongs to it.
 
 mod explain;
 mod hedge;

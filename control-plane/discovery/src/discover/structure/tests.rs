@@ -348,6 +348,16 @@ fn shares_of_a_call_that_may_be_left_out_count_requests_that_failed() {
     assert_eq!(inferred(runs), "Series(a, Branch(45/100 b, 55/100 -), c)");
 }
 
+/// Where something had failed before, leaving a call out may mean that it was not reached; then having called it does not count either.
+#[test]
+fn shares_count_neither_kind_of_requests_in_which_something_failed_before() {
+    let with = run(&[(0, 0, 5, Good), (1, 5, 9, Good), (2, 9, 12, Good)], 13, true);
+    let without = run(&[(0, 0, 5, Good), (2, 5, 8, Good)], 9, true);
+    let borne = run(&[(0, 0, 5, Error), (1, 5, 9, Good), (2, 9, 12, Good)], 13, true);
+    let runs = mixed(&[(30, with), (70, without), (20, borne)]);
+    assert_eq!(inferred(runs), "Series(a, Branch(30/100 b, 70/100 -), c)");
+}
+
 /// The third is asked only after the first has failed and long after the second was: it is no alternate, and it does not vanish.
 #[test]
 fn calls_that_meet_only_after_a_failure_are_kept() {
