@@ -1,8 +1,8 @@
 //! Discovery on worlds of another origin: `tests/worlds/worlds.py`, a generator that shares nothing with the one constants were fitted on. By family,
 //! because an average hides the family that fails.
 //!
-//! `make calibration` runs more of them and prints the table of bench/results.md; `EMAC_WORLDS_FROM=1000` takes others, `EMAC_WORLDS_NOTES=1` says what
-//! differed.
+//! `make calibration` runs more of them and prints the table of bench/results.md; `EMAC_WORLDS_FROM=1000` takes others, `EMAC_WORLDS_ONLY=races` those
+//! of one family, `EMAC_WORLDS_NOTES=1` says what differed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -240,7 +240,8 @@ fn claims_hold_in_worlds_of_another_generator() {
         "| worlds | claims at 0.9 and more that are right | races found | shares inside | invented | F1 of operators |"
     );
     println!("|---|---|---|---|---|---|");
-    for family in FAMILIES {
+    let only = std::env::var("EMAC_WORLDS_ONLY").ok();
+    for family in FAMILIES.iter().filter(|family| only.as_ref().is_none_or(|only| only == *family)) {
         let Some(worlds) = worlds(family, from, count) else { return };
         let outcome = judged(family, &worlds);
         println!("{}", outcome.line(family));

@@ -8,7 +8,7 @@
 //! 2. `fallback`: calls made only after another had failed are set aside.
 //! 3. `cut`: what remains is divided, again and again, into choices (never together), steps (always in one order, never overlapping) and branches
 //!    (at the same time); one call alone is looked at for `repetition`.
-//! 4. The alternates are put back around the smallest part that they stand in for.
+//! 4. The alternates are put back around the smallest part that they stand in for, and the whole is written in its one spelling (`normal`).
 //!
 //! A relation between two calls holds over all requests or not at all: truly parallel calls overlap in a single trace as rarely as one time in four.
 //! What is seen too rarely to be told is said so in the [`Support`], not guessed.
@@ -16,6 +16,7 @@
 mod cut;
 mod fallback;
 mod log;
+mod normal;
 mod race;
 mod relation;
 mod repetition;
@@ -74,7 +75,7 @@ const NOISE_PART: u64 = 200;
 /// Infers the structure of one caller; `None` when it calls nobody. O(requests · calls² + calls³).
 pub fn infer(mut log: Log) -> Option<Node> {
     let races = race::cut_losers(&mut log);
-    whole(log, &races)
+    whole(log, &races).map(normal::spelling)
 }
 
 /// The structure once it is known which answers are not needed.

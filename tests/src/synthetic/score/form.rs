@@ -129,7 +129,7 @@ fn of(expr: &Expr, sure: &BTreeSet<String>) -> Form {
     match expr {
         Expr::Leaf(name) => Form::Leaf(name.to_string()),
         Expr::Series(steps) => series(steps, sure),
-        Expr::Parallel { join: Join::All, branches } => several(Kind::Parallel, all(branches)),
+        Expr::Parallel { join: Join::All, branches } => at_once(all(branches)),
         Expr::Parallel { join: Join::AtLeast(1), branches } => several(Kind::Race, all(branches)),
         Expr::Parallel { join: Join::AtLeast(k), branches } => Form::Of(Kind::AtLeast(*k), all(branches)),
         Expr::Race { delay: Millis(0), branches } => several(Kind::Race, all(branches)),
@@ -169,6 +169,20 @@ fn several(kind: Kind, operands: Vec<Form>) -> Form {
         1 => flat.swap_remove(0),
         _ => Form::Of(kind, flat),
     }
+}
+
+/// Branches at the same time. What nobody waits for, alone or as the first step of a branch, begins before them and means the same there.
+fn at_once(branches: Vec<Form>) -> Form {
+    let (mut before, mut rest) = (Vec::new(), Vec::new());
+    for branch in branches {
+        let mut steps = steps(branch);
+        let is_awaited = |step: &Form| step.kind() != Some(Kind::Async);
+        let later = steps.split_off(steps.iter().position(is_awaited).unwrap_or(steps.len()));
+        before.extend(steps);
+        rest.push(several(Kind::Series, later));
+    }
+    before.push(several(Kind::Parallel, rest));
+    several(Kind::Series, before)
 }
 
 fn steps(form: Form) -> Vec<Form> {

@@ -48,6 +48,12 @@ impl Races {
         known.contains(&later)
     }
 
+    /// Whether a call outside some parts was seen to begin by the end of one of theirs.
+    pub(super) fn is_followed(&self, parts: &[BTreeSet<Activity>]) -> bool {
+        let is_within = |call: &Activity| parts.iter().any(|part| part.contains(call));
+        self.waited.iter().any(|(call, next)| is_within(call) && next.is_some_and(|next| !is_within(&next)))
+    }
+
     /// Whether something outside a part was seen to wait for it: for one of its calls, or for the answers of a race that it takes part in.
     pub(super) fn waits_for(&self, part: &BTreeSet<Activity>) -> bool {
         let is_outside = |next: &Option<Activity>| next.is_none_or(|next| !part.contains(&next));
@@ -194,11 +200,15 @@ impl Race {
         parts.iter().any(|part| !part.is_disjoint(&self.members))
     }
 
-    /// The calls of some parts by branch: two branches may look like one part, where one always began after the other had failed. What is no
-    /// branch's goes with those it is a part with.
+    /// The calls of some parts by branch, for each branch that has any: two branches may look like one part, where one always began after the other
+    /// had failed. What is no branch's goes with those it is a part with. Of two or more each is less than the parts together.
     pub(super) fn apart(&self, parts: &[&BTreeSet<Activity>]) -> Vec<BTreeSet<Activity>> {
-        let mut branches: Vec<BTreeSet<Activity>> =
-            self.branches.iter().map(|branch| branch.calls.clone()).collect();
+        let is_there = |call: &&Activity| parts.iter().any(|part| part.contains(call));
+        let mut branches: Vec<BTreeSet<Activity>> = self
+            .branches
+            .iter()
+            .map(|branch| branch.calls.iter().filter(is_there).copied().collect())
+            .collect();
         for part in parts {
             let home = self.branches.iter().position(|branch| !branch.calls.is_disjoint(part));
             let others = part.difference(&self.members);
@@ -206,6 +216,7 @@ impl Race {
                 home.extend(others);
             }
         }
+        branches.retain(|branch| !branch.is_empty());
         branches
     }
 

@@ -32,10 +32,11 @@ pub(super) fn parallel(log: &Log, branches: &[Part], races: &Races, support: Sup
         let (racing, others): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|part| !part.is_disjoint(&group.members));
         left = others;
-        match racing.as_slice() {
-            [] => {}
-            [only] => left.push(only),
-            racing => found.push(contest(log, &group.apart(racing), races, group)),
+        // Of one branch alone the calls are the parts of this parallel, whoever that branch races with elsewhere. Divided as that branch they would
+        // be the same calls again, without end.
+        match group.apart(&racing).as_slice() {
+            [] | [_] => left.extend(racing),
+            apart => found.push(contest(log, apart, races, group)),
         }
     }
     left.sort();
@@ -60,11 +61,14 @@ pub(super) fn parallel(log: &Log, branches: &[Part], races: &Races, support: Sup
 const UNSEEN: f64 = 0.5;
 
 /// How many branches nothing shows the caller to wait for: neither their end, which never was the last, nor their failure.
+///
+/// Where a step follows, a failure shows nothing: the step may be of another branch, which was given up as well.
 fn unseen(log: &Log, branches: &[Part], races: &Races) -> usize {
+    let is_followed = races.is_followed(branches);
     let is_unseen = |part: &&Part| {
         !races.waits_for(part)
             && part.iter().all(|activity| !races.unawaited.contains_key(activity))
-            && alone(log, branches, part).broken < SUPPORT_MIN
+            && (is_followed || alone(log, branches, part).broken < SUPPORT_MIN)
     };
     branches.iter().filter(is_unseen).count()
 }
