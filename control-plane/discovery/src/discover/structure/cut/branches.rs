@@ -34,9 +34,10 @@ pub(super) fn parallel(log: &Log, branches: &[Part], races: &Races, support: Sup
         left = others;
         // Of one branch alone the calls are the parts of this parallel, whoever that branch races with elsewhere. Divided as that branch they would
         // be the same calls again, without end.
-        match group.apart(&racing).as_slice() {
-            [] | [_] => left.extend(racing),
-            apart => found.push(contest(log, apart, races, group)),
+        let apart = group.apart(&racing);
+        match (racing.as_slice(), apart.as_slice()) {
+            ([] | [_], _) | (_, [] | [_]) => left.extend(racing),
+            _ => found.push(contest(log, &apart, races, group)),
         }
     }
     left.sort();
