@@ -111,7 +111,8 @@ fn contrasted(log: &Log, activity: Activity, triggers: &BTreeSet<Activity>) -> b
     };
     let without = log.runs.iter().filter(well).filter(|run| run.of(activity).next().is_none()).count();
     let with = log.runs.iter().filter(|run| run.of(activity).next().is_some()).count();
-    without as u64 >= SUPPORT_MIN && with as u64 >= SUPPORT_MIN
+    // Once is enough to say that there is such a call: what little it rests on is in its confidence.
+    without as u64 >= SUPPORT_MIN && with > 0
 }
 
 /// Alternates of the same parts, with the alternates' own alternates.
@@ -144,7 +145,7 @@ fn alternates(
     let mut part = log.project(group, &BTreeSet::new());
     part.empty = 0;
     let (helped, asked) = (helped(log, group), part.runs.len() as u64);
-    if helped * HELPED_PART < asked || helped < SUPPORT_MIN {
+    if helped * HELPED_PART < asked || helped == 0 {
         return None;
     }
     let of: BTreeSet<_> = group

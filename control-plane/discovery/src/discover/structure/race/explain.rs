@@ -254,7 +254,11 @@ impl View {
             for needed in 1..u32::try_from(members.len()).unwrap_or(u32::MAX) {
                 let gain = self.gain(&members, needed);
                 // Of two that explain it alike the smaller one: nothing speaks for the rest.
-                let better = best.as_ref().is_none_or(|best| gain > best.gain + TIE);
+                let is_better = |best: &Contest| {
+                    let more = members.len().saturating_sub(best.members.len());
+                    gain > best.gain + TIE + MEMBER * more as f64
+                };
+                let better = best.as_ref().is_none_or(is_better);
                 if gain >= GAIN_MIN && better {
                     best = Some(Contest {
                         members: members.clone(),
@@ -346,6 +350,9 @@ impl View {
         with.weight() - without.iter().map(Gaps::weight).fold(f64::NEG_INFINITY, f64::max)
     }
 }
+
+/// By how much one more member must explain a moment better, log-odds: seven to one, as there are many calls that it may be.
+const MEMBER: f64 = 2.0;
 
 /// Log-likelihoods closer than this are alike.
 const TIE: f64 = 1e-6;

@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::log::{Activity, Log, Run};
+use super::super::log::{Activity, Event, Log, Run};
 use super::super::relation::{Relation, Relations, Union};
 use super::explain::{Contest, Explained};
 use super::moments::Moments;
 use super::{AWAITED_MIN, Branch, hedge};
 
+/// Probability up to which something is no chance.
+const CHANCE_MAX: f64 = 0.05;
+
 /// What tells rivals among the calls of one caller. A call is named by its place in the list of activities.
 pub(super) struct Rivalry<'a> {
     activities: &'a [Activity],
+    log: &'a Log,
     relations: Relations,
     moments: Moments,
     explained: Explained,
@@ -19,13 +23,13 @@ pub(super) struct Rivalry<'a> {
 }
 
 impl<'a> Rivalry<'a> {
-    pub(super) fn of(activities: &'a [Activity], log: &Log) -> Self {
+    pub(super) fn of(activities: &'a [Activity], log: &'a Log) -> Self {
         let all: Vec<&Run> = log.runs.iter().collect();
         let relations = Relations::of(activities, &all);
         let together = |a, b| relations.relation(a, b) == Relation::Together;
         let explained = Explained::of(activities, log, &together);
         let (moments, hedges) = (Moments::of(activities, log), hedge::find(activities, log));
-        Self { activities, relations, moments, explained, hedges }
+        Self { activities, log, relations, moments, explained, hedges }
     }
 
     /// Calls that win and lose against each other, race by race.
@@ -94,7 +98,29 @@ impl<'a> Rivalry<'a> {
         // What another branch can set going as well is what follows the race.
         let follows_the_race =
             || others().any(|&rival| self.moments.sets_going(rival, call)) || self.follows(rivals, call);
-        is_on_the_way || (is_led_to && is_contested && !follows_the_race())
+        is_on_the_way
+            || (is_led_to && is_contested && !follows_the_race() && self.is_missed(call, chain, rivals))
+    }
+
+    /// Whether a call that followed either branch would have been seen after another branch's answer: it was made often enough after this one's, and
+    /// the others answered first often enough. What rests on nothing else is what follows the race, which bounds no better.
+    fn is_missed(&self, call: usize, chain: &BTreeSet<usize>, rivals: &BTreeSet<usize>) -> bool {
+        let place = |event: &Event| self.activities.binary_search(&event.activity).ok();
+        let (mut ours, mut with, mut theirs) = (0_u32, 0_u32, 0_u32);
+        for run in self.log.runs.iter().filter(|run| run.went_on) {
+            let answers = run.events.iter().filter(|event| event.outcome.answered());
+            let of_rivals = answers.filter_map(|event| Some((event.end, place(event)?)));
+            let first = of_rivals.filter(|(_, place)| rivals.contains(place)).min();
+            let Some((_, first)) = first else { continue };
+            if chain.contains(&first) {
+                ours += 1;
+                with += u32::from(run.events.iter().any(|event| place(event) == Some(call)));
+            } else {
+                theirs += 1;
+            }
+        }
+        let left_out = 1.0 - f64::from(with) / f64::from(ours.max(1));
+        theirs > 0 && left_out.powf(f64::from(theirs)) <= CHANCE_MAX
     }
 
     /// Whether one call leads to another: the other comes after it always, and most of the time when it had just answered. A hedge comes
