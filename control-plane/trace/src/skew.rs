@@ -97,12 +97,16 @@ impl Clocks {
     }
 
     /// Offset of a callee that was called somewhere within `outer`: as known, else moved as little as possible.
+    ///
+    /// That it ends after `outer` says nothing of the clocks: nobody may have waited for it. Moved for that, it would seem to begin before what its
+    /// caller did first.
     pub(super) fn guess(&self, outer: &SpanRecord, callee: &SpanRecord, waits: bool) -> i64 {
         let pair = (clock_of(outer), clock_of(callee));
         if pair.0 == pair.1 {
             return 0;
         }
-        let fitting = Interval::fitting(outer, callee, waits);
+        let is_begun_within = (outer.start_ns..=outer.end_ns()).contains(&callee.start_ns);
+        let fitting = Interval::fitting(outer, callee, waits && !is_begun_within);
         match self.pairs.get(&pair).map(|known| known.interval) {
             Some(known) => known.and(fitting).unwrap_or(known).middle(),
             None => fitting.nearest(),

@@ -9,7 +9,7 @@ use super::journeys::pages::{Class, class, pages};
 use super::observe::{Count, Observations, Occurrence, SiteId};
 use super::structure::{Activity, Block, Event, Log, Node, Run, Share, Support, infer};
 
-/// Most confidence in redundancy that callers' own records do not show: an even chance, which is below what acts ([`super::IDENTIFIED_MIN`]).
+/// Most confidence in redundancy, and in that nobody waits, that callers' own records do not show: an even chance, which is below what acts ([`super::IDENTIFIED_MIN`]).
 const UNSEEN_MAX: f64 = 0.5;
 
 /// What is left of the confidence in any operator over calls that callers did not record: when the caller began to wait, and went on, is then known
@@ -80,28 +80,31 @@ impl<'a> Tree<'a> {
             Block::Retry(attempts, body) => Block::Retry(attempts, boxed(body)),
             Block::Repeat(count, body) => Block::Repeat(count, boxed(body)),
             Block::Timeout(after, body) => Block::Timeout(after, boxed(body)),
-            Block::Async(body) => Block::Async(boxed(body)),
+            Block::Async(body) => {
+                let body = boxed(body);
+                return self.doubted(Node { block: Block::Async(body), support });
+            }
         };
         Node { block, support }
     }
 
-    /// Redundancy shows in what the caller saw and when it went on. Where callers recorded nothing, that is a guess from what callees saw, and no
-    /// ground to act on.
+    /// Redundancy, and that nobody waits, shows in what the caller saw and when it went on. Where callers recorded nothing, that is a guess from what
+    /// callees saw by clocks of their own, and no ground to act on.
     fn doubted(&self, mut node: Node) -> Node {
-        let redundant = !matches!(node.block, Block::Parallel(Join::All, _));
+        let is_all = matches!(node.block, Block::Parallel(Join::All, _));
         let unseen = || node.activities().into_iter().any(|activity| self.is_unseen(activity));
-        if redundant && !self.by_sidecars && unseen() {
+        if !is_all && !self.by_sidecars && unseen() {
             node.support.confidence = node.support.confidence.min(UNSEEN_MAX);
             node.support.says.push_str("; callers recorded no spans of these calls");
         }
         node
     }
 
-    /// Whether the caller recorded nothing of a call.
+    /// Whether the caller recorded nothing of a call that has an answer. That nobody waits for a message needs no record.
     fn is_unseen(&self, activity: Activity) -> bool {
         let sites = self.observations.sites();
         let site = sites.at(activity as usize).and_then(|id| sites.get(id));
-        site.is_some_and(|site| site.via.is_none() && site.parent.is_some())
+        site.is_some_and(|site| site.via.is_none() && site.parent.is_some() && !site.message)
     }
 
     /// How the calls of a caller combine. Where it serves several pages, one of them: their steps are in no order with each other.

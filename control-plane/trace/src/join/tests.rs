@@ -199,9 +199,9 @@ fn circles_are_cut_above_their_earliest_span() {
     self S 0..1
     incomplete
     b B 1..11
-      c C 1..11
-        a A 1..11
-        d D 1..11
+      c C 9..19
+        a A 9..19
+        d D 9..19
     ");
     assert_eq!((quality.circles, quality.refused.len()), (1, 0));
     assert_eq!(quality.odd[&Oddity::SelfParent].count, 1);

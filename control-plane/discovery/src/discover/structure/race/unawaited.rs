@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::log::{Activity, Log, Run};
+use super::super::log::{Activity, Event, Log, Run};
 use super::super::relation::{Relation, Relations, Union};
 use super::super::support::Support;
 use super::super::{Node, SUPPORT_MIN, infer};
@@ -65,9 +65,15 @@ fn works(
     union.groups().into_iter().filter(is_work).map(calls).collect()
 }
 
-/// Whether a call begins after its caller ended well, in some requests.
+/// Whether a call begins after its caller ended well and something was still at work that it can follow, in some requests. By the callee's record alone
+/// one that the caller made at last begins later too, by the way there.
 fn begins_later(activity: Activity, log: &Log) -> bool {
-    let later = |run: &&Run| run.went_on && run.of(activity).any(|event| event.start > run.until);
+    let follows = |run: &Run, event: &Event| {
+        let is_at_work = |other: &Event| other.end > run.until && other.before(event);
+        run.events.iter().any(|other| other.activity != activity && is_at_work(other))
+    };
+    let is_later = |run: &Run, event: &Event| event.start > run.until && follows(run, event);
+    let later = |run: &&Run| run.went_on && run.of(activity).any(|event| is_later(run, event));
     log.runs.iter().filter(later).count() as u64 >= SUPPORT_MIN
 }
 
