@@ -370,7 +370,20 @@ fn calls_that_meet_only_after_a_failure_are_kept() {
     assert_eq!(inferred(runs), "Race(a, b, c, delay 10)");
 }
 
-/// What races as one branch is divided within it, not taken for the race again.
+/// A loser of the first race that still runs when the second is decided takes no part in it.
+#[test]
+fn one_race_after_another() {
+    let one = |i: i64| {
+        let (a, b) = (10 + i * 7 % 40, 10 + i * 11 % 40);
+        let at = a.min(b);
+        let (c, d) = (at + 5 + i * 13 % 30, at + 5 + i * 17 % 30);
+        run(&[(0, 0, a, Good), (1, 0, b, Good), (2, at, c, Good), (3, at, d, Good)], c.min(d), true)
+    };
+    assert_eq!(inferred((0..200).map(one).collect()), "Series(Race(a, b), Race(c, d))");
+}
+
+/// What races as one branch is divided within it, not taken for the race again without end; and is waited for there, though it runs on where the other
+/// branch wins.
 #[test]
 fn a_branch_of_a_race_may_be_calls_at_once() {
     let one = |i: i64| {

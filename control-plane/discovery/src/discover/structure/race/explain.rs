@@ -65,14 +65,17 @@ impl Explained {
     pub(super) fn of(activities: &[Activity], log: &Log, together: &dyn Fn(usize, usize) -> bool) -> Self {
         let mut explained = Self::default();
         let mut found: Vec<Contest> = Vec::new();
-        for moment in 0..=activities.len() {
+        for moment in in_time(activities, log) {
             let sights = sights(moment, activities, log);
             if (sights.len() as u64) < SUPPORT_MIN {
                 continue;
             }
-            let view = View::of(sights, activities.len());
+            let mut view = View::of(sights, activities.len());
             view.note_rivals(together, &mut explained.rivals);
-            let contest = view.contest(together);
+            let mut contest = view.contest(together);
+            if let Some((after, decided)) = view.after(&found, contest.as_ref(), together) {
+                (view, contest) = (after, decided);
+            }
             view.note_awaited(moment, contest.as_ref(), &mut explained.awaited);
             let Some(mut contest) = contest else { continue };
             contest.moments.insert(moment);
@@ -104,6 +107,25 @@ impl Explained {
             .max_by(|a, b| a.1.total_cmp(b.1))
             .map(|(&(_, rival), _)| rival)
     }
+}
+
+/// Moments in the order of time: the starts of calls, by their median, and the caller's end. What decided one race is known before the next.
+fn in_time(activities: &[Activity], log: &Log) -> Vec<usize> {
+    let mut starts: Vec<Vec<i64>> = vec![Vec::new(); activities.len()];
+    for event in log.runs.iter().flat_map(|run| &run.events) {
+        let place = activities.binary_search(&event.activity).ok();
+        let of_call = place.and_then(|place| starts.get_mut(place));
+        of_call.into_iter().for_each(|starts| starts.push(event.start));
+    }
+    let median = |starts: &mut Vec<i64>| {
+        let middle = starts.len() / 2;
+        starts.get(middle)?;
+        Some(*starts.select_nth_unstable(middle).1)
+    };
+    let mut order: Vec<(i64, usize)> =
+        starts.iter_mut().enumerate().filter_map(|(place, all)| Some((median(all)?, place))).collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, place)| place).chain([activities.len()]).collect()
 }
 
 /// Log-odds against a race below which it is refuted.
@@ -192,6 +214,57 @@ impl View {
         let last = sights.iter().map(|sight| last_two(sight, is_over)).collect();
         let floor_ns = floor_ns(&sights);
         Self { sights, late, last, floor_ns }
+    }
+
+    /// The same moment once earlier races are decided, and the group that explains it then, if that does at least as well as `contest`: losers of those
+    /// races that still run are nobody's rivals any more. `None` where no earlier race is in question.
+    fn after(
+        &self,
+        decided: &[Contest],
+        contest: Option<&Contest>,
+        together: &dyn Fn(usize, usize) -> bool,
+    ) -> Option<(Self, Option<Contest>)> {
+        let contest = contest.filter(|contest| !decided.iter().any(|known| known.is_of(contest)))?;
+        let is_late = |place: &usize| self.late.get(*place) == Some(&true);
+        let in_question = |known: &&Contest| known.members.iter().any(is_late);
+        let decided: Vec<&Contest> = decided.iter().filter(in_question).collect();
+        let mut room = Vec::new();
+        let mut sights = self.sights.clone();
+        if decided.is_empty() {
+            return None;
+        }
+        for known in decided {
+            let members = Members::of(&known.members);
+            sights.iter_mut().for_each(|sight| sight.decide(members, known.needed, &mut room));
+        }
+        let view = Self { floor_ns: self.floor_ns, ..Self::of(sights, self.late.len()) };
+        let instead = view.contest(together);
+        (view.weight(instead.as_ref()) >= self.weight(Some(contest))).then_some((view, instead))
+    }
+
+    /// Logarithm of the likelihood of the moment where the caller waited for a group's answers and for every call that is never late.
+    fn weight(&self, contest: Option<&Contest>) -> f64 {
+        let group = contest.map(|contest| (Members::of(&contest.members), contest.needed));
+        let (mut gaps, mut room) = (Gaps::new(self.floor_ns), Vec::new());
+        for sight in &self.sights {
+            let is_other = |place: usize| {
+                self.late.get(place) == Some(&false) && group.is_none_or(|(members, _)| !members.has(place))
+            };
+            let others = last_two(sight, is_other)[0].0;
+            let Some((members, needed)) = group else {
+                gaps.file(sight.at - others, 1);
+                continue;
+            };
+            let of_group = || sight.begun.iter().filter(|begun| members.has(begun.place));
+            match sight.enough(members, needed, &mut room) {
+                Some(enough) => gaps.file(sight.at - enough.max(others), 1),
+                None if of_group().all(|begun| begun.stand == Stand::Failed) => {
+                    gaps.file(sight.at - others, 1);
+                }
+                None => gaps.file(i64::MIN, 1),
+            }
+        }
+        gaps.weight()
     }
 
     /// What waiting for each call that is never late explains, given the answers of a group that were waited for, if any.

@@ -77,14 +77,20 @@ impl Moments {
 
     fn look_for_cancelled(&mut self, run: &Run) {
         for loser in run.events.iter().filter(|event| event.outcome != CallOutcome::Good) {
-            for winner in
-                run.events.iter().filter(|event| event.outcome.answered() && event.activity != loser.activity)
-            {
+            let answered = run
+                .events
+                .iter()
+                .filter(|event| event.outcome.answered() && event.activity != loser.activity);
+            let went_on = run.went_on_after(loser.end);
+            let winners = answered.clone().filter(|winner| broken_off(loser, winner, went_on));
+            // It ended for one answer, the nearest: a short call that began right then is over soon, too.
+            if let Some(winner) = winners.min_by_key(|winner| (winner.end - loser.end).abs()) {
                 let pair = (self.place(loser.activity), self.place(winner.activity));
-                if broken_off(loser, winner, run.went_on_after(loser.end)) {
-                    *self.cancelled.entry(pair).or_default() += 1;
-                }
-                if loser.outcome == CallOutcome::Error && loser.start < winner.end {
+                *self.cancelled.entry(pair).or_default() += 1;
+            }
+            for winner in answered.filter(|winner| loser.start < winner.end) {
+                if loser.outcome == CallOutcome::Error {
+                    let pair = (self.place(loser.activity), self.place(winner.activity));
                     let chance = BREAK_NS as f64 / (loser.end - loser.start).max(BREAK_NS) as f64;
                     *self.by_chance.entry(pair).or_default() += chance;
                 }

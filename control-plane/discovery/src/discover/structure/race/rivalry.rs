@@ -48,10 +48,19 @@ impl<'a> Rivalry<'a> {
     pub(super) fn branches(&self, rivals: &BTreeSet<usize>) -> Vec<Branch> {
         let chains = self.chains(rivals);
         let mut branches: Vec<Branch> = chains.iter().map(|chain| self.branch(chain)).collect();
-        for other in (0..self.activities.len()).filter(|place| !rivals.contains(place)) {
-            let branch = self.home(other, &chains, rivals).and_then(|only| branches.get_mut(only));
-            if let Some(branch) = branch {
-                branch.calls.extend(self.activity(other));
+        // First what is on the way or follows an answer, then what begins beside that.
+        let mut within = chains;
+        for _ in 0..2 {
+            let found: Vec<(usize, usize)> = (0..self.activities.len())
+                .filter(|place| !rivals.contains(place) && !within.iter().any(|calls| calls.contains(place)))
+                .filter_map(|other| Some((self.home(other, &within, rivals)?, other)))
+                .collect();
+            for (home, other) in found {
+                branches
+                    .get_mut(home)
+                    .into_iter()
+                    .for_each(|branch| branch.calls.extend(self.activity(other)));
+                within.get_mut(home).into_iter().for_each(|calls| calls.extend([other]));
             }
         }
         // A branch that never won: any of its calls may be its answer.

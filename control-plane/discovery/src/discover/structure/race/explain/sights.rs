@@ -24,7 +24,7 @@ pub(super) struct Begun {
 }
 
 /// A moment in one request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sight {
     pub(super) at: i64,
     pub(super) begun: Vec<Begun>,
@@ -76,6 +76,16 @@ fn stand(event: &Event, run: &Run, at: i64) -> Stand {
 }
 
 impl Sight {
+    /// Ends the calls of a group when so many of them had answered, as their caller wanted no more. `ends` is room to work in.
+    pub(super) fn decide(&mut self, members: Members, needed: u32, ends: &mut Vec<i64>) {
+        let Some(enough) = self.enough(members, needed, ends) else { return };
+        for begun in self.begun.iter_mut().filter(|begun| members.has(begun.place)) {
+            if begun.stand == Stand::Pending || begun.end > enough {
+                (begun.end, begun.stand) = (enough, Stand::Answered);
+            }
+        }
+    }
+
     /// When so many members had answered; `None` while fewer had. `ends` is room to work in.
     pub(super) fn enough(&self, members: Members, needed: u32, ends: &mut Vec<i64>) -> Option<i64> {
         let answered = |begun: &&Begun| members.has(begun.place) && begun.stand == Stand::Answered;
