@@ -166,10 +166,11 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// How it ended. `error`: the format says that it failed.
-    pub(super) fn outcome(&self, error: bool) -> SpanOutcome {
+    /// How it ended. `error`: the format says that it failed; `asks`: it is the caller's record.
+    pub(super) fn outcome(&self, error: bool, asks: bool) -> SpanOutcome {
         outcome::outcome(&outcome::Signs {
             error,
+            asks,
             error_type: &self.error_type,
             response_flags: &self.response_flags,
             http: self.http_status,

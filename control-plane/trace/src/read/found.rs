@@ -157,7 +157,7 @@ impl RawSpan<'_> {
             instance: self.instance(reporter, context),
             start_ns,
             duration_ns,
-            outcome: attributes.outcome(self.error),
+            outcome: attributes.outcome(self.error, self.kind == SpanKind::Client),
             status: attributes.status(),
             attempt: u8::try_from(attributes.attempt).unwrap_or(u8::MAX),
             shared: self.shared,

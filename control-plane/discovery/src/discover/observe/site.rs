@@ -35,19 +35,21 @@ type SiteKey = (Option<SiteId>, Symbol, Symbol, bool);
 /// All sites.
 ///
 /// A call that was given up before its callee recorded anything may name nobody. It was made in the same place and under the same name (`via`) as
-/// calls whose callee is known: where that is one callee, the nameless call is a call of it, in whatever order they are seen.
+/// calls whose callee is known: where that is one callee, the nameless call is a call of it, in whatever order they are seen. So it is with what is
+/// called of a service, which a call that the service did not record names by its caller's word for it alone (`GET` rather than `GET /cart`).
 #[derive(Debug, Default)]
 pub struct Sites {
     all: Vec<Site>,
     by_key: HashMap<SiteKey, SiteId>,
-    by_via: HashMap<(Option<SiteId>, Symbol, bool), Via>,
+    /// By the caller's name for a call: whoever is called, and by the service that is.
+    by_via: HashMap<(Option<SiteId>, Symbol, Option<Symbol>, bool), Via>,
 }
 
 /// Whom a caller's name for a call has led to, in one place.
 #[derive(Clone, Copy, Debug)]
 enum Via {
-    /// Nobody known so far.
-    Nameless(SiteId),
+    /// Nobody, or nothing of a service, that is known so far.
+    Half(SiteId),
     /// One callee.
     One(SiteId),
     /// Several: the name says nothing.
@@ -58,32 +60,57 @@ impl Sites {
     /// The site of a call; a new one while there are fewer than `most`. `nameless`: its callee is not known.
     pub(super) fn file(&mut self, site: Site, nameless: bool, most: usize) -> Option<SiteId> {
         let key = (site.parent, site.service, site.operation, site.message);
+        // By the caller's record alone what is called has the caller's name for it.
+        let is_half = nameless || site.operation == site.via;
         let known = self.by_key.get(&key).copied();
         // Nearly always: seen before, under the same name.
         if let Some(id) = known.filter(|id| !nameless && self.get(*id).is_some_and(|one| one.via == site.via))
         {
             return Some(id);
         }
-        let via = (site.parent, site.via, site.message);
-        let namesake = if site.via.is_none() { None } else { self.by_via.get(&via).copied() };
+        let namesake = self.namesake(&site, nameless);
         let id = match (known, namesake) {
-            (_, Some(Via::One(one))) if nameless => return Some(one),
+            (_, Some(Via::One(one))) if is_half => return Some(one),
             (Some(known), _) => known,
-            // Whom the nameless calls so far have meant.
-            (None, Some(Via::Nameless(first))) if !nameless => self.name(first, site, key),
+            // Whom the calls so far that did not say it have meant.
+            (None, Some(Via::Half(first))) if !is_half => self.name(first, site, key),
             (None, _) => self.add(site, key, most)?,
         };
         if !site.via.is_none() {
-            let led_to = match (nameless, namesake) {
-                (true, None) => Via::Nameless(id),
-                (true, Some(known)) => known,
-                (false, None) => Via::One(id),
-                (false, Some(Via::One(one) | Via::Nameless(one))) if one == id => Via::One(id),
-                (false, Some(_)) => Via::Several,
-            };
-            self.by_via.insert(via, led_to);
+            self.note(&site, id, nameless, is_half);
         }
         Some(id)
+    }
+
+    /// Whom the caller's name for a call has led to: by that name alone where nobody knows the callee, else among calls of that service.
+    fn namesake(&self, site: &Site, nameless: bool) -> Option<Via> {
+        let of = |service: Option<Symbol>| {
+            self.by_via.get(&(site.parent, site.via, service, site.message)).copied()
+        };
+        match (site.via.is_none(), nameless) {
+            (true, _) => None,
+            (false, true) => of(None),
+            // A call that named nobody before is looked for too.
+            (false, false) => {
+                of(Some(site.service)).or_else(|| of(None).filter(|via| matches!(via, Via::Half(_))))
+            }
+        }
+    }
+
+    /// Notes whom a caller's name for a call leads to.
+    fn note(&mut self, site: &Site, id: SiteId, nameless: bool, is_half: bool) {
+        let services: &[Option<Symbol>] = if nameless { &[None] } else { &[None, Some(site.service)] };
+        for &service in services {
+            // By the name alone a half call of a known service is as good as a whole one.
+            let is_half = if service.is_some() { is_half } else { nameless };
+            let slot = self.by_via.entry((site.parent, site.via, service, site.message));
+            let led_to = slot.or_insert(if is_half { Via::Half(id) } else { Via::One(id) });
+            *led_to = match (is_half, *led_to) {
+                (true, known) => known,
+                (false, Via::One(one) | Via::Half(one)) if one == id => Via::One(id),
+                (false, _) => Via::Several,
+            };
+        }
     }
 
     fn name(&mut self, id: SiteId, site: Site, key: SiteKey) -> SiteId {

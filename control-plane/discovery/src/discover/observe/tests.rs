@@ -71,3 +71,29 @@ fn a_call_without_a_name_is_what_others_of_its_kind_are() {
     assert_eq!(services, ["front", "cart", "price", "unknown"]);
     assert_eq!(observations.shapes().iter().map(|shape| shape.traces).collect::<Vec<_>>(), [4, 1, 1]);
 }
+
+/// A call whose callee recorded nothing (refused, or its span was lost) is what the others of that service under the same name are.
+#[test]
+fn a_call_that_its_callee_did_not_record_is_what_others_of_it_are() {
+    let mut symbols = Symbols::default();
+    let [front, cart, price] = ["front", "cart", "price"].map(|name| symbols.of(name));
+    let [get, of_cart, of_price] = ["GET", "GET /cart", "GET /price"].map(|name| symbols.of(name));
+    let mut observations = Observations::default();
+    let mut id = 0;
+    let mut observe = |callee: Symbol, operation: Symbol| {
+        id += 1;
+        let asked = Call { operation, ..call(Some(0), callee, get, false) };
+        observations.observe(&trace(id, Symbol::NONE, vec![call(None, front, Symbol::NONE, false), asked]));
+    };
+    observe(cart, get);
+    observe(cart, of_cart);
+    observe(price, of_price);
+    observe(price, get);
+    observe(cart, get);
+    let sites: Vec<(&str, &str)> = observations
+        .sites()
+        .iter()
+        .map(|(_, site)| (symbols.text(site.service), symbols.text(site.operation)))
+        .collect();
+    assert_eq!(sites, [("front", ""), ("cart", "GET /cart"), ("price", "GET /price")]);
+}

@@ -277,7 +277,18 @@ impl Race {
             let Some(&(first, branch, activity)) = starts.first() else { continue };
             firsts.insert(branch);
             opening = Some(activity);
-            let later = starts.get(1).map(|(second, ..)| second - first);
+            // A first that fails sets the second going before the timer does.
+            let is_at_work = |second: i64| {
+                let of_first = |branch: &Branch| {
+                    run.events
+                        .iter()
+                        .filter(|event| branch.calls.contains(&event.activity))
+                        .any(|event| event.end > second)
+                };
+                self.branches.get(branch).is_some_and(of_first)
+            };
+            let later =
+                starts.get(1).filter(|(second, ..)| is_at_work(*second)).map(|(second, ..)| second - first);
             least = least.into_iter().chain(later).min();
         }
         let delay_ms = (least.unwrap_or(0) / 1_000_000).max(0).cast_unsigned();

@@ -3,6 +3,8 @@
 //! Who went away or waited in vain tells more than that it failed, so it is asked first: Envoy's response flags, gRPC's status, HTTP's
 //! 504 and 499, `error.type`. Then an error is what the format says is one, HTTP's 5xx on either side, and the gRPC statuses that
 //! are the server's fault (OpenTelemetry's conventions for gRPC server spans): NOT_FOUND or INVALID_ARGUMENT are answers.
+//!
+//! On the caller's side the same conventions call every 4xx and every gRPC status but OK an error: there that says no more than the status does.
 
 use crate::SpanOutcome;
 use crate::read::json::Value;
@@ -32,6 +34,8 @@ const GRPC_DEADLINE_EXCEEDED: u16 = 4;
 /// What is said of the end of a span.
 pub(super) struct Signs<'a> {
     pub(super) error: bool,
+    /// It is the caller's record.
+    pub(super) asks: bool,
     pub(super) error_type: &'a str,
     /// Envoy's, separated by commas.
     pub(super) response_flags: &'a str,
@@ -46,9 +50,25 @@ pub(super) fn outcome(signs: &Signs<'_>) -> SpanOutcome {
     match (signs.grpc, signs.http) {
         (GRPC_CANCELLED, _) | (0, 499) => SpanOutcome::Cancelled,
         (GRPC_DEADLINE_EXCEEDED, _) | (0, 504) => SpanOutcome::Timeout,
-        (grpc, http) if signs.error || is_server_fault(grpc) || http >= 500 => SpanOutcome::Error,
+        (grpc, http) if is_server_fault(grpc) || http >= 500 => SpanOutcome::Error,
+        _ if signs.error && !is_answer(signs) => SpanOutcome::Error,
         _ => SpanOutcome::Good,
     }
+}
+
+const HTTP_TOO_MANY: u16 = 429;
+const GRPC_EXHAUSTED: u16 = 8;
+
+/// Whether a caller's span is an error only because the callee's answer was not the best: the status says which, and nothing else went wrong. Who is
+/// turned away for asking too often got no answer.
+fn is_answer(signs: &Signs<'_>) -> bool {
+    let is_status = |name: &str| name.parse() == Ok(signs.http) || grpc_named(name) == Some(signs.grpc);
+    let is_turned_away = signs.http == HTTP_TOO_MANY || signs.grpc == GRPC_EXHAUSTED;
+    let has_status = (400..500).contains(&signs.http) || signs.grpc != 0;
+    signs.asks
+        && has_status
+        && !is_turned_away
+        && (signs.error_type.is_empty() || is_status(signs.error_type))
 }
 
 /// Envoy, "Response flags": both the short names of logs and traces and the long ones of newer versions.
@@ -91,6 +111,10 @@ pub(super) fn grpc_status(value: &Value<'_>) -> u16 {
         return u16::try_from(number).ok().filter(|&status| usize::from(status) < GRPC.len()).unwrap_or(0);
     }
     let Value::Text(text) = value else { return 0 };
+    grpc_named(text).unwrap_or(0)
+}
+
+fn grpc_named(text: &str) -> Option<u16> {
     let at = GRPC.iter().position(|name| name.eq_ignore_ascii_case(text));
-    at.and_then(|at| u16::try_from(at).ok()).unwrap_or(0)
+    at.and_then(|at| u16::try_from(at).ok())
 }

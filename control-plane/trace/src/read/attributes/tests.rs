@@ -61,7 +61,30 @@ fn outcomes_by_the_most_telling_sign() {
         (&[("grpc.status_code", "CANCELLED")], true, SpanOutcome::Cancelled),
         (&[("error.type", "timeout")], true, SpanOutcome::Timeout),
     ] {
-        assert_eq!(of(attributes).outcome(error), expected, "{attributes:?}");
+        assert_eq!(of(attributes).outcome(error, false), expected, "{attributes:?}");
+    }
+}
+
+/// By the conventions a caller's span is an error for whatever is not OK; an exception of its own is one all the same.
+#[test]
+fn an_answer_that_a_caller_calls_an_error_is_an_answer() {
+    for (attributes, asks, expected) in [
+        (&[("http.response.status_code", "404")][..], true, SpanOutcome::Good),
+        (&[("http.response.status_code", "404"), ("error.type", "404")], true, SpanOutcome::Good),
+        (
+            &[("http.response.status_code", "404"), ("error.type", "java.io.IOException")],
+            true,
+            SpanOutcome::Error,
+        ),
+        (&[("http.response.status_code", "404")], false, SpanOutcome::Error),
+        (&[("http.response.status_code", "429")], true, SpanOutcome::Error),
+        (&[("http.response.status_code", "503")], true, SpanOutcome::Error),
+        (&[("rpc.grpc.status_code", "5")], true, SpanOutcome::Good),
+        (&[("rpc.grpc.status_code", "5"), ("error.type", "NOT_FOUND")], true, SpanOutcome::Good),
+        (&[("rpc.grpc.status_code", "8")], true, SpanOutcome::Error),
+        (&[("rpc.grpc.status_code", "14")], true, SpanOutcome::Error),
+    ] {
+        assert_eq!(of(attributes).outcome(true, asks), expected, "{attributes:?} {asks}");
     }
 }
 

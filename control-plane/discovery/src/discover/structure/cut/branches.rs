@@ -182,7 +182,12 @@ fn alone(log: &Log, branches: &[Part], part: &Part) -> Alone {
     let mut alone = Alone::default();
     for run in log.runs.iter().filter(|run| !run.is_clean()) {
         let others = branches.iter().filter(|other| *other != part);
-        if failed(run, part) && others.clone().all(|other| !failed(run, other)) {
+        // What began only after the failure is no answer that made up for it, but an alternate or the next step.
+        let is_beside = |other: &Part| begun(run, other) < ended(run, part);
+        if failed(run, part)
+            && others.clone().all(|other| !failed(run, other))
+            && others.clone().any(is_beside)
+        {
             alone.borne += u64::from(run.went_on);
             alone.broken += u64::from(!run.went_on);
         }
@@ -195,9 +200,21 @@ fn failed(run: &Run, part: &Part) -> bool {
     run.events.iter().any(|event| part.contains(&event.activity)) && !answered(run, part)
 }
 
+/// When a part's first call began in a run; at the end of time where none did.
+fn begun(run: &Run, part: &Part) -> i64 {
+    part.iter().filter_map(|activity| Some(run.of(*activity).next()?.start)).min().unwrap_or(i64::MAX)
+}
+
+/// When a part's last call ended in a run.
+fn ended(run: &Run, part: &Part) -> i64 {
+    part.iter().flat_map(|activity| run.of(*activity)).map(|event| event.end).max().unwrap_or(i64::MIN)
+}
+
 /// The fewest good answers with which the caller went on, now and then.
 fn quorum(log: &Log, branches: &[Part], parts: Vec<Node>, support: Support) -> Node {
-    let unclean = log.runs.iter().filter(|run| run.went_on && !run.is_clean());
+    // A branch that was left out did not fail.
+    let is_whole = |run: &&Run| branches.iter().all(|part| begun(run, part) < i64::MAX);
+    let unclean = log.runs.iter().filter(|run| run.went_on && !run.is_clean()).filter(is_whole);
     let answers = unclean.map(|run| branches.iter().filter(|part| answered(run, part)).count());
     let answers: Vec<_> = answers.filter(|answers| *answers < branches.len()).collect();
     match answers.iter().min().copied().filter(|least| *least > 0) {
@@ -220,5 +237,6 @@ fn answered(run: &Run, part: &Part) -> bool {
     let last = |activity: &Activity| run.of(*activity).last();
     let mut seen = part.iter().filter_map(last).peekable();
     seen.peek().is_some()
-        && seen.all(|event| event.cut || event.outcome.answered() || !event.outcome.failed())
+        && seen
+            .all(|event| event.cut || event.replaced || event.outcome.answered() || !event.outcome.failed())
 }

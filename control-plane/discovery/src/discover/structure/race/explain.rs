@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::log::{Activity, Event, Log};
 use super::super::{NOISE_PART, SUPPORT_MIN};
+use super::AWAITED_MIN;
 use gaps::Gaps;
 use sights::{BEGIN, Begun, GROUP, Members, Sight, Stand, insert, last_two, sights};
 
@@ -65,34 +66,67 @@ impl Explained {
     pub(super) fn of(activities: &[Activity], log: &Log, together: &dyn Fn(usize, usize) -> bool) -> Self {
         let mut explained = Self::default();
         let mut found: Vec<Contest> = Vec::new();
-        for moment in in_time(activities, log) {
-            let sights = sights(moment, activities, log);
-            if (sights.len() as u64) < SUPPORT_MIN {
-                continue;
-            }
-            let mut view = View::of(sights, activities.len());
-            view.note_rivals(together, &mut explained.rivals);
-            let mut contest = view.contest(together);
-            if let Some((after, decided)) = view.after(&found, contest.as_ref(), together) {
-                (view, contest) = (after, decided);
-            }
-            view.note_awaited(moment, contest.as_ref(), &mut explained.awaited);
-            let Some(mut contest) = contest else { continue };
-            contest.moments.insert(moment);
-            match found.iter_mut().find(|known| known.is_of(&contest)) {
-                Some(known) => {
-                    known.gain += contest.gain;
-                    known.moments.extend(contest.moments);
-                    known.undecided &= contest.undecided;
+        let order = in_time(activities, log);
+        for &moment in &order {
+            let mut left = sights(moment, activities, log);
+            // Another way of a choice may have a race of its own.
+            while left.len() as u64 >= SUPPORT_MIN {
+                let seen = left.len();
+                let Some(contest) = explained.weigh(moment, &mut left, &found, activities.len(), together)
+                else {
+                    break;
+                };
+                note(&mut found, contest);
+                if left.len() == seen {
+                    break;
                 }
-                None => found.push(contest),
             }
         }
+        explained.refute(&mut found, &order);
         for contest in &mut found {
             contest.gain += borne(activities, &contest.members, contest.needed, log);
         }
         explained.contests = apart(found);
         explained
+    }
+
+    /// Weighs one moment in some requests, and leaves those without any call of the group that explains it best, if one does.
+    fn weigh(
+        &mut self,
+        moment: usize,
+        left: &mut Vec<Sight>,
+        found: &[Contest],
+        places: usize,
+        together: &dyn Fn(usize, usize) -> bool,
+    ) -> Option<Contest> {
+        let mut view = View::of(std::mem::take(left), places);
+        view.note_rivals(together, &mut self.rivals);
+        let mut contest = view.contest(together);
+        if let Some((after, decided)) = view.after(found, contest.as_ref(), together) {
+            (view, contest) = (after, decided);
+        }
+        view.note_awaited(moment, contest.as_ref(), &mut self.awaited);
+        let mut contest = contest?;
+        contest.moments.insert(moment);
+        let members = Members::of(&contest.members);
+        *left = view.sights;
+        left.retain(|sight| sight.begun.iter().all(|begun| !members.has(begun.place)));
+        Some(contest)
+    }
+
+    /// Drops groups of which a later moment waits for a member all the same: what let the caller go on the first time was some other rule, such as a
+    /// free thread. After a race nobody asks for its losers.
+    fn refute(&self, found: &mut Vec<Contest>, order: &[usize]) {
+        let later = |contest: &Contest| {
+            let last = order.iter().rposition(|moment| contest.moments.contains(moment));
+            order.get(last.map_or(order.len(), |last| last + 1)..).unwrap_or_default()
+        };
+        found.retain(|contest| {
+            let is_awaited = |&moment: &usize| {
+                contest.members.iter().any(|&member| self.awaited(moment, member) >= AWAITED_MIN)
+            };
+            !later(contest).iter().any(is_awaited)
+        });
     }
 
     /// By how much waiting for a call explains a moment better than not waiting for it; 0: nothing tells.
@@ -106,6 +140,18 @@ impl Explained {
         of.filter(|(_, gain)| **gain > UNDECIDED)
             .max_by(|a, b| a.1.total_cmp(b.1))
             .map(|(&(_, rival), _)| rival)
+    }
+}
+
+/// Adds a group to those found, or what it explains to what is known of it.
+fn note(found: &mut Vec<Contest>, contest: Contest) {
+    match found.iter_mut().find(|known| known.is_of(&contest)) {
+        Some(known) => {
+            known.gain += contest.gain;
+            known.moments.extend(contest.moments);
+            known.undecided &= contest.undecided;
+        }
+        None => found.push(contest),
     }
 }
 
@@ -300,7 +346,7 @@ impl View {
             }
         }
         for (place, gaps) in without {
-            awaited.insert((moment, place), with - gaps.weight());
+            *awaited.entry((moment, place)).or_default() += with - gaps.weight();
         }
     }
 
