@@ -24,6 +24,8 @@ pub(super) struct Moments {
 /// One time in so many is more than chance: a call that has nothing to do with a moment is over just before it now and then, in the gap between the
 /// answer and the next step, which is short beside the calls.
 pub(super) const CHANCE_PART: u64 = 50;
+/// And one time in so many where that gap may be long.
+const OFTEN_PART: u64 = 10;
 /// Percent of a call's beginnings that another must trigger to be what it waits for: more than half, and not all, since a parallel call may be over in
 /// between.
 const TRIGGERS_PERCENT: u64 = 60;
@@ -114,6 +116,12 @@ impl Moments {
     pub(super) fn sets_going(&self, trigger: usize, moment: usize) -> bool {
         let all = self.occurred.get(&moment).copied().unwrap_or(0);
         self.triggered.get(&(moment, trigger)).is_some_and(|count| count * CHANCE_PART >= all)
+    }
+
+    /// The same, so often that it is no chance either where the caller works between two calls.
+    pub(super) fn often_sets_going(&self, trigger: usize, moment: usize) -> bool {
+        let all = self.occurred.get(&moment).copied().unwrap_or(0);
+        self.triggered.get(&(moment, trigger)).is_some_and(|count| count * OFTEN_PART >= all)
     }
 
     /// Whether a call lets the caller end more often than chance.

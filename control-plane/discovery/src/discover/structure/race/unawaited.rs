@@ -30,8 +30,12 @@ pub(super) fn detach(log: &mut Log) -> BTreeMap<Activity, Unawaited> {
         return BTreeMap::new();
     }
     let moments = Moments::of(&activities, log);
-    // Where one of it lets the caller end now and then, it is a race's loser rather than nobody's.
-    if later.iter().any(|&place| moments.ends(place)) {
+    // Where one of it lets the caller go on now and then, it is a race's loser rather than nobody's.
+    let is_awaited = |&place: &usize| {
+        let others = (0..activities.len()).filter(|next| !later.contains(next));
+        moments.ends(place) || others.into_iter().any(|next| moments.often_sets_going(place, next))
+    };
+    if later.iter().any(is_awaited) {
         return BTreeMap::new();
     }
     let mut found = BTreeMap::new();
