@@ -41,6 +41,23 @@ fn work_within_a_service_vanishes_and_its_calls_do_not() {
     ");
 }
 
+/// A service that records only what it calls is called once for all of that.
+#[test]
+fn calls_of_one_request_are_of_one_call() {
+    let calls = shown(
+        "1 0 s front GET_/ 0 100
+         2 1 c front GET 10 50 >mid
+         3 2 c mid GET 12 10 >cart
+         4 2 c mid GET 30 20 >price",
+    );
+    insta::assert_snapshot!(calls, @r"
+    front GET_/ 0..100
+      mid GET 10..60
+        cart GET 12..22
+        price GET 30..50
+    ");
+}
+
 #[test]
 fn client_halves_are_seen_without_kinds() {
     let calls = shown(

@@ -203,6 +203,7 @@ impl Walk {
             [] if facts.calls_below => {}
             [] => self.ask_alone(step, record, job),
             _ if are_tries(&callees, job.records) => self.ask_one(step, record, &callees, job),
+            _ if are_its_calls(&callees, job.records) => self.ask_through(step, record, &callees, job),
             _ => callees.iter().for_each(|&callee| self.ask_each(step, record, callee, job)),
         }
         self.callees = callees;
@@ -236,6 +237,23 @@ impl Walk {
         self.resent.saw(index, record);
         for &callee in callees.iter().rev() {
             job.quality.saw(last.service, Side::Both);
+            let shift_ns = step.shift_ns.saturating_add(job.offset(record, callee, message));
+            job.note_done(index, callee, shift_ns);
+            self.serve(callee, index, shift_ns);
+        }
+    }
+
+    /// A call whose callee recorded nothing but the calls that it made for it.
+    fn ask_through(&mut self, step: Step, record: &SpanRecord, callees: &[u32], job: &mut Job<'_>) {
+        let Some(first) = callees.first().and_then(|&first| job.records.get(first as usize)) else { return };
+        let message = record.kind == SpanKind::Producer;
+        let call = call_of(record, step.shift_ns, message);
+        let call =
+            Call { parent: step.within, service: first.service, via: record.operation, attempts: 1, ..call };
+        let index = job.push(call);
+        self.resent.saw(index, record);
+        job.quality.saw(first.service, Side::Caller);
+        for &callee in callees.iter().rev() {
             let shift_ns = step.shift_ns.saturating_add(job.offset(record, callee, message));
             job.note_done(index, callee, shift_ns);
             self.serve(callee, index, shift_ns);
@@ -320,6 +338,13 @@ fn is_remote(record: &SpanRecord, parent: &SpanRecord) -> bool {
 
 fn are_two(a: Symbol, b: Symbol) -> bool {
     a != b && !a.is_none() && !b.is_none()
+}
+
+/// All of one service, and each a call of its own rather than an answer.
+fn are_its_calls(callees: &[u32], records: &[SpanRecord]) -> bool {
+    let mut found = callees.iter().filter_map(|&place| records.get(place as usize));
+    let service = found.clone().next().map(|record| record.service);
+    found.all(|record| record.calls() && Some(record.service) == service)
 }
 
 /// All of one service, one after the other.
