@@ -276,7 +276,7 @@ impl Watch {
         })
     }
 
-    /// What is known now.
+    /// What is known now. O(journeys, services and instances).
     pub fn status(&self) -> WatchStatus {
         let Counted { traces, stale } = self.counted();
         WatchStatus {
@@ -287,6 +287,7 @@ impl Watch {
             journeys: self.journeys.iter().map(|(name, one)| (name.clone(), one.status())).collect(),
             undeclared: self.undeclared.seen().to_vec(),
             undeclared_left_out: self.undeclared.left_out(),
+            signal: self.sources.iter().filter_map(EvidenceStream::signal).collect(),
         }
     }
 

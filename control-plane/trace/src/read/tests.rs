@@ -34,6 +34,12 @@ impl Sink for Kept {
         self.labels.insert((self.symbols.text(service).to_owned(), key.to_owned()), value.to_owned());
     }
 
+    fn sampled(&mut self, _: f64) {}
+
+    fn within(&mut self, service: Symbol, _: &str) -> Symbol {
+        service
+    }
+
     fn linked(&mut self, root: &Span, (trace, span): (TraceId, SpanId)) {
         self.links.push((root.id, trace, span));
     }
