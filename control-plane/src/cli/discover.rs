@@ -20,7 +20,8 @@ use emac_compile::model::{AcceptedModel, CandidateModel, EvidenceRef, EvidenceSo
 use emac_discovery::discover::domains::ConfidenceProfile;
 use emac_discovery::discover::observe::Observations;
 use emac_discovery::discover::{
-    Discovered, DiscoveryContext, DiscoveryEvidence, LeftOut, Wanted, complete_wanted,
+    Discovered, DiscoveryContext, DiscoveryEvidence, KnownTemplates, LeftOut, Wanted, complete_wanted,
+    named_operations,
 };
 use emac_discovery::mesh::{self, MeshFacts};
 use emac_document::{Problem, Problems};
@@ -117,8 +118,8 @@ fn discovered(args: &Args) -> Result<(), Exit> {
     let problems = Problems::new();
     let inputs = read_inputs(args, &problems)?;
     let (mut assembled, evidence, source) = read_evidence(args, &inputs.intents, &problems)?;
-    let kept = entries::operations(&inputs.intents);
-    let (generalized, crowds) = assembled.consumer.generalize(&mut assembled.symbols, &kept);
+    let (kept, mut none) = (named_operations(&inputs.intents), KnownTemplates::default());
+    let (generalized, crowds) = assembled.consumer.generalize(&mut assembled.symbols, &kept, &mut none);
     let known = DiscoveryEvidence {
         observations: &assembled.consumer,
         symbols: &assembled.symbols,

@@ -146,6 +146,10 @@ impl EvidenceStream {
         self.assembler.names()
     }
 
+    pub(super) fn symbols_mut(&mut self) -> &mut Symbols {
+        self.assembler.symbols()
+    }
+
     /// Records refused for their age.
     pub(super) const fn stale(&self) -> u64 {
         self.stale
