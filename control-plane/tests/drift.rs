@@ -217,6 +217,17 @@ async fn a_window_goes_on_after_kill_9_and_what_is_damaged_is_moved_aside() {
         sent(&serving, 1 + restart, 1..=1).await;
         known(&serving, |known| known["traces"] == 50 + 10 * restart).await;
     }
+    // Spans are kept as records are, and windows are made of both in the order in which they came.
+    for trace in 1..=20 {
+        export(folder.path(), spans(trace)).await;
+    }
+    known(&serving, |known| known["traces"] == 90).await;
+    serving.kill();
+    serving = Serving::start(folder.path(), &serve).await;
+    export(folder.path(), spans(21)).await;
+    let next = known(&serving, |known| known["traces"] == 91).await;
+    assert_eq!(next["signal"]["traces"]["spans"]["taken"], 42, "{next:#}");
+    assert_eq!((&next["windows"], &next["problems"]), (&serde_json::json!(0), &serde_json::json!([])));
     // What was written down is damaged.
     serving.kill();
     let memory = folder.path().join("state/discovery/watch.json");
@@ -346,10 +357,14 @@ async fn whose_message_a_journey_took_is_told_as_of_a_file() {
     assert!(text.contains("worker process is linked to front kafka:orders: 20 traces"), "{text}");
 }
 
-/// What sidecars recorded is evidence for the command line: from the running control plane, and from a file with its answer.
+/// What sidecars recorded is evidence for the command line: from the running control plane, from a file with its answer, and from its state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_of_a_running_control_plane_are_evidence() {
     let folder = folder();
+    let config = CONFIG
+        .replace("intents: [journeys]", "intents: [journeys]\nstate: state")
+        .replace("window: 1s", "window: 1h");
+    std::fs::write(folder.path().join("emac.yaml"), config).unwrap();
     let serving = Serving::start(folder.path(), &["--config", "emac.yaml"]).await;
     let mut sidecar = Sidecar::connect(serving.grpc).await.unwrap();
     for sequence in 1..=5 {
@@ -370,14 +385,18 @@ async fn records_of_a_running_control_plane_are_evidence() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     std::fs::write(folder.path().join("records.jsonl"), saved).unwrap();
-    for evidence in [server.as_str(), "records.jsonl"] {
+    export(folder.path(), spans(1)).await;
+    known(&serving, |known| known["traces"] == 51).await;
+    for evidence in [server.as_str(), "records.jsonl", "state", "state/discovery/evidence"] {
         let args = ["discover", "--evidence", evidence, "--intent", "journeys", "--out", "found"];
         let (code, text, problem) = run(folder.path(), &args);
         assert_eq!(code, 0, "{evidence}: {problem}");
+        let told = problem.contains("2 spans of tracing beside the records were left out");
+        assert_eq!(told, evidence.starts_with("state"), "{evidence}: {problem}");
         assert!(text.contains("checkout (declared; 50 traces"), "{evidence}: {text}");
         assert!(text.contains("Series(front, Parallel(Fallback(pricing, "), "{evidence}: {text}");
     }
     let (code, _, problem) = run(folder.path(), &["discover", "--evidence", "journeys", "--out", "found"]);
     assert_eq!(code, 65);
-    assert!(problem.contains("holds totals and no single calls"), "{problem}");
+    assert!(problem.contains("a folder without records of calls"), "{problem}");
 }

@@ -46,8 +46,8 @@ pub(super) struct Args {
     /// Trace files, or directories of them
     #[arg(long, value_name = "PATH", num_args = 1..)]
     traces: Vec<PathBuf>,
-    /// Hop records instead of traces: the address of a control plane that discovers, or files with what its /api/v1/records answered
-    #[arg(long, value_name = "URL or FILE", num_args = 1..)]
+    /// Hop records instead of traces: the address of a control plane that discovers, files with what its /api/v1/records answered, or its state directory
+    #[arg(long, value_name = "URL or PATH", num_args = 1..)]
     evidence: Vec<String>,
     /// Intents (files or directories): they name the components and are compared with the traces
     #[arg(long, value_name = "PATH", num_args = 1..)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use emac_control_plane::hop_log;
+use emac_control_plane::evidence_log::{self, Kept};
 use emac_core::evidence::HopRecord;
 use emac_core::outcome::EndedBy;
 use emac_tests::load::Run;
@@ -146,12 +146,13 @@ async fn a_mesh_shows_its_journeys_declared_and_not() {
 
 /// What the real Envoys said of the ends of calls, as the control plane keeps it.
 async fn recorded_whose_doing_it_was(scene: &Scene) {
-    let folder = scene.world.control().ports().dir.join("state/discovery/hops");
+    let folder = scene.world.control().ports().dir.join("state/discovery/evidence");
     let seen = |destination: &'static str, is: fn(&HopRecord) -> bool| {
         let folder = folder.clone();
         move || {
             let mut found = false;
-            let read = hop_log::read(&folder, 0, &mut |_, record, _| {
+            let read = evidence_log::read(&folder, 0, &mut |kept, _| {
+                let Kept::Record(_, record) = kept else { return };
                 found |= record.hop.destination == destination && is(record);
             });
             let whole = read.is_ok();

@@ -1,9 +1,13 @@
 //! The spans of one request.
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use tokio::sync::OwnedSemaphorePermit;
+
+pub(crate) use kept::KeptBatch;
 
 use emac_trace::{Counted, Oddity, Refused, Sink, Span, SpanId, Symbol, Symbols, TraceId};
 
