@@ -107,34 +107,46 @@ impl CallState {
         vm.enforcer.cap_mode(config.mode);
         let asks = fallback::asks(vm.enforcer.fallback(hop.budget), asked, grpc, end);
         let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
-        let endless = vm.enforcer.is_stream(hop.budget);
-        // Asked where it decides something, or costs nothing.
-        let looked_at = decision.action != CallAction::Pass || matches!(asked, Asked::All(_));
-        let asks_endless = looked_at && asked.is_endless();
-        if asks_endless {
-            if matches!(decision.action, CallAction::FallbackBefore(_)) {
-                vm.enforcer.on_fallback_failed(hop.budget);
-            }
-            decision.action = CallAction::Pass;
-        }
+        let asks_endless = leave_endless(vm, hop, asked, &mut decision);
         let header = |name| if sampled { asked.header(name) } else { None };
         let record = Ids::of(header(TRACEPARENT).as_deref(), header(REQUEST_ID).as_deref());
         let fallback =
             vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.action, CallAction::Call(_)));
         let repeat = fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts()));
         let mut call = Self {
-            hop,
             deadline,
             // A gateway's call ends with its request.
             request: context.filter(|_| config.role != Role::Edge).map_or(0, |context| context.id),
             grpc,
+            endless: vm.enforcer.is_stream(hop.budget),
+            asks_endless,
+            watched: fallback.is_some() && !grpc,
+            repeat,
+            key: context.as_ref().map(marks::key_of),
+            shows: config.decision_header == DecisionHeader::Asked && asked.header(DECISION_HEADER).is_some(),
+            record: record.map(Box::new),
+            undeclared,
+            ..Self::new(hop, decision, config)
+        };
+        call.count_decision(vm);
+        let flow = if decision.acts() { call.act(vm, host) } else { Flow::Continue };
+        (call, flow)
+    }
+
+    /// A call of which nothing is known but what was decided.
+    fn new(hop: Hop, decision: CallDecision, config: &Config) -> Self {
+        Self {
+            hop,
+            deadline: None,
+            request: 0,
+            grpc: false,
             bound: None,
             timer: None,
             settled: false,
             held: None,
             restore: Vec::new(),
-            endless,
-            asks_endless,
+            endless: false,
+            asks_endless: false,
             asks_route: false,
             grpc_status: None,
             message: None,
@@ -142,20 +154,17 @@ impl CallState {
             mode_cap: config.mode,
             ending: None,
             degraded: false,
-            watched: fallback.is_some() && !grpc,
+            watched: false,
             status: None,
-            repeat,
+            repeat: None,
             waiting: None,
-            key: context.as_ref().map(marks::key_of),
+            key: None,
             tells_inbound: config.role != Role::Edge,
-            shows: config.decision_header == DecisionHeader::Asked && asked.header(DECISION_HEADER).is_some(),
-            record: record.map(Box::new),
-            undeclared,
+            shows: false,
+            record: None,
+            undeclared: false,
             entry: None,
-        };
-        call.count_decision(vm);
-        let flow = if decision.acts() { call.act(vm, host) } else { Flow::Continue };
-        (call, flow)
+        }
     }
 
     pub(super) fn on_request_body(&mut self, host: &dyn Host, bytes: usize) {
@@ -269,6 +278,32 @@ impl CallState {
             // The caller left before anybody answered. With a status, the proxy gave up on a failure that was held back.
             self.ending = Some(Outcome::Cancelled);
         }
+        let finished = self.ended(vm, host, latency, complete);
+        let count = config.map_or(CountRetries::Budgeted, |config| config.count_retries);
+        let (retries, exact) = self.tries_after_first(vm, host, count, finished.outcome);
+        if self.asks_route
+            && let Some(watch) = vm.hops.watch(self.hop)
+        {
+            watch.route_waits(milliseconds(host.property(&EXPECTED_TIMEOUT)));
+        }
+        vm.recorder.record(self.hop.record, finished.outcome, latency);
+        if retries > 0 {
+            vm.recorder.retried(self.hop.record, retries);
+            vm.enforcer.on_end(self.hop.budget, retries);
+        }
+        if let Some(ids) = self.record.take() {
+            let ended_by = match self.ending {
+                Some(Outcome::Cancelled) => EndedBy::Caller,
+                Some(_) => EndedBy::Filter,
+                None => finish::ended_by(host, finished.outcome),
+            };
+            self.keep_record(vm, (&ids, ended_by), start, latency, &finished, exact);
+        }
+        finished
+    }
+
+    /// How it ended: as was decided here, else as the answer says.
+    fn ended(&self, vm: &mut Vm, host: &dyn Host, latency: Micros, complete: bool) -> Finished {
         let mut finished = match self.ending {
             // Only a record tells the status of what was answered here.
             Some(outcome) => {
@@ -295,37 +330,29 @@ impl CallState {
         {
             vm.counters.add(Event::Denied);
         }
-        let count = config.map_or(CountRetries::Budgeted, |config| config.count_retries);
+        finished
+    }
+
+    /// Tries after the first as they are counted, and exactly: the latter only for a call that is recorded, else 0.
+    fn tries_after_first(
+        &self,
+        vm: &mut Vm,
+        host: &dyn Host,
+        count: CountRetries,
+        outcome: Outcome,
+    ) -> (u32, u32) {
         // A record is exact, also where counting leaves calls out.
         let recorded = self.record.is_some() || count == CountRetries::All;
         let exact = recorded.then(|| attempts_after_first(host));
-        let retries = match (count, exact) {
+        let counted = match (count, exact) {
             (CountRetries::Budgeted, _) if !vm.enforcer.counts_retries(self.hop.budget) => 0,
             (_, Some(exact)) => {
                 vm.hops.watch(self.hop).into_iter().for_each(|watch| watch.saw(exact));
                 exact
             }
-            (_, None) => self.retries(vm, host, finished.outcome),
+            (_, None) => self.retries(vm, host, outcome),
         };
-        if self.asks_route
-            && let Some(watch) = vm.hops.watch(self.hop)
-        {
-            watch.route_waits(milliseconds(host.property(&EXPECTED_TIMEOUT)));
-        }
-        vm.recorder.record(self.hop.record, finished.outcome, latency);
-        if retries > 0 {
-            vm.recorder.retried(self.hop.record, retries);
-            vm.enforcer.on_end(self.hop.budget, retries);
-        }
-        if let Some(ids) = self.record.take() {
-            let ended_by = match self.ending {
-                Some(Outcome::Cancelled) => EndedBy::Caller,
-                Some(_) => EndedBy::Filter,
-                None => finish::ended_by(host, finished.outcome),
-            };
-            self.keep_record(vm, (&ids, ended_by), start, latency, &finished, exact.unwrap_or_default());
-        }
-        finished
+        (counted, exact.unwrap_or_default())
     }
 
     /// An answer that is not the destination's: marks it degraded where it is.
@@ -499,6 +526,19 @@ fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, asked: Asked<'_>, jou
     let sight = Sight { journey, cluster: &cluster, operation: &operation };
     let Vm { hops, recorder, enforcer, settings, .. } = vm;
     hops.find(host, recorder, enforcer, &settings.source, sight)
+}
+
+/// A call that asks for an answer without an end is left alone; whether it is one. Asked where it decides something, or costs nothing.
+fn leave_endless(vm: &mut Vm, hop: Hop, asked: Asked<'_>, decision: &mut CallDecision) -> bool {
+    let looked_at = decision.action != CallAction::Pass || matches!(asked, Asked::All(_));
+    let asks_endless = looked_at && asked.is_endless();
+    if asks_endless {
+        if matches!(decision.action, CallAction::FallbackBefore(_)) {
+            vm.enforcer.on_fallback_failed(hop.budget);
+        }
+        decision.action = CallAction::Pass;
+    }
+    asks_endless
 }
 
 fn attempts_after_first(host: &dyn Host) -> u32 {

@@ -1,6 +1,6 @@
 //! A request arriving at the workload.
 
-use emac_core::context::{Absolute, Context, baggage};
+use emac_core::context::{Absolute, Context, Deadline, baggage};
 use emac_core::entry::Request;
 use emac_core::evidence::HopRecord;
 use emac_core::id::HopKey;
@@ -58,27 +58,18 @@ pub(super) fn arrive(
         }
     };
     let ids = || Ids::read(&headers);
-    let Some(context) = context.remaining() else {
-        if let (Pass::Again(_), emac_core::context::Deadline::Absolute(deadline)) = (pass, context.deadline) {
-            // Written by the first pass.
-            return Some(keep(vm, host, config, &context.due(deadline), ids, end));
+    if let (Pass::Again(_), Deadline::Absolute(deadline)) = (pass, context.deadline) {
+        // Written by the first pass.
+        return Some(keep(vm, host, config, &context.due(deadline), ids, end));
+    }
+    let Some(context) = context.remaining().filter(|context| goes_on(vm, &headers, context.journey)) else {
+        if matches!(context.deadline, Deadline::Absolute(_)) {
+            // A time of another pod's clock: nothing here could tell how far it is.
+            count_invalid(vm);
         }
-        // A time of another pod's clock: nothing here could tell how far it is.
-        count_invalid(vm);
         strip(host, &header);
         return None;
     };
-    if headers::is_shadow(headers.host()) {
-        vm.counters.add(Event::Shadow);
-        strip(host, &header);
-        return None;
-    }
-    notice_unknown(vm, context.journey);
-    if headers.header("upgrade").is_some() {
-        // What goes on over an upgraded connection is no part of the answer that the journey waits for.
-        strip(host, &header);
-        return None;
-    }
     let context = context.arrive(start, vm.next_id());
     let written = baggage::replace(&header, Some(&context));
     match written.header.as_slice() {
@@ -104,6 +95,16 @@ pub(super) fn start(
 ) -> Option<Arrival> {
     let ids = || Ids::read(headers);
     context.map(|context| keep(vm, host, config, &context, ids, end))
+}
+
+/// Whether the request is a part of its journey: no copy, and no connection that goes on after its answer.
+fn goes_on(vm: &mut Vm, headers: &All, journey: &str) -> bool {
+    if headers::is_shadow(headers.host()) {
+        vm.counters.add(Event::Shadow);
+        return false;
+    }
+    notice_unknown(vm, journey);
+    headers.header("upgrade").is_none()
 }
 
 fn strip(host: &dyn Host, header: &[u8]) {
