@@ -23,6 +23,8 @@ use crate::vm::{Vm, slots};
 pub(super) struct Arrival {
     /// The request's number in this pod.
     id: u64,
+    /// How it ended its answer's `grpc-status` says.
+    pub(super) grpc: bool,
     /// Its context waits under these ids.
     waits: Option<Box<Ids>>,
     /// The deadline, which begins when the client has sent its request.
@@ -57,10 +59,9 @@ pub(super) fn arrive(
             return None;
         }
     };
-    let ids = || Ids::read(&headers);
     if let (Pass::Again(_), Deadline::Absolute(deadline)) = (pass, context.deadline) {
         // Written by the first pass.
-        return Some(keep(vm, host, config, &context.due(deadline), ids, end));
+        return Some(keep(vm, host, config, &headers, &context.due(deadline), end));
     }
     let Some(context) = context.remaining().filter(|context| goes_on(vm, &headers, context.journey)) else {
         if matches!(context.deadline, Deadline::Absolute(_)) {
@@ -76,10 +77,10 @@ pub(super) fn arrive(
         b"" => host.remove_request_header("baggage"),
         header => host.set_request_header("baggage", header),
     }
-    let mut arrival = keep(vm, host, config, &context, ids, end);
+    let mut arrival = keep(vm, host, config, &headers, &context, end);
     if written.omitted {
         vm.counters.add(Event::ContextOmitted);
-        arrival.wait(host, &context, ids());
+        arrival.wait(host, &context, Ids::read(&headers));
     }
     Some(arrival)
 }
@@ -93,8 +94,7 @@ pub(super) fn start(
     context: Option<Context<'_, Absolute>>,
     end: bool,
 ) -> Option<Arrival> {
-    let ids = || Ids::read(headers);
-    context.map(|context| keep(vm, host, config, &context, ids, end))
+    context.map(|context| keep(vm, host, config, headers, &context, end))
 }
 
 /// Whether the request is a part of its journey: no copy, and no connection that goes on after its answer.
@@ -121,12 +121,12 @@ fn keep(
     vm: &Vm,
     host: &dyn Host,
     config: &Config,
+    headers: &All,
     context: &Context<'_, Absolute>,
-    ids: impl FnOnce() -> Option<Ids>,
     end: bool,
 ) -> Arrival {
     let wanted = config.join == Join::TraceParent || context.flags.is_sampled();
-    let ids = if wanted { ids() } else { None };
+    let ids = if wanted { Ids::read(headers) } else { None };
     let remaining = context.deadline.left(vm.clock());
     let begins = (!end).then_some(Due::After(remaining));
     live::put(host, context.id, begins.unwrap_or(Due::At(context.deadline)));
@@ -138,6 +138,7 @@ fn keep(
     };
     let mut arrival = Arrival {
         id: context.id,
+        grpc: headers.is_grpc(),
         waits: None,
         begins,
         answered: false,
