@@ -1,33 +1,32 @@
 //! A call of the workload (or of the gateway): decided upon, bounded, counted.
 
+mod end;
+
 use std::borrow::Cow;
 
 use emac_core::budget::Mode;
-use emac_core::context::{Absolute, Context, UNDECLARED};
+use emac_core::context::{Absolute, Context};
 use emac_core::decimal::Decimal;
 use emac_core::enforce::{self, Before, CallAction, CallDecision};
 use emac_core::entry::name_operation;
-use emac_core::evidence::{DecisionKind, HopRecord};
-use emac_core::outcome::{EndedBy, Outcome};
+use emac_core::evidence::DecisionKind;
+use emac_core::outcome::Outcome;
 use emac_core::units::{Micros, Millis};
 
 use super::Flow;
 use super::fallback::{self, Repeat};
-use super::finish::{self, Finished, Seen};
-use super::headers::{Asked, integer};
+use super::finish;
+use super::headers::Asked;
 use super::ids::{Ids, REQUEST_ID, TRACEPARENT};
-use crate::config::{Config, CountRetries, DecisionHeader, Role};
+use crate::config::{Config, DecisionHeader, Role};
 use crate::host::{CalloutAnswer, GrpcStatus, Header, Host};
 use crate::vm::Vm;
-use crate::vm::counters::Event;
 use crate::vm::hops::{Hop, Sight};
 use crate::vm::marks;
 
 pub(super) const DECISION_HEADER: &str = "emac-decision";
 const PER_TRY_TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
 const MAX_RETRIES: &str = "x-envoy-max-retries";
-/// Written by the router: how long it will wait, for one try where the route says so, else for all.
-const EXPECTED_TIMEOUT: [&str; 3] = ["request", "headers", "x-envoy-expected-rq-timeout-ms"];
 /// gRPC over HTTP/2, section "Length-Prefixed-Message": a flag and four bytes of length.
 const GRPC_PREFIX: usize = 5;
 
@@ -263,98 +262,6 @@ impl CallState {
         }
     }
 
-    /// Counts how it ended.
-    pub(super) fn finish(
-        mut self,
-        vm: &mut Vm,
-        host: &dyn Host,
-        start: Micros,
-        latency: Micros,
-        complete: bool,
-        config: Option<&Config>,
-    ) -> Finished {
-        self.follow_plan(vm);
-        if self.waiting.is_some() && finish::final_status(host) == 0 {
-            // The caller left before anybody answered. With a status, the proxy gave up on a failure that was held back.
-            self.ending = Some(Outcome::Cancelled);
-        }
-        let finished = self.ended(vm, host, latency, complete);
-        let count = config.map_or(CountRetries::Budgeted, |config| config.count_retries);
-        let (retries, exact) = self.tries_after_first(vm, host, count, finished.outcome);
-        if self.asks_route
-            && let Some(watch) = vm.hops.watch(self.hop)
-        {
-            watch.route_waits(milliseconds(host.property(&EXPECTED_TIMEOUT)));
-        }
-        vm.recorder.record(self.hop.record, finished.outcome, latency);
-        if retries > 0 {
-            vm.recorder.retried(self.hop.record, retries);
-            vm.enforcer.on_end(self.hop.budget, retries);
-        }
-        if let Some(ids) = self.record.take() {
-            let ended_by = match self.ending {
-                Some(Outcome::Cancelled) => EndedBy::Caller,
-                Some(_) => EndedBy::Filter,
-                None => finish::ended_by(host, finished.outcome),
-            };
-            self.keep_record(vm, (&ids, ended_by), start, latency, &finished, exact);
-        }
-        finished
-    }
-
-    /// How it ended: as was decided here, else as the answer says.
-    fn ended(&self, vm: &mut Vm, host: &dyn Host, latency: Micros, complete: bool) -> Finished {
-        let mut finished = match self.ending {
-            // Only a record tells the status of what was answered here.
-            Some(outcome) => {
-                let status = if self.record.is_some() { finish::final_status(host) } else { 0 };
-                Finished { outcome, status, degraded: false, denied: false }
-            }
-            None => {
-                let predicate = vm.enforcer.success(self.hop.budget);
-                let seen = Seen {
-                    status: self.status,
-                    complete,
-                    grpc: self.grpc,
-                    grpc_status: self.grpc_status,
-                    endless: self.endless || !complete && self.message.is_some_and(|(end, seen)| seen >= end),
-                    asks_endless: self.asks_endless,
-                    latency,
-                };
-                finish::classify(host, seen, predicate)
-            }
-        };
-        finished.degraded = self.degraded;
-        if finished.denied
-            && !vm.enforcer.success(self.hop.budget).is_some_and(|named| !named.http.is_empty())
-        {
-            vm.counters.add(Event::Denied);
-        }
-        finished
-    }
-
-    /// Tries after the first as they are counted, and exactly: the latter only for a call that is recorded, else 0.
-    fn tries_after_first(
-        &self,
-        vm: &mut Vm,
-        host: &dyn Host,
-        count: CountRetries,
-        outcome: Outcome,
-    ) -> (u32, u32) {
-        // A record is exact, also where counting leaves calls out.
-        let recorded = self.record.is_some() || count == CountRetries::All;
-        let exact = recorded.then(|| attempts_after_first(host));
-        let counted = match (count, exact) {
-            (CountRetries::Budgeted, _) if !vm.enforcer.counts_retries(self.hop.budget) => 0,
-            (_, Some(exact)) => {
-                vm.hops.watch(self.hop).into_iter().for_each(|watch| watch.saw(exact));
-                exact
-            }
-            (_, None) => self.retries(vm, host, outcome),
-        };
-        (counted, exact.unwrap_or_default())
-    }
-
     /// An answer that is not the destination's: marks it degraded where it is.
     pub(super) fn end_with_fallback(&mut self, vm: &Vm, host: &dyn Host) {
         let degraded = vm.enforcer.fallback(self.hop.budget).is_some_and(|fallback| fallback.is_degraded());
@@ -443,17 +350,6 @@ impl CallState {
         Flow::Pause
     }
 
-    /// Tries after the first: looked at always while there are any, now and then when there are none.
-    fn retries(&self, vm: &mut Vm, host: &dyn Host, outcome: Outcome) -> u32 {
-        let Some(watch) = vm.hops.watch(self.hop) else { return attempts_after_first(host) };
-        if !watch.wants_a_look(outcome) {
-            return 0;
-        }
-        let retries = attempts_after_first(host);
-        watch.saw(retries);
-        retries
-    }
-
     fn count_decision(&self, vm: &mut Vm) {
         let kind = match self.decision.action {
             CallAction::Pass => DecisionKind::Pass,
@@ -479,37 +375,6 @@ impl CallState {
         } else {
             vm.enforcer.on_fallback_failed(self.hop.budget);
         }
-    }
-
-    fn keep_record(
-        &mut self,
-        vm: &mut Vm,
-        (ids, ended_by): (&Ids, EndedBy),
-        start: Micros,
-        latency: Micros,
-        finished: &Finished,
-        retries: u32,
-    ) {
-        let Some(mut hop) = vm.recorder.hop_key(self.hop.record).cloned() else { return };
-        if self.undeclared {
-            hop.journey = UNDECLARED.to_owned();
-        }
-        if let Some(entry) = self.entry.take() {
-            hop.operation = entry.into();
-        }
-        vm.recorder.keep(HopRecord {
-            trace_id: ids.trace_id,
-            parent_span_id: ids.parent_span_id,
-            hop,
-            start_unix_us: start.0,
-            duration: latency,
-            outcome: finished.outcome,
-            attempts: retries.saturating_add(1),
-            status: finished.status,
-            inbound: false,
-            request_id: ids.request_id,
-            ended_by,
-        });
     }
 }
 
@@ -539,14 +404,4 @@ fn leave_endless(vm: &mut Vm, hop: Hop, asked: Asked<'_>, decision: &mut CallDec
         decision.action = CallAction::Pass;
     }
     asks_endless
-}
-
-fn attempts_after_first(host: &dyn Host) -> u32 {
-    let attempts = integer(host.property(&["upstream", "request_attempt_count"])).unwrap_or(1);
-    u32::try_from(attempts.saturating_sub(1)).unwrap_or_default()
-}
-
-/// A header of decimal milliseconds.
-fn milliseconds(header: Option<Vec<u8>>) -> Option<Millis> {
-    header.and_then(|value| core::str::from_utf8(&value).ok()?.parse().ok()).map(Millis)
 }

@@ -72,17 +72,29 @@ pub(super) fn arrive(
         return None;
     };
     let context = context.arrive(start, vm.next_id());
-    let written = baggage::replace(&header, Some(&context));
+    Some(take_in(vm, host, config, (&headers, &header), &context, end))
+}
+
+/// Writes the context for the application, and keeps what must be known when the answer comes.
+fn take_in(
+    vm: &mut Vm,
+    host: &dyn Host,
+    config: &Config,
+    (headers, header): (&All, &[u8]),
+    context: &Context<'_, Absolute>,
+    end: bool,
+) -> Arrival {
+    let written = baggage::replace(header, Some(context));
     match written.header.as_slice() {
         b"" => host.remove_request_header("baggage"),
         header => host.set_request_header("baggage", header),
     }
-    let mut arrival = keep(vm, host, config, &headers, &context, end);
+    let mut arrival = keep(vm, host, config, headers, context, end);
     if written.omitted {
         vm.counters.add(Event::ContextOmitted);
-        arrival.wait(host, &context, Ids::read(&headers));
+        arrival.wait(host, context, Ids::read(headers));
     }
-    Some(arrival)
+    arrival
 }
 
 /// The same for a context made here, at the edge.
