@@ -180,7 +180,7 @@ pub trait Sink {
     /// Takes an attribute of a service's resource or span that may tell a failure domain (`k8s.cluster.name`, `cloud.availability_zone`, ...).
     fn label(&mut self, service: Symbol, key: &str, value: &str);
 
-    /// Takes what a span says of how likely its trace was recorded at all, in (0, 1]: sampler and parameter, threshold, adjusted count.
+    /// Takes what a span says of how likely its trace was recorded at all, in (0, 1].
     fn sampled(&mut self, probability: f64);
 
     /// Says in which namespace a service is; answers by which symbol it is to be known. Two namespaces may have a service of one name.

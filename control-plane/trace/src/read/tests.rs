@@ -19,6 +19,7 @@ struct Kept {
     examples: Vec<String>,
     odd: Vec<String>,
     links: Vec<(SpanId, TraceId, SpanId)>,
+    sampled: Vec<f64>,
 }
 
 impl Sink for Kept {
@@ -34,7 +35,9 @@ impl Sink for Kept {
         self.labels.insert((self.symbols.text(service).to_owned(), key.to_owned()), value.to_owned());
     }
 
-    fn sampled(&mut self, _: f64) {}
+    fn sampled(&mut self, probability: f64) {
+        self.sampled.push(probability);
+    }
 
     fn within(&mut self, service: Symbol, _: &str) -> Symbol {
         service
