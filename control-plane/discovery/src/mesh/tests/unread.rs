@@ -109,7 +109,7 @@ fn linkerds_routes_are_read_and_its_annotations_told() {
     let annotation = "HTTPRoute with annotation retry.linkerd.io/http (Linkerd's; not read)".to_owned();
     let client = route("{group: core, kind: Service, name: cart, port: 80}");
     assert_eq!(client.statements[0].parameters.timeout_ms, Some(1_000));
-    assert_eq!(told(&client), [annotation.clone()]);
+    assert_eq!(told(&client), std::slice::from_ref(&annotation));
     // A policy of what comes in says nothing of a call's time.
     let server = route("{group: policy.linkerd.io, kind: Server, name: cart-http}");
     assert!(server.statements.is_empty());
