@@ -261,6 +261,23 @@ mod tests {
     }
 
     #[test]
+    fn records_and_spans_stand_in_the_order_in_which_they_came_and_a_state_directory_has_them() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(folder_of(state.path()), None);
+        let folder = state.path().join(STATE).join(FOLDER);
+        let mut log = EvidenceLog::begin(&folder, 1).unwrap();
+        log.append_records(&recorded("a", 1..2), 1).unwrap();
+        log.append_spans(&Batch::default(), 2).unwrap();
+        log.append_records(&recorded("a", 2..3), 3).unwrap();
+        for path in [state.path(), &state.path().join(STATE), &folder] {
+            assert_eq!(folder_of(path).as_ref(), Some(&folder));
+        }
+        let mut seen = Vec::new();
+        read(&folder, 0, &mut |kept, at| seen.push((matches!(kept, Kept::Spans(_)), at))).unwrap();
+        assert_eq!(seen, [(false, 1), (true, 2), (false, 3)]);
+    }
+
+    #[test]
     fn a_damaged_segment_is_told_and_the_others_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = EvidenceLog::begin(folder.path(), 1).unwrap();
