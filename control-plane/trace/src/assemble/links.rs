@@ -3,7 +3,9 @@
 //! A message and who takes it come in any order and any time apart, in a server for ever. So a link is counted once both are known, and only what still
 //! waits for the other is kept by itself: the last [`MAX`] of either side, 14 MB at most.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+
+use hashbrown::HashMap;
 
 use super::SpanRecord;
 use super::aliases::Aliases;
