@@ -58,7 +58,7 @@
 
 // Evidence in.
 pub mod aggregate;
-pub mod hop_log;
+pub mod evidence_log;
 pub mod ingest;
 pub mod marks;
 pub mod store;

@@ -217,6 +217,17 @@ async fn a_window_goes_on_after_kill_9_and_what_is_damaged_is_moved_aside() {
         sent(&serving, 1 + restart, 1..=1).await;
         known(&serving, |known| known["traces"] == 50 + 10 * restart).await;
     }
+    // Spans are kept as records are, and windows are made of both in the order in which they came.
+    for trace in 1..=20 {
+        export(folder.path(), spans(trace)).await;
+    }
+    known(&serving, |known| known["traces"] == 90).await;
+    serving.kill();
+    serving = Serving::start(folder.path(), &serve).await;
+    export(folder.path(), spans(21)).await;
+    let next = known(&serving, |known| known["traces"] == 91).await;
+    assert_eq!(next["signal"]["traces"]["spans"]["taken"], 42, "{next:#}");
+    assert_eq!((&next["windows"], &next["problems"]), (&serde_json::json!(0), &serde_json::json!([])));
     // What was written down is damaged.
     serving.kill();
     let memory = folder.path().join("state/discovery/watch.json");
@@ -264,35 +275,96 @@ fn spans(trace: u64) -> String {
     format!(r#"{{"resourceSpans": [{front}, {cart}]}}"#)
 }
 
+/// Exports JSON to the control plane of a folder.
+async fn export(folder: &Path, request: String) {
+    let ports: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("ports.json")).unwrap()).unwrap();
+    let traces = format!("http://{}/v1/traces", ports["otlp_http"].as_str().unwrap());
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request =
+        hyper::Request::post(&traces).header("content-type", "application/json").body(request.into());
+    assert_eq!(client.request(request.unwrap()).await.unwrap().status(), 200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traces_of_opentelemetry_are_watched() {
     let folder = folder();
     let serving = Serving::start(folder.path(), &["--config", "emac.yaml"]).await;
-    let ports: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(folder.path().join("ports.json")).unwrap()).unwrap();
-    let traces = format!("http://{}/v1/traces", ports["otlp_http"].as_str().unwrap());
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     for trace in 1..=20 {
-        let request = hyper::Request::post(&traces)
-            .header("content-type", "application/json")
-            .body(spans(trace).into());
-        assert_eq!(client.request(request.unwrap()).await.unwrap().status(), 200);
+        export(folder.path(), spans(trace)).await;
     }
-    let begun = std::time::Instant::now();
-    loop {
-        let known = api(serving.http, "discovery").await;
-        if known["traces"] == 20 {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{known:#}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    known(&serving, |known| known["traces"] == 20).await;
 }
 
-/// What sidecars recorded is evidence for the command line: from the running control plane, and from a file with its answer.
+/// A request that sends a message, and the one that takes it, which begins a trace of its own and links to the first. Of even numbers the taker comes first.
+fn messages(trace: u64) -> [String; 2] {
+    let begin = unix().as_nanos() - 300_000_000;
+    let text =
+        |key: &str, value: &str| format!(r#"{{"key": "{key}", "value": {{"stringValue": "{value}"}}}}"#);
+    let of = |service: &str, spans: &str| {
+        format!(
+            r#"{{"resourceSpans": [{{"resource": {{"attributes": [{}]}}, "scopeSpans": [{{"spans": [{spans}]}}]}}]}}"#,
+            text("service.name", service)
+        )
+    };
+    let times = format!(r#""startTimeUnixNano": "{begin}", "endTimeUnixNano": "{}""#, begin + 1_000_000);
+    let topic = [text("messaging.system", "kafka"), text("messaging.destination.name", "orders")].join(",");
+    let (sender, taker) = (2 * trace, 2 * trace + 1);
+    let sent = of(
+        "front",
+        &format!(
+            r#"{{"traceId": "{sender:032x}", "spanId": "0000000000000001", "name": "POST /orders", "kind": 2, {times}}},
+            {{"traceId": "{sender:032x}", "spanId": "0000000000000002", "parentSpanId": "0000000000000001", "name": "send", "kind": 4, {times}, "attributes": [{topic}]}}"#
+        ),
+    );
+    let taken = of(
+        "worker",
+        &format!(
+            r#"{{"traceId": "{taker:032x}", "spanId": "0000000000000003", "name": "process", "kind": 5, {times}, "attributes": [{topic}],
+            "links": [{{"traceId": "{sender:032x}", "spanId": "0000000000000002"}}]}}"#
+        ),
+    );
+    if trace.is_multiple_of(2) { [taken, sent] } else { [sent, taken] }
+}
+
+/// `emac serve` tells of received spans what `emac discover` tells of the same in a file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_message_a_journey_took_is_told_as_of_a_file() {
+    let folder = folder();
+    let serving = Serving::start(folder.path(), &["--config", "emac.yaml"]).await;
+    let requests: Vec<String> = (1..=20).flat_map(messages).collect();
+    for request in &requests {
+        export(folder.path(), request.clone()).await;
+    }
+    let is_over =
+        |known: &serde_json::Value| known["undeclared"].as_array().is_some_and(|all| all.len() == 2);
+    let served = known(&serving, is_over).await;
+    std::fs::write(folder.path().join("traces.jsonl"), requests.join("\n")).unwrap();
+    let args = ["discover", "--traces", "traces.jsonl", "--out", "found", "--format", "json"];
+    let (code, text, problem) = run(folder.path(), &args);
+    assert_eq!(code, 0, "{problem}");
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let linked = &served["signal"]["traces"]["traces"]["linked"];
+    assert_eq!(*linked, told["signal"]["traces"]["linked"], "{told:#}");
+    assert_eq!(
+        (&linked[0]["from"], &linked[0]["to"], &linked[0]["count"]),
+        (&"front kafka:orders".into(), &"worker process".into(), &20.into()),
+        "{linked:#}"
+    );
+    let (code, text, problem) =
+        run(folder.path(), &["status", "--server", &format!("http://{}", serving.http)]);
+    assert_eq!(code, 0, "{problem}");
+    assert!(text.contains("worker process is linked to front kafka:orders: 20 traces"), "{text}");
+}
+
+/// What sidecars recorded is evidence for the command line: from the running control plane, from a file with its answer, and from its state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_of_a_running_control_plane_are_evidence() {
     let folder = folder();
+    let config = CONFIG
+        .replace("intents: [journeys]", "intents: [journeys]\nstate: state")
+        .replace("window: 1s", "window: 1h");
+    std::fs::write(folder.path().join("emac.yaml"), config).unwrap();
     let serving = Serving::start(folder.path(), &["--config", "emac.yaml"]).await;
     let mut sidecar = Sidecar::connect(serving.grpc).await.unwrap();
     for sequence in 1..=5 {
@@ -313,14 +385,18 @@ async fn records_of_a_running_control_plane_are_evidence() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     std::fs::write(folder.path().join("records.jsonl"), saved).unwrap();
-    for evidence in [server.as_str(), "records.jsonl"] {
+    export(folder.path(), spans(1)).await;
+    known(&serving, |known| known["traces"] == 51).await;
+    for evidence in [server.as_str(), "records.jsonl", "state", "state/discovery/evidence"] {
         let args = ["discover", "--evidence", evidence, "--intent", "journeys", "--out", "found"];
         let (code, text, problem) = run(folder.path(), &args);
         assert_eq!(code, 0, "{evidence}: {problem}");
+        let told = problem.contains("2 spans of tracing beside the records were left out");
+        assert_eq!(told, evidence.starts_with("state"), "{evidence}: {problem}");
         assert!(text.contains("checkout (declared; 50 traces"), "{evidence}: {text}");
         assert!(text.contains("Series(front, Parallel(Fallback(pricing, "), "{evidence}: {text}");
     }
     let (code, _, problem) = run(folder.path(), &["discover", "--evidence", "journeys", "--out", "found"]);
     assert_eq!(code, 65);
-    assert!(problem.contains("holds totals and no single calls"), "{problem}");
+    assert!(problem.contains("a folder without records of calls"), "{problem}");
 }

@@ -286,11 +286,11 @@ impl Stream {
         let listener = Rc::clone(&self.listener);
         let finished = match self.call.take() {
             Some(call) => call.finish(vm, host, self.start, latency, self.complete, listener.config()),
-            None => finish::classify(
-                host,
-                finish::Seen { complete: self.complete, latency, ..Default::default() },
-                None,
-            ),
+            None => {
+                let grpc = self.arrival.as_ref().is_some_and(|arrival| arrival.grpc);
+                let seen = finish::Seen { complete: self.complete, grpc, latency, ..Default::default() };
+                finish::classify(host, seen, None)
+            }
         };
         if let Some(arrival) = self.arrival.take() {
             arrival.finish(vm, host, self.start, latency, &finished);

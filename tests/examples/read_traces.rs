@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use emac_tests::synthetic::{Format, Labels, write_spans};
 use emac_trace::read::{ReadSettings, read_paths};
-use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
+use emac_trace::{Oddity, Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 
 /// Counts and forgets.
 #[derive(Default)]
@@ -27,6 +27,16 @@ impl Sink for Counter {
     }
 
     fn label(&mut self, _: Symbol, _: &str, _: &str) {}
+
+    fn sampled(&mut self, _: f64) {}
+
+    fn within(&mut self, service: Symbol, _: &str) -> Symbol {
+        service
+    }
+
+    fn linked(&mut self, _: &Span, _: (TraceId, SpanId)) {}
+
+    fn odd(&mut self, _: Oddity, _: std::fmt::Arguments<'_>) {}
 
     fn refuse(&mut self, _: Refused, _: std::fmt::Arguments<'_>) {}
 }

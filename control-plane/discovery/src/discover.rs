@@ -31,7 +31,7 @@ use journeys::naming::{self, Subject};
 pub(crate) use model::confidence;
 use names::Names;
 use observe::{Observations, Site};
-pub use templates::{Crowd, Generalized};
+pub use templates::{Crowd, Generalized, KnownTemplates, named_operations};
 
 use emac_compile::model::{EvidenceRef, EvidenceSource, Model};
 use emac_journey::intent::Intent;

@@ -6,7 +6,7 @@
 //! Read are Istio's VirtualService, DestinationRule, ServiceEntry and MeshConfig; the Gateway API's HTTPRoute and GRPCRoute; Linkerd's
 //! ServiceProfile; Envoy's `config_dump` and what `istioctl proxy-config` prints of it; Kubernetes' Deployment, StatefulSet, DaemonSet,
 //! ReplicaSet, Pod, Service, EndpointSlice and Node, and Argo's Rollout, as files with several documents or as `kind: List`. Other kinds are
-//! passed over and counted, other fields are ignored, and a field of the wrong type is a problem with its place. Every statement keeps who makes it: two that
+//! passed over and counted, and so are fields that bear on calls and are not read; other fields are ignored, and a field of the wrong type is a problem with its place. Every statement keeps who makes it: two that
 //! differ are both kept ([`MeshFacts::conflicts`]), none is chosen.
 //!
 //! Left out: EnvoyFilter patches, defaults that nobody states (they stand in a dump), runtime overrides, TCP and TLS routes.
@@ -24,6 +24,7 @@ mod name;
 mod placement;
 mod read;
 mod runtime;
+mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +61,7 @@ pub struct MeshFacts {
     pub dependencies: Vec<Dependency>,
     /// Documents by kind.
     pub read: BTreeMap<String, u64>,
-    /// Documents of kinds that are not understood, by kind.
+    /// Documents of kinds that are not understood, by kind, and fields of others that are not read ([`unread`]).
     pub passed_over: BTreeMap<String, u64>,
 }
 

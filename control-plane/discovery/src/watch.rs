@@ -35,7 +35,9 @@ use emac_core::evidence::HopRecord;
 use emac_core::units::{Micros, Millis, Moment};
 
 use crate::discover::domains::ConfidenceProfile;
-use crate::discover::{Discovered, DiscoveryContext, DiscoveryEvidence, complete};
+use crate::discover::{
+    Discovered, DiscoveryContext, DiscoveryEvidence, KnownTemplates, complete, named_operations,
+};
 use crate::mesh::MeshFacts;
 use emac_compile::compile::Given;
 use emac_compile::declared::Declared;
@@ -125,6 +127,8 @@ pub struct Watch {
     step: u64,
     windows: u64,
     undeclared: Strangers,
+    /// Of windows before: an id that only many names show is one in a window that has few.
+    templates: KnownTemplates,
     /// Candidates of journeys that nobody declared, not yet taken.
     proposals: Vec<CandidateModel>,
     /// Counted in lives before.
@@ -154,6 +158,7 @@ impl Watch {
             step: 0,
             windows: 0,
             undeclared: Strangers::new(settings.steps()),
+            templates: KnownTemplates::default(),
             proposals: Vec::new(),
             before: Counted::default(),
             saved_unix_ms: None,
@@ -243,7 +248,7 @@ impl Watch {
     ) -> FoundModels {
         let mut found = FoundModels::default();
         for source in &mut self.sources {
-            for one in discovered(source, journeys, mesh, (window, steps)) {
+            for one in discovered(source, journeys, mesh, (window, steps), &mut self.templates) {
                 let Some(place) = one.declared else {
                     found.undeclared.push(one);
                     continue;
@@ -276,7 +281,7 @@ impl Watch {
         })
     }
 
-    /// What is known now.
+    /// What is known now. O(journeys, services and instances).
     pub fn status(&self) -> WatchStatus {
         let Counted { traces, stale } = self.counted();
         WatchStatus {
@@ -287,6 +292,7 @@ impl Watch {
             journeys: self.journeys.iter().map(|(name, one)| (name.clone(), one.status())).collect(),
             undeclared: self.undeclared.seen().to_vec(),
             undeclared_left_out: self.undeclared.left_out(),
+            signal: self.sources.iter().filter_map(EvidenceStream::signal).collect(),
         }
     }
 
@@ -313,11 +319,14 @@ fn discovered(
     journeys: &[Declared],
     mesh: &MeshFacts,
     (window, steps): ((Moment, Moment), usize),
+    templates: &mut KnownTemplates,
 ) -> Vec<Discovered> {
-    let Some(window) = source.cut(window, steps) else { return Vec::new() };
+    let Some(mut window) = source.cut(window, steps) else { return Vec::new() };
     if window.observations.traces().1 == 0 {
         return Vec::new();
     }
+    let kept = named_operations(journeys.iter().map(|journey| &journey.intent));
+    window.observations.generalize(source.symbols_mut(), &kept, templates);
     let known = DiscoveryEvidence {
         observations: &window.observations,
         symbols: source.symbols(),

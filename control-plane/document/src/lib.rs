@@ -28,7 +28,7 @@ mod units;
 pub use emit::to_yaml;
 pub use fields::{Fields, Line, describe};
 pub use files::{expand, files_in, list_files, read_all, read_file};
-pub use hex::{hex, sha256_hex};
+pub use hex::{hex, sha256_hex, unhex};
 pub use parse::{Limits, parse};
 pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
 pub use promql::{

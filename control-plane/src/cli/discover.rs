@@ -20,7 +20,8 @@ use emac_compile::model::{AcceptedModel, CandidateModel, EvidenceRef, EvidenceSo
 use emac_discovery::discover::domains::ConfidenceProfile;
 use emac_discovery::discover::observe::Observations;
 use emac_discovery::discover::{
-    Discovered, DiscoveryContext, DiscoveryEvidence, LeftOut, Wanted, complete_wanted,
+    Discovered, DiscoveryContext, DiscoveryEvidence, KnownTemplates, LeftOut, Wanted, complete_wanted,
+    named_operations,
 };
 use emac_discovery::mesh::{self, MeshFacts};
 use emac_document::{Problem, Problems};
@@ -45,8 +46,8 @@ pub(super) struct Args {
     /// Trace files, or directories of them
     #[arg(long, value_name = "PATH", num_args = 1..)]
     traces: Vec<PathBuf>,
-    /// Hop records instead of traces: the address of a control plane that discovers, or files with what its /api/v1/records answered
-    #[arg(long, value_name = "URL or FILE", num_args = 1..)]
+    /// Hop records instead of traces: the address of a control plane that discovers, files with what its /api/v1/records answered, or its state directory
+    #[arg(long, value_name = "URL or PATH", num_args = 1..)]
     evidence: Vec<String>,
     /// Intents (files or directories): they name the components and are compared with the traces
     #[arg(long, value_name = "PATH", num_args = 1..)]
@@ -117,8 +118,8 @@ fn discovered(args: &Args) -> Result<(), Exit> {
     let problems = Problems::new();
     let inputs = read_inputs(args, &problems)?;
     let (mut assembled, evidence, source) = read_evidence(args, &inputs.intents, &problems)?;
-    let kept = entries::operations(&inputs.intents);
-    let (generalized, crowds) = assembled.consumer.generalize(&mut assembled.symbols, &kept);
+    let (kept, mut none) = (named_operations(&inputs.intents), KnownTemplates::default());
+    let (generalized, crowds) = assembled.consumer.generalize(&mut assembled.symbols, &kept, &mut none);
     let known = DiscoveryEvidence {
         observations: &assembled.consumer,
         symbols: &assembled.symbols,

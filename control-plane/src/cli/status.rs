@@ -222,8 +222,31 @@ fn discovery(discovery: &Value) -> String {
             }),
         );
     }
+    text += &undeclared(discovery);
     let problems = discovery["problems"].as_array().into_iter().flatten();
     problems.for_each(|problem| text += &format!("problem: {}\n", word(problem)));
+    text
+}
+
+/// Journeys that nobody declared, and whose messages journeys take.
+fn undeclared(discovery: &Value) -> String {
+    let all = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut text = String::new();
+    let journeys = all(&discovery["undeclared"]);
+    if !journeys.is_empty() {
+        text.push('\n');
+        text += &table(
+            ["UNDECLARED", "TRACES", "PROPOSED", "STRUCTURE"],
+            journeys
+                .iter()
+                .map(|one| [&one["name"], &one["traces"], &one["proposed"], &one["expression"]].map(word)),
+        );
+    }
+    let sources = discovery["signal"].as_object().into_iter().flatten();
+    for link in sources.flat_map(|(_, signal)| all(&signal["traces"]["linked"])) {
+        let [from, to, count] = [&link["from"], &link["to"], &link["count"]].map(word);
+        text += &format!("{to} is linked to {from}: {count} traces\n");
+    }
     text
 }
 

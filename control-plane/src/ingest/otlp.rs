@@ -23,6 +23,7 @@ use flate2::read::MultiGzDecoder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use batch::Batch;
+pub(crate) use batch::KeptBatch;
 use emac_trace::read;
 pub use grpc::TraceServer;
 pub use http::router;

@@ -21,6 +21,7 @@ use self::files::Mesh;
 use self::kept::Kept;
 use super::intents::Intents;
 use super::state::Shared;
+use crate::aggregate::Recorded;
 use crate::config;
 use crate::ingest::RecordsReceiver;
 use crate::ingest::otlp::Batches;
@@ -78,49 +79,8 @@ pub(super) fn run(
     mut spans: Option<Batches>,
     shared: &Shared,
 ) {
-    let settings = WatchSettings {
-        window: config.window,
-        step: config.step,
-        silence: config.silence,
-        traces_min: config.traces_min,
-        recurrence: config.recurrence,
-    };
-    let intents = shared.intents.load_full();
-    let (kept, watch, troubles) =
-        Kept::open(state, settings, now(shared), (&intents.declared, &config.aliases));
-    let folder = config.candidates.clone().or_else(|| Some(state?.join("discovery")));
-    let mut work = Work {
-        config,
-        undeclared: folder.map(|folder| folder.join("undeclared")),
-        kept,
-        troubles: Vec::new(),
-        shared,
-        watch,
-        mesh: Mesh::new(&config.mesh),
-        intents,
-        known: Discovery::default(),
-        shown: Micros(0),
-        unwritten: BTreeMap::new(),
-    };
-    work.watch.expect(&work.intents.declared);
-    troubles.into_iter().for_each(|problem| work.complain(problem));
-    work.show();
-    loop {
-        match records.next(PATIENCE) {
-            Ok(recorded) => {
-                let now = now(shared);
-                shared.records.keep(&recorded);
-                let trouble = work.kept.append(&recorded, now);
-                work.troubles.extend(trouble);
-                recorded.records.iter().for_each(|record| work.watch.hop(&recorded.node, record, now));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        while let Some(batch) = spans.as_mut().and_then(Batches::try_next) {
-            batch.replay(&mut work.watch.spans(now(shared)));
-        }
-        work.known.waiting = records.waiting();
+    let mut work = Work::begin(config, state, shared);
+    while work.take(records, spans.as_mut()) {
         work.step();
     }
 }
@@ -133,7 +93,64 @@ fn now(shared: &Shared) -> Moment {
     Moment { at: now.at.after(BEFORE), ..now }
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// Takes up what was kept.
+    fn begin(config: &'a config::Discovery, state: Option<&Path>, shared: &'a Shared) -> Self {
+        let settings = WatchSettings {
+            window: config.window,
+            step: config.step,
+            silence: config.silence,
+            traces_min: config.traces_min,
+            recurrence: config.recurrence,
+        };
+        let intents = shared.intents.load_full();
+        let (kept, watch, troubles) =
+            Kept::open(state, settings, now(shared), (&intents.declared, &config.aliases));
+        let folder = config.candidates.clone().or_else(|| Some(state?.join("discovery")));
+        let mut work = Self {
+            config,
+            undeclared: folder.map(|folder| folder.join("undeclared")),
+            kept,
+            troubles: Vec::new(),
+            shared,
+            watch,
+            mesh: Mesh::new(&config.mesh),
+            intents,
+            known: Discovery::default(),
+            shown: Micros(0),
+            unwritten: BTreeMap::new(),
+        };
+        work.watch.expect(&work.intents.declared);
+        troubles.into_iter().for_each(|problem| work.complain(problem));
+        work.show();
+        work
+    }
+
+    /// Takes what came, and waits a little where nothing did; false once nobody can send records any more.
+    fn take(&mut self, records: &RecordsReceiver, spans: Option<&mut Batches>) -> bool {
+        match records.next(PATIENCE) {
+            Ok(recorded) => self.take_records(&recorded),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        if let Some(spans) = spans {
+            while let Some(batch) = spans.try_next() {
+                let now = now(self.shared);
+                self.troubles.extend(self.kept.append_spans(&batch, now));
+                batch.replay(&mut self.watch.spans(now));
+            }
+        }
+        self.known.waiting = records.waiting();
+        true
+    }
+
+    fn take_records(&mut self, recorded: &Recorded) {
+        let now = now(self.shared);
+        self.shared.records.keep(recorded);
+        self.troubles.extend(self.kept.append(recorded, now));
+        recorded.records.iter().for_each(|record| self.watch.hop(&recorded.node, record, now));
+    }
+
     fn step(&mut self) {
         let intents = self.shared.intents.load_full();
         if !Arc::ptr_eq(&intents, &self.intents) {

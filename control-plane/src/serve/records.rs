@@ -1,8 +1,8 @@
-//! `/api/v1/records`: the hop records that came last, for `emac discover --evidence`.
+//! `/api/v1/records`: the hop records that came last, for people and for `emac discover --evidence`.
 //!
-//! The store holds totals, no single calls, and the drift watch forgets a window's calls at its end. So the last [`KEPT_MAX`] records are kept in memory
-//! as they came, while discovery is enabled. The answer has a line of JSON each, behind a line that says how many there are and how many were
-//! overwritten. They are lost with the process.
+//! The last [`KEPT_MAX`] records are kept in memory as they came, while discovery is enabled, also where no state directory keeps those of windows
+//! ([`crate::evidence_log`], in the form in which sidecars send them). The answer has a line of JSON each, behind a line that says how many there are and how
+//! many were overwritten; it is what people look at and filter, and lost with the process.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use emac_core::evidence::HopRecord;
 use emac_core::id::HopKey;
 use emac_core::outcome::{EndedBy, Outcome};
 use emac_core::units::Micros;
-use emac_document::hex;
+use emac_document::{hex, unhex};
 use serde_json::{Value, json};
 
 use crate::aggregate::Recorded;
@@ -154,13 +154,8 @@ pub(crate) fn decode(line: &str) -> Result<Line, String> {
 
 /// So many bytes from twice as many hexadecimal digits.
 fn bytes<const N: usize>(text: &str, key: &str) -> Result<[u8; N], String> {
-    let wrong = || format!("`{key}` is \"{text}\", expected {} hexadecimal digits", 2 * N);
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let digits = digits.filter(|digits| digits.len() == 2 * N).ok_or_else(wrong)?;
-    let bytes: Vec<u8> =
-        digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
-    bytes.try_into().map_err(|_| wrong())
+    let bytes = unhex(text).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| format!("`{key}` is \"{text}\", expected {} hexadecimal digits", 2 * N))
 }
 
 #[cfg(test)]

@@ -180,19 +180,17 @@ pub trait Sink {
     /// Takes an attribute of a service's resource or span that may tell a failure domain (`k8s.cluster.name`, `cloud.availability_zone`, ...).
     fn label(&mut self, service: Symbol, key: &str, value: &str);
 
-    /// Takes what a span says of how likely its trace was recorded at all, in (0, 1]: sampler and parameter, threshold, adjusted count.
-    fn sampled(&mut self, _probability: f64) {}
+    /// Takes what a span says of how likely its trace was recorded at all, in (0, 1].
+    fn sampled(&mut self, probability: f64);
 
     /// Says in which namespace a service is; answers by which symbol it is to be known. Two namespaces may have a service of one name.
-    fn within(&mut self, service: Symbol, _namespace: &str) -> Symbol {
-        service
-    }
+    fn within(&mut self, service: Symbol, namespace: &str) -> Symbol;
 
     /// Takes a link of a root, which is handed over next, to a span of another trace: a message's consumer that begins a trace of its own.
-    fn linked(&mut self, _root: &Span, _to: (TraceId, SpanId)) {}
+    fn linked(&mut self, root: &Span, to: (TraceId, SpanId));
 
     /// Counts a span that is odd but taken; `example` tells which.
-    fn odd(&mut self, _oddity: Oddity, _example: fmt::Arguments<'_>) {}
+    fn odd(&mut self, oddity: Oddity, example: fmt::Arguments<'_>);
 
     /// Counts a span that could not be taken; `example` tells which.
     fn refuse(&mut self, reason: Refused, example: fmt::Arguments<'_>);

@@ -1,33 +1,32 @@
 //! A call of the workload (or of the gateway): decided upon, bounded, counted.
 
+mod end;
+
 use std::borrow::Cow;
 
 use emac_core::budget::Mode;
-use emac_core::context::{Absolute, Context, UNDECLARED};
+use emac_core::context::{Absolute, Context};
 use emac_core::decimal::Decimal;
 use emac_core::enforce::{self, Before, CallAction, CallDecision};
 use emac_core::entry::name_operation;
-use emac_core::evidence::{DecisionKind, HopRecord};
-use emac_core::outcome::{EndedBy, Outcome};
+use emac_core::evidence::DecisionKind;
+use emac_core::outcome::Outcome;
 use emac_core::units::{Micros, Millis};
 
 use super::Flow;
 use super::fallback::{self, Repeat};
-use super::finish::{self, Finished, Seen};
-use super::headers::{Asked, integer};
+use super::finish;
+use super::headers::Asked;
 use super::ids::{Ids, REQUEST_ID, TRACEPARENT};
-use crate::config::{Config, CountRetries, DecisionHeader, Role};
+use crate::config::{Config, DecisionHeader, Role};
 use crate::host::{CalloutAnswer, GrpcStatus, Header, Host};
 use crate::vm::Vm;
-use crate::vm::counters::Event;
 use crate::vm::hops::{Hop, Sight};
 use crate::vm::marks;
 
 pub(super) const DECISION_HEADER: &str = "emac-decision";
 const PER_TRY_TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
 const MAX_RETRIES: &str = "x-envoy-max-retries";
-/// Written by the router: how long it will wait, for one try where the route says so, else for all.
-const EXPECTED_TIMEOUT: [&str; 3] = ["request", "headers", "x-envoy-expected-rq-timeout-ms"];
 /// gRPC over HTTP/2, section "Length-Prefixed-Message": a flag and four bytes of length.
 const GRPC_PREFIX: usize = 5;
 
@@ -107,34 +106,46 @@ impl CallState {
         vm.enforcer.cap_mode(config.mode);
         let asks = fallback::asks(vm.enforcer.fallback(hop.budget), asked, grpc, end);
         let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
-        let endless = vm.enforcer.is_stream(hop.budget);
-        // Asked where it decides something, or costs nothing.
-        let looked_at = decision.action != CallAction::Pass || matches!(asked, Asked::All(_));
-        let asks_endless = looked_at && asked.is_endless();
-        if asks_endless {
-            if matches!(decision.action, CallAction::FallbackBefore(_)) {
-                vm.enforcer.on_fallback_failed(hop.budget);
-            }
-            decision.action = CallAction::Pass;
-        }
+        let asks_endless = leave_endless(vm, hop, asked, &mut decision);
         let header = |name| if sampled { asked.header(name) } else { None };
         let record = Ids::of(header(TRACEPARENT).as_deref(), header(REQUEST_ID).as_deref());
         let fallback =
             vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.action, CallAction::Call(_)));
         let repeat = fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts()));
         let mut call = Self {
-            hop,
             deadline,
             // A gateway's call ends with its request.
             request: context.filter(|_| config.role != Role::Edge).map_or(0, |context| context.id),
             grpc,
+            endless: vm.enforcer.is_stream(hop.budget),
+            asks_endless,
+            watched: fallback.is_some() && !grpc,
+            repeat,
+            key: context.as_ref().map(marks::key_of),
+            shows: config.decision_header == DecisionHeader::Asked && asked.header(DECISION_HEADER).is_some(),
+            record: record.map(Box::new),
+            undeclared,
+            ..Self::new(hop, decision, config)
+        };
+        call.count_decision(vm);
+        let flow = if decision.acts() { call.act(vm, host) } else { Flow::Continue };
+        (call, flow)
+    }
+
+    /// A call of which nothing is known but what was decided.
+    fn new(hop: Hop, decision: CallDecision, config: &Config) -> Self {
+        Self {
+            hop,
+            deadline: None,
+            request: 0,
+            grpc: false,
             bound: None,
             timer: None,
             settled: false,
             held: None,
             restore: Vec::new(),
-            endless,
-            asks_endless,
+            endless: false,
+            asks_endless: false,
             asks_route: false,
             grpc_status: None,
             message: None,
@@ -142,20 +153,17 @@ impl CallState {
             mode_cap: config.mode,
             ending: None,
             degraded: false,
-            watched: fallback.is_some() && !grpc,
+            watched: false,
             status: None,
-            repeat,
+            repeat: None,
             waiting: None,
-            key: context.as_ref().map(marks::key_of),
+            key: None,
             tells_inbound: config.role != Role::Edge,
-            shows: config.decision_header == DecisionHeader::Asked && asked.header(DECISION_HEADER).is_some(),
-            record: record.map(Box::new),
-            undeclared,
+            shows: false,
+            record: None,
+            undeclared: false,
             entry: None,
-        };
-        call.count_decision(vm);
-        let flow = if decision.acts() { call.act(vm, host) } else { Flow::Continue };
-        (call, flow)
+        }
     }
 
     pub(super) fn on_request_body(&mut self, host: &dyn Host, bytes: usize) {
@@ -254,80 +262,6 @@ impl CallState {
         }
     }
 
-    /// Counts how it ended.
-    pub(super) fn finish(
-        mut self,
-        vm: &mut Vm,
-        host: &dyn Host,
-        start: Micros,
-        latency: Micros,
-        complete: bool,
-        config: Option<&Config>,
-    ) -> Finished {
-        self.follow_plan(vm);
-        if self.waiting.is_some() && finish::final_status(host) == 0 {
-            // The caller left before anybody answered. With a status, the proxy gave up on a failure that was held back.
-            self.ending = Some(Outcome::Cancelled);
-        }
-        let mut finished = match self.ending {
-            // Only a record tells the status of what was answered here.
-            Some(outcome) => {
-                let status = if self.record.is_some() { finish::final_status(host) } else { 0 };
-                Finished { outcome, status, degraded: false, denied: false }
-            }
-            None => {
-                let predicate = vm.enforcer.success(self.hop.budget);
-                let seen = Seen {
-                    status: self.status,
-                    complete,
-                    grpc: self.grpc,
-                    grpc_status: self.grpc_status,
-                    endless: self.endless || !complete && self.message.is_some_and(|(end, seen)| seen >= end),
-                    asks_endless: self.asks_endless,
-                    latency,
-                };
-                finish::classify(host, seen, predicate)
-            }
-        };
-        finished.degraded = self.degraded;
-        if finished.denied
-            && !vm.enforcer.success(self.hop.budget).is_some_and(|named| !named.http.is_empty())
-        {
-            vm.counters.add(Event::Denied);
-        }
-        let count = config.map_or(CountRetries::Budgeted, |config| config.count_retries);
-        // A record is exact, also where counting leaves calls out.
-        let recorded = self.record.is_some() || count == CountRetries::All;
-        let exact = recorded.then(|| attempts_after_first(host));
-        let retries = match (count, exact) {
-            (CountRetries::Budgeted, _) if !vm.enforcer.counts_retries(self.hop.budget) => 0,
-            (_, Some(exact)) => {
-                vm.hops.watch(self.hop).into_iter().for_each(|watch| watch.saw(exact));
-                exact
-            }
-            (_, None) => self.retries(vm, host, finished.outcome),
-        };
-        if self.asks_route
-            && let Some(watch) = vm.hops.watch(self.hop)
-        {
-            watch.route_waits(milliseconds(host.property(&EXPECTED_TIMEOUT)));
-        }
-        vm.recorder.record(self.hop.record, finished.outcome, latency);
-        if retries > 0 {
-            vm.recorder.retried(self.hop.record, retries);
-            vm.enforcer.on_end(self.hop.budget, retries);
-        }
-        if let Some(ids) = self.record.take() {
-            let ended_by = match self.ending {
-                Some(Outcome::Cancelled) => EndedBy::Caller,
-                Some(_) => EndedBy::Filter,
-                None => finish::ended_by(host, finished.outcome),
-            };
-            self.keep_record(vm, (&ids, ended_by), start, latency, &finished, exact.unwrap_or_default());
-        }
-        finished
-    }
-
     /// An answer that is not the destination's: marks it degraded where it is.
     pub(super) fn end_with_fallback(&mut self, vm: &Vm, host: &dyn Host) {
         let degraded = vm.enforcer.fallback(self.hop.budget).is_some_and(|fallback| fallback.is_degraded());
@@ -416,17 +350,6 @@ impl CallState {
         Flow::Pause
     }
 
-    /// Tries after the first: looked at always while there are any, now and then when there are none.
-    fn retries(&self, vm: &mut Vm, host: &dyn Host, outcome: Outcome) -> u32 {
-        let Some(watch) = vm.hops.watch(self.hop) else { return attempts_after_first(host) };
-        if !watch.wants_a_look(outcome) {
-            return 0;
-        }
-        let retries = attempts_after_first(host);
-        watch.saw(retries);
-        retries
-    }
-
     fn count_decision(&self, vm: &mut Vm) {
         let kind = match self.decision.action {
             CallAction::Pass => DecisionKind::Pass,
@@ -453,37 +376,6 @@ impl CallState {
             vm.enforcer.on_fallback_failed(self.hop.budget);
         }
     }
-
-    fn keep_record(
-        &mut self,
-        vm: &mut Vm,
-        (ids, ended_by): (&Ids, EndedBy),
-        start: Micros,
-        latency: Micros,
-        finished: &Finished,
-        retries: u32,
-    ) {
-        let Some(mut hop) = vm.recorder.hop_key(self.hop.record).cloned() else { return };
-        if self.undeclared {
-            hop.journey = UNDECLARED.to_owned();
-        }
-        if let Some(entry) = self.entry.take() {
-            hop.operation = entry.into();
-        }
-        vm.recorder.keep(HopRecord {
-            trace_id: ids.trace_id,
-            parent_span_id: ids.parent_span_id,
-            hop,
-            start_unix_us: start.0,
-            duration: latency,
-            outcome: finished.outcome,
-            attempts: retries.saturating_add(1),
-            status: finished.status,
-            inbound: false,
-            request_id: ids.request_id,
-            ended_by,
-        });
-    }
 }
 
 fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, asked: Asked<'_>, journey: &str) -> Hop {
@@ -501,12 +393,15 @@ fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, asked: Asked<'_>, jou
     hops.find(host, recorder, enforcer, &settings.source, sight)
 }
 
-fn attempts_after_first(host: &dyn Host) -> u32 {
-    let attempts = integer(host.property(&["upstream", "request_attempt_count"])).unwrap_or(1);
-    u32::try_from(attempts.saturating_sub(1)).unwrap_or_default()
-}
-
-/// A header of decimal milliseconds.
-fn milliseconds(header: Option<Vec<u8>>) -> Option<Millis> {
-    header.and_then(|value| core::str::from_utf8(&value).ok()?.parse().ok()).map(Millis)
+/// A call that asks for an answer without an end is left alone; whether it is one. Asked where it decides something, or costs nothing.
+fn leave_endless(vm: &mut Vm, hop: Hop, asked: Asked<'_>, decision: &mut CallDecision) -> bool {
+    let looked_at = decision.action != CallAction::Pass || matches!(asked, Asked::All(_));
+    let asks_endless = looked_at && asked.is_endless();
+    if asks_endless {
+        if matches!(decision.action, CallAction::FallbackBefore(_)) {
+            vm.enforcer.on_fallback_failed(hop.budget);
+        }
+        decision.action = CallAction::Pass;
+    }
+    asks_endless
 }

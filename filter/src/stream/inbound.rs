@@ -1,6 +1,6 @@
 //! A request arriving at the workload.
 
-use emac_core::context::{Absolute, Context, baggage};
+use emac_core::context::{Absolute, Context, Deadline, baggage};
 use emac_core::entry::Request;
 use emac_core::evidence::HopRecord;
 use emac_core::id::HopKey;
@@ -23,6 +23,8 @@ use crate::vm::{Vm, slots};
 pub(super) struct Arrival {
     /// The request's number in this pod.
     id: u64,
+    /// How it ended its answer's `grpc-status` says.
+    pub(super) grpc: bool,
     /// Its context waits under these ids.
     waits: Option<Box<Ids>>,
     /// The deadline, which begins when the client has sent its request.
@@ -57,40 +59,42 @@ pub(super) fn arrive(
             return None;
         }
     };
-    let ids = || Ids::read(&headers);
-    let Some(context) = context.remaining() else {
-        if let (Pass::Again(_), emac_core::context::Deadline::Absolute(deadline)) = (pass, context.deadline) {
-            // Written by the first pass.
-            return Some(keep(vm, host, config, &context.due(deadline), ids, end));
+    if let (Pass::Again(_), Deadline::Absolute(deadline)) = (pass, context.deadline) {
+        // Written by the first pass.
+        return Some(keep(vm, host, config, &headers, &context.due(deadline), end));
+    }
+    let Some(context) = context.remaining().filter(|context| goes_on(vm, &headers, context.journey)) else {
+        if matches!(context.deadline, Deadline::Absolute(_)) {
+            // A time of another pod's clock: nothing here could tell how far it is.
+            count_invalid(vm);
         }
-        // A time of another pod's clock: nothing here could tell how far it is.
-        count_invalid(vm);
         strip(host, &header);
         return None;
     };
-    if headers::is_shadow(headers.host()) {
-        vm.counters.add(Event::Shadow);
-        strip(host, &header);
-        return None;
-    }
-    notice_unknown(vm, context.journey);
-    if headers.header("upgrade").is_some() {
-        // What goes on over an upgraded connection is no part of the answer that the journey waits for.
-        strip(host, &header);
-        return None;
-    }
     let context = context.arrive(start, vm.next_id());
-    let written = baggage::replace(&header, Some(&context));
+    Some(take_in(vm, host, config, (&headers, &header), &context, end))
+}
+
+/// Writes the context for the application, and keeps what must be known when the answer comes.
+fn take_in(
+    vm: &mut Vm,
+    host: &dyn Host,
+    config: &Config,
+    (headers, header): (&All, &[u8]),
+    context: &Context<'_, Absolute>,
+    end: bool,
+) -> Arrival {
+    let written = baggage::replace(header, Some(context));
     match written.header.as_slice() {
         b"" => host.remove_request_header("baggage"),
         header => host.set_request_header("baggage", header),
     }
-    let mut arrival = keep(vm, host, config, &context, ids, end);
+    let mut arrival = keep(vm, host, config, headers, context, end);
     if written.omitted {
         vm.counters.add(Event::ContextOmitted);
-        arrival.wait(host, &context, ids());
+        arrival.wait(host, context, Ids::read(headers));
     }
-    Some(arrival)
+    arrival
 }
 
 /// The same for a context made here, at the edge.
@@ -102,8 +106,17 @@ pub(super) fn start(
     context: Option<Context<'_, Absolute>>,
     end: bool,
 ) -> Option<Arrival> {
-    let ids = || Ids::read(headers);
-    context.map(|context| keep(vm, host, config, &context, ids, end))
+    context.map(|context| keep(vm, host, config, headers, &context, end))
+}
+
+/// Whether the request is a part of its journey: no copy, and no connection that goes on after its answer.
+fn goes_on(vm: &mut Vm, headers: &All, journey: &str) -> bool {
+    if headers::is_shadow(headers.host()) {
+        vm.counters.add(Event::Shadow);
+        return false;
+    }
+    notice_unknown(vm, journey);
+    headers.header("upgrade").is_none()
 }
 
 fn strip(host: &dyn Host, header: &[u8]) {
@@ -120,12 +133,12 @@ fn keep(
     vm: &Vm,
     host: &dyn Host,
     config: &Config,
+    headers: &All,
     context: &Context<'_, Absolute>,
-    ids: impl FnOnce() -> Option<Ids>,
     end: bool,
 ) -> Arrival {
     let wanted = config.join == Join::TraceParent || context.flags.is_sampled();
-    let ids = if wanted { ids() } else { None };
+    let ids = if wanted { Ids::read(headers) } else { None };
     let remaining = context.deadline.left(vm.clock());
     let begins = (!end).then_some(Due::After(remaining));
     live::put(host, context.id, begins.unwrap_or(Due::At(context.deadline)));
@@ -137,6 +150,7 @@ fn keep(
     };
     let mut arrival = Arrival {
         id: context.id,
+        grpc: headers.is_grpc(),
         waits: None,
         begins,
         answered: false,

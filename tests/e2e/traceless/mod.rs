@@ -1,10 +1,12 @@
 //! See the README beside this file.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use emac_control_plane::hop_log;
+use emac_control_plane::evidence_log::{self, Kept};
 use emac_core::evidence::HopRecord;
-use emac_core::outcome::EndedBy;
+use emac_core::outcome::{EndedBy, Outcome};
 use emac_tests::load::Run;
 use emac_tests::testbed::product::{CHECKOUT_INTENT, Serve, filter_with};
 use emac_tests::testbed::{Fault, Propagate, World, wait_until};
@@ -141,30 +143,71 @@ async fn a_mesh_shows_its_journeys_declared_and_not() {
     let file = scene.world.control().ports().dir.join(format!("state/discovery/undeclared/{name}.yaml"));
     assert!(wait_until(LONG, || async { file.exists() }).await, "{} is not there", file.display());
 
-    recorded_whose_doing_it_was(&scene).await;
+    recorded_whose_doing_it_was(&mut scene).await;
 }
 
 /// What the real Envoys said of the ends of calls, as the control plane keeps it.
-async fn recorded_whose_doing_it_was(scene: &Scene) {
-    let folder = scene.world.control().ports().dir.join("state/discovery/hops");
-    let seen = |destination: &'static str, is: fn(&HopRecord) -> bool| {
-        let folder = folder.clone();
-        move || {
-            let mut found = false;
-            let read = hop_log::read(&folder, 0, &mut |_, record, _| {
-                found |= record.hop.destination == destination && is(record);
-            });
-            let whole = read.is_ok();
-            async move { found && whole }
-        }
-    };
+async fn recorded_whose_doing_it_was(scene: &mut Scene) {
+    let folder = scene.world.control().ports().dir.join("state/discovery/evidence");
     // The mesh tried three times, and the last answer was the callee's own; payb's, whom the sidecar asked, is the sidecar's word.
-    let tried = seen("paya", |record| record.attempts == 3);
-    assert!(wait_until(LONG, tried).await, "no call that the mesh tried again");
-    let good = seen("front", |record| record.ended_by == EndedBy::Callee && record.status == 200);
-    assert!(wait_until(LONG, good).await, "no answer of the callee's own");
+    recorded(&folder, "a call that the mesh tried again", |record| {
+        record.hop.destination == "paya" && record.attempts == 3
+    })
+    .await;
+    recorded(&folder, "an answer of the callee's own", |record| {
+        record.hop.destination == "front" && record.ended_by == EndedBy::Callee && record.status == 200
+    })
+    .await;
     // Nobody answers: the sidecar gives up.
     scene.world.service("paya").set_fault(Fault::Hang).await;
-    let cut = seen("paya", |record| record.ended_by == EndedBy::Filter);
-    assert!(wait_until(LONG, cut).await, "no call that the sidecar ended");
+    recorded(&folder, "a call that the sidecar ended", |record| {
+        record.hop.destination == "paya" && record.ended_by == EndedBy::Filter
+    })
+    .await;
+    // The application is gone: its own proxy says so, which is the callee's word to whoever called.
+    scene.world.service("cart").set_fault(Fault::Refuse).await;
+    recorded(&folder, "a request that cart's own proxy ended", |record| {
+        record.inbound && record.hop.destination == "shop/cart" && record.ended_by == EndedBy::Mesh
+    })
+    .await;
+    recorded(&folder, "an answer of cart's proxy", |record| {
+        record.hop.destination == "cart"
+            && record.ended_by == EndedBy::Callee
+            && record.outcome == Outcome::Error
+    })
+    .await;
+    // The proxy is gone, too: the caller's finds nobody.
+    scene.world.envoy_mut("cart").process_mut().kill();
+    recorded(&folder, "a call that the caller's proxy ended", |record| {
+        record.hop.destination == "cart" && record.ended_by == EndedBy::Mesh
+    })
+    .await;
+}
+
+/// Waits until such a record is kept.
+async fn recorded(folder: &Path, what: &str, is: fn(&HopRecord) -> bool) {
+    let mut ends = BTreeMap::new();
+    let mut look = || {
+        ends.clear();
+        let mut found = false;
+        let read = evidence_log::read(folder, 0, &mut |kept, _| {
+            let Kept::Record(_, record) = kept else { return };
+            found |= is(record);
+            let HopRecord { hop, inbound, outcome, ended_by, .. } = record;
+            let end = format!(
+                "{} {} {} by {}",
+                hop.destination,
+                if *inbound { "inbound" } else { "outbound" },
+                outcome.label(),
+                ended_by.label()
+            );
+            *ends.entry(end).or_insert(0) += 1;
+        });
+        found && read.is_ok()
+    };
+    let deadline = Instant::now() + LONG;
+    while !look() {
+        assert!(Instant::now() < deadline, "never recorded: {what}; {ends:#?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use emac_tests::synthetic::{Format, Labels, write_spans};
 use emac_tests::{not_run, shared_data};
 use emac_trace::read::{ReadError, ReadSettings, read_source};
-use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
+use emac_trace::{Oddity, Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -46,6 +46,16 @@ impl Sink for Kept {
     fn label(&mut self, service: Symbol, key: &str, value: &str) {
         self.labels.insert((self.symbols.text(service).to_owned(), key.to_owned()), value.to_owned());
     }
+
+    fn sampled(&mut self, _: f64) {}
+
+    fn within(&mut self, service: Symbol, _: &str) -> Symbol {
+        service
+    }
+
+    fn linked(&mut self, _: &Span, _: (TraceId, SpanId)) {}
+
+    fn odd(&mut self, _: Oddity, _: std::fmt::Arguments<'_>) {}
 
     fn refuse(&mut self, _: Refused, _: std::fmt::Arguments<'_>) {}
 }

@@ -1,7 +1,7 @@
 //! Trace files and OTLP requests: whatever the bytes, spans that come out are whole, each counted once, and reading twice is the same.
 
 use emac_trace::read::{ReadError, ReadSettings, read_otlp_json, read_otlp_proto, read_source};
-use emac_trace::{Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
+use emac_trace::{Oddity, Refused, Sink, Span, SpanId, SpanKind, SpanOutcome, Symbol, Symbols, TraceId};
 
 use emac_tests::synthetic::{Format, Labels, write_spans};
 
@@ -27,6 +27,16 @@ impl Sink for Kept {
     fn label(&mut self, service: Symbol, key: &str, value: &str) {
         self.labels.push((service, key.to_owned(), value.to_owned()));
     }
+
+    fn sampled(&mut self, _: f64) {}
+
+    fn within(&mut self, service: Symbol, _: &str) -> Symbol {
+        service
+    }
+
+    fn linked(&mut self, _: &Span, _: (TraceId, SpanId)) {}
+
+    fn odd(&mut self, _: Oddity, _: std::fmt::Arguments<'_>) {}
 
     fn refuse(&mut self, _: Refused, _: std::fmt::Arguments<'_>) {
         self.refused += 1;

@@ -5,6 +5,7 @@ mod cases;
 mod packages;
 mod recorded;
 mod spans;
+mod standby;
 
 use emac_core::context::baggage;
 use emac_core::context::{Deadline, Flags};

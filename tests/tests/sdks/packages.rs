@@ -67,16 +67,7 @@ pub(crate) const PACKAGES: [Package; 5] = [
 
 /// The same for programs that print spans with a console exporter.
 pub(crate) const PRINTERS: [Package; 4] = [
-    Package {
-        name: "python opentelemetry-sdk 1.45.2",
-        folder: "python_spans",
-        files: &["requirements.txt"],
-        command: |fetched, program| {
-            let mut command = Command::new("python3");
-            command.env("PYTHONPATH", fetched.join("packages")).arg(program.join("spans.py"));
-            command
-        },
-    },
+    PYTHON_SPANS,
     Package {
         name: "node @opentelemetry/sdk-trace-base 2.12.1",
         folder: "node_spans",
@@ -97,6 +88,37 @@ pub(crate) const PRINTERS: [Package; 4] = [
         ..GO_SPANS
     },
 ];
+
+/// Programs that print requests which ask a standby where the main database failed, in old and new conventions.
+pub(crate) const STANDBY: [Package; 2] = [
+    Package {
+        name: "python opentelemetry-sdk 1.45.2, new conventions",
+        command: |fetched, program| standby(fetched, program, "new"),
+        ..PYTHON_SPANS
+    },
+    Package {
+        name: "python opentelemetry-sdk 1.45.2, old conventions",
+        command: |fetched, program| standby(fetched, program, "old"),
+        ..PYTHON_SPANS
+    },
+];
+
+fn standby(fetched: &Path, program: &Path, conventions: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", fetched.join("packages")).arg(program.join("standby.py")).arg(conventions);
+    command
+}
+
+const PYTHON_SPANS: Package = Package {
+    name: "python opentelemetry-sdk 1.45.2",
+    folder: "python_spans",
+    files: &["requirements.txt"],
+    command: |fetched, program| {
+        let mut command = Command::new("python3");
+        command.env("PYTHONPATH", fetched.join("packages")).arg(program.join("spans.py"));
+        command
+    },
+};
 
 const GO_SPANS: Package = Package {
     name: "go go.opentelemetry.io/otel/sdk v1.47.0",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use emac_proto::convert::NodeReport;
-use emac_proto::v1::{EndedBy, HopRecord, WorkloadBudgets};
+use emac_proto::v1::{EndedBy, HopRecord, Outcome, WorkloadBudgets};
 use emac_tests::wasm_host::{Direction, FilterModule, RequestBuilder};
 use emac_trace::{Assembler, Symbols, Trace, TraceLimits};
 use serde_json::{Value, json};
@@ -365,6 +365,28 @@ fn grpc_and_an_old_client_are_followed_too() {
     let names: BTreeSet<String> =
         records(&edge).into_iter().filter_map(|record| Some(record.hop?.operation)).collect();
     assert_eq!(names, BTreeSet::from(["shop.Orders/List".to_owned(), "GET /old".to_owned()]));
+}
+
+/// `grpc-status` of an answer whose HTTP status is 200 says how it ended, also to the callee's side and to a workload at the edge.
+#[test]
+fn a_grpc_answer_that_failed_is_no_success_of_the_side_that_gave_it() {
+    let module = module_or_return!();
+    for edge in [true, false] {
+        let sidecar = Sidecar::with(module.clone(), 1, json!({"edge": edge}));
+        sidecar.push(&recorded(1_000_000));
+        for status in [0, 14] {
+            let arrival = sidecar.host.request(Direction::Inbound).cluster("inbound").path("/checkout");
+            let arrival = arrival.header("te", "trailers").header("content-type", "application/grpc");
+            let arrival =
+                arrival.header("x-request-id", UUID).header("baggage", "emac=v2.checkout.r300.0100");
+            let mut arrival = arrival.send();
+            arrival.respond_grpc(status, b"\0\0\0\0\0");
+            arrival.finish();
+        }
+        let ended: Vec<_> =
+            records(&sidecar).iter().map(|record| (record.outcome(), record.status)).collect();
+        assert_eq!(ended, [(Outcome::Success, 200), (Outcome::Error, 200)], "edge: {edge}");
+    }
 }
 
 #[test]

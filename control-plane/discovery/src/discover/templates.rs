@@ -10,8 +10,16 @@
 //!
 //! Names without a path that differ in numbers only (`job-17`) are one if there are [`NUMBERED_MIN`] of them. What stays apart although it looks
 //! alike is told as [`Crowd`].
+//!
+//! Where names come window by window, a window may hold too few of them; [`KnownTemplates`] says what those before it showed.
+
+mod known;
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use emac_journey::intent::{Intent, Reach};
+
+pub use known::KnownTemplates;
 
 /// What stands for an id.
 const ID: &str = "{id}";
@@ -69,6 +77,19 @@ pub struct Crowd {
     pub operations: u64,
     /// A few of them.
     pub examples: Vec<String>,
+}
+
+/// Operations that intents name: what they say is no id.
+pub fn named_operations<'a>(intents: impl IntoIterator<Item = &'a Intent>) -> BTreeSet<String> {
+    let components = intents.into_iter().flat_map(|intent| intent.components.values());
+    let named = components.flat_map(|component| {
+        let hop = match &component.reach {
+            Reach::Hop(hop) => Some(hop.operation.clone()),
+            _ => None,
+        };
+        [component.telemetry.span.as_ref().and_then(|span| span.operation.clone()), hop]
+    });
+    named.flatten().filter(|operation| !operation.is_empty()).collect()
 }
 
 /// Finds templates among the operations of a service; those that are `kept` are named by somebody and stay. O(names · segments · log names).

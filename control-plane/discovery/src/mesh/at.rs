@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use emac_core::units::Ratio;
 
 use emac_compile::model::{EvidenceSource, Provenance};
-use emac_document::{Document, Problems, Reader, Value, parse_duration};
+use emac_document::{Document, Node, Problems, Reader, Value, parse_duration};
 
 /// Longest label or annotation kept, bytes: what Kubernetes allows a label, four times over. Longer ones (whole manifests) name no domain.
 const LABEL_BYTES_MAX: usize = 253;
@@ -41,6 +41,12 @@ impl<'a> At<'a> {
         let Some(list) = self.get(key) else { return Vec::new() };
         let items = list.reader.items().into_iter().flatten().enumerate();
         items.map(|(i, reader)| Self { reader, path: format!("{}[{i}]", list.path) }).collect()
+    }
+
+    /// How often a field stands below this node, through mappings and all items of lists; what is null does not count.
+    pub(super) fn number_of(&self, path: &str) -> u64 {
+        let keys: Vec<&str> = path.split('.').collect();
+        number_of(self.reader.node(), &keys)
     }
 
     /// Entries of this mapping.
@@ -144,6 +150,18 @@ impl<'a> At<'a> {
         let text = |key| self.reader.node().entries()?.iter().find(|entry| entry.key == key)?.value.text();
         text("kind").is_some_and(|kind| kind.ends_with("List"))
             && self.reader.node().entries().is_some_and(|all| all.iter().any(|entry| entry.key == "items"))
+    }
+}
+
+fn number_of(node: &Node, path: &[&str]) -> u64 {
+    match (&node.value, path) {
+        (Value::Null, _) => 0,
+        (_, []) => 1,
+        (Value::Sequence(items), _) => items.iter().map(|item| number_of(item, path)).sum(),
+        (_, [key, rest @ ..]) => {
+            let entry = node.entries().and_then(|all| all.iter().find(|entry| entry.key == *key));
+            entry.map_or(0, |entry| number_of(&entry.value, rest))
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! The Gateway API's HTTPRoute and GRPCRoute (`gateway.networking.k8s.io`, v1 and v1beta1): timeouts, retries, shares and copies of calls.
+//! The Gateway API's HTTPRoute and GRPCRoute (`gateway.networking.k8s.io`, v1 and v1beta1; Linkerd's own copy of HTTPRoute, `policy.linkerd.io`):
+//! timeouts, retries, shares and copies of calls.
 //!
 //! A route of a Service (GAMMA) is about the calls of that service within the mesh, all of them where it stands in the service's namespace (a
-//! producer's route) and those of its own namespace's workloads where it does not (a consumer's; GEP-1294); with a `port` it is about that
-//! port. A route of a Gateway is about what enters there, so that it holds for some of the calls of its backends only. `retry.attempts` counts repetitions. A timeout of `0s` is none. `backendRequest` bounds one try.
+//! producer's route) and those of its own namespace's workloads where it does not (a consumer's; GEP-1294); with a `port` or a `sectionName` it is
+//! about that port. A route of a Gateway is about what enters there, so that it holds for some of the calls of its backends only. `retry.attempts` counts repetitions. A timeout of `0s` is none. `backendRequest` bounds one try.
 //! A rule without matches is for every request, and so is one whose only match is the path prefix `/`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use super::at::At;
 use super::conflict::in_order;
 use super::istio::push;
 use super::name::Name;
-use super::{Destination, MeshFacts, Mirror, Scope, Split, divided};
+use super::{Destination, MeshFacts, Mirror, Scope, Split, divided, unread};
 use emac_compile::model::RuntimeParameters;
 
 /// Reads one object; false for a kind that is not understood.
@@ -26,7 +27,9 @@ pub(super) fn object(kind: &str, at: &At<'_>, facts: &mut MeshFacts) -> bool {
         return true;
     };
     let namespace = at.get("metadata").and_then(|metadata| metadata.text("namespace"));
-    let route = Route { kind, parents: Parents::of(&spec, namespace), namespace };
+    unread::fields(kind, &spec, facts);
+    unread::annotations(kind, at, facts);
+    let route = Route { kind, parents: Parents::of(kind, &spec, namespace, facts), namespace };
     spec.items("rules").iter().for_each(|rule| read_rule(rule, &route, facts));
     true
 }
@@ -38,6 +41,9 @@ struct Route<'a> {
     namespace: Option<&'a str>,
 }
 
+/// Kinds through which requests enter.
+const GATEWAYS: [&str; 3] = ["Gateway", "ListenerSet", "XListenerSet"];
+
 /// What a route is attached to.
 struct Parents {
     /// Services whose calls within the mesh it is about, and which of them.
@@ -47,18 +53,27 @@ struct Parents {
 }
 
 impl Parents {
-    fn of(spec: &At<'_>, namespace: Option<&str>) -> Self {
+    fn of(kind: &str, spec: &At<'_>, namespace: Option<&str>, facts: &mut MeshFacts) -> Self {
         let (mut services, mut gateways) = (Vec::new(), Vec::new());
         for parent in spec.items("parentRefs") {
             let Some(name) = parent.text("name") else { continue };
-            if parent.text("kind") == Some("Service") {
+            let of = parent.text("kind").unwrap_or("Gateway");
+            if of == "Service" {
                 let whose = parent.text("namespace").or(namespace);
                 let consumer = namespace.filter(|own| Some(*own) != whose);
                 let namespaces = consumer.map(str::to_owned).into_iter().collect();
-                let scope = Scope { namespaces, port: parent.count("port"), ..Scope::default() };
+                let condition =
+                    parent.text("sectionName").map(|port| format!("port {port}")).unwrap_or_default();
+                let scope = Scope { condition, namespaces, port: parent.count("port"), ..Scope::default() };
                 services.push((Name::in_namespace(name, whose), scope));
-            } else {
+            } else if GATEWAYS.contains(&of) {
                 gateways.push(name);
+            } else {
+                unread::tell(
+                    format!("parent of {kind} of kind {of} (neither a Service nor a gateway)"),
+                    1,
+                    facts,
+                );
             }
         }
         gateways.sort_unstable();
@@ -83,12 +98,10 @@ fn read_rule(rule: &At<'_>, route: &Route<'_>, facts: &mut MeshFacts) {
         ..RuntimeParameters::default()
     };
     // What is called is the service of the route within the mesh; from a gateway it is the backends alone.
-    let within = parents
-        .services
-        .iter()
-        .map(|(service, scope)| (service.clone(), Scope { condition: matched.clone(), ..scope.clone() }));
-    let condition = [parents.gateways.as_str(), &matched].into_iter().filter(|part| !part.is_empty());
-    let entering = Scope { condition: condition.collect::<Vec<_>>().join("; "), ..Scope::default() };
+    let within = parents.services.iter().map(|(service, scope)| {
+        (service.clone(), Scope { condition: both(&scope.condition, &matched), ..scope.clone() })
+    });
+    let entering = Scope { condition: both(&parents.gateways, &matched), ..Scope::default() };
     let outside = !parents.gateways.is_empty();
     let entered = shares.iter().filter(|_| outside).map(|(to, _)| (to.to.clone(), entering.clone()));
     let targets: BTreeSet<(Name, Scope)> = within.chain(entered).collect();
@@ -100,6 +113,11 @@ fn read_rule(rule: &At<'_>, route: &Route<'_>, facts: &mut MeshFacts) {
             facts.splits.push(Split { host: to, scope, shares: shares.clone(), provenance });
         }
     }
+}
+
+/// Two conditions, either of which may say nothing.
+fn both(one: &str, other: &str) -> String {
+    [one, other].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// Status codes that are tried again, as Istio writes them.

@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::at::At;
 use super::label::{REGION, ZONE};
 use super::name::Name;
-use super::{Dependency, Endpoint, MeshFacts, Scope, Statement};
+use super::{Dependency, Endpoint, MeshFacts, Scope, Statement, unread};
 use emac_compile::model::RuntimeParameters;
 
 /// Fields read of each kind, for the check against the kinds' schemas.
 #[cfg(test)]
-pub(super) const FIELDS: [(&str, &str); 43] = [
+pub(super) const FIELDS: [(&str, &str); 45] = [
     ("VirtualService", "hosts"),
     ("VirtualService", "gateways"),
     ("VirtualService", "exportTo"),
@@ -26,6 +26,7 @@ pub(super) const FIELDS: [(&str, &str); 43] = [
     ("VirtualService", "http.retries.attempts"),
     ("VirtualService", "http.retries.perTryTimeout"),
     ("VirtualService", "http.retries.retryOn"),
+    ("VirtualService", "http.match.gateways"),
     ("VirtualService", "http.match.uri.prefix"),
     ("VirtualService", "http.match.headers"),
     ("VirtualService", "http.match.sourceLabels"),
@@ -39,6 +40,7 @@ pub(super) const FIELDS: [(&str, &str); 43] = [
     ("VirtualService", "http.mirrors.percentage.value"),
     ("DestinationRule", "host"),
     ("DestinationRule", "exportTo"),
+    ("DestinationRule", "workloadSelector.matchLabels"),
     ("DestinationRule", "subsets.name"),
     ("DestinationRule", "subsets.labels"),
     ("DestinationRule", "subsets.trafficPolicy.outlierDetection.consecutive5xxErrors"),
@@ -68,6 +70,9 @@ pub(super) fn object(kind: &str, at: &At<'_>, facts: &mut MeshFacts) -> bool {
         return false;
     }
     let namespace = at.get("metadata").and_then(|metadata| metadata.text("namespace"));
+    if let Some(spec) = at.get("spec") {
+        unread::fields(kind, &spec, facts);
+    }
     match (kind, at.get("spec")) {
         (_, None) => at.refuse::<()>(format!("a {kind} without `spec`")).unwrap_or_default(),
         ("VirtualService", Some(spec)) => route::virtual_service(&spec, namespace, facts),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::at::At;
 use super::label::{HOST, ZONE, canonical_key};
-use super::{Demands, Endpoint, MeshFacts, Name, Node, Pod, Scope, Service, Workload, contains};
+use super::{Demands, Endpoint, MeshFacts, Name, Node, Pod, Scope, Service, Workload, contains, unread};
 
 /// Reads one object; false for a kind that is not understood.
 pub(super) fn object(group: &str, kind: &str, at: &At<'_>, facts: &mut MeshFacts) -> bool {
@@ -16,7 +16,10 @@ pub(super) fn object(group: &str, kind: &str, at: &At<'_>, facts: &mut MeshFacts
         ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") => workload(kind, at, facts),
         ("argoproj.io", "Rollout") => rollout(at, facts),
         ("", "Pod") => pod(at, facts),
-        ("", "Service") => service(at, facts),
+        ("", "Service") => {
+            unread::annotations(kind, at, facts);
+            service(at, facts);
+        }
         ("", "Node") => node(at, facts),
         ("discovery.k8s.io", "EndpointSlice") => endpoints(at, facts),
         _ => return false,

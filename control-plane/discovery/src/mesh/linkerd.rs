@@ -11,7 +11,7 @@ use emac_core::units::Ratio;
 use super::at::At;
 use super::istio::push;
 use super::name::Name;
-use super::{Destination, MeshFacts, Scope, Split, divided};
+use super::{Destination, MeshFacts, Scope, Split, divided, unread};
 use emac_compile::model::RuntimeParameters;
 
 /// Reads one object; false for a kind that is not understood.
@@ -32,6 +32,10 @@ pub(super) fn object(kind: &str, at: &At<'_>, facts: &mut MeshFacts) -> bool {
     for route in spec.items("routes") {
         read_route(&route, &host, &scope, &spec, facts);
     }
+    unread::fields(kind, &spec, facts);
+    if spec.get("retryBudget").is_some() && !spec.items("routes").iter().any(is_retryable) {
+        unread::tell("ServiceProfile retryBudget (none of its routes is retried)".to_owned(), 1, facts);
+    }
     split(&spec, &host, scope, facts);
     true
 }
@@ -42,11 +46,15 @@ fn read_route(route: &At<'_>, host: &Name, scope: &Scope, spec: &At<'_>, facts: 
     let parameters =
         RuntimeParameters { timeout_ms: route.millis("timeout"), ..RuntimeParameters::default() };
     let mut more = BTreeMap::new();
-    if route.get("isRetryable").is_some_and(|at| at.written() == "true") {
+    if is_retryable(route) {
         let budget = spec.get("retryBudget").map(|at| at.written());
         more.insert("retries", budget.unwrap_or_else(|| "within Linkerd's usual budget".to_owned()));
     }
     push(route, host, Scope { condition, ..scope.clone() }, parameters, more, facts);
+}
+
+fn is_retryable(route: &At<'_>) -> bool {
+    route.get("isRetryable").is_some_and(|at| at.written() == "true")
 }
 
 /// `dstOverrides`: shares of the calls.

@@ -2,7 +2,7 @@
 //!
 //! It stands in the ConfigMap `istio` (as text under `data.mesh`), in an IstioOperator or in values of Helm under `meshConfig`, or alone. Read is
 //! `defaultHttpRetryPolicy`, as a statement about every host; a closer statement takes its place. The other fields say nothing of one call's
-//! time or tries (`connectTimeout` bounds a connection).
+//! time or tries; those that bear on calls (`connectTimeout`) are counted as passed over.
 
 use emac_compile::model::RuntimeParameters;
 use emac_document::{Limits, Problems, Source, parse};
@@ -11,7 +11,7 @@ use super::at::At;
 use super::conflict::in_order;
 use super::istio::push;
 use super::name::Name;
-use super::{MeshFacts, Scope};
+use super::{MeshFacts, Scope, unread};
 
 /// Reads the ConfigMap that a mesh is configured by; false for any other.
 pub(super) fn config_map(at: &At<'_>, facts: &mut MeshFacts) -> bool {
@@ -42,8 +42,14 @@ pub(super) fn alone(at: &At<'_>, facts: &mut MeshFacts) -> bool {
         mesh_config(&config, facts);
         return true;
     }
-    let own =
-        ["defaultConfig", "defaultHttpRetryPolicy", "rootNamespace", "trustDomain", "outboundTrafficPolicy"];
+    let own = [
+        "defaultConfig",
+        "defaultHttpRetryPolicy",
+        "rootNamespace",
+        "trustDomain",
+        "outboundTrafficPolicy",
+        "connectTimeout",
+    ];
     if own.iter().filter(|key| at.get(key).is_some()).count() < 2 {
         return false;
     }
@@ -52,6 +58,7 @@ pub(super) fn alone(at: &At<'_>, facts: &mut MeshFacts) -> bool {
 }
 
 fn mesh_config(at: &At<'_>, facts: &mut MeshFacts) {
+    unread::fields("MeshConfig", at, facts);
     let Some(policy) = at.get("defaultHttpRetryPolicy") else { return };
     let parameters = RuntimeParameters {
         per_try_timeout_ms: policy.millis("perTryTimeout"),

@@ -94,7 +94,7 @@ fn object(at: &At<'_>, facts: &mut MeshFacts) {
     let group = version.split_once('/').map_or("", |(group, _)| group);
     let known = match group {
         "networking.istio.io" => istio::object(kind, at, facts),
-        "gateway.networking.k8s.io" => gateway_api::object(kind, at, facts),
+        "gateway.networking.k8s.io" | "policy.linkerd.io" => gateway_api::object(kind, at, facts),
         "linkerd.io" => linkerd::object(kind, at, facts),
         "" if kind == "ConfigMap" => mesh_config::config_map(at, facts),
         "install.istio.io" => mesh_config::operator(kind, at, facts),

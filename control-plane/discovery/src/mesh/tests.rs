@@ -9,6 +9,7 @@ mod kubernetes;
 mod laws;
 mod scopes;
 mod shared;
+mod unread;
 
 /// Facts of a text that has no problem.
 fn facts(text: &str) -> MeshFacts {

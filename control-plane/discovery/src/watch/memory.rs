@@ -8,7 +8,8 @@
 //!  "open_unix_ms": [1700000000000],
 //!  "journeys": {"checkout": {"intent": "<digest>", "base": null, "spoken": 7, "said": "...", "kept": ["..."],
 //!    "seen": [{"step": 6, "names": ["..."], "model": {}}], "candidate": {}, "made_of": {"base": null, "names": ["..."]}, "confidence": 0.9}},
-//!  "undeclared": {"kept": ["..."], "seen": [{"step": 6, "names": ["..."]}], "told": {"shop/edge GET /orders/{id}": "get-orders-id Series(...)"}}}
+//!  "undeclared": {"kept": ["..."], "seen": [{"step": 6, "names": ["..."]}], "told": {"shop/edge GET /orders/{id}": "get-orders-id Series(...)"}},
+//!  "templates": {"front": {"templates": ["GET /users/{id}"], "stay": ["GET /users/me"]}}}
 //! ```
 
 use std::collections::{BTreeSet, VecDeque};
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::journey::Watched;
 use super::{Counted, Declared, Millis, Moment, Watch, WatchSettings};
+use crate::discover::KnownTemplates;
 use emac_compile::compile::Given;
 use emac_compile::model::CandidateModel;
 use emac_document::{Limits, Problems, Source, parse, render_text};
@@ -72,6 +74,7 @@ impl Watch {
             "open_unix_ms": self.open.iter().map(|began| began.unix_ms).collect::<Vec<_>>(),
             "journeys": Map::from_iter(journeys),
             "undeclared": self.undeclared.memory(),
+            "templates": self.templates.to_value(),
         });
         format!("{document}\n")
     }
@@ -101,6 +104,7 @@ impl Watch {
         };
         watch.saved_unix_ms = document["saved_unix_ms"].as_u64();
         watch.undeclared.restore(settings.steps(), &document["undeclared"]);
+        watch.templates = KnownTemplates::of_value(&document["templates"]);
         for journey in journeys {
             let name = journey.intent.name.to_string();
             let Some(written) = document["journeys"].get(&name) else { continue };

@@ -15,7 +15,8 @@ use emac_compile::model::{EvidenceRef, EvidenceSource};
 use emac_core::units::Moment;
 use emac_document::hex;
 use emac_trace::{
-    Assembler, Consumer, Labels, Oddity, Refused, Sink, Span, Symbol, Symbols, Trace, TraceLimits,
+    Assembler, Consumer, Labels, Oddity, Refused, SignalQuality, Sink, Span, SpanId, Symbol, Symbols, Trace,
+    TraceId, TraceLimits,
 };
 
 /// Records that wait for the rest of their request.
@@ -67,13 +68,19 @@ pub(super) struct Fresh<'a> {
     oldest_ns: i64,
 }
 
+impl Fresh<'_> {
+    const fn is_young(&self, span: &Span) -> bool {
+        span.start_ns.saturating_add(span.duration_ns) >= self.oldest_ns
+    }
+}
+
 impl Sink for Fresh<'_> {
     fn symbols(&mut self) -> &mut Symbols {
         self.source.assembler.symbols()
     }
 
     fn span(&mut self, span: Span) {
-        if span.start_ns.saturating_add(span.duration_ns) < self.oldest_ns {
+        if !self.is_young(&span) {
             self.source.stale += 1;
             return;
         }
@@ -89,6 +96,12 @@ impl Sink for Fresh<'_> {
 
     fn label(&mut self, service: Symbol, key: &str, value: &str) {
         self.source.assembler.label(service, key, value);
+    }
+
+    fn linked(&mut self, root: &Span, to: (TraceId, SpanId)) {
+        if self.is_young(root) {
+            self.source.assembler.linked(root, to);
+        }
     }
 
     fn sampled(&mut self, probability: f64) {
@@ -133,6 +146,10 @@ impl EvidenceStream {
         self.assembler.names()
     }
 
+    pub(super) fn symbols_mut(&mut self) -> &mut Symbols {
+        self.assembler.symbols()
+    }
+
     /// Records refused for their age.
     pub(super) const fn stale(&self) -> u64 {
         self.stale
@@ -141,6 +158,12 @@ impl EvidenceStream {
     /// Whole traces looked at so far.
     pub(super) const fn traces(&self) -> u64 {
         self.assembler.consumer().whole
+    }
+
+    /// How good the signal was so far, if there was any. O(services and instances).
+    pub(super) fn signal(&self) -> Option<(EvidenceSource, SignalQuality)> {
+        let quality = self.assembler.quality();
+        (quality.spans > 0 || !quality.refused.is_empty()).then_some((self.kind, quality))
     }
 
     pub(super) fn hop(&mut self, node: &str, record: &HopRecord, too_old: bool) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Undeclared;
 use emac_compile::accept::{ChangeKind, Delta, Impact, Together};
 use emac_compile::model::{Disagreement, EvidenceSource, Provenance, Status as Sureness};
+use emac_trace::SignalQuality;
 
 /// Everything, since the process began.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +24,8 @@ pub struct WatchStatus {
     pub undeclared: Vec<Undeclared>,
     /// Those beyond [`Undeclared::JOURNEYS_MAX`].
     pub undeclared_left_out: u64,
+    /// How good the signal of each source was that said anything, since the process began; with the links between its traces.
+    pub signal: Vec<(EvidenceSource, SignalQuality)>,
 }
 
 /// A declared journey.

@@ -1,5 +1,7 @@
 //! Windows of hop records against intents, accepted models and manifests.
 
+mod templates;
+
 use emac_core::id::HopKey;
 use emac_core::outcome::Outcome as Ended;
 use proptest::prelude::*;

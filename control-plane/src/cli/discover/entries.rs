@@ -1,8 +1,5 @@
 //! Which entries are asked for.
 
-use std::collections::BTreeSet;
-
-use emac_journey::intent::{Intent, Reach};
 use glob::Pattern;
 
 /// Reads a pattern.
@@ -17,19 +14,6 @@ pub(super) fn matches(patterns: &[Pattern], service: &str, operation: &str) -> b
     let both = format!("{service} {operation}");
     let any = |pattern: &Pattern| [&both, operation, service].into_iter().any(|text| pattern.matches(text));
     patterns.is_empty() || patterns.iter().any(any)
-}
-
-/// Operations that intents name: what they say is no id.
-pub(super) fn operations(intents: &[Intent]) -> BTreeSet<String> {
-    let components = intents.iter().flat_map(|intent| intent.components.values());
-    let named = components.flat_map(|component| {
-        let hop = match &component.reach {
-            Reach::Hop(hop) => Some(hop.operation.clone()),
-            _ => None,
-        };
-        [component.telemetry.span.as_ref().and_then(|span| span.operation.clone()), hop]
-    });
-    named.flatten().filter(|operation| !operation.is_empty()).collect()
 }
 
 #[cfg(test)]

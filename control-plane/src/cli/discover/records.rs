@@ -1,4 +1,4 @@
-//! Hop records as evidence: from a control plane that runs, or from a file with what it answered.
+//! Hop records as evidence: from a control plane that runs, from a file with what it answered, or from its state directory.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +10,8 @@ use emac_trace::Assembler;
 use hyper::Uri;
 
 use super::super::fetch::{fetch, is_server};
+use super::digest;
+use crate::evidence_log::{self, Kept};
 use crate::serve::records::{Line, decode};
 
 /// How long an answer may take: it has up to 20 MB.
@@ -25,35 +27,80 @@ pub(super) fn read(
 ) -> Vec<EvidenceRef> {
     let mut evidence = Vec::new();
     for place in places {
-        let text = match text(place) {
-            Ok(text) => text,
+        let digest = match read_place(place, assembler, problems) {
+            Ok(digest) => digest,
             Err(problem) => {
                 problems.push(problem.in_file(place.clone()));
                 continue;
             }
         };
-        take(place, &text, assembler, problems);
-        let digest = sha256_hex(text.as_bytes());
         evidence.push(EvidenceRef { name: place.clone(), source: EvidenceSource::HopRecords, digest });
     }
     evidence
 }
 
-fn text(place: &str) -> Result<String, Problem> {
-    if place.contains("://") {
-        return answered(place);
-    }
+/// Takes the records of a place; the digest of what it holds.
+fn read_place(
+    place: &str,
+    assembler: &mut Assembler<Observations>,
+    problems: &Problems,
+) -> Result<String, Problem> {
     let path = Path::new(place);
+    let text = if place.contains("://") {
+        answered(place)?
+    } else if path.is_dir() {
+        return kept(path, assembler, problems);
+    } else {
+        saved(path)?
+    };
+    take(place, &text, assembler, problems);
+    Ok(sha256_hex(text.as_bytes()))
+}
+
+fn saved(path: &Path) -> Result<String, Problem> {
     let here = path.metadata().map_err(|error| Problem::error(error.to_string()))?;
-    if here.is_dir() {
-        return Err(Problem::error("is a folder; the state of a control plane holds totals and no single calls").help(
-            "ask the control plane while it runs (--evidence http://127.0.0.1:8080), or save its answer: curl http://127.0.0.1:8080/api/v1/records > records.jsonl",
-        ));
-    }
     if here.len() > BYTES_MAX {
         return Err(Problem::error(format!("has {} bytes; records have at most {BYTES_MAX}", here.len())));
     }
     std::fs::read_to_string(path).map_err(|error| Problem::error(error.to_string()))
+}
+
+/// Takes what the drift watch keeps of its windows. The control plane may run: a last record that is not yet whole is told.
+fn kept(
+    state: &Path,
+    assembler: &mut Assembler<Observations>,
+    problems: &Problems,
+) -> Result<String, Problem> {
+    let Some(folder) = evidence_log::folder_of(state) else {
+        return Err(Problem::error("is a folder without records of calls").help(
+            "expected the state directory of an `emac serve` with `discovery: {enabled: true}`, which keeps the records of the present windows; or ask it while it runs: --evidence http://127.0.0.1:8080",
+        ));
+    };
+    let of_tracing = &mut 0;
+    let read = evidence_log::read(&folder, 0, &mut |kept, _| match kept {
+        Kept::Record(node, record) => assembler.hop(node, record),
+        Kept::Spans(batch) => *of_tracing += batch.spans(),
+    });
+    let read = read.map_err(|error| Problem::error(error.to_string()))?;
+    for (path, problem) in read.damaged {
+        let problem = Problem::warning(format!("not read to its end: {problem}"));
+        problems.push(problem.in_file(path.display().to_string()));
+    }
+    if read.records == 0 {
+        return Err(none());
+    }
+    if *of_tracing > 0 {
+        let left_out = format!("{of_tracing} spans of tracing beside the records were left out");
+        problems.push(Problem::warning(left_out).in_file(folder.display().to_string()));
+    }
+    let digests = digest::of(&[folder]);
+    Ok(digests.into_iter().next().map(|reference| reference.digest).unwrap_or_default())
+}
+
+/// Nothing was recorded.
+fn none() -> Problem {
+    let help = "sidecars send them for requests of declared journeys; is there traffic?";
+    Problem::error("has no hop records").help(help)
 }
 
 fn answered(place: &str) -> Result<String, Problem> {
@@ -95,8 +142,7 @@ fn take(place: &str, text: &str, assembler: &mut Assembler<Observations>, proble
         });
     }
     if taken == 0 && said.is_none() {
-        let help = "sidecars send them for requests of declared journeys; is there traffic?";
-        said = Some(Problem::error("has no hop records").help(help));
+        said = Some(none());
     }
     said.into_iter().for_each(|problem| problems.push(problem.in_file(place.to_owned())));
 }

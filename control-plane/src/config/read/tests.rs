@@ -1,6 +1,6 @@
 //! Configurations as people write them, and as they get them wrong.
 
-use super::super::Overrides;
+use super::super::{Discovery, Overrides};
 use super::*;
 use emac_document::{Source, parse, render_text};
 

@@ -1,11 +1,15 @@
 //! The spans of one request.
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use emac_trace::{Counted, Oddity, Refused, Sink, Span, Symbol, Symbols};
+pub(crate) use kept::KeptBatch;
+
+use emac_trace::{Counted, Oddity, Refused, Sink, Span, SpanId, Symbol, Symbols, TraceId};
 
 /// Decoded spans with their own table of names, so that requests are decoded side by side.
 #[derive(Debug, Default)]
@@ -13,6 +17,10 @@ pub struct Batch {
     pub(super) symbols: Symbols,
     pub(super) spans: Vec<Span>,
     pub(super) labels: Vec<(Symbol, Box<str>, Box<str>)>,
+    /// Where the roots at these places of `spans` link to, in their order.
+    links: Vec<(usize, (TraceId, SpanId))>,
+    /// What spans say of their sampling.
+    sampled: Vec<f64>,
     refused: BTreeMap<Refused, Counted>,
     odd: BTreeMap<Oddity, Counted>,
     /// Services that say their namespace: what stands for each here, the service and the namespace.
@@ -48,7 +56,9 @@ impl Batch {
             let service = names.translate(*service, sink);
             sink.label(service, key, value);
         }
-        for span in &self.spans {
+        self.sampled.iter().for_each(|&probability| sink.sampled(probability));
+        let mut links = self.links.iter().peekable();
+        for (place, span) in self.spans.iter().enumerate() {
             let translated = Span {
                 service: names.translate(span.service, sink),
                 operation: names.translate(span.operation, sink),
@@ -56,6 +66,9 @@ impl Batch {
                 instance: names.translate(span.instance, sink),
                 ..*span
             };
+            if let Some((_, to)) = links.next_if(|(of, _)| *of == place) {
+                sink.linked(&translated, *to);
+            }
             sink.span(translated);
         }
         for (&oddity, Counted { count, example }) in &self.odd {
@@ -90,6 +103,15 @@ impl Sink for Batch {
 
     fn label(&mut self, service: Symbol, key: &str, value: &str) {
         self.labels.push((service, key.into(), value.into()));
+    }
+
+    fn linked(&mut self, _: &Span, to: (TraceId, SpanId)) {
+        // The root is handed over next.
+        self.links.push((self.spans.len(), to));
+    }
+
+    fn sampled(&mut self, probability: f64) {
+        self.sampled.push(probability);
     }
 
     fn odd(&mut self, oddity: Oddity, example: fmt::Arguments<'_>) {

@@ -12,6 +12,7 @@ pub(in super::super) fn discovery(shared: &Shared) -> Value {
     let Some(known) = shared.discovery.load_full() else { return json!({"enabled": false}) };
     let watch = &known.watch;
     let journeys = watch.journeys.iter().map(|(name, journey)| (name.clone(), json_of_journey(journey)));
+    let signal = watch.signal.iter().map(|(source, quality)| (source.label().to_owned(), quality.to_value()));
     json!({
         "enabled": true,
         "windows": watch.windows,
@@ -26,6 +27,7 @@ pub(in super::super) fn discovery(shared: &Shared) -> Value {
         "accepted_by_policy": known.by_policy,
         "problems": known.problems,
         "journeys": Value::Object(Map::from_iter(journeys)),
+        "signal": Value::Object(Map::from_iter(signal)),
         "undeclared_left_out": watch.undeclared_left_out,
         "undeclared": watch.undeclared.iter().map(json_of_undeclared).collect::<Vec<_>>(),
     })

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::super::intents::Fingerprint;
 use emac_compile::accept::ModelFile;
@@ -46,6 +46,10 @@ impl Mesh {
         let problems = Problems::new();
         let facts = mesh::read(&self.paths, &problems);
         if problems.errors() == 0 {
+            let passed_over: Vec<String> =
+                facts.passed_over.iter().map(|(what, count)| format!("{count} {what}")).collect();
+            let (documents, passed_over) = (facts.read.values().sum::<u64>(), passed_over.join(", "));
+            info!(documents, passed_over, "mesh configuration is read");
             (self.facts, self.problem) = (facts, None);
             return;
         }

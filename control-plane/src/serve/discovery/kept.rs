@@ -1,5 +1,5 @@
 //! What discovery keeps in the state directory: `discovery/watch.json`, what the watch knows (see `emac_discovery::watch::Memory`), and
-//! `discovery/hops`, the records of windows that are not over ([`crate::hop_log`]) and of the window before.
+//! `discovery/evidence`, the records and spans of windows that are not over ([`crate::evidence_log`]) and of the window before.
 //!
 //! Nothing of it is needed to go on: what cannot be read is moved aside and told, and windows begin anew.
 
@@ -14,20 +14,19 @@ use emac_document::replace_file;
 use tracing::{info, warn};
 
 use crate::aggregate::Recorded;
-use crate::hop_log::{self, HopLog};
+use crate::evidence_log::{self, EvidenceLog, FOLDER as EVIDENCE, STATE as FOLDER};
+use crate::ingest::otlp::Batch;
 
-const FOLDER: &str = "discovery";
 const FILE: &str = "watch.json";
 /// What could not be read, for a person to look at; the last one.
 const ASIDE: &str = "watch.json.unread";
-const HOPS: &str = "hops";
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Kept {
     /// `None`: nothing is kept.
     folder: Option<PathBuf>,
-    log: Option<HopLog>,
+    log: Option<EvidenceLog>,
     /// The log refused, which was told.
     refused: bool,
     window_ms: u64,
@@ -52,7 +51,7 @@ impl Kept {
         };
         let window_ms = settings.window.0;
         let mut kept = Self { folder, log: None, refused: false, window_ms };
-        let log = kept.folder.as_ref().map(|folder| HopLog::begin(&folder.join(HOPS), now.unix_ms));
+        let log = kept.folder.as_ref().map(|folder| EvidenceLog::begin(&folder.join(EVIDENCE), now.unix_ms));
         match log.transpose() {
             Ok(log) => kept.log = log,
             Err(error) => problems.push(kept.refusal(&error)),
@@ -63,7 +62,18 @@ impl Kept {
 
     /// Keeps the records of a report. The first refusal is told, once a step.
     pub(super) fn append(&mut self, recorded: &Recorded, now: Moment) -> Option<String> {
-        let error = self.log.as_mut()?.append(recorded, now.unix_ms).err()?;
+        let result = self.log.as_mut()?.append_records(recorded, now.unix_ms);
+        self.told(result)
+    }
+
+    /// Keeps spans. As [`Self::append`].
+    pub(super) fn append_spans(&mut self, batch: &Batch, now: Moment) -> Option<String> {
+        let result = self.log.as_mut()?.append_spans(batch, now.unix_ms);
+        self.told(result)
+    }
+
+    fn told(&mut self, result: io::Result<()>) -> Option<String> {
+        let error = result.err()?;
         let told = std::mem::replace(&mut self.refused, true);
         (!told).then(|| self.refusal(&error))
     }
@@ -77,7 +87,7 @@ impl Kept {
         self.refused = false;
         let rotated = match &mut self.log {
             Some(log) => log.rotate(now.unix_ms, keep),
-            None => HopLog::begin(&folder.join(HOPS), now.unix_ms).map(|log| self.log = Some(log)),
+            None => EvidenceLog::begin(&folder.join(EVIDENCE), now.unix_ms).map(|log| self.log = Some(log)),
         };
         if let Err(error) = rotated {
             problems.push(self.refusal(&error));
@@ -93,9 +103,9 @@ impl Kept {
     }
 
     fn refusal(&self, error: &io::Error) -> String {
-        let folder = self.folder.as_deref().unwrap_or(Path::new("")).join(HOPS);
+        let folder = self.folder.as_deref().unwrap_or(Path::new("")).join(EVIDENCE);
         format!(
-            "{}: hop records are not kept ({error}); a restart would lose those of the present windows",
+            "{}: records and spans are not kept ({error}); a restart would lose those of the present windows",
             folder.display()
         )
     }
@@ -130,23 +140,32 @@ fn restore(
     problems.extend(
         forgotten.into_iter().map(|Forgotten(reason)| format!("{}: forgotten: {reason}", file.display())),
     );
+    replay(&folder.join(EVIDENCE), &mut watch, now, problems);
+    watch
+}
+
+/// Gives evidence of windows that were not over to the watch again, as it came.
+fn replay(folder: &Path, watch: &mut Watch, now: Moment, problems: &mut Vec<String>) {
     let (mut opened, since) = (0, watch.resumes_at());
-    let read = hop_log::read(&folder.join(HOPS), since, &mut |node, record, arrived| {
+    let read = evidence_log::read(folder, since, &mut |kept, arrived| {
         watch.replay_at(now.back_to(arrived), &mut opened);
-        watch.hop(node, record, now);
+        match kept {
+            evidence_log::Kept::Record(node, record) => watch.hop(node, record, now),
+            evidence_log::Kept::Spans(batch) => batch.replay(&mut watch.spans(now)),
+        }
     });
     watch.replayed(now, opened);
     match read {
         Ok(read) => {
-            info!(records = read.records, windows = watch.status().windows, "the drift watch goes on");
+            let windows = watch.status().windows;
+            info!(records = read.records, spans = read.spans, windows, "the drift watch goes on");
             let damaged = read.damaged.iter();
             problems.extend(damaged.map(|(path, problem)| {
-                format!("{}: {problem}; the records before it were read", path.display())
+                format!("{}: {problem}; what stands before it was read", path.display())
             }));
         }
-        Err(error) => problems.push(format!("{}: {error}", folder.join(HOPS).display())),
+        Err(error) => problems.push(format!("{}: {error}", folder.display())),
     }
-    watch
 }
 
 /// Moves what cannot be read out of the way of the next save.
@@ -225,7 +244,10 @@ mod tests {
         // A file where the folder would be.
         fs::write(state.path().join(FOLDER), "").unwrap();
         let (mut kept, watch, problems) = open(state.path(), now(0));
-        assert!(problems.iter().any(|problem| problem.contains("hop records are not kept")), "{problems:?}");
+        assert!(
+            problems.iter().any(|problem| problem.contains("records and spans are not kept")),
+            "{problems:?}"
+        );
         let problems = kept.save(&watch, now(1));
         assert!(problems.iter().any(|problem| problem.contains("would forget windows")), "{problems:?}");
     }

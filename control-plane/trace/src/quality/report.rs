@@ -78,6 +78,14 @@ impl Counted {
         self.count += 1;
     }
 
+    /// Takes what was counted elsewhere, after its own.
+    pub(crate) fn add(&mut self, other: Self) {
+        if self.count == 0 {
+            self.example = other.example;
+        }
+        self.count += other.count;
+    }
+
     fn to_value(&self) -> Value {
         json!({"count": self.count, "example": self.example})
     }

@@ -45,6 +45,9 @@ pub(super) struct Attributes<'a> {
     grpc_status: u16,
     /// From 1; 0 when not said.
     pub(super) attempt: u16,
+    /// What Jaeger's clients say of a root.
+    sampler: Cow<'a, str>,
+    sampler_param: Value<'a>,
     /// What may tell a failure domain.
     pub(super) labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
@@ -65,6 +68,7 @@ impl<'a> Attributes<'a> {
             AttributeKey::Resends => {
                 self.attempt = small(&value).map_or(0, |resends| resends.saturating_add(1))
             }
+            AttributeKey::SamplerParam => self.sampler_param = value,
             AttributeKey::Attempts => self.attempt = small(&value).unwrap_or(0),
             AttributeKey::Label => {
                 self.labels.extend(text(value).map(|value| (Cow::Owned(lossy(name).into_owned()), value)))
@@ -112,8 +116,21 @@ impl<'a> Attributes<'a> {
             AttributeKey::DbName => &mut self.db_name,
             AttributeKey::MessagingSystem => &mut self.messaging_system,
             AttributeKey::Destination => &mut self.destination,
+            AttributeKey::SamplerType => &mut self.sampler,
             _ => return None,
         })
+    }
+
+    /// How likely the trace was recorded, if that is said: by a sampler of a probability, or one that takes all. Others (`ratelimiting`) say no probability.
+    pub(super) fn probability(&self) -> Option<f64> {
+        match (self.sampler.as_ref(), &self.sampler_param) {
+            ("probabilistic", Value::Int(all)) => Some(*all as f64),
+            ("probabilistic", Value::Double(probability)) => Some(*probability),
+            ("probabilistic", Value::Text(text)) => text.trim().parse().ok(),
+            ("const", Value::Bool(true) | Value::Int(1)) => Some(1.0),
+            ("const", Value::Text(text)) if text.as_ref() == "true" => Some(1.0),
+            _ => None,
+        }
     }
 
     /// Who reports: `service.name` as it is, or else Istio's canonical name, or else whom an edge proxy stands for. Istio's own

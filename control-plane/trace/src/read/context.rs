@@ -74,6 +74,11 @@ impl<'s> ReadContext<'s> {
         self.sink.span(span);
     }
 
+    /// Takes how likely a trace was recorded.
+    pub(super) fn sampled(&mut self, probability: f64) {
+        self.sink.sampled(probability);
+    }
+
     /// The symbol of a service that says in which namespace it is.
     pub(super) fn within(&mut self, service: Symbol, namespace: &str) -> Symbol {
         if service.is_none() || namespace.is_empty() {

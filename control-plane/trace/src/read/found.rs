@@ -146,6 +146,9 @@ impl RawSpan<'_> {
         let parent = self.parent(id, trace, context)?;
         let (start_ns, duration_ns) = self.times()?;
         let attributes = &self.attributes;
+        if let Some(probability) = attributes.probability() {
+            context.sampled(probability);
+        }
         Ok(Span {
             trace,
             id,

@@ -38,6 +38,8 @@ pub(super) enum AttributeKey {
     Destination,
     Resends,
     Attempts,
+    SamplerType,
+    SamplerParam,
     /// May tell a failure domain.
     Label,
 }
@@ -101,6 +103,8 @@ const KEYS: &[(&str, AttributeKey)] = &[
     ("http.resend_count", AttributeKey::Resends),
     ("x-envoy-attempt-count", AttributeKey::Attempts),
     ("http.request.header.x-envoy-attempt-count", AttributeKey::Attempts),
+    ("sampler.type", AttributeKey::SamplerType),
+    ("sampler.param", AttributeKey::SamplerParam),
     ("k8s.cluster.name", AttributeKey::Label),
     ("k8s.node.name", AttributeKey::Label),
     ("cloud.provider", AttributeKey::Label),

@@ -19,6 +19,7 @@ struct Kept {
     examples: Vec<String>,
     odd: Vec<String>,
     links: Vec<(SpanId, TraceId, SpanId)>,
+    sampled: Vec<f64>,
 }
 
 impl Sink for Kept {
@@ -32,6 +33,14 @@ impl Sink for Kept {
 
     fn label(&mut self, service: Symbol, key: &str, value: &str) {
         self.labels.insert((self.symbols.text(service).to_owned(), key.to_owned()), value.to_owned());
+    }
+
+    fn sampled(&mut self, probability: f64) {
+        self.sampled.push(probability);
+    }
+
+    fn within(&mut self, service: Symbol, _: &str) -> Symbol {
+        service
     }
 
     fn linked(&mut self, root: &Span, (trace, span): (TraceId, SpanId)) {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
-use super::super::templates::{Crowd, Generalized, Operations, Templates, generalized, templates};
+use super::super::templates::{
+    Crowd, Generalized, KnownTemplates, Operations, Templates, generalized, templates,
+};
 use super::{Observations, Sample, Shape, Site, SiteId, Sites};
 use emac_trace::{Symbol, Symbols};
 
@@ -13,11 +15,13 @@ type Renamed = HashMap<(Symbol, Symbol), Symbol>;
 
 impl Observations {
     /// Puts together operations that differ in an id only (see `discover::templates`), except for those that are `kept`: what became one, and what did
-    /// not although there is much of it. To be asked when everything was observed. O(what is kept).
+    /// not although there is much of it. `known` are templates of what was observed before, to which it adds those of now. To be asked when
+    /// everything was observed. O(what is kept, and names times templates known of a service).
     pub fn generalize(
         &mut self,
         symbols: &mut Symbols,
         kept: &BTreeSet<String>,
+        known: &mut KnownTemplates,
     ) -> (Vec<Generalized>, Vec<Crowd>) {
         let mut by_service: BTreeMap<Symbol, BTreeMap<Symbol, u64>> = BTreeMap::new();
         self.count_operations(&mut by_service);
@@ -26,7 +30,8 @@ impl Observations {
             let name = symbols.text(service).to_owned();
             let texts: Operations =
                 operations.iter().map(|(one, count)| (symbols.text(*one).to_owned(), *count)).collect();
-            let found: Templates = templates(&name, &texts, kept);
+            let mut found: Templates = templates(&name, &texts, kept);
+            known.meet(&name, &texts, kept, &mut found);
             told.extend(generalized(&name, &found));
             for (operation, template) in &found.renamed {
                 if let Some(old) = symbols.find(operation) {

@@ -12,7 +12,8 @@ pub(super) fn destination_rule(spec: &At<'_>, namespace: Option<&str>, facts: &m
     let Some(host) = spec.text("host").map(|host| Name::in_namespace(host, namespace)) else {
         return spec.refuse::<()>("a DestinationRule without `host`").unwrap_or_default();
     };
-    let scope = Scope { namespaces: exported_to(spec, namespace), ..Scope::default() };
+    let namespaces = exported_to(spec, namespace);
+    let scope = Scope { condition: selected(spec), namespaces, ..Scope::default() };
     if let Some(policy) = spec.get("trafficPolicy") {
         traffic_policy(&policy, &host, &scope, facts);
     }
@@ -25,6 +26,14 @@ pub(super) fn destination_rule(spec: &At<'_>, namespace: Option<&str>, facts: &m
         let provenance = subset.mesh(format!("subset {name} of {host}"));
         facts.subsets.push(Subset { host: host.clone(), name: name.to_owned(), labels, provenance });
     }
+}
+
+/// Which workloads' calls it is about, where it selects them.
+fn selected(spec: &At<'_>) -> String {
+    let labels = spec.get("workloadSelector").map(|selector| selector.texts("matchLabels"));
+    let labels =
+        labels.unwrap_or_default().into_iter().map(|(name, value)| format!("sourceLabels {name}={value}"));
+    labels.collect::<Vec<_>>().join(" and ")
 }
 
 fn traffic_policy(policy: &At<'_>, host: &Name, scope: &Scope, facts: &mut MeshFacts) {

@@ -9,13 +9,17 @@ use crate::mesh::at::At;
 use crate::mesh::conflict::in_order;
 use crate::mesh::divided;
 use crate::mesh::name::Name;
-use crate::mesh::{Destination, MeshFacts, Mirror, Scope, Split};
+use crate::mesh::{Destination, MeshFacts, Mirror, Scope, Split, unread};
 use emac_compile::model::RuntimeParameters;
 
 pub(super) fn virtual_service(spec: &At<'_>, namespace: Option<&str>, facts: &mut MeshFacts) {
     let name = |text: &str| Name::in_namespace(text, namespace);
     let hosts: Vec<Name> = spec.items("hosts").iter().filter_map(|host| host.own_text().map(name)).collect();
     let (gateways, namespaces) = (gateways(spec), exported_to(spec, namespace));
+    if hosts.is_empty() {
+        let what = "VirtualService without hosts (a delegate: for which requests it holds another one says)";
+        unread::tell(what.to_owned(), 1, facts);
+    }
     for route in spec.items("http") {
         let (condition, namespaces) = (condition(&gateways, &route), namespaces.clone());
         let scope = Scope { condition, namespaces, ..Scope::default() };
@@ -53,6 +57,9 @@ fn gateways(spec: &At<'_>) -> String {
     }
 }
 
+/// What neither is a condition nor changes one.
+const NAMES: [&str; 3] = ["name", "statPrefix", "ignoreUriCase"];
+
 /// For which requests a route is: any of its matches, each all of its conditions, in a fixed order.
 fn condition(gateways: &str, route: &At<'_>) -> String {
     let mut matches: Vec<String> = route.items("match").iter().map(one_match).collect();
@@ -79,7 +86,10 @@ fn one_match(at: &At<'_>) -> String {
                 let labels = at.texts(key).into_iter().map(|(name, value)| format!("{key} {name}={value}"));
                 parts.extend(labels);
             }
-            _ => {}
+            "gateways" => parts.extend(Some(gateways(at)).filter(|gateways| !gateways.is_empty())),
+            _ if NAMES.contains(&key) => {}
+            // Whatever it asks for, it is not every request.
+            _ => parts.push(format!("{key} {}", value.written())),
         }
     }
     // A prefix of everything is no condition.

@@ -84,7 +84,9 @@ fn the_meshs_defaults_hold_where_nothing_else_is_said() {
     let values = format!("meshConfig:\n{indented}");
     for text in [MESH.to_owned(), map, operator, values] {
         let said = facts(&text);
-        assert!(said.passed_over.is_empty() && said.read.len() == 1, "{text}");
+        let told: Vec<_> = said.passed_over.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        assert_eq!(told, ["1 MeshConfig connectTimeout (bounds a connection, not a call)"], "{text}");
+        assert_eq!(said.read.len(), 1, "{text}");
         let (status, found) = of(&said, "front.shop", "cart.shop").unwrap();
         assert_eq!(
             (status, found.attempts, found.per_try_timeout_ms),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::super::istio::FIELDS;
+use super::super::unread;
 use super::super::{Address, Matched, ModelCall, Name, best, runtime};
 use emac_document::{Limits, Problems, read_file};
 
@@ -49,6 +50,31 @@ fn every_field_read_stands_in_the_schema_of_each_version() {
         }
     }
     assert_eq!(checked, 3 * (FIELDS.len() - OLD.len()));
+}
+
+/// Fields of the experimental channel, which is not among the files.
+const EXPERIMENTAL: [&str; 2] = ["rules.retry.backoff", "rules.sessionPersistence"];
+
+#[test]
+fn every_field_that_is_told_stands_in_the_schema() {
+    let files = ["istio/crd-all.gen.yaml", "gateway-api/gateway.networking.k8s.io_httproutes.yaml"];
+    let [Some(istio), Some(routes)] = files.map(|file| shared(&format!("crds/{file}"))) else { return };
+    let crds: Vec<Value> = [istio, routes]
+        .iter()
+        .flat_map(|file| read_file(file, &Limits::default(), &Problems::new()))
+        .map(|document| document.root.to_json())
+        .collect();
+    let mut checked = 0;
+    for (kind, field, _) in unread::FIELDS.iter().filter(|(_, field, _)| !EXPERIMENTAL.contains(field)) {
+        let Some(crd) = crds.iter().find(|crd| crd["spec"]["names"]["kind"] == *kind) else { continue };
+        let version = &crd["spec"]["versions"][0];
+        let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        for path in unread::paths(kind, field) {
+            assert!(has(spec, &path) || path.contains("portLevelSettings"), "{kind} has no {path}");
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 9 + 4 * 11 + 4);
 }
 
 /// Values of an attribute anywhere in a JSON text.

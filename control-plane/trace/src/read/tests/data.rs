@@ -48,6 +48,7 @@ impl Kept {
 fn deathstarbench() {
     let Some((kept, _)) = shared("deathstarbench/traces-1695947455229.json") else { return };
     assert_eq!((kept.spans.len(), kept.traces(), kept.services().len()), (660, 20, 12));
+    assert_eq!(kept.sampled, [0.2; 20], "each root says its sampler");
     let roots: Vec<_> = kept.spans.iter().filter(|span| span.parent.is_none()).collect();
     assert_eq!((roots.len(), roots.iter().map(|root| root.duration_ns).sum::<i64>()), (20, 98_507_000));
     let durations = roots.iter().map(|root| root.duration_ns / 1_000);

@@ -282,6 +282,32 @@ fn links_to_other_traces_are_told() {
     }
 }
 
+#[test]
+fn what_a_root_says_of_its_sampling_is_read() {
+    let jaeger = |tags: &str| {
+        format!(
+            r#"{{"data":[{{"spans":[{{"traceID":"1","spanID":"2","startTime":1700000000000000,"duration":1,"tags":[{tags}],"processID":"p"}}],"processes":{{"p":{{"serviceName":"s"}}}}}}]}}"#
+        )
+    };
+    let tag =
+        |key: &str, kind: &str, value: &str| format!(r#"{{"key":"{key}","type":"{kind}","value":{value}}}"#);
+    let with = |sampler: &str, param: &str| {
+        [tag("sampler.type", "string", &format!("\"{sampler}\"")), tag("sampler.param", "x", param)].join(",")
+    };
+    for (tags, says) in [
+        (with("probabilistic", "0.25"), Some(0.25)),
+        (with("probabilistic", "\"0.25\""), Some(0.25)),
+        (with("const", "true"), Some(1.0)),
+        (with("const", "false"), None),
+        (with("ratelimiting", "2.0"), None),
+        (tag("sampler.param", "float64", "0.5"), None),
+    ] {
+        let (kept, result) = read(jaeger(&tags));
+        assert!(result.is_ok());
+        assert_eq!(kept.sampled, Vec::from_iter(says), "{tags}");
+    }
+}
+
 /// Callees of a request, each with its outcome, as they are put together.
 fn callees(text: &str) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,13 +1,13 @@
-//! Hop records on disk, for as long as a window of discovery may need them again: so that a restart loses none of a window's requests, and for
+//! Evidence of discovery on disk, for as long as a window may need it again: so that a restart loses none of a window's requests, and for
 //! `emac discover`.
 //!
-//! A folder of segments, `<milliseconds since 1970, 15 digits>.hops`, named by when each begins; the order of their names is that of time. A segment is a
-//! row of messages `emac.v1.ReportRequest` (`proto/emac/v1/evidence.proto`), each behind its length as a varint, as protobuf's delimited streams
-//! have it. Of a message only these fields are set: `node`, who recorded; `start_unix_ms` and `end_unix_ms`, both the time of arrival by the control
-//! plane's calendar; and `records`, at most 1 024.
+//! A folder of segments, `<milliseconds since 1970, 15 digits>.evidence`, named by when each begins; the order of their names is that of time. A segment is
+//! a row of messages, each behind its length as a varint, as protobuf's delimited streams have it ([`Arrival`]): when something arrived by the control
+//! plane's calendar, and either a report of hop records as sidecars send it (`emac.v1.ReportRequest`, of which only `node` and `records` are set) or a
+//! batch of spans ([`KeptBatch`]). Both stand in one row because windows are made of what came in which order.
 //!
 //! Appended and never changed; not synced, so that a crash of the machine may cost the last seconds. A last message that is cut short, or a segment that
-//! is no such file, is told and the rest is read: half a report is an incomplete trace, which discovery knows how to leave out.
+//! is no such file, is told and the rest is read: half a request is an incomplete trace, which discovery knows how to leave out.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -19,14 +19,38 @@ use emac_proto::v1::ReportRequest;
 use prost::Message;
 
 use crate::aggregate::Recorded;
+use crate::ingest::otlp::{Batch, KeptBatch};
 
-/// Largest segment: some two million records. What is above is not kept, and told.
+/// Largest segment: some two million records or three million spans. What is above is not kept, and told.
 const SEGMENT_BYTES_MAX: u64 = 256 << 20;
-const EXTENSION: &str = "hops";
+const EXTENSION: &str = "evidence";
+/// Where discovery keeps its things in a state directory, and among them the segments.
+pub(crate) const STATE: &str = "discovery";
+pub(crate) const FOLDER: &str = "evidence";
+
+/// A message of a segment.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Arrival {
+    #[prost(uint64, tag = "1")]
+    unix_ms: u64,
+    #[prost(message, optional, tag = "2")]
+    report: Option<ReportRequest>,
+    #[prost(message, optional, tag = "3")]
+    spans: Option<KeptBatch>,
+}
+
+/// A piece of evidence that was kept.
+#[derive(Debug)]
+pub enum Kept<'a> {
+    /// A record, with the node that made it.
+    Record(&'a str, &'a HopRecord),
+    /// Spans of tracing that came together.
+    Spans(&'a Batch),
+}
 
 /// The end of a log that is written to.
 #[derive(Debug)]
-pub struct HopLog {
+pub struct EvidenceLog {
     folder: PathBuf,
     segment: File,
     bytes: u64,
@@ -34,14 +58,16 @@ pub struct HopLog {
 
 /// What reading a log gave besides records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HopLogRead {
+pub struct EvidenceRead {
     /// Records handed on.
     pub records: u64,
+    /// Spans handed on.
+    pub spans: u64,
     /// Segments that could not be read to their end: file and reason.
     pub damaged: Vec<(PathBuf, String)>,
 }
 
-impl HopLog {
+impl EvidenceLog {
     /// Begins a segment in a folder, which is made where it is missing.
     ///
     /// # Errors
@@ -57,15 +83,25 @@ impl HopLog {
     ///
     /// # Errors
     /// The disk refuses, or the segment is full.
-    pub fn append(&mut self, recorded: &Recorded, now_unix_ms: u64) -> io::Result<()> {
+    pub fn append_records(&mut self, recorded: &Recorded, now_unix_ms: u64) -> io::Result<()> {
         let delta = Delta { records: recorded.records.clone(), ..Delta::default() };
-        let message = ReportRequest {
+        let report = ReportRequest {
             node: recorded.node.clone(),
-            start_unix_ms: now_unix_ms,
-            end_unix_ms: now_unix_ms,
             records: ReportRequest::from(&delta).records,
             ..ReportRequest::default()
         };
+        self.append(&Arrival { unix_ms: now_unix_ms, report: Some(report), spans: None })
+    }
+
+    /// Appends a batch of spans. O(spans), one write.
+    ///
+    /// # Errors
+    /// As [`Self::append_records`].
+    pub fn append_spans(&mut self, batch: &Batch, now_unix_ms: u64) -> io::Result<()> {
+        self.append(&Arrival { unix_ms: now_unix_ms, report: None, spans: Some(batch.into()) })
+    }
+
+    fn append(&mut self, message: &Arrival) -> io::Result<()> {
         let bytes = message.encode_length_delimited_to_vec();
         if self.bytes.saturating_add(bytes.len() as u64) > SEGMENT_BYTES_MAX {
             return Err(io::Error::other(format!("the segment is full ({SEGMENT_BYTES_MAX} bytes)")));
@@ -91,20 +127,19 @@ impl HopLog {
     }
 }
 
-/// Hands on every record of a log that arrived at `since_unix_ms` or later, with its node and time of arrival, in the order of arrival. A folder that is
-/// not there has none.
+/// Hands on all that arrived at `since_unix_ms` or later, each with its time of arrival, in the order of arrival. A folder that is not there has nothing.
 ///
 /// # Errors
 /// The folder cannot be listed.
 pub fn read(
     folder: &Path,
     since_unix_ms: u64,
-    take: &mut dyn FnMut(&str, &HopRecord, u64),
-) -> io::Result<HopLogRead> {
-    let mut read = HopLogRead::default();
+    take: &mut dyn FnMut(Kept<'_>, u64),
+) -> io::Result<EvidenceRead> {
+    let mut read = EvidenceRead::default();
     for (_, path) in segments(folder)? {
         let problem = match fs::read(&path) {
-            Ok(bytes) => read_segment(&bytes, since_unix_ms, take, &mut read.records).err(),
+            Ok(bytes) => read_segment(&bytes, since_unix_ms, take, &mut read).err(),
             Err(error) => Some(error.to_string()),
         };
         read.damaged.extend(problem.map(|problem| (path, problem)));
@@ -112,23 +147,36 @@ pub fn read(
     Ok(read)
 }
 
+/// The folder of segments that a path means: itself, or where a state directory has it.
+pub fn folder_of(path: &Path) -> Option<PathBuf> {
+    let places = [path.to_owned(), path.join(FOLDER), path.join(STATE).join(FOLDER)];
+    places.into_iter().find(|place| segments(place).is_ok_and(|segments| !segments.is_empty()))
+}
+
 fn read_segment(
     mut bytes: &[u8],
     since_unix_ms: u64,
-    take: &mut dyn FnMut(&str, &HopRecord, u64),
-    records: &mut u64,
+    take: &mut dyn FnMut(Kept<'_>, u64),
+    read: &mut EvidenceRead,
 ) -> Result<(), String> {
     while !bytes.is_empty() {
         let left = bytes.len();
-        let message = ReportRequest::decode_length_delimited(&mut bytes)
+        let Arrival { unix_ms, report, spans } = Arrival::decode_length_delimited(&mut bytes)
             .map_err(|error| format!("{error}, {left} bytes before its end"))?;
-        let (node, arrived) = (message.node.clone(), message.end_unix_ms);
-        if arrived < since_unix_ms {
+        if unix_ms < since_unix_ms {
             continue;
         }
-        let delta = Delta::try_from(message).map_err(|error| error.to_string())?;
-        *records += delta.records.len() as u64;
-        delta.records.iter().for_each(|record| take(&node, record, arrived));
+        if let Some(report) = report {
+            let node = report.node.clone();
+            let delta = Delta::try_from(report).map_err(|error| error.to_string())?;
+            read.records += delta.records.len() as u64;
+            delta.records.iter().for_each(|record| take(Kept::Record(&node, record), unix_ms));
+        }
+        if let Some(spans) = spans {
+            let batch = Batch::try_from(spans).map_err(|error| error.to_string())?;
+            read.spans += batch.spans() as u64;
+            take(Kept::Spans(&batch), unix_ms);
+        }
     }
     Ok(())
 }
@@ -180,9 +228,10 @@ mod tests {
         Recorded { node: node.to_owned(), records: traces.map(record).collect() }
     }
 
-    fn all(folder: &Path, since: u64) -> (Vec<(String, u8, u64)>, HopLogRead) {
+    fn all(folder: &Path, since: u64) -> (Vec<(String, u8, u64)>, EvidenceRead) {
         let mut seen = Vec::new();
-        let read = read(folder, since, &mut |node, record, at| {
+        let read = read(folder, since, &mut |kept, at| {
+            let Kept::Record(node, record) = kept else { panic!("{kept:?}") };
             assert_eq!(record, &recorded("", record.trace_id[0]..record.trace_id[0] + 1).records[0]);
             seen.push((node.to_owned(), record.trace_id[0], at));
         });
@@ -192,34 +241,51 @@ mod tests {
     #[test]
     fn records_are_read_as_they_came_and_old_segments_go() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("hops");
-        assert_eq!(all(&folder, 0), (Vec::new(), HopLogRead::default()));
-        let mut log = HopLog::begin(&folder, 1_000).unwrap();
-        log.append(&recorded("a", 1..3), 1_001).unwrap();
+        let folder = folder.path().join("evidence");
+        assert_eq!(all(&folder, 0), (Vec::new(), EvidenceRead::default()));
+        let mut log = EvidenceLog::begin(&folder, 1_000).unwrap();
+        log.append_records(&recorded("a", 1..3), 1_001).unwrap();
         log.rotate(2_000, 0).unwrap();
-        log.append(&recorded("b", 3..4), 2_001).unwrap();
+        log.append_records(&recorded("b", 3..4), 2_001).unwrap();
         drop(log);
         // Another process goes on.
-        let mut log = HopLog::begin(&folder, 3_000).unwrap();
-        log.append(&recorded("a", 4..5), 3_001).unwrap();
+        let mut log = EvidenceLog::begin(&folder, 3_000).unwrap();
+        log.append_records(&recorded("a", 4..5), 3_001).unwrap();
         let of = |node: &str, trace, at| (node.to_owned(), trace, at);
         let (seen, read) = all(&folder, 0);
         assert_eq!(seen, [of("a", 1, 1_001), of("a", 2, 1_001), of("b", 3, 2_001), of("a", 4, 3_001)]);
-        assert_eq!(read, HopLogRead { records: 4, damaged: Vec::new() });
+        assert_eq!(read, EvidenceRead { records: 4, ..EvidenceRead::default() });
         assert_eq!(all(&folder, 2_001).0.len(), 2);
         log.rotate(4_000, 2_500).unwrap();
         assert_eq!(all(&folder, 0).0, [of("b", 3, 2_001), of("a", 4, 3_001)], "whose end is older");
     }
 
     #[test]
+    fn records_and_spans_stand_in_the_order_in_which_they_came_and_a_state_directory_has_them() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(folder_of(state.path()), None);
+        let folder = state.path().join(STATE).join(FOLDER);
+        let mut log = EvidenceLog::begin(&folder, 1).unwrap();
+        log.append_records(&recorded("a", 1..2), 1).unwrap();
+        log.append_spans(&Batch::default(), 2).unwrap();
+        log.append_records(&recorded("a", 2..3), 3).unwrap();
+        for path in [state.path(), &state.path().join(STATE), &folder] {
+            assert_eq!(folder_of(path).as_ref(), Some(&folder));
+        }
+        let mut seen = Vec::new();
+        read(&folder, 0, &mut |kept, at| seen.push((matches!(kept, Kept::Spans(_)), at))).unwrap();
+        assert_eq!(seen, [(false, 1), (true, 2), (false, 3)]);
+    }
+
+    #[test]
     fn a_damaged_segment_is_told_and_the_others_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = HopLog::begin(folder.path(), 1).unwrap();
-        log.append(&recorded("a", 1..3), 1).unwrap();
-        log.append(&recorded("a", 3..5), 2).unwrap();
+        let mut log = EvidenceLog::begin(folder.path(), 1).unwrap();
+        log.append_records(&recorded("a", 1..3), 1).unwrap();
+        log.append_records(&recorded("a", 3..5), 2).unwrap();
         log.rotate(5, 0).unwrap();
-        log.append(&recorded("a", 5..6), 6).unwrap();
-        let first = folder.path().join("000000000000001.hops");
+        log.append_records(&recorded("a", 5..6), 6).unwrap();
+        let first = folder.path().join("000000000000001.evidence");
         let whole = fs::read(&first).unwrap();
         for cut in 1..whole.len() {
             fs::write(&first, &whole[..cut]).unwrap();
@@ -237,10 +303,10 @@ mod tests {
     #[test]
     fn a_full_segment_refuses_and_the_next_one_takes_again() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = HopLog::begin(folder.path(), 1).unwrap();
+        let mut log = EvidenceLog::begin(folder.path(), 1).unwrap();
         log.bytes = SEGMENT_BYTES_MAX;
-        assert!(log.append(&recorded("a", 1..2), 1).unwrap_err().to_string().contains("full"));
+        assert!(log.append_records(&recorded("a", 1..2), 1).unwrap_err().to_string().contains("full"));
         log.rotate(2, 0).unwrap();
-        log.append(&recorded("a", 1..2), 3).unwrap();
+        log.append_records(&recorded("a", 1..2), 3).unwrap();
     }
 }
