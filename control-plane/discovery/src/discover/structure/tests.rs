@@ -382,6 +382,59 @@ fn one_race_after_another() {
     assert_eq!(inferred((0..200).map(one).collect()), "Series(Race(a, b), Race(c, d))");
 }
 
+/// Two threads for three calls: the third begins with the first answer, and the caller waits for all.
+#[test]
+fn a_free_thread_is_no_race() {
+    let one = |i: i64| {
+        let (a, b) = (10 + i * 7 % 40, 10 + i * 11 % 40);
+        let c = a.min(b) + 5 + i * 13 % 30;
+        let until = a.max(b).max(c);
+        run(
+            &[(0, 0, a, Good), (1, 0, b, Good), (2, a.min(b), c, Good), (3, until, until + 5, Good)],
+            until + 6,
+            true,
+        )
+    };
+    assert_eq!(inferred((0..200).map(one).collect()), "Series(Parallel(a, b, c), d)");
+}
+
+/// Two chains that end in the same call: it comes again when the other answers.
+#[test]
+fn two_chains_into_one_call_are_no_race() {
+    let one = |i: i64| {
+        let (a, b) = (10 + i * 7 % 40, 10 + i * 11 % 40);
+        let (x, y) = (a + 3 + i % 5, b + 3 + i % 4);
+        let calls = [(0, 0, a, Good), (1, 0, b, Good), (2, a, x, Good), (2, b, y, Good)];
+        let until = x.max(y);
+        run(&[&calls[..], &[(3, until, until + 5, Good)]].concat(), until + 6, true)
+    };
+    let found = inferred((0..200).map(one).collect());
+    assert!(!found.contains("Race") && !found.contains(" of "), "{found}");
+}
+
+/// Which of two races is run is drawn: each way has its own.
+#[test]
+fn a_race_in_each_way_of_a_choice() {
+    let one = |i: i64| {
+        let (x, y) = (10 + i * 7 % 40, 10 + i * 11 % 40);
+        let at = u32::try_from(i % 2 * 2).unwrap();
+        run(&[(at, 0, x, Good), (at + 1, 0, y, Good)], x.min(y), true)
+    };
+    let found = inferred((0..200).map(one).collect());
+    assert_eq!(found, "Branch(100/200 Race(a, b), 100/200 Race(c, d))");
+}
+
+/// Whose failure an alternate makes up for is waited for.
+#[test]
+fn a_fallback_beside_another_call() {
+    let well = run(&[(0, 0, 9, Good), (2, 0, 12, Good)], 13, true);
+    let slow = run(&[(0, 0, 15, Good), (2, 0, 12, Good)], 16, true);
+    let saved = run(&[(0, 0, 5, Error), (1, 5, 9, Good), (2, 0, 12, Good)], 13, true);
+    let broken = run(&[(0, 0, 9, Good), (2, 0, 12, Error)], 13, false);
+    let runs = mixed(&[(40, well), (40, slow), (20, saved), (10, broken)]);
+    assert_eq!(inferred(runs), "Parallel(Fallback(a, b), c)");
+}
+
 /// What races as one branch is divided within it, not taken for the race again without end; and is waited for there, though it runs on where the other
 /// branch wins.
 #[test]

@@ -68,7 +68,7 @@ impl Explained {
         let mut found: Vec<Contest> = Vec::new();
         let order = in_time(activities, log);
         for &moment in &order {
-            let mut left = sights(moment, activities, log);
+            let mut left = sights(moment, 0, activities, log);
             // Another way of a choice may have a race of its own.
             while left.len() as u64 >= SUPPORT_MIN {
                 let seen = left.len();
@@ -82,7 +82,7 @@ impl Explained {
                 }
             }
         }
-        explained.refute(&mut found, &order);
+        found.retain(|contest| !explained.is_refuted(contest, &order, activities, log));
         for contest in &mut found {
             contest.gain += borne(activities, &contest.members, contest.needed, log);
         }
@@ -114,19 +114,24 @@ impl Explained {
         Some(contest)
     }
 
-    /// Drops groups of which a later moment waits for a member all the same: what let the caller go on the first time was some other rule, such as a
-    /// free thread. After a race nobody asks for its losers.
-    fn refute(&self, found: &mut Vec<Contest>, order: &[usize]) {
-        let later = |contest: &Contest| {
-            let last = order.iter().rposition(|moment| contest.moments.contains(moment));
-            order.get(last.map_or(order.len(), |last| last + 1)..).unwrap_or_default()
+    /// Whether a later moment waits for a member of a group all the same, or the same call when it is made again: what let the caller go on the first time
+    /// was some other rule, such as a free thread. After a race nobody asks for its losers.
+    fn is_refuted(&self, contest: &Contest, order: &[usize], activities: &[Activity], log: &Log) -> bool {
+        let last = order.iter().rposition(|moment| contest.moments.contains(moment));
+        let later = order.get(last.map_or(order.len(), |last| last + 1)..).unwrap_or_default();
+        let is_awaited = |awaited: &BTreeMap<(usize, usize), f64>, moment: usize| {
+            let of = |&member: &usize| awaited.get(&(moment, member)).copied().unwrap_or(0.0);
+            contest.members.iter().map(of).any(|odds| odds >= AWAITED_MIN)
         };
-        found.retain(|contest| {
-            let is_awaited = |&moment: &usize| {
-                contest.members.iter().any(|&member| self.awaited(moment, member) >= AWAITED_MIN)
-            };
-            !later(contest).iter().any(is_awaited)
-        });
+        let again = |&moment: &usize| {
+            let sights = sights(moment, 1, activities, log);
+            let mut awaited = BTreeMap::new();
+            if moment < activities.len() && sights.len() as u64 >= SUPPORT_MIN {
+                View::of(sights, activities.len()).note_awaited(moment, None, &mut awaited);
+            }
+            is_awaited(&awaited, moment)
+        };
+        later.iter().any(|&moment| is_awaited(&self.awaited, moment)) || contest.moments.iter().any(again)
     }
 
     /// By how much waiting for a call explains a moment better than not waiting for it; 0: nothing tells.

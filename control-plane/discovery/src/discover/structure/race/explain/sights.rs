@@ -30,13 +30,15 @@ pub(super) struct Sight {
     pub(super) begun: Vec<Begun>,
 }
 
-/// A moment in every request that has it. Messages are never waited for, and not looked at.
-pub(super) fn sights(moment: usize, activities: &[Activity], log: &Log) -> Vec<Sight> {
+/// A moment in every request that has it: the start of a call, when it is made for the `nth` time (from 0), or the caller's end. Messages are never
+/// waited for, and not looked at.
+pub(super) fn sights(moment: usize, nth: usize, activities: &[Activity], log: &Log) -> Vec<Sight> {
     let place = |activity: Activity| activities.binary_search(&activity).ok();
     let sight = |run: &Run| {
         let (at, before) = match activities.get(moment) {
             Some(activity) => {
-                let next = run.events.iter().position(|event| event.activity == *activity)?;
+                let mut made = run.events.iter().enumerate().filter(|(_, event)| event.activity == *activity);
+                let (next, _) = made.nth(nth)?;
                 (run.events.get(next)?.start, run.events.get(..next)?)
             }
             None if run.went_on => (run.until, run.events.as_slice()),
