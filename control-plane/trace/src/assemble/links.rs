@@ -1,6 +1,8 @@
 //! Links between traces: a message's consumer that begins a trace of its own is a journey of its own, and whose message it took is told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use super::SpanRecord;
 use super::aliases::Aliases;
