@@ -87,9 +87,12 @@ pub(super) struct Walk<'a, R> {
     pub(super) given: Option<(&'a Expr, Interval)>,
     pub(super) loose: Loose,
     /// Share in time of bodies, by the state of what they depend on.
-    known: BTreeMap<(*const Expr, Millis, Vec<(&'a ComponentName, bool)>), Interval>,
+    known: BTreeMap<(*const Expr, Millis, Given<'a>), Interval>,
     remembered: Remembered<'a>,
 }
+
+/// Components whose state is given, and it.
+type Given<'a> = Vec<(&'a ComponentName, bool)>;
 
 impl<'a, R: Rules> Walk<'a, R> {
     pub(super) fn new(journey: &'a Journey, facts: &'a Facts, rules: &'a R, view: View) -> Self {
@@ -386,7 +389,7 @@ impl<'a, R: Rules> Walk<'a, R> {
 
     fn given_state(&mut self, body: &'a Expr, after: Millis) -> Result<Interval, Unbound> {
         let leaves: BTreeSet<_> = seen(body, self.view).into_iter().collect();
-        let state: Vec<_> = leaves.iter().filter_map(|&n| Some((n, *self.fixed.get(n)?))).collect();
+        let state: Given<'a> = leaves.iter().filter_map(|&n| Some((n, *self.fixed.get(n)?))).collect();
         // What has another availability, or chosen probabilities, is not asked again.
         let plain = self.chosen.is_empty() && !leaves.iter().any(|name| self.values.contains_key(name));
         let key = (core::ptr::from_ref(body), after, state);
