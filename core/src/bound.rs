@@ -33,6 +33,7 @@ mod independent;
 mod interval;
 pub mod latency;
 mod operator;
+mod remembered;
 mod seen;
 mod shared_fate;
 

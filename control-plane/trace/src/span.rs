@@ -180,6 +180,11 @@ pub trait Sink {
     /// Takes an attribute of a service's resource or span that may tell a failure domain (`k8s.cluster.name`, `cloud.availability_zone`, ...).
     fn label(&mut self, service: Symbol, key: &str, value: &str);
 
+    /// Takes the same attribute as often as it was said.
+    fn labels(&mut self, service: Symbol, key: &str, value: &str, times: u64) {
+        (0..times).for_each(|_| self.label(service, key, value));
+    }
+
     /// Takes what a span says of how likely its trace was recorded at all, in (0, 1].
     fn sampled(&mut self, probability: f64);
 

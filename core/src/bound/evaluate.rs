@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::choices::Chosen;
+use super::remembered::{Leaves, Remembered, State};
 use super::seen::{operands, seen, timed};
 use super::{Facts, Interval, Loose};
 use crate::journey::{Alternative, Choice, ComponentName, Expr, Join, Journey};
@@ -30,7 +31,7 @@ pub(super) struct Part<'a> {
     pub(super) expr: &'a Expr,
     pub(super) value: Interval,
     /// Components it depends on whose state is not given; none where it does not matter who they are.
-    pub(super) leaves: Vec<&'a ComponentName>,
+    pub(super) leaves: Leaves<'a>,
 }
 
 /// How operands combine under one assumption.
@@ -86,19 +87,22 @@ pub(super) struct Walk<'a, R> {
     pub(super) given: Option<(&'a Expr, Interval)>,
     pub(super) loose: Loose,
     /// Share in time of bodies, by the state of what they depend on.
-    known: BTreeMap<(*const Expr, Millis, State<'a>), Interval>,
+    known: BTreeMap<(*const Expr, Millis, Given<'a>), Interval>,
+    remembered: Remembered<'a>,
 }
 
 /// Components whose state is given, and it.
-type State<'a> = Vec<(&'a ComponentName, bool)>;
+type Given<'a> = Vec<(&'a ComponentName, bool)>;
 
 impl<'a, R: Rules> Walk<'a, R> {
     pub(super) fn new(journey: &'a Journey, facts: &'a Facts, rules: &'a R, view: View) -> Self {
+        let repeated = repeated(journey.root(), view);
         Self {
             facts,
             rules,
             view,
-            repeated: repeated(journey.root(), view),
+            remembered: Remembered::new(&repeated),
+            repeated,
             fixed: BTreeMap::new(),
             tied: BTreeSet::new(),
             values: BTreeMap::new(),
@@ -109,12 +113,21 @@ impl<'a, R: Rules> Walk<'a, R> {
         }
     }
 
-    /// Recursive: a checked expression is at most [`Expr::DEPTH_MAX`] deep. O(size · depth), times two for each component conditioned
-    /// on.
+    /// Recursive: a checked expression is at most [`Expr::DEPTH_MAX`] deep. O(size · depth), and each node again for each state of the components
+    /// in it that are conditioned on.
     pub(super) fn value(&mut self, expr: &'a Expr) -> Result<Interval, Unbound> {
         if let Some((_, value)) = self.given.filter(|(node, _)| core::ptr::eq(*node, expr)) {
             return Ok(value);
         }
+        if let Some(value) = self.remembered.value(expr, self.view) {
+            return Ok(value);
+        }
+        let value = self.worked_out(expr)?;
+        self.remembered.keep_value(expr, self.view, value);
+        Ok(value)
+    }
+
+    fn worked_out(&mut self, expr: &'a Expr) -> Result<Interval, Unbound> {
         match expr {
             Expr::Leaf(name) => self.leaf(name),
             Expr::Timeout { after, body } => self.timely(body, *after),
@@ -201,9 +214,11 @@ impl<'a, R: Rules> Walk<'a, R> {
         }
         let ties: Vec<_> = open.into_iter().filter(|name| self.tied.insert(name)).collect();
         self.loose.shared |= !ties.is_empty();
+        ties.iter().for_each(|name| self.remembered.give(name, State::Tied));
         let found = self.over_states(&order, value);
         ties.into_iter().for_each(|name| {
             self.tied.remove(name);
+            self.remembered.give(name, State::Open);
         });
         found
     }
@@ -227,12 +242,22 @@ impl<'a, R: Rules> Walk<'a, R> {
             }
         }
         let a = self.leaf(name)?;
-        self.fixed.insert(name, true);
+        self.fix(name, true);
         let up = self.over_states(rest, value)?;
-        self.fixed.insert(name, false);
+        self.fix(name, false);
         let down = self.over_states(rest, value)?;
-        self.fixed.remove(name);
+        self.release(name);
         Ok(mixture(a, up, down, *alone))
+    }
+
+    fn fix(&mut self, name: &'a ComponentName, up: bool) {
+        self.fixed.insert(name, up);
+        self.remembered.give(name, if up { State::Up } else { State::Down });
+    }
+
+    fn release(&mut self, name: &ComponentName) {
+        self.fixed.remove(name);
+        self.remembered.give(name, State::Open);
     }
 
     fn all_fixed(
@@ -241,11 +266,9 @@ impl<'a, R: Rules> Walk<'a, R> {
         up: bool,
         value: &mut dyn FnMut(&mut Self) -> Result<Interval, Unbound>,
     ) -> Result<Interval, Unbound> {
-        self.fixed.extend(order.iter().map(|&(name, _)| (name, up)));
+        order.iter().for_each(|(name, _)| self.fix(name, up));
         let found = value(self);
-        order.iter().for_each(|(name, _)| {
-            self.fixed.remove(name);
-        });
+        order.iter().for_each(|(name, _)| self.release(name));
         found
     }
 
@@ -279,7 +302,16 @@ impl<'a, R: Rules> Walk<'a, R> {
     fn part(&mut self, expr: &'a Expr) -> Result<Part<'a>, Unbound> {
         let value = self.value(expr)?;
         let matter = self.rules.ties() || !self.tied.is_empty();
-        Ok(Part { expr, value, leaves: if matter { self.random(expr) } else { Vec::new() } })
+        Ok(Part { expr, value, leaves: if matter { self.random_of(expr) } else { Leaves::default() } })
+    }
+
+    fn random_of(&mut self, expr: &'a Expr) -> Leaves<'a> {
+        if let Some(leaves) = self.remembered.leaves(expr, self.view) {
+            return leaves;
+        }
+        let leaves = self.random(expr).into();
+        self.remembered.keep_leaves(expr, self.view, &leaves);
+        leaves
     }
 
     fn parts(&mut self, exprs: &'a [Expr]) -> Result<Vec<Part<'a>>, Unbound> {
@@ -357,7 +389,7 @@ impl<'a, R: Rules> Walk<'a, R> {
 
     fn given_state(&mut self, body: &'a Expr, after: Millis) -> Result<Interval, Unbound> {
         let leaves: BTreeSet<_> = seen(body, self.view).into_iter().collect();
-        let state: State<'a> = leaves.iter().filter_map(|&n| Some((n, *self.fixed.get(n)?))).collect();
+        let state: Given<'a> = leaves.iter().filter_map(|&n| Some((n, *self.fixed.get(n)?))).collect();
         // What has another availability, or chosen probabilities, is not asked again.
         let plain = self.chosen.is_empty() && !leaves.iter().any(|name| self.values.contains_key(name));
         let key = (core::ptr::from_ref(body), after, state);

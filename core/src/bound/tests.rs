@@ -4,6 +4,7 @@ mod golden;
 mod importance;
 mod oracle;
 pub(crate) mod random;
+mod remembered;
 mod soundness;
 mod twin;
 

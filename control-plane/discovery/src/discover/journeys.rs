@@ -13,7 +13,7 @@ pub(super) mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::pages::{Class, class, nearest};
+use self::pages::{Class, nearest};
 use super::observe::{Observations, Occurrence, Shape, SiteId};
 use emac_trace::{Symbol, TraceId};
 
@@ -126,12 +126,12 @@ fn fork<'a>(
     loop {
         let sample = observations.sample(caller)?.smallest(usize::MAX);
         let seen: Vec<_> = sample.into_iter().filter(|one| shapes.contains(&one.shape)).collect();
-        let called: BTreeSet<_> = seen.iter().flat_map(|one| class(one)).collect();
-        match called.len() {
-            0 => return None,
-            1 => caller = called.first().copied()?,
-            _ => return Some((caller, seen)),
+        let mut called = seen.iter().flat_map(|one| &one.calls).map(|call| call.site);
+        let first = called.next()?;
+        if called.any(|site| site != first) {
+            return Some((caller, seen));
         }
+        caller = first;
     }
 }
 

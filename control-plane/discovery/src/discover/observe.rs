@@ -139,6 +139,8 @@ struct Scratch {
     calling: Vec<bool>,
     /// Sites of the trace with their counts.
     counts: Vec<(SiteId, Count)>,
+    /// Calls of a caller, before they are kept in a box of their length.
+    calls: Vec<SampledCall>,
 }
 
 impl Default for Observations {
@@ -251,7 +253,7 @@ impl Observations {
         self.file_sites(trace, &mut scratch);
         scratch.order_calls(trace);
         if let Some(shape) = self.file_shape(trace, &mut scratch) {
-            self.file_samples(trace, shape, &scratch);
+            self.file_samples(trace, shape, &mut scratch);
         }
         self.scratch = scratch;
     }
@@ -329,10 +331,11 @@ impl Observations {
     }
 
     /// Samples how each caller's calls lay in time.
-    fn file_samples(&mut self, trace: &Trace, shape: u32, scratch: &Scratch) {
-        for calls in scratch.order.chunk_by(|a, b| a.0 == b.0) {
+    fn file_samples(&mut self, trace: &Trace, shape: u32, scratch: &mut Scratch) {
+        let Scratch { site: sites, order, calls: seen, .. } = scratch;
+        for calls in order.chunk_by(|a, b| a.0 == b.0) {
             let Some(&(caller, ..)) = calls.first() else { continue };
-            let Some(site) = scratch.site.get(caller as usize).copied().flatten() else { continue };
+            let Some(site) = sites.get(caller as usize).copied().flatten() else { continue };
             let Some(call) = trace.calls.get(caller as usize) else { continue };
             // The same caller may occur twice in a trace; its place keeps the two apart.
             let hash = mix(low64(trace.id) ^ mix(u64::from(caller)));
@@ -341,15 +344,16 @@ impl Observations {
                 continue;
             }
             self.left.fan_out += calls.len().saturating_sub(self.limits.fan_out) as u64;
-            let seen = calls.iter().take(self.limits.fan_out).filter_map(|&(.., child)| {
-                let site = scratch.site.get(child as usize).copied().flatten()?;
+            seen.clear();
+            seen.extend(calls.iter().take(self.limits.fan_out).filter_map(|&(.., child)| {
+                let site = sites.get(child as usize).copied().flatten()?;
                 Some(SampledCall::of(site, trace.calls.get(child as usize)?, call.start_ns))
-            });
+            }));
             let occurrence = Occurrence {
                 hash,
                 shape,
                 trace: trace.id,
-                calls: seen.collect(),
+                calls: seen.as_slice().into(),
                 end_ns: since(call.done_ns, call.start_ns),
                 outcome: call.served,
             };

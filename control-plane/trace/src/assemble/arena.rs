@@ -4,21 +4,33 @@ use super::SpanRecord;
 
 /// "No record."
 pub(super) const NONE: u32 = u32::MAX;
-/// Records of a piece: 224 kB.
+/// Records of a piece: 240 kB.
 const PIECE: usize = 4_096;
 
 /// Chains of records, each from its newest to its oldest.
+///
+/// Which record came before lies apart from the records: where a chain leads is known before any of them is in the processor's cache, and they come
+/// into it side by side instead of one after the other.
 #[derive(Debug)]
 pub(super) struct Arena {
-    pieces: Vec<Vec<SpanRecord>>,
+    pieces: Vec<Piece>,
+    /// Places of the chain that is taken out, newest first.
+    chain: Vec<u32>,
     /// Chain of places to be used again.
     free: u32,
     used: usize,
 }
 
+#[derive(Debug)]
+struct Piece {
+    records: Vec<SpanRecord>,
+    /// For each place, the one before it in its chain.
+    before: Vec<u32>,
+}
+
 impl Default for Arena {
     fn default() -> Self {
-        Self { pieces: Vec::new(), free: NONE, used: 0 }
+        Self { pieces: Vec::new(), chain: Vec::new(), free: NONE, used: 0 }
     }
 }
 
@@ -29,15 +41,16 @@ impl Arena {
     }
 
     /// Puts a record before a chain; where it lies, or `None` after four thousand million records.
-    pub(super) fn push(&mut self, mut record: SpanRecord, chain: u32) -> Option<u32> {
-        record.before = chain;
-        let place = match self.get(self.free).map(|free| free.before) {
+    pub(super) fn push(&mut self, record: SpanRecord, chain: u32) -> Option<u32> {
+        let place = match self.before(self.free) {
             Some(next) => {
                 let place = std::mem::replace(&mut self.free, next);
-                *self.get_mut(place)? = record;
+                let piece = self.pieces.get_mut(place as usize / PIECE)?;
+                *piece.records.get_mut(place as usize % PIECE)? = record;
+                *piece.before.get_mut(place as usize % PIECE)? = chain;
                 place
             }
-            None => self.append(record)?,
+            None => self.append(record, chain)?,
         };
         self.used += 1;
         Some(place)
@@ -45,39 +58,45 @@ impl Arena {
 
     /// Moves a chain out, oldest record first.
     pub(super) fn take(&mut self, chain: u32, out: &mut Vec<SpanRecord>) {
-        out.clear();
-        let (mut place, mut oldest) = (chain, NONE);
-        while let Some(record) = self.get(place) {
-            out.push(*record);
-            (oldest, place) = (place, record.before);
+        let mut places = std::mem::take(&mut self.chain);
+        places.clear();
+        let mut place = chain;
+        while let Some(before) = self.before(place) {
+            places.push(place);
+            place = before;
         }
-        out.reverse();
+        out.clear();
+        out.extend(places.iter().rev().filter_map(|&place| self.get(place)));
         self.used -= out.len();
-        let free = self.free;
-        if let Some(record) = self.get_mut(oldest) {
-            record.before = free;
+        let oldest = places.last().map(|&oldest| oldest as usize);
+        let piece = oldest.and_then(|oldest| self.pieces.get_mut(oldest / PIECE));
+        if let Some(before) = piece.zip(oldest).and_then(|(piece, at)| piece.before.get_mut(at % PIECE)) {
+            *before = self.free;
             self.free = chain;
         }
+        self.chain = places;
     }
 
-    fn append(&mut self, record: SpanRecord) -> Option<u32> {
-        if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
-            self.pieces.push(Vec::with_capacity(PIECE));
+    fn append(&mut self, record: SpanRecord, chain: u32) -> Option<u32> {
+        if self.pieces.last().is_none_or(|piece| piece.records.len() == PIECE) {
+            let (records, before) = (Vec::with_capacity(PIECE), Vec::with_capacity(PIECE));
+            self.pieces.push(Piece { records, before });
         }
         let full = (self.pieces.len() - 1) * PIECE;
         let piece = self.pieces.last_mut()?;
-        let place = u32::try_from(full + piece.len()).ok().filter(|&place| place != NONE)?;
-        piece.push(record);
+        let place = u32::try_from(full + piece.records.len()).ok().filter(|&place| place != NONE)?;
+        piece.records.push(record);
+        piece.before.push(chain);
         Some(place)
     }
 
     fn get(&self, place: u32) -> Option<&SpanRecord> {
         let place = place as usize;
-        self.pieces.get(place / PIECE)?.get(place % PIECE)
+        self.pieces.get(place / PIECE)?.records.get(place % PIECE)
     }
 
-    fn get_mut(&mut self, place: u32) -> Option<&mut SpanRecord> {
+    fn before(&self, place: u32) -> Option<u32> {
         let place = place as usize;
-        self.pieces.get_mut(place / PIECE)?.get_mut(place % PIECE)
+        self.pieces.get(place / PIECE)?.before.get(place % PIECE).copied()
     }
 }

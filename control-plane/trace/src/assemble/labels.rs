@@ -23,14 +23,14 @@ impl Labels {
     /// Longest key or value, in bytes.
     pub const BYTES_MAX: usize = 256;
 
-    /// Counts a value.
-    pub fn add(&mut self, service: Symbol, key: &str, value: &str) {
-        if self.count(service, key, value).is_none() {
-            self.dropped += 1;
+    /// Counts a value that was said so many times.
+    pub fn add(&mut self, service: Symbol, key: &str, value: &str, times: u64) {
+        if self.count(service, key, value, times).is_none() {
+            self.dropped += times;
         }
     }
 
-    fn count(&mut self, service: Symbol, key: &str, value: &str) -> Option<()> {
+    fn count(&mut self, service: Symbol, key: &str, value: &str, times: u64) -> Option<()> {
         if key.len().max(value.len()) > Self::BYTES_MAX {
             return None;
         }
@@ -40,10 +40,10 @@ impl Labels {
         }
         let values = keys.get_mut(key)?;
         if let Some(count) = values.get_mut(value) {
-            *count += 1;
+            *count += times;
             return Some(());
         }
-        values.len().lt(&Self::VALUES_MAX).then(|| values.insert(value.into(), 1))?;
+        values.len().lt(&Self::VALUES_MAX).then(|| values.insert(value.into(), times))?;
         Some(())
     }
 
@@ -58,12 +58,7 @@ impl Labels {
     /// Adds what another one counted, within the same bounds.
     pub fn merge(&mut self, other: &Self) {
         for (service, key, value, times) in other.iter() {
-            if self.count(service, key, value).is_none() {
-                self.dropped += times;
-            } else if let Some(count) = self.of(service).get_mut(key).and_then(|values| values.get_mut(value))
-            {
-                *count += times - 1;
-            }
+            self.add(service, key, value, times);
         }
         self.dropped += other.dropped;
     }

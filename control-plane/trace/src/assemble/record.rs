@@ -14,8 +14,6 @@ pub(crate) struct SpanRecord {
     pub(crate) operation: Symbol,
     pub(crate) peer: Symbol,
     pub(crate) instance: Symbol,
-    /// The arena's: where the record of the same trace that came before lies.
-    pub(crate) before: u32,
     /// 0: not said; 255 stands for more.
     pub(crate) attempt: u8,
     pub(crate) kind: SpanKind,
@@ -76,7 +74,6 @@ impl SpanRecord {
             operation: span.operation,
             peer: span.peer,
             instance: span.instance,
-            before: u32::MAX,
             attempt: span.attempt,
             kind: span.kind,
             outcome: outcome_of(span.outcome),
@@ -95,7 +92,6 @@ impl SpanRecord {
             operation: Symbol::NONE,
             peer: Symbol::NONE,
             instance: Symbol::NONE,
-            before: u32::MAX,
             attempt: 0,
             kind,
             outcome: CallOutcome::Good,

@@ -177,7 +177,10 @@ impl<'a> Attributes<'a> {
 
     /// The span's name, or the route where the name is but a method.
     pub(super) fn name<'n>(&'n self, name: &'n str) -> Cow<'n, str> {
-        match only_method(name).filter(|_| !self.route.is_empty()) {
+        if self.route.is_empty() {
+            return Cow::Borrowed(name);
+        }
+        match only_method(name) {
             Some(method) => Cow::Owned(format!("{method} {}", self.route)),
             None => Cow::Borrowed(name),
         }

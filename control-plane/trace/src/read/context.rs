@@ -109,8 +109,13 @@ impl<'s> ReadContext<'s> {
     }
 
     pub(super) fn label(&mut self, service: Symbol, key: &str, value: &str) {
+        self.labels(service, key, value, 1);
+    }
+
+    /// The same for what was said several times.
+    pub(super) fn labels(&mut self, service: Symbol, key: &str, value: &str, times: u64) {
         if !value.is_empty() {
-            self.sink.label(service, key, value);
+            self.sink.labels(service, key, value, times);
         }
     }
 

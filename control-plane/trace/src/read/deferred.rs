@@ -59,9 +59,20 @@ impl Deferred {
     /// Says who the reporter called `name` is.
     pub(super) fn reporter(&mut self, name: &str, reporter: Reporter) {
         let at = self.place(name);
+        self.set(at, reporter);
+    }
+
+    /// The same of the reporter at a [`place`](Self::place).
+    pub(super) fn set(&mut self, at: usize, reporter: Reporter) {
         if let Some(place) = self.reporters.get_mut(at) {
             *place = Some(reporter);
         }
+    }
+
+    /// Where a reporter without a name is kept.
+    pub(super) fn nameless(&mut self) -> usize {
+        self.reporters.push(None);
+        self.reporters.len() - 1
     }
 
     /// Where the reporter called `name` is kept.
@@ -69,13 +80,18 @@ impl Deferred {
         if let Some(&at) = self.by_name.get(name) {
             return at;
         }
-        self.reporters.push(None);
-        self.by_name.insert(name.into(), self.reporters.len() - 1);
-        self.reporters.len() - 1
+        let at = self.nameless();
+        self.by_name.insert(name.into(), at);
+        at
     }
 
     /// Hands on what waits; a reporter that never came is unknown.
     pub(super) fn settle(&mut self, context: &mut ReadContext<'_>) {
+        self.by_name.clear();
+        if self.spans.is_empty() {
+            self.reporters.clear();
+            return;
+        }
         let unknown = context.name(UNKNOWN);
         let reporters = std::mem::take(&mut self.reporters);
         let of = |at: usize| reporters.get(at).copied().flatten().unwrap_or_default();
@@ -96,6 +112,5 @@ impl Deferred {
             let service = Some(of(at).service).filter(|service| !service.is_none());
             context.label(service.unwrap_or(unknown), &key, &value);
         }
-        self.by_name.clear();
     }
 }

@@ -36,10 +36,21 @@ impl Reporter {
     pub(super) fn new(attributes: &Attributes<'_>, context: &mut ReadContext<'_>) -> Self {
         let service = attributes.service_name().map_or(Symbol::NONE, |name| context.name(&name));
         let service = context.within(service, attributes.namespace());
-        for (key, value) in attributes.labels.iter().filter(|_| !service.is_none()) {
-            context.label(service, key, value);
+        let reporter = Self { service, instance: context.name(attributes.instance()) };
+        reporter.hand_on_labels(attributes, 1, context);
+        reporter
+    }
+
+    /// Hands on the labels of what a resource says, which was said so often.
+    pub(super) fn hand_on_labels(
+        self,
+        attributes: &Attributes<'_>,
+        times: u64,
+        context: &mut ReadContext<'_>,
+    ) {
+        for (key, value) in attributes.labels.iter().filter(|_| !self.service.is_none()) {
+            context.labels(self.service, key, value, times);
         }
-        Self { service, instance: context.name(attributes.instance()) }
     }
 }
 

@@ -153,7 +153,7 @@ impl<'a> Grow<'a> {
 
     fn clusters(&self, node: &Node<'a>) -> Vec<Vec<usize>> {
         let part = |part: &Node<'a>| {
-            let leaves = seen(part.expr, View::Immediate);
+            let leaves = seen(part.expr, View::Immediate).into();
             Part { expr: part.expr, value: Interval::UNKNOWN, leaves }
         };
         let parts: Vec<Part<'_>> = node.parts.iter().map(part).collect();

@@ -65,8 +65,17 @@ pub(in crate::discover) fn pages(occurrences: &[&Occurrence]) -> Option<Vec<BTre
 
 /// What an occurrence called.
 pub(in crate::discover) fn class(occurrence: &Occurrence) -> Class {
-    let sites: BTreeSet<_> = occurrence.calls.iter().map(|call| call.site).collect();
-    sites.into_iter().collect()
+    let mut sites = Class::new();
+    class_into(occurrence, &mut sites);
+    sites
+}
+
+/// The same into what was allocated before.
+fn class_into(occurrence: &Occurrence, sites: &mut Class) {
+    sites.clear();
+    sites.extend(occurrence.calls.iter().map(|call| call.site));
+    sites.sort_unstable();
+    sites.dedup();
 }
 
 /// Position of the page most like a class; the most frequent page among equals.
@@ -141,8 +150,13 @@ impl Relations {
 impl Seen {
     fn of(occurrences: &[&Occurrence]) -> Self {
         let mut by_class: BTreeMap<Class, (u64, Vec<&Occurrence>)> = BTreeMap::new();
+        let mut class = Class::new();
         for occurrence in occurrences {
-            let (requests, whole) = by_class.entry(class(occurrence)).or_default();
+            class_into(occurrence, &mut class);
+            if !by_class.contains_key(&class) {
+                by_class.insert(class.clone(), Default::default());
+            }
+            let Some((requests, whole)) = by_class.get_mut(&class) else { continue };
             if is_whole(occurrence) {
                 *requests += 1;
                 whole.extend((whole.len() < LOOKED_AT).then_some(*occurrence));

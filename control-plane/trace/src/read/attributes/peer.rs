@@ -50,7 +50,9 @@ pub(in crate::read) fn host_of_cluster(cluster: &str) -> &str {
 /// `reviews.bookinfo` of `reviews.bookinfo.svc.cluster.local`.
 fn without_domain(host: &str) -> &str {
     let host = host.trim_end_matches(';');
-    match host.find(".svc") {
+    let dots = host.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
+    let domain = dots.map(|(at, _)| at).find(|&at| host.as_bytes().get(at + 1..at + 4) == Some(b"svc"));
+    match domain {
         Some(at) if matches!(host.as_bytes().get(at + 4), None | Some(b'.')) => {
             host.get(..at).unwrap_or(host)
         }

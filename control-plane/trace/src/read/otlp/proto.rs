@@ -4,19 +4,17 @@
 //! resources are looked at whole. Field numbers are those of `opentelemetry/proto/{trace,common,resource}/v1`.
 
 mod fields;
+mod resources;
 mod span;
 
 use super::super::ReadError;
-use super::super::attributes::Attributes;
 use super::super::context::ReadContext;
 use super::super::deferred::Deferred;
 use super::super::error::Found;
-use super::super::found::{RawSpan, Reporter};
+use super::super::found::RawSpan;
 use super::super::window::ReadWindow;
-use fields::Fields;
+use resources::Resources;
 
-/// The one reporter of a resource's spans.
-const RESOURCE: &str = "";
 /// Longest header of a field: a key of 5 bytes and a length of 10.
 const HEADER_BYTES_MAX: usize = 15;
 const SPAN: &str = "a protobuf message";
@@ -24,6 +22,13 @@ const SPAN: &str = "a protobuf message";
 /// A protobuf document: a window and how far the present message reaches.
 struct Walk<'w, 'r> {
     window: &'w mut ReadWindow<'r>,
+}
+
+/// What is kept from one message to the next.
+#[derive(Default)]
+struct Kept {
+    resources: Resources,
+    deferred: Deferred,
 }
 
 /// A field of an outer message.
@@ -39,7 +44,10 @@ pub(in crate::read) fn traces_data(
     window: &mut ReadWindow<'_>,
     context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
-    Walk { window }.traces_data(u64::MAX, context)
+    let mut kept = Kept::default();
+    let result = Walk { window }.traces_data(u64::MAX, &mut kept, context);
+    kept.resources.settle(context);
+    result
 }
 
 /// Reads messages with their length before each, in 4 bytes, big-endian, as the collector's file exporter writes them.
@@ -47,12 +55,23 @@ pub(in crate::read) fn length_prefixed(
     window: &mut ReadWindow<'_>,
     context: &mut ReadContext<'_>,
 ) -> Result<(), ReadError> {
+    let mut kept = Kept::default();
+    let result = messages(window, &mut kept, context);
+    kept.resources.settle(context);
+    result
+}
+
+fn messages(
+    window: &mut ReadWindow<'_>,
+    kept: &mut Kept,
+    context: &mut ReadContext<'_>,
+) -> Result<(), ReadError> {
     while window.ensure(4)? {
         let mut length = [0; 4];
         length.copy_from_slice(window.bytes().get(..4).unwrap_or(&[0; 4]));
         window.take(4);
         let end = window.offset() + u64::from(u32::from_be_bytes(length));
-        Walk { window }.traces_data(end, context)?;
+        Walk { window }.traces_data(end, kept, context)?;
     }
     let rest = window.bytes().len() as u64;
     if rest == 0 { Ok(()) } else { Err(truncated(window)) }
@@ -63,15 +82,19 @@ fn truncated(window: &ReadWindow<'_>) -> ReadError {
 }
 
 impl Walk<'_, '_> {
-    fn traces_data(&mut self, end: u64, context: &mut ReadContext<'_>) -> Result<(), ReadError> {
+    fn traces_data(
+        &mut self,
+        end: u64,
+        kept: &mut Kept,
+        context: &mut ReadContext<'_>,
+    ) -> Result<(), ReadError> {
         while let Some(field) = self.next(end)? {
             if (field.number, field.wire_type) != (1, fields::LENGTH) {
                 self.step_over(&field)?;
                 continue;
             }
-            let mut deferred = Deferred::default();
-            let result = self.resource_spans(field.end, &mut deferred, context);
-            deferred.settle(context);
+            let result = self.resource_spans(field.end, kept, context);
+            kept.deferred.settle(context);
             result?;
         }
         Ok(())
@@ -80,17 +103,20 @@ impl Walk<'_, '_> {
     fn resource_spans(
         &mut self,
         end: u64,
-        deferred: &mut Deferred,
+        kept: &mut Kept,
         context: &mut ReadContext<'_>,
     ) -> Result<(), ReadError> {
+        let own = kept.deferred.nameless();
         while let Some(field) = self.next(end)? {
             match (field.number, field.wire_type) {
                 (1, fields::LENGTH) => {
-                    let reporter = resource(self.bytes(&field)?, context);
-                    deferred.reporter(RESOURCE, reporter);
+                    let reporter = kept.resources.reporter(self.bytes(&field)?, context);
+                    kept.deferred.set(own, reporter);
                     self.step_over(&field)?;
                 }
-                (2 | 1000, fields::LENGTH) => self.scope_spans(field.end, deferred, context)?,
+                (2 | 1000, fields::LENGTH) => {
+                    self.scope_spans(field.end, own, &mut kept.deferred, context)?
+                }
                 _ => self.step_over(&field)?,
             }
         }
@@ -100,10 +126,10 @@ impl Walk<'_, '_> {
     fn scope_spans(
         &mut self,
         end: u64,
+        resource: usize,
         deferred: &mut Deferred,
         context: &mut ReadContext<'_>,
     ) -> Result<(), ReadError> {
-        let resource = deferred.place(RESOURCE);
         while let Some(field) = self.next(end)? {
             if (field.number, field.wire_type) == (2, fields::LENGTH) {
                 let mut found = RawSpan::default();
@@ -157,15 +183,4 @@ impl Walk<'_, '_> {
 
 fn bad(at: u64, what: &'static str) -> ReadError {
     ReadError::Syntax { at, what, found: Found::default() }
-}
-
-/// A resource that is broken says as much as it says up to there.
-fn resource(bytes: &[u8], context: &mut ReadContext<'_>) -> Reporter {
-    let mut found = Attributes::default();
-    for (number, value) in Fields::new(bytes).flatten() {
-        if let (1, fields::Field::Bytes(attribute)) = (number, value) {
-            span::attribute(attribute, &context.keys, &mut found);
-        }
-    }
-    Reporter::new(&found, context)
 }
