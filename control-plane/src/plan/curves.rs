@@ -200,15 +200,16 @@ impl Seen {
     fn add_own(&mut self, hop: &HopEvidence) {
         let silent = [Outcome::Cancelled, Outcome::Shed, Outcome::Stream];
         let silent = silent.iter().fold(0_u64, |sum, &outcome| sum.saturating_add(hop.outcomes.get(outcome)));
-        self.calls += hop.outcomes.total().saturating_sub(silent);
+        self.calls = self.calls.saturating_add(hop.outcomes.total().saturating_sub(silent));
         self.latency.merge(&hop.latency);
     }
 
     /// Asked and not answered is at most what ended badly all the same.
     fn add_as_alternate(&mut self, hop: &HopEvidence) {
         let answered = hop.alternate_latency.count();
-        let bad = hop.outcomes.get(Outcome::Error) + hop.outcomes.get(Outcome::Timeout);
-        self.calls += answered + hop.alternate_asked.saturating_sub(answered).min(bad);
+        let bad = hop.outcomes.get(Outcome::Error).saturating_add(hop.outcomes.get(Outcome::Timeout));
+        let unanswered = hop.alternate_asked.saturating_sub(answered).min(bad);
+        self.calls = self.calls.saturating_add(answered).saturating_add(unanswered);
         self.latency.merge(&hop.alternate_latency);
     }
 }

@@ -43,14 +43,14 @@ fn check(intent: &JourneyInput, snapshot: &PlanSnapshot) -> Result<(), TestCaseE
 
 fn nonsense() -> impl Strategy<Value = HopEvidence> {
     let times = prop::collection::vec((0_u64..2_000_000_000, 1_u32..2_000_000_000), 0..6);
-    (prop::array::uniform8(any::<u32>()), times.clone(), times, any::<u64>()).prop_map(
+    (prop::array::uniform8(any::<u64>()), times.clone(), times, any::<u64>()).prop_map(
         |(outcomes, own, other, alternate_asked)| {
             let sketch = |times: Vec<(u64, u32)>| {
                 let mut sketch = Sketch::new();
                 times.into_iter().for_each(|(us, n)| sketch.record_n(Micros(us), n));
                 sketch
             };
-            let outcomes = OutcomeCounts::from_array(outcomes.map(u64::from));
+            let outcomes = OutcomeCounts::from_array(outcomes);
             let (latency, alternate_latency) = (sketch(own), sketch(other));
             HopEvidence { outcomes, latency, alternate_latency, alternate_asked }
         },
