@@ -20,6 +20,7 @@ mod replay;
 mod serve;
 mod simulate;
 mod status;
+mod token;
 mod verify;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -59,6 +60,7 @@ enum Command {
     Replay(replay::Args),
     Serve(serve::Args),
     Status(status::Args),
+    Token(token::Args),
 }
 
 /// Runs the command line of this process. `version` is what `--version` says after the name: `0.1.0 (abcdef0)`.
@@ -87,6 +89,7 @@ pub fn main(version: &'static str) -> Exit {
         Command::Replay(args) => replay::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Token(args) => token::run(&args),
     }
 }
 

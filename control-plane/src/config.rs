@@ -4,6 +4,7 @@
 //! apiVersion: emac.dev/v1alpha1
 //! kind: ControlPlaneConfig
 //! listen: {grpc: "127.0.0.1:18000", http: "127.0.0.1:8080"}   # port 0: any free one
+//! identity: {tls: {certificate: cert.pem, key: key.pem, authorities: ca.pem}}   # or `none`, in so many letters
 //! portsFile: ports.json            # the bound addresses, for programs that start this one
 //! state: state                     # a directory; left out: nothing survives a restart
 //! intents: [journeys]              # files, directories, globs
@@ -13,11 +14,12 @@
 //! log: {format: text, level: info}
 //! ```
 //!
-//! Every field but `apiVersion` and `kind` may be left out. Paths are relative to the file. All problems of a file are reported at
+//! Every field but `apiVersion`, `kind` and `identity` may be left out. Paths are relative to the file. All problems of a file are reported at
 //! once; flags of `emac serve` are laid over the result by [`Overrides`]. Left out: anything a journey decides for itself (leases,
 //! modes, bounds), which its intent states.
 
 mod discovery;
+mod identity;
 mod read;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,6 +28,7 @@ use std::path::PathBuf;
 use emac_core::units::Millis;
 
 pub use discovery::{Discovery, Otlp};
+pub use identity::{Allowed, Identity, Proof, TlsFiles};
 pub(crate) use read::table;
 pub use read::{KIND, load, read};
 
@@ -34,6 +37,8 @@ pub use read::{KIND, load, read};
 pub struct Config {
     /// Where to listen.
     pub listen: Listen,
+    /// How sidecars prove who they are. Nothing starts without: `none` must be written.
+    pub identity: Option<Identity>,
     /// Written with the bound addresses once both sockets listen.
     pub ports_file: Option<PathBuf>,
     /// Directory of the store; `None`: in memory.
@@ -92,6 +97,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: Listen::default(),
+            identity: None,
             ports_file: None,
             state: None,
             intents: Vec::new(),
@@ -132,6 +138,8 @@ pub struct Overrides {
     pub grpc: Option<SocketAddr>,
     /// Replaces `listen.http`.
     pub http: Option<SocketAddr>,
+    /// Says `identity: none`.
+    pub no_identity: bool,
     /// Replaces `portsFile`.
     pub ports_file: Option<PathBuf>,
     /// Replaces `state`.
@@ -149,6 +157,9 @@ impl Overrides {
     pub fn apply(self, config: &mut Config) {
         replace(&mut config.listen.grpc, self.grpc);
         replace(&mut config.listen.http, self.http);
+        if self.no_identity {
+            config.identity = Some(Identity::Nobody);
+        }
         replace(&mut config.log.format, self.log_format);
         replace(&mut config.log.level, self.log_level);
         config.ports_file = self.ports_file.or_else(|| config.ports_file.take());

@@ -7,6 +7,7 @@
 
 mod committer;
 pub mod otlp;
+mod plausible;
 mod records;
 mod service;
 mod stats;

@@ -59,6 +59,7 @@
 // Evidence in.
 pub mod aggregate;
 pub mod evidence_log;
+pub mod identity;
 pub mod ingest;
 pub mod marks;
 pub mod store;

@@ -18,15 +18,27 @@
 
 use std::collections::BTreeMap;
 
+use emac_core::id::WorkloadName;
 use emac_core::units::Micros;
 
 /// Thirty days without a report: far beyond any retry of a report that was counted but not acknowledged.
 pub const IDLE_MAX: Micros = Micros(30 * 24 * 3_600 * 1_000_000);
+/// Sequences that may be missing at once, and one more in each [`GAP_EVERY`] since the last report. A sidecar numbers without gaps, so what is
+/// missing was counted in a store now gone; a forged number far ahead would have every later report of its sidecar taken for a duplicate.
+pub const GAP_MAX: u64 = 16;
+/// No sidecar sends more reports than one in this time.
+pub const GAP_EVERY: Micros = Micros(100_000);
 /// A hundred thousand leaders' lives: about 30 MB, a cluster of ten thousand sidecars redeployed ten times in thirty days.
 pub const MARKS_MAX: usize = 100_000;
 
-/// A leader's life: Envoy's node id, and the epoch.
+/// A leader's life: its sidecar ([`life`]), and the epoch.
 pub type Life = (String, u64);
+
+/// The life of a node of a workload. The workload is part of it, so that nobody who must report for its own can move the mark of another's
+/// node.
+pub fn life(workload: &WorkloadName, node: &str, epoch: u64) -> Life {
+    (format!("{workload} {node}"), epoch)
+}
 
 /// What is known of a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +62,8 @@ pub enum ReportStatus {
         /// The last sequence counted.
         sequence: u64,
     },
+    /// Its sequence is further ahead than reports can come.
+    Implausible,
     /// Its epoch was forgotten: it may have been counted.
     Expired,
     /// No room for another epoch.
@@ -89,11 +103,21 @@ impl Marks {
         self.lives.get(life).copied()
     }
 
-    /// Judges a report against these marks with `staged` (a transaction under way) laid over them.
-    pub fn judge(&self, staged: &BTreeMap<Life, Mark>, life: &Life, sequence: u64) -> ReportStatus {
+    /// Judges a report against these marks with `staged` (a transaction under way) laid over them; `served` is now.
+    pub fn judge(
+        &self,
+        staged: &BTreeMap<Life, Mark>,
+        life: &Life,
+        sequence: u64,
+        served: Micros,
+    ) -> ReportStatus {
         match staged.get(life).or_else(|| self.lives.get(life)) {
             Some(mark) if sequence <= mark.sequence => ReportStatus::Duplicate { sequence: mark.sequence },
-            Some(mark) => ReportStatus::Count { missing: sequence - mark.sequence - 1 },
+            Some(mark) => {
+                let missing = sequence - mark.sequence - 1;
+                let plausible = GAP_MAX.saturating_add(served.since(mark.seen).0 / GAP_EVERY.0);
+                if missing <= plausible { ReportStatus::Count { missing } } else { ReportStatus::Implausible }
+            }
             None if life.1 <= self.floor => ReportStatus::Expired,
             None if self.lives.len() + staged.len() >= MARKS_MAX => ReportStatus::Full,
             // The first of an unknown life is not a gap when it is not 1: what came before was counted in a store now gone.
@@ -141,7 +165,7 @@ mod tests {
     }
 
     fn count(marks: &mut Marks, life: &Life, sequence: u64, at: Micros) -> ReportStatus {
-        let verdict = marks.judge(&BTreeMap::new(), life, sequence);
+        let verdict = marks.judge(&BTreeMap::new(), life, sequence, at);
         if let ReportStatus::Count { .. } = verdict {
             marks.apply(BTreeMap::from([(life.clone(), Mark { sequence, seen: at })]));
         }
@@ -158,13 +182,30 @@ mod tests {
     }
 
     #[test]
+    fn a_number_far_ahead_is_refused_and_the_next_report_counts() {
+        let (mut marks, life) = (Marks::default(), life("a", EPOCH));
+        count(&mut marks, &life, 7, Micros(0));
+        for forged in [8 + GAP_MAX + 1, 1_000_000, u64::MAX] {
+            assert_eq!(count(&mut marks, &life, forged, Micros(0)), ReportStatus::Implausible, "{forged}");
+        }
+        assert_eq!(count(&mut marks, &life, 8, Micros(0)), ReportStatus::Count { missing: 0 });
+        // What was counted elsewhere meanwhile: a second's reports, after a second.
+        let ahead = 9 + GAP_MAX + 10;
+        assert_eq!(count(&mut marks, &life, ahead, Micros(999_999)), ReportStatus::Implausible);
+        assert_eq!(
+            count(&mut marks, &life, ahead, Micros(1_000_000)),
+            ReportStatus::Count { missing: GAP_MAX + 10 }
+        );
+    }
+
+    #[test]
     fn epochs_of_a_node_are_apart_and_a_transaction_sees_itself() {
         let (mut marks, old, new) = (Marks::default(), life("a", EPOCH), life("a", EPOCH + 1));
         count(&mut marks, &old, 3, Micros(0));
         assert_eq!(count(&mut marks, &new, 1, Micros(0)), ReportStatus::Count { missing: 0 });
         assert_eq!(count(&mut marks, &old, 4, Micros(0)), ReportStatus::Count { missing: 0 });
         let staged = BTreeMap::from([(new.clone(), Mark { sequence: 2, seen: Micros(0) })]);
-        assert_eq!(marks.judge(&staged, &new, 2), ReportStatus::Duplicate { sequence: 2 });
+        assert_eq!(marks.judge(&staged, &new, 2, Micros(0)), ReportStatus::Duplicate { sequence: 2 });
     }
 
     #[test]

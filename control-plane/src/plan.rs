@@ -4,6 +4,8 @@
 //! success-by-deadline curves bottom-up (`emac_core::budget::curve`), the arg max as each hop's timeout,
 //! then bounds and damping, because a plan that follows every wiggle of the evidence is itself a fault.
 //!
+//! Evidence may be wrong or forged: it chooses within the intent's bounds (`limits`), which no planned value leaves.
+//!
 //! Before there is evidence the default curves already give sensible timeouts, so a fault right after the start is handled like
 //! any other. Evidence counts by the lower confidence bound of what was measured.
 //!
@@ -15,6 +17,7 @@ mod damp;
 mod hops;
 mod input;
 mod journey;
+mod limits;
 mod roles;
 mod snapshot;
 mod workloads;
@@ -47,8 +50,10 @@ pub fn plan(
     for intent in intents {
         let roles = roles::Roles::new(intent);
         let before = previous.and_then(|previous| previous.journeys.get(&intent.name));
-        let mut planned = journey::plan_journey(intent, &roles, evidence, before, now_unix_ms);
-        let hops = hops::hop_budgets(intent, &roles, &mut planned);
+        let limits = limits::Limits::new(intent);
+        let known = journey::Known { roles: &roles, limits: &limits, evidence, previous: before };
+        let mut planned = journey::plan_journey(intent, &known, now_unix_ms);
+        let hops = hops::hop_budgets(intent, &roles, &limits, &mut planned);
         let overflow = workloads.add(intent, planned.deadline, hops);
         planned.notes.extend(overflow);
         journeys.insert(intent.name.clone(), planned);

@@ -28,18 +28,20 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Identity};
+use crate::identity::{Credentials, CredentialsError, Gate, Incoming, Protocol};
 use crate::ingest::otlp::Batches;
 use crate::ingest::{Committer, CommitterSettings, EvidenceReceiver, Queue, RecordsReceiver, records};
 use crate::store::{OpenError, Store, Stored};
 use emac_document::{ReplaceError, replace_file};
 use emac_push::Now;
-use emac_push::service::PushService;
+use emac_push::service::{Admission, PushService};
 use intents::Fingerprint;
 pub use intents::Intents;
 pub(crate) use standing::age_of as age;
@@ -50,6 +52,14 @@ use traces::Traces;
 const GRACE: Duration = Duration::from_secs(5);
 /// Sidecars keep streams for days; a dead peer is noticed by its silence on these pings.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+
+const UNSAID: &str = "nobody said how sidecars prove who they are. Write one of these into the configuration:
+  identity: {sidecar: true}        # behind an Istio sidecar, listen.grpc on loopback
+  identity: {tls: {certificate: cert.pem, key: key.pem, authorities: ca.pem}}
+  identity: {tokenKeys: token.keys}
+  identity: none                   # or --identity none: whoever reaches the port may report and ask for everything";
+const OPEN_SIDECAR: &str = "identity.sidecar: listen.grpc is not on loopback, so others than the sidecar could reach it and write \
+     `x-forwarded-client-cert` themselves. Listen on 127.0.0.1, or prove identities by identity.tls";
 
 /// Why a control plane did not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +75,12 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Nobody said how sidecars prove who they are, or in a way that anybody could pretend.
+    #[error("{0}")]
+    Identity(&'static str),
+    /// A certificate or a key cannot be used.
+    #[error("identity: {0}")]
+    Credentials(#[from] CredentialsError),
     /// The ports file cannot be written.
     #[error("cannot write {0}")]
     PortsFile(#[source] ReplaceError),
@@ -95,12 +111,18 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     pub async fn start(config: &Config, intents: Intents) -> Result<Self, StartError> {
+        let identity = checked_identity(config)?;
         let (clock, read) = (Clock::start(), Fingerprint::take(&config.intents).with_models(&intents));
+        let credentials = match identity {
+            Identity::Nobody => None,
+            Identity::Proven(proof) => Some(Arc::new(Credentials::load(proof)?)),
+        };
+        let gate = Arc::new(Gate::new(identity, credentials.clone(), clock));
         let (store, stored) = open_store(config.state.as_deref())?;
         let grpc = listen(config.listen.grpc).await?;
         let http = listen(config.listen.http).await?;
         let shared =
-            Arc::new(Shared::new(clock, stored, config.evidence.window, store.is_durable(), intents));
+            Arc::new(Shared::new(clock, stored, config.evidence.window, store.is_durable(), intents, gate));
         let settings = CommitterSettings {
             queue: config.evidence.queue,
             delay: Duration::from_millis(config.evidence.commit_delay.0),
@@ -134,6 +156,9 @@ impl Server {
         traces.spawn(&mut server.tasks, &server.shutdown);
         server.spawn_servers(grpc, http, queue);
         server.spawn_loops(config, read);
+        if let Some(credentials) = credentials {
+            server.tasks.spawn(credentials.watch(server.shutdown.clone()));
+        }
         Ok(server)
     }
 
@@ -176,16 +201,30 @@ impl Server {
 
     fn spawn_servers(&mut self, grpc: TcpListener, http: TcpListener, queue: Queue) {
         let (shared, shutdown) = (&self.shared, &self.shutdown);
+        let gate = &shared.gate;
         let evidence = EvidenceReceiver::new(queue, Arc::clone(&shared.stats), shutdown.clone());
         let (snapshots, proxies) = (shared.publisher.subscribe(), Arc::clone(&shared.proxies));
-        let push = PushService::new(snapshots, proxies, now(shared), shutdown.clone());
+        let push = PushService::new(snapshots, proxies, now(shared), shutdown.clone())
+            .with_admission(Arc::clone(gate) as Arc<dyn Admission>);
+        let identify = {
+            let gate = Arc::clone(gate);
+            move |request| gate.identify(request)
+        };
+        let incoming =
+            |listener, protocol| Incoming::listen(listener, protocol, Arc::clone(gate), shutdown.clone());
         let grpc_server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
-            .add_service(evidence.into_server())
-            .add_service(push.into_server())
-            .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), shutdown.clone().cancelled_owned());
-        let http_server = axum::serve(http, http::router(Arc::clone(shared)))
-            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+            .add_service(InterceptedService::new(evidence.into_server(), identify.clone()))
+            .add_service(InterceptedService::new(push.into_server(), identify))
+            .serve_with_incoming_shutdown(
+                ReceiverStream::new(incoming(grpc, Protocol::Grpc)),
+                shutdown.clone().cancelled_owned(),
+            );
+        let http_server = axum::serve(
+            http::Connections::new(incoming(http, Protocol::Http), self.http),
+            http::router(Arc::clone(shared)),
+        )
+        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
         self.tasks.spawn(async move { log_end("grpc", grpc_server.await) });
         self.tasks.spawn(async move { log_end("http", http_server.await) });
         info!(grpc = %self.grpc, http = %self.http, "listening");
@@ -236,6 +275,28 @@ fn open_store(state: Option<&Path>) -> Result<(Store, Stored), StartError> {
         Some(directory) => Ok(Store::open(directory)?),
         None => Ok((Store::in_memory(), Stored::default())),
     }
+}
+
+/// How sidecars prove who they are, said in so many words, and in a way that not everybody could pretend.
+fn checked_identity(config: &Config) -> Result<&Identity, StartError> {
+    let Some(identity) = &config.identity else { return Err(StartError::Identity(UNSAID)) };
+    match identity {
+        Identity::Nobody => {
+            warn!(
+                "identity: none: whoever reaches {} may report for every workload and ask for every budget",
+                config.listen.grpc
+            );
+        }
+        Identity::Proven(proof) if proof.sidecar && !config.listen.grpc.ip().is_loopback() => {
+            return Err(StartError::Identity(OPEN_SIDECAR));
+        }
+        Identity::Proven(proof) => {
+            if proof.token_keys.is_some() && proof.tls.is_none() && !config.listen.grpc.ip().is_loopback() {
+                warn!("identity.tokenKeys without identity.tls: tokens cross the network in the clear");
+            }
+        }
+    }
+    Ok(identity)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

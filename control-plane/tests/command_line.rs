@@ -118,10 +118,11 @@ fn what_is_outside_the_input_is_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = folder(&[("file", "")]);
-    let (code, _, stderr) = run(folder.path(), &["serve", "--grpc", &address, "--http", "127.0.0.1:0"]);
+    let (code, _, stderr) =
+        run(folder.path(), &["serve", "--identity", "none", "--grpc", &address, "--http", "127.0.0.1:0"]);
     assert_eq!(code, 1);
     assert!(stderr.contains(&format!("emac: cannot listen on {address}: ")), "{stderr}");
-    let any = ["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    let any = ["serve", "--identity", "none", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
     let (code, _, stderr) = run(folder.path(), &[&any[..], &["--state", "file"]].concat());
     assert_eq!((code, stderr.contains("emac: file: ")), (1, true), "{stderr}");
     let (code, _, stderr) = run(folder.path(), &[&any[..], &["--ports-file", "no/such/ports.json"]].concat());
@@ -136,7 +137,8 @@ fn what_is_outside_the_input_is_1() {
 async fn a_store_belongs_to_one_process_and_status_shows_it() {
     let folder = folder(&[]);
     let mut serving = Serving::start(folder.path(), &["--state", "state"]).await;
-    let any = ["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state", "state"];
+    let any =
+        ["serve", "--identity", "none", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state", "state"];
     let (code, _, stderr) = run(folder.path(), &any);
     assert_eq!(code, 1);
     assert!(stderr.contains("evidence.redb is in use by another process"), "{stderr}");

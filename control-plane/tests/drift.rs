@@ -29,6 +29,7 @@ const KILLS: u64 = 6;
 const CONFIG: &str = "
 apiVersion: emac.dev/v1alpha1
 kind: ControlPlaneConfig
+identity: none
 intents: [journeys]
 discovery:
   enabled: true

@@ -240,3 +240,32 @@ async fn garbage_on_the_wire_ends_its_connection_and_nothing_else() {
     assert_eq!(get(server.http(), "/healthz", "*/*").await.0, 200);
     server.shutdown().await;
 }
+
+/// Numbers that no sidecar can have are refused with what was wrong, and neither stay in a total nor silence who comes after.
+#[tokio::test]
+async fn what_cannot_be_is_refused_and_what_follows_counts() {
+    let server = start().await;
+    let send = async |report| Sidecar::connect(server.grpc()).await.unwrap().send(report).await;
+    send(report("node", 7, 1, 5)).await.unwrap();
+    for forged in [40, u64::MAX] {
+        let status = send(ReportRequest { sequence: forged, ..report("node", 7, 2, 5) }).await.unwrap_err();
+        assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+        assert!(status.message().starts_with("sequence: further ahead"), "{status}");
+    }
+    let mut full = report("node", 7, 2, 5);
+    full.hops[0].outcomes.as_mut().unwrap().success = u64::MAX;
+    let status = send(full).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    assert!(
+        status.message().starts_with("hop to cart: a count of 18446744073709551615 is not plausible"),
+        "{status}"
+    );
+    send(report("node", 7, 2, 5)).await.unwrap();
+    let samples = scrape(server.http()).await;
+    let total: f64 =
+        samples.iter().filter(|(key, _)| key.starts_with("emac_hop_requests_total")).map(|(_, n)| n).sum();
+    assert_eq!(total, 10.0);
+    assert_eq!(samples["emac_reports_total{result=\"implausible_sequence\"}"], 2.0);
+    assert!(!api(server.http(), "proxies").await.to_string().contains("epoch"));
+    server.shutdown().await;
+}

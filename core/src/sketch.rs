@@ -86,7 +86,7 @@ impl Sketch {
 
     /// Values recorded, those without a place included. About 0.1 us.
     pub fn count(&self) -> u64 {
-        self.store.held() + self.store.lost()
+        self.store.held().saturating_add(self.store.lost())
     }
 
     /// Values that found their bucket full: in [`Sketch::count`], in no bucket.

@@ -179,9 +179,15 @@ fn workload(field: Field) -> Result<Option<WorkloadName>, InvalidField> {
 fn control_plane(field: Field) -> Result<Option<GrpcTarget>, InvalidField> {
     let refuse = field.invalid("");
     let Some(object) = field.object()? else { return Ok(None) };
-    let [cluster, authority] =
-        object.all(|object| Ok([object.take("cluster").string()?, object.take("authority").string()?]))?;
+    let [cluster, authority, token] = object.all(|object| {
+        Ok([
+            object.take("cluster").string()?,
+            object.take("authority").string()?,
+            object.take("token").string()?,
+        ])
+    })?;
     GrpcTarget::new(&cluster, &authority)
+        .and_then(|target| target.with_token(&token))
         .map(Some)
         .map_err(|invalid| InvalidField { problem: invalid.to_string(), ..refuse })
 }
@@ -218,7 +224,7 @@ mod tests {
     fn everything_can_be_said() {
         let json = r#"{
             "role": "outbound", "edge": false, "workload": "shop/front", "node": "front-1",
-            "control_plane": {"cluster": "emac", "authority": "emac.example"},
+            "control_plane": {"cluster": "emac", "authority": "emac.example", "token": "emac1~shop/front~100~x_-"},
             "mode": "dry-run", "join": "traceparent", "tick_ms": 100, "report_ms": 1000, "max_hops": 16,
             "destination": "pricing", "operations": true, "templates": ["/carts/{id}"],
             "decision_header": "asked", "count_retries": false,
@@ -245,6 +251,9 @@ mod tests {
         assert_eq!(budgets.journeys[0].mode, Mode::Enforce);
         assert!(budgets.hops[1].fallback.as_ref().is_some_and(|fallback| !fallback.is_degraded()));
         assert_eq!(config.hops_max, 16);
+        let target = config.control_plane.unwrap();
+        let token = target.authorization();
+        assert_eq!(token, "Bearer emac1~shop/front~100~x_-");
     }
 
     #[test]
@@ -258,6 +267,7 @@ mod tests {
             (r#"{"workload": "front"}"#, "workload"),
             (r#"{"templates": ["/a", "b"]}"#, "templates[1]"),
             (r#"{"control_plane": {"cluster": ""}}"#, "control_plane"),
+            (r#"{"control_plane": {"cluster": "emac", "token": "a b"}}"#, "control_plane"),
             (
                 r#"{"budgets": {"journeys": [{"journey": "Checkout", "deadline_ms": 1}]}}"#,
                 "budgets.journeys[0].journey",

@@ -317,8 +317,12 @@ impl Host for Envoy {
         hostcalls::get_metric(metric).unwrap_or_default()
     }
 
-    fn open_stream(&self, target: &str, service: &str, method: &str) -> Option<u32> {
-        hostcalls::open_grpc_stream(target, service, method, Vec::new()).ok()
+    fn open_stream(&self, target: &str, service: &str, method: &str, authorization: &str) -> Option<u32> {
+        let mut headers = Vec::new();
+        if !authorization.is_empty() {
+            headers.push(("authorization", authorization.as_bytes()));
+        }
+        hostcalls::open_grpc_stream(target, service, method, headers).ok()
     }
 
     fn send(&self, stream: u32, message: &[u8]) -> bool {

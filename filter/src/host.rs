@@ -125,8 +125,9 @@ pub trait Host {
     /// Reads a counter: the sum over all threads.
     fn read_metric(&self, metric: u32) -> u64;
 
-    /// Opens a stream owned by the current root context. `target` is spelled by [`crate::root::target::GrpcTarget`].
-    fn open_stream(&self, target: &str, service: &str, method: &str) -> Option<u32>;
+    /// Opens a stream owned by the current root context. `target` is spelled by [`crate::root::target::GrpcTarget`]; `authorization` is the
+    /// value of that header, empty for none.
+    fn open_stream(&self, target: &str, service: &str, method: &str, authorization: &str) -> Option<u32>;
     /// Sends a message. `true` does not mean that it will arrive.
     fn send(&self, stream: u32, message: &[u8]) -> bool;
     /// The message that is being delivered.

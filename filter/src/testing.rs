@@ -196,7 +196,7 @@ impl Host for Fake {
     fn read_metric(&self, metric: u32) -> u64 {
         self.world.borrow().metrics[metric as usize].1
     }
-    fn open_stream(&self, _target: &str, _service: &str, _method: &str) -> Option<u32> {
+    fn open_stream(&self, _target: &str, _service: &str, _method: &str, _: &str) -> Option<u32> {
         self.opened.set(self.opened.get() + 1);
         (!self.refuses_streams.get()).then(|| self.opened.get())
     }

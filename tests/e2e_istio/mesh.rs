@@ -206,6 +206,7 @@ fn control_plane(tools: &Tools, folder: &std::path::Path) -> Told<Spec> {
     let config = folder.join("emac.yaml");
     let text = format!(
         "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\n\
+         identity: {{sidecar: true, accounts: {{shop/gateway: [shop/shop-gateway], shop/pay: [shop/pay-next]}}}}\n\
          listen: {{grpc: \"127.0.0.1:18000\", http: \"{CONTROL_HTTP}\"}}\nstate: state\nintents: [journeys]\n"
     );
     fs::write(&config, text).map_err(told)?;

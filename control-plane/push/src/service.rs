@@ -5,7 +5,7 @@
 //! response waits in the channel, the rest is the transport's window.
 //!
 //! Left out: encryption and the checking of certificates, which the server's listener does; what a client may see is decided in one
-//! place, [`Admission`].
+//! place, [`Admission`] and the [`Client`] it lets in.
 
 mod session;
 
@@ -16,10 +16,7 @@ use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 use emac_proto::xds::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
-use emac_proto::xds::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Node,
-};
-use std::net::SocketAddr;
+use emac_proto::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -51,22 +48,36 @@ impl Default for ServiceLimits {
     }
 }
 
-/// Who may connect. Called once a stream, with its first request; the place for checking a client certificate against the node
-/// it claims to be.
+/// Who may connect; called once a stream, with what the layers before this one know of its client.
 pub trait Admission: Send + Sync {
     /// Lets the client in, or says why not (it is told).
     ///
     /// # Errors
-    /// The reason; the stream ends with `PERMISSION_DENIED`.
-    fn admit(&self, node: Option<&Node>, peer: Option<SocketAddr>) -> Result<(), String>;
+    /// The status with which the stream ends.
+    fn admit(&self, known: &tonic::Extensions) -> Result<Arc<dyn Client>, Status>;
 }
 
-/// Lets everybody in: for a listener that is not reachable from outside the mesh.
+/// A client that was let in.
+pub trait Client: Send + Sync {
+    /// Whether it may have the resources of these names, `*` standing for all; asked at each of its requests.
+    ///
+    /// # Errors
+    /// The status with which the stream ends.
+    fn may_ask(&self, names: &[&str]) -> Result<(), Status>;
+}
+
+/// Lets everybody have everything: for a listener that only the trusted can reach.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdmitAll;
 
 impl Admission for AdmitAll {
-    fn admit(&self, _node: Option<&Node>, _peer: Option<SocketAddr>) -> Result<(), String> {
+    fn admit(&self, _known: &tonic::Extensions) -> Result<Arc<dyn Client>, Status> {
+        Ok(Arc::new(Self))
+    }
+}
+
+impl Client for AdmitAll {
+    fn may_ask(&self, _names: &[&str]) -> Result<(), Status> {
         Ok(())
     }
 }
@@ -139,11 +150,11 @@ impl PushService {
         W::Request: Send + 'static,
         W::Response: Send + 'static,
     {
+        let client = self.shared.admission.admit(request.extensions())?;
         let connection = self.connect(variant)?;
-        let peer = request.remote_addr();
         // One response may wait; more would only grow old.
         let (out, responses) = mpsc::channel(1);
-        let session = session::Session::<W>::new(Arc::clone(&self.shared), connection, peer);
+        let session = session::Session::<W>::new(Arc::clone(&self.shared), connection, client);
         tokio::spawn(session.run(request.into_inner(), out));
         Ok(Response::new(ReceiverStream::new(responses)))
     }

@@ -9,7 +9,7 @@ use emac_core::units::{Generation, Micros};
 use emac_proto::convert::NodeReport;
 
 use super::{Aggregate, HOPS_MAX, JOURNEY_OVERFLOW, JOURNEYS_MAX, overflow_hop};
-use crate::marks::{Mark, ReportStatus};
+use crate::marks::{Mark, ReportStatus, life};
 use crate::store::Changes;
 use crate::totals::{HopTotals, JourneyTotals};
 
@@ -80,8 +80,15 @@ impl Batch {
 
     /// Judges a report and, if it counts, adds it.
     pub fn add(&mut self, aggregate: &Aggregate, report: NodeReport) -> ReportStatus {
-        let life = (report.node.clone(), report.report.epoch);
-        let verdict = aggregate.marks.judge(&self.changes.marks, &life, report.report.sequence);
+        let life = life(&report.workload, &report.node, report.report.epoch);
+        let (sequence, served) = (report.report.sequence, self.changes.served);
+        let staged = &self.changes.marks;
+        // As stores of before have it: a report that comes again must not count again.
+        let bare = (report.node.clone(), report.report.epoch);
+        let is_bare = aggregate.marks.get(&life).is_none()
+            && !staged.contains_key(&life)
+            && aggregate.marks.get(&bare).is_some();
+        let verdict = aggregate.marks.judge(staged, if is_bare { &bare } else { &life }, sequence, served);
         if let ReportStatus::Count { .. } = verdict {
             // A life forgotten by this very batch is alive after all.
             self.changes.forgotten.retain(|forgotten| *forgotten != life);

@@ -20,7 +20,7 @@ use emac_document::Problems;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac serve --config emac.yaml
-  emac serve --grpc 127.0.0.1:0 --http 127.0.0.1:0 --ports-file ports.json --intent journeys/")]
+  emac serve --grpc 127.0.0.1:0 --http 127.0.0.1:0 --identity none --intent journeys/")]
 pub(super) struct Args {
     /// Configuration file; default: built-in defaults
     #[arg(long, value_name = "FILE")]
@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// Listen address for API and metrics (HTTP); port 0: any free port
     #[arg(long, value_name = "IP:PORT")]
     http: Option<SocketAddr>,
+    /// `none`: sidecars prove nothing; whoever reaches the port may report and ask for everything
+    #[arg(long, value_enum, value_name = "none")]
+    identity: Option<NoIdentity>,
     /// Write the bound addresses to this file, as JSON
     #[arg(long, value_name = "FILE")]
     ports_file: Option<PathBuf>,
@@ -48,6 +51,13 @@ pub(super) struct Args {
     log_level: Option<String>,
 }
 
+/// The only identity that needs no file.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum NoIdentity {
+    /// Nobody proves anything.
+    None,
+}
+
 pub(super) fn run(args: &Args) -> Exit {
     let problems = Problems::new();
     let configured = configure(args, &problems);
@@ -62,6 +72,10 @@ pub(super) fn run(args: &Args) -> Exit {
     };
     match runtime.block_on(serve(&config, intents)) {
         Ok(()) => Exit::Ok,
+        Err(error @ (StartError::Identity(_) | StartError::Credentials(_))) => {
+            complain(error);
+            Exit::InvalidInput
+        }
         Err(error) => fail(&error.to_string()),
     }
 }
@@ -79,6 +93,7 @@ fn configure(args: &Args, problems: &Problems) -> Option<Config> {
     let overrides = Overrides {
         grpc: args.grpc,
         http: args.http,
+        no_identity: args.identity.is_some(),
         ports_file: args.ports_file.clone(),
         state: args.state.clone(),
         intents: args.intents.clone(),

@@ -13,6 +13,7 @@ use emac_document::types::{
     Shown, Type, address, choice, integer, list, mapping, millis, text_like, word_as,
 };
 use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, describe, read_file};
+use identity::identity;
 
 /// The document kind of a configuration.
 pub const KIND: &str = "ControlPlaneConfig";
@@ -53,6 +54,13 @@ pub(crate) fn table() -> &'static Mapping {
 fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
     Some(Config {
         listen: fields.field("listen", mapping(listen), "listen addresses").optional().unwrap_or_default(),
+        identity: fields
+            .field(
+                "identity",
+                identity(folder),
+                "how sidecars prove who they are; `none`: not at all, whoever reaches the port may report for every workload and ask for every budget",
+            )
+            .optional(),
         ports_file: fields
             .field(
                 "portsFile",
@@ -161,5 +169,6 @@ fn log_level<'a>() -> impl Shown<'a, Value = String> {
 
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
+mod identity;
 #[cfg(test)]
 mod tests;

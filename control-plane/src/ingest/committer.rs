@@ -32,6 +32,8 @@ pub enum Answer {
     Durable(u64),
     /// Its epoch was forgotten: it may have been counted and is not counted again.
     Expired,
+    /// Its sequence is further ahead than reports can come; nothing was counted.
+    Implausible,
     /// No room for another epoch.
     Full,
     /// The disk failed; nothing was counted.
@@ -210,6 +212,7 @@ impl Committer {
                 self.counting(&self.stats.duplicates, Answer::Durable(sequence))
             }
             ReportStatus::Expired => self.counting(&self.stats.expired, Answer::Expired),
+            ReportStatus::Implausible => self.counting(&self.stats.implausible, Answer::Implausible),
             ReportStatus::Full => self.counting(&self.stats.turned_away, Answer::Full),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Each report is answered in order, once durable. Whatever is wrong ends the stream with a status that says what to do:
 //! INVALID_ARGUMENT names the field (the report will never be taken), RESOURCE_EXHAUSTED and UNAVAILABLE mean "again later",
+//! UNAUTHENTICATED and PERMISSION_DENIED that the peer has not proven to be who it reports for ([`crate::identity`]),
 //! FAILED_PRECONDITION that the epoch is too old to be told from one already counted.
 
 use std::sync::Arc;
@@ -15,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::debug;
 
+use crate::identity::Peer;
+
+use super::plausible;
 use super::{Answer, NodeReport, Queue, Stats, SubmitError};
 
 /// Most bytes of a report: 257 hops with two full sketches each take 2.3 MB.
@@ -50,12 +54,15 @@ impl EvidenceService for EvidenceReceiver {
         &self,
         request: Request<Streaming<ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
+        // Nobody comes past the gate without; should somebody, it is nobody.
+        let peer = request.extensions().get::<Peer>().cloned();
+        let peer = peer.ok_or_else(|| Status::unauthenticated("no identity"))?;
         let open = Open::new(&self.stats).ok_or_else(|| {
             Status::resource_exhausted(format!("stream limit reached: {STREAMS_MAX} streams are open"))
         })?;
         let (answers, receiver) = mpsc::channel(1);
         let (queue, stats) = (self.queue.clone(), Arc::clone(&self.stats));
-        let stream = Stream { queue, stats, order: Order::default(), _open: open };
+        let stream = Stream { queue, stats, peer, order: Order::default(), _open: open };
         let shutdown = self.shutdown.clone();
         tokio::spawn(stream.run(request.into_inner(), answers, shutdown));
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -65,6 +72,7 @@ impl EvidenceService for EvidenceReceiver {
 struct Stream {
     queue: Queue,
     stats: Arc<Stats>,
+    peer: Peer,
     order: Order,
     _open: Open,
 }
@@ -121,6 +129,9 @@ impl Stream {
             Answer::Expired => {
                 Err(Status::failed_precondition("epoch: too long silent to be told from a duplicate"))
             }
+            Answer::Implausible => Err(Status::failed_precondition(
+                "sequence: further ahead than time since the last report allows; send it again later",
+            )),
             Answer::Full => {
                 Err(Status::resource_exhausted("too many sidecars are remembered; send it again later"))
             }
@@ -133,6 +144,8 @@ impl Stream {
     fn check(&mut self, request: ReportRequest) -> Result<NodeReport, Status> {
         let report =
             NodeReport::try_from(request).map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
+        self.peer.may_report(&report)?;
+        plausible::check(&report.report).map_err(Status::invalid_argument)?;
         self.order.check(&report).map_err(Status::invalid_argument)?;
         Ok(report)
     }

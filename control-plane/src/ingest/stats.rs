@@ -19,6 +19,8 @@ pub struct Stats {
     pub missing: AtomicU64,
     /// Reports that break their specification.
     pub invalid: AtomicU64,
+    /// Reports whose sequence is further ahead than reports can come.
+    pub implausible: AtomicU64,
     /// Reports of a forgotten epoch.
     pub expired: AtomicU64,
     /// Reports turned away: queue full, or no room for another epoch.
@@ -53,6 +55,7 @@ pub struct StatsSnapshot {
     pub duplicates: u64,
     pub missing: u64,
     pub invalid: u64,
+    pub implausible: u64,
     pub expired: u64,
     pub turned_away: u64,
     pub not_stored: u64,
@@ -96,6 +99,7 @@ impl Stats {
             duplicates: read(&self.duplicates),
             missing: read(&self.missing),
             invalid: read(&self.invalid),
+            implausible: read(&self.implausible),
             expired: read(&self.expired),
             turned_away: read(&self.turned_away),
             not_stored: read(&self.not_stored),

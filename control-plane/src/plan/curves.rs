@@ -10,9 +10,10 @@ use emac_core::outcome::Outcome;
 use emac_core::sketch::Sketch;
 use emac_core::units::Millis;
 
-use super::input::{ComponentInput, EvidenceByHop, HopEvidence, JourneyInput};
-use super::roles::{Role, Roles, direct_leaf};
-use super::snapshot::{CurveSource, JourneyPlan};
+use super::input::{ComponentInput, HopEvidence, JourneyInput};
+use super::journey::Known;
+use super::roles::{Role, direct_leaf};
+use super::snapshot::CurveSource;
 use emac_journey::intent::{LatencyDefault, Reach};
 
 /// One-sided 95 %: normal quantile.
@@ -25,6 +26,8 @@ pub(super) struct LeafCurve {
     pub(super) source: CurveSource,
     /// Time that nine tenths of its calls usually need; see `LeafPlan::usual`.
     pub(super) usual: Millis,
+    /// Shortest timeout the intent allows.
+    least: Millis,
 }
 
 /// The curves of all leaves, and the journey's budgets, as the algebra asks for them.
@@ -40,16 +43,9 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Curves<'a> {
-    pub(super) fn new(
-        intent: &'a JourneyInput,
-        roles: &Roles,
-        evidence: &EvidenceByHop,
-        previous: Option<&JourneyPlan>,
-        grid: &Grid,
-    ) -> Self {
+    pub(super) fn new(intent: &'a JourneyInput, known: &Known<'_>, grid: &Grid) -> Self {
         let leaf = |(place, name): (usize, &ComponentName)| {
-            let builder = Builder { intent, roles, evidence, previous, grid };
-            (name.clone(), builder.leaf(place, name))
+            (name.clone(), Builder { intent, known, grid }.leaf(place, name))
         };
         let leaves = intent.structure.leaves().into_iter().enumerate().map(leaf).collect();
         Self { intent, leaves }
@@ -78,10 +74,10 @@ impl Inputs for Reading<'_> {
         own.unwrap_or(self.curves.intent.runtime.fallback).share.ratio()
     }
 
-    /// Time for nine tenths of its usual answers: enough to see it recover.
+    /// Time for nine tenths of its usual answers: enough to see it recover. What is usual is evidence too, so at least its shortest timeout.
     fn primary_least(&self, primary: &Expr) -> Millis {
         let known = direct_leaf(primary).and_then(|name| self.curves.leaves.get(name));
-        known.map_or(Millis(0), |known| known.usual)
+        known.map_or(Millis(0), |known| known.usual.max(known.least))
     }
 
     fn retry_share(&self, _: &Expr) -> f64 {
@@ -95,9 +91,7 @@ impl Inputs for Reading<'_> {
 
 struct Builder<'a> {
     intent: &'a JourneyInput,
-    roles: &'a Roles,
-    evidence: &'a EvidenceByHop,
-    previous: Option<&'a JourneyPlan>,
+    known: &'a Known<'a>,
     grid: &'a Grid,
 }
 
@@ -119,23 +113,26 @@ impl Builder<'_> {
                 lower: always,
                 source: CurveSource::Static,
                 usual: Millis(0),
+                least: Millis(0),
             };
         }
         let default = self.default_curve(component);
-        let known = self
+        let before = self
+            .known
             .previous
             .and_then(|plan| plan.leaves.get(place))
             .filter(|leaf| leaf.allocation.leaf == *name);
-        let usual = known
+        let usual = before
             .map_or_else(|| self.usual(component, &default), |leaf| Some(leaf.usual))
             .unwrap_or_default();
+        let least = self.known.limits.get(place).least;
         let seen = self.seen(place);
         let calls = seen.calls;
         // A hop that encloses others was seen with them inside: its own time is not in the evidence.
-        if calls < self.intent.runtime.evidence_min.max(1) || self.roles.encloses(place) {
+        if calls < self.intent.runtime.evidence_min.max(1) || self.known.roles.encloses(place) {
             let default = self.bounded(component, &default);
             let source = CurveSource::Default { calls };
-            return LeafCurve { measured: default.clone(), lower: default, source, usual };
+            return LeafCurve { measured: default.clone(), lower: default, source, usual, least };
         }
         let curve = measured(self.grid, &seen.latency, calls, &default);
         LeafCurve {
@@ -143,6 +140,7 @@ impl Builder<'_> {
             measured: self.bounded(component, &curve),
             source: CurveSource::Measured { calls },
             usual: self.usual(component, &curve).unwrap_or(usual),
+            least,
         }
     }
 
@@ -173,7 +171,7 @@ impl Builder<'_> {
     fn seen(&self, place: usize) -> Seen {
         let mut seen = Seen::default();
         self.hops(place).for_each(|hop| seen.add_own(hop));
-        if let Some(Role::Alternate { of }) = self.roles.get(place)
+        if let Some(Role::Alternate { of }) = self.known.roles.get(place)
             && self.intent.runtime.mode == Mode::Enforce
         {
             self.hops(*of).for_each(|hop| seen.add_as_alternate(hop));
@@ -182,14 +180,14 @@ impl Builder<'_> {
     }
 
     fn hops(&self, place: usize) -> impl Iterator<Item = &HopEvidence> {
-        let keys = self.roles.hops(place);
+        let keys = self.known.roles.hops(place);
         let matching = move |(key, _): &(&HopKey, &HopEvidence)| {
             keys.iter().any(|wanted| {
                 same_destination(wanted, key)
                     && (wanted.operation.is_empty() || wanted.operation == key.operation)
             })
         };
-        self.evidence.iter().filter(matching).map(|(_, hop)| hop)
+        self.known.evidence.iter().filter(matching).map(|(_, hop)| hop)
     }
 }
 
@@ -202,15 +200,16 @@ impl Seen {
     fn add_own(&mut self, hop: &HopEvidence) {
         let silent = [Outcome::Cancelled, Outcome::Shed, Outcome::Stream];
         let silent = silent.iter().fold(0_u64, |sum, &outcome| sum.saturating_add(hop.outcomes.get(outcome)));
-        self.calls += hop.outcomes.total().saturating_sub(silent);
+        self.calls = self.calls.saturating_add(hop.outcomes.total().saturating_sub(silent));
         self.latency.merge(&hop.latency);
     }
 
     /// Asked and not answered is at most what ended badly all the same.
     fn add_as_alternate(&mut self, hop: &HopEvidence) {
         let answered = hop.alternate_latency.count();
-        let bad = hop.outcomes.get(Outcome::Error) + hop.outcomes.get(Outcome::Timeout);
-        self.calls += answered + hop.alternate_asked.saturating_sub(answered).min(bad);
+        let bad = hop.outcomes.get(Outcome::Error).saturating_add(hop.outcomes.get(Outcome::Timeout));
+        let unanswered = hop.alternate_asked.saturating_sub(answered).min(bad);
+        self.calls = self.calls.saturating_add(answered).saturating_add(unanswered);
         self.latency.merge(&hop.alternate_latency);
     }
 }

@@ -15,6 +15,7 @@ use emac_core::units::{Millis, Ppm, Ratio};
 
 use super::input::{ComponentInput, JourneyInput};
 use super::journey::margin;
+use super::limits::Limits;
 use super::roles::{Role, Roles, hop_ref};
 use super::snapshot::{Bound, CurveSource, JourneyPlan};
 use emac_journey::intent::Reach;
@@ -23,11 +24,12 @@ use emac_journey::intent::Reach;
 pub(super) fn hop_budgets(
     intent: &JourneyInput,
     roles: &Roles,
+    limits: &Limits,
     plan: &mut JourneyPlan,
 ) -> Vec<(WorkloadName, HopBudget)> {
     let mut budgets = Vec::new();
     for place in 0..plan.leaves.len() {
-        let builder = Builder { intent, roles, plan };
+        let builder = Builder { intent, roles, limits, plan };
         let Some(built) = builder.build(place) else { continue };
         plan.notes.extend(built.note);
         if let Some(leaf) = plan.leaves.get_mut(place) {
@@ -50,6 +52,7 @@ struct Built {
 struct Builder<'a> {
     intent: &'a JourneyInput,
     roles: &'a Roles,
+    limits: &'a Limits,
     plan: &'a JourneyPlan,
 }
 
@@ -66,8 +69,8 @@ impl Builder<'_> {
         }
         let component = self.intent.components.get(&allocation.leaf)?;
         if let Some(Role::Alternate { of }) = self.roles.get(place) {
-            let timeout = self.alternate_timeout(*of, place)?;
-            return Some(Built { timeout, bound: Bound::Optimum, budgets: Vec::new(), note: None });
+            let (timeout, bound) = self.alternate_timeout(*of, place)?;
+            return Some(Built { timeout, bound, budgets: Vec::new(), note: None });
         }
         let hop = hop_ref(self.intent, &allocation.leaf)?;
         let sources = hop.source.as_ref().map_or(self.intent.runtime.edges.clone(), |one| vec![one.clone()]);
@@ -80,7 +83,7 @@ impl Builder<'_> {
         let mut budgets = Vec::new();
         for source in sources {
             (timeout, bound) = self.timeout(place, allocation, &source);
-            let budget = HopBudget {
+            let mut budget = HopBudget {
                 journey: self.intent.name.clone(),
                 destination: hop.destination.clone(),
                 operation: hop.operation.clone(),
@@ -98,6 +101,7 @@ impl Builder<'_> {
                 without_context: hop.without_context,
                 stream: hop.stream,
             };
+            self.limits.get(place).hold(&mut budget);
             budgets.push((source, budget));
         }
         Some(Built { timeout, bound, budgets, note: note.or(fallback_note) })
@@ -126,13 +130,7 @@ impl Builder<'_> {
         } else {
             (less(whole, allocation.useful_after), Bound::Remaining)
         };
-        let policy = &self.intent.runtime;
-        let max = policy.timeout_max.unwrap_or(whole).min(whole).max(Millis(1));
-        match wanted {
-            wanted if wanted > max => (max, Bound::Maximum),
-            wanted if wanted < policy.timeout_min.min(max) => (policy.timeout_min.min(max), Bound::Minimum),
-            wanted => (wanted, bound),
-        }
+        self.limits.get(place).timeout(wanted, whole, bound)
     }
 
     /// Bounds of a primary's call that no fallback can follow: those it would have without the fallback. `None` where they are its own,
@@ -181,10 +179,10 @@ impl Builder<'_> {
     }
 
     /// From the primary's start to the alternate's end: a primary that fails at once leaves its time to the alternate.
-    fn alternate_timeout(&self, of: usize, place: usize) -> Option<Millis> {
+    fn alternate_timeout(&self, of: usize, place: usize) -> Option<(Millis, Bound)> {
         let (primary, alternate) = (self.allocation(of)?, self.allocation(place)?);
-        let whole = times(primary.time, primary.tries).0 + times(alternate.time, alternate.tries).0;
-        Some(Millis(whole.clamp(1, self.plan.planned.0.max(1))))
+        let both = times(primary.time, primary.tries).0 + times(alternate.time, alternate.tries).0;
+        Some(self.limits.get(place).timeout(Millis(both), self.plan.planned, Bound::Optimum))
     }
 
     fn fallback(&self, place: usize, component: &ComponentInput) -> (Option<Fallback>, Option<String>) {
@@ -218,7 +216,7 @@ impl Builder<'_> {
             route_header: options.route_header,
             allow_non_idempotent: options.allow_non_idempotent,
             body_bytes_max: options.body_bytes_max,
-            timeout: self.alternate_timeout(place, alternate).ok_or_else(missing)?,
+            timeout: self.alternate_timeout(place, alternate).ok_or_else(missing)?.0,
         }))
     }
 }

@@ -6,19 +6,22 @@ use emac_core::units::Millis;
 use super::curves::{Curves, Reading};
 use super::damp::{Move, comparable, damp};
 use super::input::{EvidenceByHop, JourneyInput};
+use super::limits::Limits;
 use super::roles::Roles;
 use super::snapshot::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan};
 
 /// Longest deadline that budgets can carry.
 const DEADLINE_MAX: Millis = Millis(120_000);
 
-pub(super) fn plan_journey(
-    intent: &JourneyInput,
-    roles: &Roles,
-    evidence: &EvidenceByHop,
-    previous: Option<&JourneyPlan>,
-    now_unix_ms: u64,
-) -> JourneyPlan {
+/// What a journey is planned from, beside its intent.
+pub(super) struct Known<'a> {
+    pub(super) roles: &'a Roles,
+    pub(super) limits: &'a Limits,
+    pub(super) evidence: &'a EvidenceByHop,
+    pub(super) previous: Option<&'a JourneyPlan>,
+}
+
+pub(super) fn plan_journey(intent: &JourneyInput, known: &Known<'_>, now_unix_ms: u64) -> JourneyPlan {
     let deadline = Millis(intent.deadline.0.clamp(1, DEADLINE_MAX.0));
     let planned = Millis(deadline.0.saturating_sub(margin(intent).0).max(1));
     let mut plan = JourneyPlan {
@@ -32,13 +35,13 @@ pub(super) fn plan_journey(
         leaves: Vec::new(),
         changed_unix_ms: now_unix_ms,
         damped: Damped::No,
-        notes: roles.notes.clone(),
+        notes: known.roles.notes.clone(),
     };
     if deadline != intent.deadline {
         plan.notes.push(format!("deadline {} is planned as {deadline}", intent.deadline));
     }
-    match split(intent, roles, evidence, previous, &plan) {
-        Ok(split) => split.fill(&mut plan, previous),
+    match split(intent, known, &plan) {
+        Ok(split) => split.fill(&mut plan, known.previous),
         Err(note) => plan.notes.push(note),
     }
     plan
@@ -57,20 +60,14 @@ struct Split {
     leaves: Vec<(CurveSource, Millis, f64)>,
 }
 
-fn split(
-    intent: &JourneyInput,
-    roles: &Roles,
-    evidence: &EvidenceByHop,
-    previous: Option<&JourneyPlan>,
-    plan: &JourneyPlan,
-) -> Result<Split, String> {
+fn split(intent: &JourneyInput, known: &Known<'_>, plan: &JourneyPlan) -> Result<Split, String> {
     let grid = Grid::new(plan.planned).map_err(|invalid| invalid.to_string())?;
-    let curves = Curves::new(intent, roles, evidence, previous, &grid);
+    let curves = Curves::new(intent, known, &grid);
     let evaluation =
         evaluate(&intent.structure, &grid, &curves.lower()).map_err(|unbound| unbound.to_string())?;
     let optimum = evaluation.allocate(plan.planned);
     let at = |reading: &Reading<'_>, times: &[Allocation]| success(intent, &grid, reading, times);
-    let (allocations, damped) = match previous.filter(|old| comparable(old, &optimum, plan.planned)) {
+    let (allocations, damped) = match known.previous.filter(|old| comparable(old, &optimum, plan.planned)) {
         None => (optimum, Damped::No),
         Some(previous) => {
             let old: Vec<Allocation> = previous.leaves.iter().map(|leaf| leaf.allocation.clone()).collect();

@@ -93,7 +93,7 @@ pub enum Bound {
     Remaining,
     /// The call contains other hops of the journey: it lasts as long as they may.
     Encloses,
-    /// `governance.runtime.timeout.min`.
+    /// `governance.runtime.timeout.min`, or the declared median of the component.
     Minimum,
     /// `governance.runtime.timeout.max`.
     Maximum,

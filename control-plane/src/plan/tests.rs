@@ -1,4 +1,5 @@
 mod closed_loop;
+mod limits;
 
 use std::collections::BTreeMap;
 

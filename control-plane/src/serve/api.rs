@@ -155,7 +155,6 @@ fn row_of(row: &Row, now: Micros) -> Value {
         "generation_offered": row.offered,
         "generation_acknowledged": stream.and_then(|proxy| proxy.accepted.as_ref()?.generation),
         "refused": stream.filter(|proxy| proxy.refused_last).and_then(|proxy| Some(&proxy.refused.as_ref()?.error)),
-        "epoch": report.map(|report| report.epoch.to_string()),
         "sequence": report.map(|report| report.sequence),
         "last_report_age_ms": age(now, report.map(|report| report.seen)),
         "generation": report.map(|report| report.generation.0),

@@ -41,6 +41,7 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     };
     let stats = shared.stats.snapshot();
     families.extend(ingestion(&stats));
+    families.extend(identity(shared));
     families.extend(push(&shared.proxies));
     families.extend(predictions(shared));
     families.extend(discovery::families(shared));
@@ -171,6 +172,7 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
         ("duplicate", stats.duplicates),
         ("invalid", stats.invalid),
         ("expired_epoch", stats.expired),
+        ("implausible_sequence", stats.implausible),
         ("turned_away", stats.turned_away),
         ("not_stored", stats.not_stored),
     ] {
@@ -198,6 +200,21 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let mut commits = MetricFamily::new("emac_store_commit_seconds", MetricType::Histogram, help);
     commits.histogram(&[], histogram(&stats.commits));
     vec![reports, missing, records, dropped, failures, queued, streams, commits]
+}
+
+fn identity(shared: &Shared) -> Vec<MetricFamily> {
+    let help = "Peers, reports and requests refused because of who sent them, by reason.";
+    let mut refused = counter("emac_identity_refused_total", help);
+    for (reason, count) in shared.gate.refusals() {
+        refused.counter(&[("reason", reason)], count);
+    }
+    let help =
+        "When the control plane's own certificate ends, as Unix time; only where `identity.tls` is set.";
+    let mut expires = gauge("emac_identity_certificate_expiry_seconds", help);
+    if let Some(until) = shared.gate.own_certificate_until_unix_s() {
+        expires.gauge(&[], until as f64);
+    }
+    vec![refused, expires]
 }
 
 fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {

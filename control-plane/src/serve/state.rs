@@ -12,6 +12,7 @@ use super::intents::Intents;
 use super::records::LastRecords;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
+use crate::identity::Gate;
 use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
 use crate::store::Stored;
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     pub(super) stats: Arc<Stats>,
     /// The plan in force. Readers never wait.
     pub(super) plan: ArcSwap<PlanSnapshot>,
+    /// Who peers are and what they may say.
+    pub(super) gate: Arc<Gate>,
     /// The intents in force.
     pub(super) intents: ArcSwap<Intents>,
     /// Budgets on their way to sidecars.
@@ -55,10 +58,18 @@ pub(super) struct Shared {
 impl Shared {
     /// Begins with what is stored. Generations grow over restarts even when the store is lost: the planner numbers plans by the
     /// calendar's milliseconds.
-    pub(super) fn new(clock: Clock, stored: Stored, window: Millis, durable: bool, intents: Intents) -> Self {
+    pub(super) fn new(
+        clock: Clock,
+        stored: Stored,
+        window: Millis,
+        durable: bool,
+        intents: Intents,
+        gate: Arc<Gate>,
+    ) -> Self {
         let plan = PlanSnapshot { generation: stored.generation, ..PlanSnapshot::default() };
         let restarted = stored.hops.values().any(|totals| totals.outcomes.total() > 0);
         Self {
+            gate,
             intents: ArcSwap::from_pointee(intents),
             publisher: Arc::default(),
             proxies: Arc::default(),

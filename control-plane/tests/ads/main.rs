@@ -2,14 +2,13 @@
 
 mod harness;
 
-use emac_proto::xds::{DeltaDiscoveryRequest, DiscoveryRequest, Node};
+use emac_proto::xds::{DeltaDiscoveryRequest, DiscoveryRequest};
 use emac_push::protocol::StreamLimits;
-use emac_push::service::{Admission, ServiceLimits};
+use emac_push::service::{Admission, Client, ServiceLimits};
 use harness::*;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::Code;
+use tonic::{Code, Status};
 
 #[tokio::test]
 async fn both_variants_are_told_their_own_budgets_and_only_those() {
@@ -153,21 +152,45 @@ async fn c45_a_stream_that_fails_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn who_is_not_admitted_is_told_why() {
-    struct Nobody;
-    impl Admission for Nobody {
-        fn admit(&self, node: Option<&Node>, peer: Option<SocketAddr>) -> Result<(), String> {
-            assert!(peer.is_some_and(|peer| peer.ip().is_loopback()));
-            Err(format!("{} is not known here", node.map_or("", |node| &node.id)))
+async fn a_client_is_told_what_it_may_not_ask_for() {
+    struct Own;
+    impl Admission for Own {
+        fn admit(&self, known: &tonic::Extensions) -> Result<Arc<dyn Client>, Status> {
+            assert!(known.get::<tonic::transport::server::TcpConnectInfo>().is_some());
+            Ok(Arc::new(Self))
         }
     }
-    let server = Server::with(|service| service.with_admission(Arc::new(Nobody))).await;
-    server.publish(1, &[("shop/cart", "x")]);
+    impl Client for Own {
+        fn may_ask(&self, names: &[&str]) -> Result<(), Status> {
+            match names.iter().find(|name| **name != "shop/cart") {
+                None => Ok(()),
+                Some(other) => Err(Status::permission_denied(format!("{other} is not yours"))),
+            }
+        }
+    }
+    let server = Server::with(|service| service.with_admission(Arc::new(Own))).await;
+    server.publish(1, &[("shop/cart", "x"), ("shop/pay", "y")]);
     let mut client = server.delta().await;
     client.subscribe(&["shop/cart"]).await;
-    let status = client.error().await;
-    assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "sidecar~1 is not known here"));
-    server.until(|p| p.connected() == 0).await;
+    client.next().await;
+    // Whatever it asks for later counts too, and so does asking for everything.
+    for asked in ["shop/pay", "*"] {
+        let mut client = server.delta().await;
+        client.subscribe(&["shop/cart"]).await;
+        client.next().await;
+        client.subscribe(&[asked]).await;
+        let status = client.error().await;
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::PermissionDenied, &*format!("{asked} is not yours"))
+        );
+    }
+    // A first request without names is the wildcard.
+    let mut client = server.delta().await;
+    client.subscribe(&[]).await;
+    assert_eq!(client.error().await.message(), "* is not yours");
+    drop(client);
+    server.until(|p| p.connected() == 1).await;
 }
 
 #[tokio::test]

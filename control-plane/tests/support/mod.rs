@@ -7,7 +7,7 @@ pub mod process;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use emac_control_plane::config::{Config, Listen};
+use emac_control_plane::config::{Config, Identity, Listen};
 use emac_core::evidence::{Delta, HopDelta, JourneyDelta, Report};
 use emac_core::id::{HopKey, JourneyName, WorkloadName};
 use emac_core::outcome::{Outcome, OutcomeCounts};
@@ -30,7 +30,7 @@ pub const WORKLOAD: &str = "shop/front";
 /// Free ports on loopback, in memory.
 pub fn config() -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    Config { listen: Listen { grpc: any, http: any }, ..Config::default() }
+    Config { listen: Listen { grpc: any, http: any }, identity: Some(Identity::Nobody), ..Config::default() }
 }
 
 /// One open stream of a sidecar.

@@ -30,8 +30,13 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts on free ports with more arguments, and waits until it listens.
+    /// Starts on free ports, where nobody proves who it is, with more arguments, and waits until it listens.
     pub async fn start(folder: &Path, more: &[&str]) -> Self {
+        Self::start_proving(folder, &[&["--identity", "none"], more].concat()).await
+    }
+
+    /// As [`Serving::start`]; how peers prove who they are is among the arguments.
+    pub async fn start_proving(folder: &Path, more: &[&str]) -> Self {
         let ports: PathBuf = folder.join("ports.json");
         let _ = std::fs::remove_file(&ports);
         let free = ["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ports-file", "ports.json"];

@@ -60,7 +60,7 @@ impl Link {
         if now < self.next_try && self.next_try.since(now) <= LONGEST_WAIT {
             return State::Down;
         }
-        self.stream = host.open_stream(target.as_str(), self.service, self.method);
+        self.stream = host.open_stream(target.as_str(), self.service, self.method, target.authorization());
         self.heard = false;
         self.last_heard = now;
         if self.stream.is_none() {

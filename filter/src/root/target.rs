@@ -4,15 +4,19 @@
 //! bytes of something else: that aborts the whole process. So the message is always spelled out. It must also be ASCII, because the SDK
 //! takes `&str`: `envoy_grpc` is split into two sub-messages of less than 128 bytes each, which merge when parsed.
 
-/// A serialised `GrpcService { envoy_grpc { cluster_name, authority } }`.
+/// A serialised `GrpcService { envoy_grpc { cluster_name, authority } }`, and what to say with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrpcTarget(String);
+pub struct GrpcTarget {
+    /// The message, then the value of the `authorization` header, which may be empty: one string weighs less in the module than two.
+    text: String,
+    message_bytes: usize,
+}
 
 /// Why a target cannot be spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
-    /// Each name is a field of a message below 128 bytes.
-    #[error("cluster and authority are 1 to {max} characters of printable ASCII", max = GrpcTarget::NAME_BYTES_MAX)]
+    /// Each name is a field of a message below 128 bytes; a token is a header's value.
+    #[error("printable ASCII only: 1 to 125 of cluster and authority, 1024 of token")]
     Name,
 }
 
@@ -30,8 +34,7 @@ impl GrpcTarget {
         let mut message = String::with_capacity(cluster.len() + authority.len() + 8);
         // Field 1 (cluster_name) and field 2 (authority) of field 1 (envoy_grpc).
         for (tag, name) in [('\u{0a}', cluster), ('\u{12}', authority)] {
-            let printable = name.bytes().all(|b| b.is_ascii_graphic());
-            if name.is_empty() || name.len() > Self::NAME_BYTES_MAX || !printable {
+            if name.is_empty() || !printable(name, Self::NAME_BYTES_MAX) {
                 return Err(InvalidTarget::Name);
             }
             message.push('\u{0a}');
@@ -40,13 +43,40 @@ impl GrpcTarget {
             message.push(length(name.len())?);
             message.push_str(name);
         }
-        Ok(Self(message))
+        Ok(Self { message_bytes: message.len(), text: message })
     }
 
     /// The message.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.text.get(..self.message_bytes).unwrap_or_default()
     }
+
+    /// Longest token: that of the longest names `emac token` signs, and room.
+    pub const TOKEN_BYTES_MAX: usize = 1_024;
+
+    /// With a token that is sent as `authorization: Bearer`; empty: none.
+    ///
+    /// # Errors
+    /// [`InvalidTarget`].
+    pub fn with_token(mut self, token: &str) -> Result<Self, InvalidTarget> {
+        if !printable(token, Self::TOKEN_BYTES_MAX) {
+            return Err(InvalidTarget::Name);
+        }
+        if !token.is_empty() {
+            self.text.push_str("Bearer ");
+            self.text.push_str(token);
+        }
+        Ok(self)
+    }
+
+    /// Value of the `authorization` header; empty: none.
+    pub fn authorization(&self) -> &str {
+        self.text.get(self.message_bytes..).unwrap_or_default()
+    }
+}
+
+fn printable(text: &str, most: usize) -> bool {
+    text.len() <= most && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn length(bytes: usize) -> Result<char, InvalidTarget> {

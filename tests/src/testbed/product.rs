@@ -119,7 +119,7 @@ impl Serve {
     fn files(&self, ports: &ControlPorts) -> Vec<(String, String)> {
         let state = if self.durable { "state: state\n" } else { "" };
         let config = format!(
-            "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\nlisten: {{grpc: \"{}\", http: \"{}\"}}\n{state}\
+            "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\nidentity: none\nlisten: {{grpc: \"{}\", http: \"{}\"}}\n{state}\
              intents: [journeys]\n{}",
             ports.grpc, ports.http, self.more
         );

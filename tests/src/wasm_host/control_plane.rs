@@ -7,6 +7,7 @@ use emac_proto::v1::{ReportRequest, ReportResponse, WorkloadBudgets};
 use emac_proto::xds::{Any, DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
 use prost::Message;
 
+use super::headers::Headers;
 use super::world::{Event, GrpcOp, World};
 
 /// How the control plane behaves from now on.
@@ -64,6 +65,8 @@ pub struct ControlPlane {
     pub xds_requests: Vec<DeltaDiscoveryRequest>,
     /// Clusters asked for, one entry a stream.
     pub clusters: Vec<String>,
+    /// Initial metadata, one entry a stream.
+    pub metadata: Vec<Headers>,
     resources: BTreeMap<String, (u64, Vec<u8>)>,
     streams: BTreeMap<(usize, u32), Stream>,
     counted: BTreeSet<(String, u64, u64)>,
@@ -133,7 +136,10 @@ impl ControlPlane {
 
     fn take(&mut self, world: &mut World, key: (usize, u32), root: u32, op: GrpcOp) {
         match op {
-            GrpcOp::Open { cluster, path } => self.open(world, key, root, cluster, &path),
+            GrpcOp::Open { cluster, path, metadata } => {
+                self.metadata.push(metadata);
+                self.open(world, key, root, cluster, &path);
+            }
             GrpcOp::Send { message, end } => self.receive(world, key, &message, end),
             GrpcOp::Close | GrpcOp::Cancel => drop(self.streams.remove(&key)),
         }

@@ -47,7 +47,7 @@ pub struct HttpCall {
 /// What a VM asked of the gRPC client.
 #[derive(Clone, Debug)]
 pub(super) enum GrpcOp {
-    Open { cluster: String, path: String },
+    Open { cluster: String, path: String, metadata: Headers },
     Send { message: Vec<u8>, end: bool },
     Close,
     Cancel,

@@ -2,6 +2,7 @@
 
 use emac_proto::v1::{OnExpiry, WorkloadBudgets};
 use prost::Message;
+use serde_json::json;
 
 use crate::support::{Sidecar, WORKLOAD, budgets, hop, module_or_return, with_hops};
 
@@ -35,6 +36,20 @@ fn what_is_accepted_is_acknowledged() {
     let first = &control_plane.xds_requests[0];
     assert_eq!(first.resource_names_subscribe, [WORKLOAD]);
     assert!(first.node.is_some(), "the first request says who asks");
+}
+
+/// Where a sidecar has no certificate, its token goes with both streams.
+#[test]
+fn a_token_is_shown_to_the_control_plane_and_to_nobody_without_one() {
+    for (token, header) in [("emac1~shop/front~100~x", Some("Bearer emac1~shop/front~100~x")), ("", None)] {
+        let more = json!({"control_plane": {"cluster": "emac-control-plane", "token": token}});
+        let sidecar = Sidecar::with(module_or_return!(), 1, more);
+        sidecar.push(&budgets());
+        let control_plane = sidecar.host.control_plane();
+        let told: Vec<_> =
+            control_plane.metadata.iter().map(|headers| headers.get("authorization")).collect();
+        assert_eq!(told, [header; 2]);
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub struct Component {
     pub telemetry: Telemetry,
     /// `hop` or `response`.
     pub reach: Reach,
-    /// `latency {p50, p99}`: expected while nothing is measured.
+    /// `latency {p50, p99}`: expected while nothing is measured. No planned timeout is below the median.
     pub latency: Option<LatencyDefault>,
     /// `success {http, grpc}`.
     pub success: SuccessPredicate,
@@ -241,7 +241,7 @@ fn component(fields: &mut Fields<'_>) -> Option<Component> {
     let hop = fields.field("hop", mapping(hop), says).optional();
     let says = "static response kept in the sidecar; only as an alternate of a fallback";
     let response = fields.field("response", mapping(response), says).optional();
-    let says = "expected latency, used until measurements exist";
+    let says = "expected latency, used until measurements exist; whatever is measured, no timeout is below its `p50`";
     let latency = fields.field("latency", mapping(latency), says).optional();
     let says = "what counts as a good answer; default: HTTP status below 500 and gRPC OK";
     let success = fields.field("success", mapping(success), says).optional().unwrap_or_default();

@@ -75,6 +75,10 @@ impl Watch for DeltaWatch {
         self.interest.names_len()
     }
 
+    fn asked(&self) -> impl Iterator<Item = &str> {
+        self.interest.asked()
+    }
+
     fn due(&mut self, _kind: &Kind, set: &ResourceSet) -> Due {
         Due {
             updates: self.greeting || self.changed(set).next().is_some(),

@@ -59,6 +59,10 @@ impl Watch for SotwWatch {
         self.interest.names_len()
     }
 
+    fn asked(&self) -> impl Iterator<Item = &str> {
+        self.interest.asked()
+    }
+
     fn due(&mut self, kind: &Kind, set: &ResourceSet) -> Due {
         if kind.state == State::Partial {
             // Removal is silent for these kinds; forgotten, so that a resource created again is sent again.

@@ -54,6 +54,8 @@ pub trait Watch: Default {
     fn receive(&mut self, kind: &Kind, request: &Self::Request);
     /// Names the client has the server remember.
     fn names_len(&self) -> usize;
+    /// Names the client is subscribed to; `*` stands for all.
+    fn asked(&self) -> impl Iterator<Item = &str>;
     /// What the client is owed, given what is current.
     fn due(&mut self, kind: &Kind, set: &ResourceSet) -> Due;
     /// Makes the response, and notes what the client now holds.
@@ -154,6 +156,11 @@ impl<W: Watch> Stream<W> {
         }
         check_names(&kind.type_url, open.watch.names_len(), self.limits.names_max)?;
         Ok(Received { type_url, receipt })
+    }
+
+    /// Names the client is subscribed to, over all kinds; `*` stands for all.
+    pub fn asked(&self) -> impl Iterator<Item = &str> {
+        self.open.values().flat_map(|open| open.watch.asked())
     }
 
     /// The next message to send, if anything is owed. Call it again until it returns nothing.

@@ -32,6 +32,11 @@ impl Interest {
         self.names.len()
     }
 
+    /// Every name asked for, and the wildcard as `*`.
+    pub(super) fn asked(&self) -> impl Iterator<Item = &str> {
+        self.wildcard.then_some(WILDCARD).into_iter().chain(self.names.iter().map(|name| &**name))
+    }
+
     /// Whether the client asked for this very name.
     pub(super) fn names(&self, name: &str) -> bool {
         self.names.contains(name)

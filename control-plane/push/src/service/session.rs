@@ -1,11 +1,10 @@
 //! The task of one stream.
 
-use super::Shared;
+use super::{Client, Shared};
 use crate::protocol::{Receipt, Received, Request, Scope, Snapshot, Stream, StreamError, Watch};
 use crate::proxies::Connection;
 use crate::standing::End;
 use emac_core::units::Micros;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -21,7 +20,7 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 pub(super) struct Session<W: Watch> {
     shared: Arc<Shared>,
     connection: Connection,
-    peer: Option<SocketAddr>,
+    client: Arc<dyn Client>,
     machine: Stream<W>,
     /// How the stream ended, as far as the client has said.
     end: End,
@@ -37,9 +36,9 @@ enum Event<R> {
 }
 
 impl<W: Watch> Session<W> {
-    pub(super) fn new(shared: Arc<Shared>, connection: Connection, peer: Option<SocketAddr>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, connection: Connection, client: Arc<dyn Client>) -> Self {
         let machine = Stream::new(Arc::clone(&shared.kinds), Scope::Aggregated, shared.limits.stream);
-        Self { shared, connection, peer, machine, end: End::Dismissed }
+        Self { shared, connection, client, machine, end: End::Dismissed }
     }
 
     /// Serves the stream to its end; whatever the end, the registry's entry goes with it.
@@ -98,8 +97,6 @@ impl<W: Watch> Session<W> {
         let first = tokio::time::timeout(wait, self.hear(requests)).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no request came on this stream"))?;
         let Some(request) = first? else { return Ok(false) };
-        let admitted = self.shared.admission.admit(request.node(), self.peer);
-        admitted.map_err(Status::permission_denied)?;
         self.on_request(&request)?;
         Ok(true)
     }
@@ -154,8 +151,9 @@ impl<W: Watch> Session<W> {
         }
     }
 
-    fn on_request(&mut self, request: &W::Request) -> Result<(), StreamError> {
+    fn on_request(&mut self, request: &W::Request) -> Result<(), Status> {
         let Received { type_url, receipt } = self.machine.on_request(request)?;
+        self.client.may_ask(&self.machine.asked().collect::<Vec<_>>())?;
         self.connection.introduce(self.machine.node_id(), request.named());
         self.connection.received(&receipt, (self.shared.now)());
         self.log(&type_url, &receipt);

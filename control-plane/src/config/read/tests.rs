@@ -1,7 +1,8 @@
 //! Configurations as people write them, and as they get them wrong.
 
-use super::super::{Discovery, Overrides};
+use super::super::{Allowed, Discovery, Identity, Overrides, Proof, TlsFiles};
 use super::*;
+use emac_core::id::WorkloadName;
 use emac_document::{Source, parse, render_text};
 
 fn read_text(text: &str) -> Result<Config, String> {
@@ -27,6 +28,8 @@ fn nothing_said_means_the_defaults() {
 fn every_field_is_read_and_paths_are_relative_to_the_file() {
     let text = format!(
         "{HEAD}listen: {{grpc: \"0.0.0.0:1\", http: \"[::1]:2\"}}
+identity: {{trustDomains: [td], tls: {{certificate: c.pem, key: /k.pem, authorities: a.pem}}, tokenKeys: keys,
+  accounts: {{shop/gateway: [shop/edge, \"web/*\"]}}}}
 portsFile: ports.json
 state: /var/lib/emac
 intents: [journeys, \"more/*.yaml\"]
@@ -39,6 +42,23 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
     );
     let expected = Config {
         listen: Listen { grpc: "0.0.0.0:1".parse().unwrap(), http: "[::1]:2".parse().unwrap() },
+        identity: Some(Identity::Proven(Proof {
+            trust_domains: vec!["td".to_owned()],
+            tls: Some(TlsFiles {
+                certificate: "/etc/emac/c.pem".into(),
+                key: "/k.pem".into(),
+                authorities: "/etc/emac/a.pem".into(),
+            }),
+            sidecar: false,
+            token_keys: Some("/etc/emac/keys".into()),
+            accounts: vec![(
+                WorkloadName::new("shop/gateway").unwrap(),
+                vec![
+                    Allowed::One(WorkloadName::new("shop/edge").unwrap()),
+                    Allowed::Namespace("web".to_owned()),
+                ],
+            )],
+        })),
         ports_file: Some("/etc/emac/ports.json".into()),
         state: Some("/var/lib/emac".into()),
         intents: vec!["/etc/emac/journeys".into(), "/etc/emac/more/*.yaml".into()],
@@ -103,4 +123,24 @@ fn flags_win_over_the_file() {
     assert_eq!((config.state, config.intents), (Some("c".into()), vec!["d".to_string()]));
     assert_eq!(config.listen.http.port(), 0);
     assert_eq!(config.listen.grpc.port(), 18_000, "what no flag says stays");
+}
+
+#[test]
+fn an_identity_that_proves_nothing_or_not_what_is_meant_is_refused() {
+    let read =
+        |identity: &str| read_text(&format!("{HEAD}identity: {identity}\n")).map(|config| config.identity);
+    assert_eq!(read("none"), Ok(Some(Identity::Nobody)));
+    for (identity, says) in [
+        ("{}", "no way to prove an identity"),
+        ("nobody", "none"),
+        ("{sidecar: false}", "no way to prove an identity"),
+        ("{sidecar: true, tls: {certificate: a, key: b, authorities: c}}", "one of them ends TLS"),
+        ("{tls: {certificate: a}}", "key"),
+        ("{sidecar: true, trustDomains: [\"spiffe://cluster.local\"]}", "without `spiffe://`"),
+        ("{sidecar: true, accounts: {gateway: [shop/edge]}}", "<namespace>/<account>"),
+        ("{sidecar: true, accounts: {shop/gateway: [\"*\"]}}", "<namespace>/*"),
+    ] {
+        let problem = read(identity).unwrap_err();
+        assert!(problem.contains(says), "{identity}: {problem}");
+    }
 }

@@ -168,7 +168,7 @@ proptest! {
             prop_assert_eq!(memory.get(&key).map_or(0, |totals| totals.retries), counted(hop));
         }
         for (node, next) in next.iter().enumerate() {
-            let mark = stored.marks.get(&(format!("node-{node}"), 1)).map_or(0, |mark| mark.sequence);
+            let mark = stored.marks.get(&(format!("shop/front node-{node}"), 1)).map_or(0, |mark| mark.sequence);
             prop_assert_eq!(mark, next - 1);
         }
     }

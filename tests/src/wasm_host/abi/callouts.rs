@@ -90,14 +90,15 @@ fn grpc_open(linker: &mut Linker<VmState>) -> Result<(), Error> {
          service_len: u32,
          method: u32,
          method_len: u32,
-         _metadata: u32,
-         _metadata_len: u32,
+         metadata: u32,
+         metadata_len: u32,
          out: u32| {
             answer(host, Call::GrpcStream, |host| {
                 let upstream = read(host, upstream, upstream_len)?;
                 let service = read_text(host, service, service_len)?;
                 let path = format!("{service}/{}", read_text(host, method, method_len)?);
-                let token = open(host.data_mut(), &upstream, path)?;
+                let metadata = Headers::decode(&read(host, metadata, metadata_len)?);
+                let token = open(host.data_mut(), &upstream, path, metadata)?;
                 write_u32(host, out, token)
             })
         },
@@ -124,7 +125,7 @@ fn grpc_open(linker: &mut Linker<VmState>) -> Result<(), Error> {
 }
 
 /// A bare cluster name can abort the real Envoy: it is read as a message first.
-fn open(vm: &mut VmState, upstream: &[u8], path: String) -> Result<u32, Failure> {
+fn open(vm: &mut VmState, upstream: &[u8], path: String, metadata: Headers) -> Result<u32, Failure> {
     let service =
         GrpcService::decode(upstream).ok().and_then(|service| service.envoy_grpc).unwrap_or_default();
     require(!service.cluster_name.is_empty(), "open_grpc_stream wants a GrpcService that names a cluster")?;
@@ -143,7 +144,8 @@ fn open(vm: &mut VmState, upstream: &[u8], path: String) -> Result<u32, Failure>
         world.events.push_back((vm.index, closed));
         return Err(Status::InternalFailure.into());
     }
-    world.grpc.push_back((vm.index, root, token, GrpcOp::Open { cluster: service.cluster_name, path }));
+    let cluster = service.cluster_name;
+    world.grpc.push_back((vm.index, root, token, GrpcOp::Open { cluster, path, metadata }));
     drop(world);
     vm.grpc.insert(token, GrpcHandle { root, ..GrpcHandle::default() });
     Ok(token)
