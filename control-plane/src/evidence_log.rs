@@ -2,9 +2,9 @@
 //! `emac discover`.
 //!
 //! A folder of segments, `<milliseconds since 1970, 15 digits>.evidence`, named by when each begins; the order of their names is that of time. A segment is
-//! a row of messages, each behind its length as a varint, as protobuf's delimited streams have it ([`Arrival`]): when something arrived by the control
+//! a row of messages, each behind its length as a varint, as protobuf's delimited streams have it (`Arrival`): when something arrived by the control
 //! plane's calendar, and either a report of hop records as sidecars send it (`emac.v1.ReportRequest`, of which only `node` and `records` are set) or a
-//! batch of spans ([`KeptBatch`]). Both stand in one row because windows are made of what came in which order.
+//! batch of spans (`KeptBatch`). Both stand in one row because windows are made of what came in which order.
 //!
 //! Appended and never changed; not synced, so that a crash of the machine may cost the last seconds. A last message that is cut short, or a segment that
 //! is no such file, is told and the rest is read: half a request is an incomplete trace, which discovery knows how to leave out.

@@ -61,7 +61,7 @@ pub struct MeshFacts {
     pub dependencies: Vec<Dependency>,
     /// Documents by kind.
     pub read: BTreeMap<String, u64>,
-    /// Documents of kinds that are not understood, by kind, and fields of others that are not read ([`unread`]).
+    /// Documents of kinds that are not understood, by kind, and fields of others that are not read (`mesh::unread`).
     pub passed_over: BTreeMap<String, u64>,
 }
 
