@@ -146,6 +146,18 @@ impl Aggregate {
         lately.filter(|(_, delta)| !delta.is_empty()).collect()
     }
 
+    /// Everything that outlives a process, as of `now`; the generation is not known here.
+    pub fn stored(&self, now: Micros) -> Stored {
+        Stored {
+            marks: self.marks.lives().map(|(life, mark)| (life.clone(), *mark)).collect(),
+            floor: self.marks.floor(),
+            journeys: self.journeys.iter().map(|(name, it)| (name.clone(), it.totals.clone())).collect(),
+            hops: self.hops.iter().map(|(key, it)| (key.clone(), it.totals.clone())).collect(),
+            generation: Generation(0),
+            served: self.served(now),
+        }
+    }
+
     // === writing ===
 
     /// Takes over a committed batch.

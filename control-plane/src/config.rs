@@ -10,6 +10,7 @@
 //! intents: [journeys]              # files, directories, globs
 //! evidence: {window: 5s, queue: 1024, commitDelay: 5ms}
 //! plan: {period: 500ms}
+//! engine: {nats: {url: ["nats://nats:4222"], cluster: prod}}   # several replicas; left out: embedded, one
 //! discovery: {enabled: true, window: 5m, mesh: [k8s]}
 //! log: {format: text, level: info}
 //! ```
@@ -19,6 +20,7 @@
 //! modes, bounds), which its intent states.
 
 mod discovery;
+mod engine;
 mod identity;
 mod read;
 
@@ -28,6 +30,7 @@ use std::path::PathBuf;
 use emac_core::units::Millis;
 
 pub use discovery::{Discovery, Otlp};
+pub use engine::{Engine, Nats, NatsTls};
 pub use identity::{Allowed, Identity, Proof, TlsFiles};
 pub(crate) use read::table;
 pub use read::{KIND, load, read};
@@ -49,6 +52,8 @@ pub struct Config {
     pub evidence: EvidenceConfig,
     /// How often a plan is made, 50 ms ..= 1 h.
     pub plan_period: Millis,
+    /// Where evidence and plans are kept.
+    pub engine: Engine,
     /// Discovering models.
     pub discovery: Discovery,
     /// What is logged.
@@ -103,6 +108,7 @@ impl Default for Config {
             intents: Vec::new(),
             evidence: EvidenceConfig::default(),
             plan_period: Millis(500),
+            engine: Engine::default(),
             discovery: Discovery::default(),
             log: Log::default(),
         }

@@ -12,7 +12,7 @@ mod records;
 mod service;
 mod stats;
 
-pub use committer::{Answer, Committer, CommitterSettings, Queue, SubmitError};
+pub use committer::{Answer, Committer, CommitterSettings, Queue, SubmitError, Waiting};
 pub use emac_proto::convert::NodeReport;
 pub use records::{Records, RecordsReceiver, records};
 pub use service::EvidenceReceiver;

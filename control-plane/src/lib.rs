@@ -68,6 +68,9 @@ pub mod totals;
 // Budgets out.
 pub mod plan;
 
+// Both, over several processes.
+pub mod engine;
+
 // The process around it.
 pub mod cli;
 pub mod clock;

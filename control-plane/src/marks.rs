@@ -103,6 +103,11 @@ impl Marks {
         self.lives.get(life).copied()
     }
 
+    /// Every life with its mark.
+    pub fn lives(&self) -> impl Iterator<Item = (&Life, &Mark)> {
+        self.lives.iter()
+    }
+
     /// Judges a report against these marks with `staged` (a transaction under way) laid over them; `served` is now.
     pub fn judge(
         &self,

@@ -1,7 +1,7 @@
 //! The running control plane: sockets, tasks, and how they end. No logic of its own: it wires the stages.
 //!
 //! In reading order: [`Server`] starts everything and ends it in order; `state` is what tasks share; `intents` and `reload` keep the
-//! intents in force, `plan_loop` turns them and the evidence into budgets, `discovery` single calls into candidates, `records` keeps the last of them; `http` answers people and scrapers; `api` and `metrics`
+//! intents in force, `plan_loop` turns them and the evidence into budgets, `replicas` shares those with other processes, `discovery` single calls into candidates, `records` keeps the last of them; `http` answers people and scrapers; `api` and `metrics`
 //! shape the answers, `standing` says who is there and who is missing; [`exposition`] writes metric formats.
 //!
 //! Ending: no new streams, those open end after the report they are at, the committer answers what is queued and stores it, and
@@ -16,6 +16,7 @@ mod metrics;
 mod plan_loop;
 pub(crate) mod records;
 mod reload;
+mod replicas;
 mod standing;
 mod state;
 mod traces;
@@ -34,10 +35,13 @@ use tonic::service::interceptor::InterceptedService;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, Identity};
+use crate::config::{self, Config, Engine, Identity};
+use crate::engine::nats::{Around, Cluster};
 use crate::identity::{Credentials, CredentialsError, Gate, Incoming, Protocol};
 use crate::ingest::otlp::Batches;
-use crate::ingest::{Committer, CommitterSettings, EvidenceReceiver, Queue, RecordsReceiver, records};
+use crate::ingest::{
+    Committer, CommitterSettings, EvidenceReceiver, Queue, Records, RecordsReceiver, records,
+};
 use crate::store::{OpenError, Store, Stored};
 use emac_document::{ReplaceError, replace_file};
 use emac_push::Now;
@@ -81,6 +85,9 @@ pub enum StartError {
     /// A certificate or a key cannot be used.
     #[error("identity: {0}")]
     Credentials(#[from] CredentialsError),
+    /// What other replicas share is not what the configuration says.
+    #[error("engine: {0}")]
+    Engine(String),
     /// The ports file cannot be written.
     #[error("cannot write {0}")]
     PortsFile(#[source] ReplaceError),
@@ -118,28 +125,25 @@ impl Server {
             Identity::Proven(proof) => Some(Arc::new(Credentials::load(proof)?)),
         };
         let gate = Arc::new(Gate::new(identity, credentials.clone(), clock));
-        let (store, stored) = open_store(config.state.as_deref())?;
+        let (store, stored) = open_store(config)?;
         let grpc = listen(config.listen.grpc).await?;
         let http = listen(config.listen.http).await?;
-        let shared =
-            Arc::new(Shared::new(clock, stored, config.evidence.window, store.is_durable(), intents, gate));
-        let settings = CommitterSettings {
-            queue: config.evidence.queue,
-            delay: Duration::from_millis(config.evidence.commit_delay.0),
-        };
-        let generation = {
-            let shared = Arc::clone(&shared);
-            move || shared.plan.load().generation
-        };
-        let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
+        let durable = store.as_ref().is_none_or(Store::is_durable);
+        let mut shared = Shared::new(clock, stored, config.evidence.window, durable, intents, gate);
         let (recorded, receiver) = config
             .discovery
             .enabled
             .then(|| records(config.discovery.queue, Arc::clone(&shared.stats)))
             .unzip();
-        let (queue, committer) =
-            Committer::spawn(settings, store, aggregate, stats, clock, generation, recorded)
-                .map_err(StartError::Thread)?;
+        let joined = match &config.engine {
+            Engine::Embedded => None,
+            Engine::Nats(nats) => Some(join(config, nats, &http, &mut shared, recorded.clone())?),
+        };
+        let shared = Arc::new(shared);
+        let (queue, committer) = match (joined, store) {
+            (Some(joined), _) => joined,
+            (None, store) => keep(config, store.unwrap_or_else(Store::in_memory), &shared, recorded)?,
+        };
         let (traces, batches) = Traces::listen(config, &shared).await?;
         let discovery =
             receiver.map(|receiver| start_discovery(config, receiver, batches, &shared)).transpose()?;
@@ -177,9 +181,24 @@ impl Server {
         self.shared.reload.notify_one();
     }
 
+    /// Comes with the reason when this process cannot go on as it is configured; never, where it is alone.
+    pub async fn failed(&self) -> String {
+        let Some(cluster) = &self.shared.cluster else { return std::future::pending().await };
+        let mut fatal = cluster.fatal();
+        let reason = fatal.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends every task, then stores what is queued. Takes at most a few seconds.
     pub async fn shutdown(mut self) {
         self.shared.stop();
+        // Others take over what this one held before its sidecars come to them.
+        if let Some(cluster) = &self.shared.cluster {
+            cluster.leave().await;
+        }
         self.shutdown.cancel();
         let ended = tokio::time::timeout(GRACE, async { while self.tasks.join_next().await.is_some() {} });
         if ended.await.is_err() {
@@ -234,6 +253,9 @@ impl Server {
         let (shared, stop) = (Arc::clone(&self.shared), self.shutdown.clone());
         self.tasks.spawn(plan_loop::run(Arc::clone(&shared), config.plan_period, stop.clone()));
         self.tasks.spawn(reload::run(Arc::clone(&shared), config.intents.clone(), read, stop.clone()));
+        if let Some(cluster) = shared.cluster.clone() {
+            self.tasks.spawn(replicas::follow(Arc::clone(&shared), cluster, stop.clone()));
+        }
         self.tasks.spawn(async move { shared.publisher.keep_leases(now(&shared), stop).await });
     }
 
@@ -270,11 +292,56 @@ fn log_end(server: &str, result: Result<(), impl std::error::Error>) {
     }
 }
 
-fn open_store(state: Option<&Path>) -> Result<(Store, Stored), StartError> {
-    match state {
-        Some(directory) => Ok(Store::open(directory)?),
-        None => Ok((Store::in_memory(), Stored::default())),
+/// None where everything is kept elsewhere.
+fn open_store(config: &Config) -> Result<(Option<Store>, Stored), StartError> {
+    match (&config.engine, &config.state) {
+        (Engine::Nats(_), _) => Ok((None, Stored::default())),
+        (Engine::Embedded, None) => Ok((Some(Store::in_memory()), Stored::default())),
+        (Engine::Embedded, Some(directory)) => {
+            let (store, stored) = Store::open(directory)?;
+            Ok((Some(store), stored))
+        }
     }
+}
+
+/// The way in for reports, and the thread at its end.
+type Intake = (Queue, JoinHandle<()>);
+
+/// Alone: evidence goes into the store.
+fn keep(
+    config: &Config,
+    store: Store,
+    shared: &Arc<Shared>,
+    recorded: Option<Records>,
+) -> Result<Intake, StartError> {
+    let settings = CommitterSettings {
+        queue: config.evidence.queue,
+        delay: Duration::from_millis(config.evidence.commit_delay.0),
+    };
+    let generation = {
+        let shared = Arc::clone(shared);
+        move || shared.plan.load().generation
+    };
+    let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
+    Committer::spawn(settings, store, aggregate, stats, shared.clock, generation, recorded)
+        .map_err(StartError::Thread)
+}
+
+/// One of several: evidence goes into NATS.
+fn join(
+    config: &Config,
+    nats: &config::Nats,
+    http: &TcpListener,
+    shared: &mut Shared,
+    records: Option<Records>,
+) -> Result<Intake, StartError> {
+    let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
+    let (queue, reports) = Queue::new(config.evidence.queue, Arc::clone(&stats));
+    let around = Around { aggregate, stats, clock: shared.clock, records };
+    let address = http.local_addr().unwrap_or(config.listen.http);
+    let (cluster, thread) = Cluster::start(nats, address, around, reports).map_err(StartError::Thread)?;
+    shared.cluster = Some(Arc::new(cluster));
+    Ok((queue, thread))
 }
 
 /// How sidecars prove who they are, said in so many words, and in a way that not everybody could pretend.

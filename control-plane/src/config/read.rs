@@ -2,10 +2,12 @@
 //! the reference of the document.
 
 mod discovery;
+mod engine;
 
 use std::path::{Path, PathBuf};
 
 use self::discovery::discovery;
+use self::engine::engine;
 use super::{Config, EvidenceConfig, Listen, Log, LogFormat};
 use emac_core::units::Millis;
 use emac_document::shape::Mapping;
@@ -83,6 +85,14 @@ fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
             .field("plan", mapping(plan_period), "planning")
             .optional()
             .unwrap_or(Config::default().plan_period),
+        engine: fields
+            .field(
+                "engine",
+                engine(folder),
+                "where evidence and plans are kept; `embedded`: in `state`, for one control plane",
+            )
+            .optional()
+            .unwrap_or_default(),
         discovery: fields
             .field(
                 "discovery",

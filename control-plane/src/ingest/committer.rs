@@ -51,9 +51,13 @@ pub enum SubmitError {
     ShuttingDown,
 }
 
-struct Waiting {
-    report: NodeReport,
-    answer: oneshot::Sender<Answer>,
+/// A report on its way, and where its answer goes.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Checked.
+    pub report: NodeReport,
+    /// Dropped without an answer: not stored.
+    pub answer: oneshot::Sender<Answer>,
 }
 
 /// The way in; cheap to clone.
@@ -64,6 +68,12 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// A queue of at most `capacity` reports, and its other end, which takes each from [`Stats::queued`].
+    pub fn new(capacity: usize, stats: Arc<Stats>) -> (Self, Receiver<Waiting>) {
+        let (sender, receiver) = sync_channel(capacity.max(1));
+        (Self { sender, stats }, receiver)
+    }
+
     /// Queues a report; the receiver gets its answer once that is durable.
     ///
     /// # Errors
@@ -120,8 +130,7 @@ impl Committer {
         generation: impl Fn() -> Generation + Send + 'static,
         records: Option<Records>,
     ) -> std::io::Result<(Queue, JoinHandle<()>)> {
-        let (sender, receiver) = sync_channel(settings.queue.max(1));
-        let queue = Queue { sender, stats: Arc::clone(&stats) };
+        let (queue, receiver) = Queue::new(settings.queue, Arc::clone(&stats));
         let generation = Box::new(generation);
         let (delay, in_doubt) = (settings.delay, None);
         let mut committer = Self { store, aggregate, stats, clock, generation, records, delay, in_doubt };

@@ -1,4 +1,4 @@
-//! The API's answers: `/api/v1/{journeys,hops,proxies,plan,discovery}`; that of `/api/v1/records` is made in `records`.
+//! The API's answers: `/api/v1/{journeys,hops,proxies,plan,discovery,engine}`; that of `/api/v1/records` is made in `records`.
 //!
 //! Lists are sorted by name and fields keep their order, so equal states give equal bytes. Whole numbers above 2^53 are text.
 
@@ -133,6 +133,14 @@ pub(super) fn proxies(shared: &Shared) -> Value {
         },
         "streams": streams,
     })
+}
+
+/// Where evidence and plans are kept, and who shares them.
+pub(super) fn engine(shared: &Shared) -> Value {
+    match &shared.cluster {
+        Some(cluster) => cluster.describe(),
+        None => json!({"engine": "embedded", "durable": shared.durable}),
+    }
 }
 
 fn row_of(row: &Row, now: Micros) -> Value {

@@ -67,6 +67,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             "/api/v1/discovery",
             get(async |State(shared): State<Arc<Shared>>| json(&api::discovery(&shared))),
         )
+        .route("/api/v1/engine", get(async |State(shared): State<Arc<Shared>>| json(&api::engine(&shared))))
         .route("/api/v1/records", get(records))
         .with_state(shared)
 }

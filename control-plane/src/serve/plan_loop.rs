@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::intents::Intents;
+use super::replicas;
 use super::state::Shared;
 use crate::plan::{self, EvidenceByHop, HopEvidence};
 
@@ -31,7 +32,7 @@ pub(super) async fn run(shared: Arc<Shared>, period: Millis, stop: CancellationT
             () = shared.replan.notified() => {}
             _ = ticks.tick() => {}
         }
-        if shared.clock.now() < shared.plan_from {
+        if shared.clock.now() < shared.plan_from || !replicas::may_plan(&shared) {
             continue;
         }
         let planning = Arc::clone(&shared);
@@ -49,6 +50,11 @@ fn step(shared: &Shared) {
     let previous = shared.plan.load_full();
     let next = plan::plan(&intents.planned, &evidence, Some(&previous), shared.clock.unix_ms());
     let next = Arc::new(next);
+    if let Some(cluster) = &shared.cluster {
+        replicas::propose(cluster, shared, &previous, next);
+        shared.stats.planned(shared.clock.now().since(begun));
+        return;
+    }
     // In force first: whoever gets budgets can look up why.
     shared.plan.store(Arc::clone(&next));
     let published = shared.publisher.publish(&next.workloads, shared.moment());

@@ -1,5 +1,6 @@
 //! What the tasks of a running control plane share.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -12,6 +13,7 @@ use super::intents::Intents;
 use super::records::LastRecords;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
+use crate::engine::nats::Cluster;
 use crate::identity::Gate;
 use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
@@ -50,6 +52,8 @@ pub(super) struct Shared {
     pub(super) otlp: Arc<otlp::Stats>,
     /// Whether evidence survives a restart.
     pub(super) durable: bool,
+    /// The other replicas, where there may be some.
+    pub(super) cluster: Option<Arc<Cluster>>,
     /// When this process began, by the calendar.
     pub(super) began_unix_ms: u64,
     stopping: AtomicBool,
@@ -84,6 +88,7 @@ impl Shared {
             stats: Arc::default(),
             plan: ArcSwap::from_pointee(plan),
             durable,
+            cluster: None,
             began_unix_ms: clock.unix_ms(),
             stopping: AtomicBool::new(false),
         }
@@ -105,12 +110,13 @@ impl Shared {
     }
 
     /// Why this control plane should get no traffic, if so.
-    pub(super) fn not_ready(&self) -> Option<&'static str> {
+    pub(super) fn not_ready(&self) -> Option<Cow<'static, str>> {
         let last_commit_failed = self.stats.last_commit_failed.load(Relaxed);
+        let of_cluster = || self.cluster.as_ref()?.problem().map(Cow::Owned);
         match (self.stopping.load(Relaxed), last_commit_failed) {
-            (true, _) => Some("shutting down"),
-            (false, true) => Some("evidence cannot be stored"),
-            (false, false) => None,
+            (true, _) => Some("shutting down".into()),
+            (false, true) => of_cluster().or(Some("evidence cannot be stored".into())),
+            (false, false) => of_cluster(),
         }
     }
 }

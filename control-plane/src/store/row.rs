@@ -52,7 +52,7 @@ struct HopRow {
 
 /// Bytes that are no row of this schema.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum InvalidRow {
+pub(crate) enum InvalidRow {
     #[error("not a row: {0}")]
     Message(#[from] prost::DecodeError),
     #[error("a row with {found} counts where {expected} belong")]
@@ -88,7 +88,7 @@ fn counts<const N: usize>(row: &[u64]) -> Result<[u64; N], InvalidRow> {
     row.try_into().map_err(|_| InvalidRow::Counts { found: row.len(), expected: N })
 }
 
-pub(super) fn encode_journey(totals: &JourneyTotals) -> Vec<u8> {
+pub(crate) fn encode_journey(totals: &JourneyTotals) -> Vec<u8> {
     let row = JourneyRow {
         outcomes: totals.outcomes.to_array().to_vec(),
         within_deadline: totals.within_deadline,
@@ -98,7 +98,7 @@ pub(super) fn encode_journey(totals: &JourneyTotals) -> Vec<u8> {
     row.encode_to_vec()
 }
 
-pub(super) fn decode_journey(bytes: &[u8]) -> Result<JourneyTotals, InvalidRow> {
+pub(crate) fn decode_journey(bytes: &[u8]) -> Result<JourneyTotals, InvalidRow> {
     let row = JourneyRow::decode(bytes)?;
     Ok(JourneyTotals {
         outcomes: outcomes(&row.outcomes)?,
@@ -108,7 +108,7 @@ pub(super) fn decode_journey(bytes: &[u8]) -> Result<JourneyTotals, InvalidRow> 
     })
 }
 
-pub(super) fn encode_hop(totals: &HopTotals) -> Vec<u8> {
+pub(crate) fn encode_hop(totals: &HopTotals) -> Vec<u8> {
     let row = HopRow {
         outcomes: totals.outcomes.to_array().to_vec(),
         retries: totals.retries,
@@ -119,7 +119,7 @@ pub(super) fn encode_hop(totals: &HopTotals) -> Vec<u8> {
     row.encode_to_vec()
 }
 
-pub(super) fn decode_hop(bytes: &[u8]) -> Result<HopTotals, InvalidRow> {
+pub(crate) fn decode_hop(bytes: &[u8]) -> Result<HopTotals, InvalidRow> {
     let row = HopRow::decode(bytes)?;
     Ok(HopTotals {
         outcomes: outcomes(&row.outcomes)?,

@@ -1,0 +1,400 @@
+//! Several control planes on one NATS JetStream: any takes a report in, one counts it, one plans, all serve.
+//!
+//! ```text
+//! sidecar -> door: PREFIX.evidence.<partition>, acknowledged once JetStream has it          (any replica)
+//!         -> share: judged, merged by workload -> PREFIX.counted.<partition>, the log       (the partition's holder)
+//!         -> view: totals, marks, the last seconds                                         (every replica, the same)
+//!         -> plan loop -> `plan` in the bucket, by compare-and-swap                         (the planner)
+//!         -> publisher -> sidecars                                                         (every replica)
+//! ```
+//!
+//! Nothing is believed because of a clock, and nothing because a replica thinks it is alive: what must be one at a time is a compare-and-swap in NATS.
+//! Where NATS is away, reports are not acknowledged (sidecars keep them), the plan in force stays and its leases are renewed from it.
+
+mod blob;
+mod connect;
+mod door;
+mod kept;
+mod layout;
+mod members;
+mod merge;
+mod message;
+mod plan_message;
+mod planner;
+mod reader;
+mod share;
+mod snapshot;
+mod status;
+mod view;
+
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::net::SocketAddr;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::context::ContextBuilder;
+use prost::Message as _;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::aggregate::Aggregate;
+use crate::clock::Clock;
+use crate::config;
+use crate::ingest::{Records, Stats, Waiting};
+use crate::plan::PlanSnapshot;
+use door::Door;
+use kept::Kept;
+use layout::{Layout, LayoutError};
+use members::{BEAT, Members};
+use message::Beat;
+pub use planner::AgreedPlan;
+use planner::Plans;
+use share::Shares;
+use status::{Part, Status};
+use view::{Position, View};
+
+/// Before something that failed is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Longest that giving up shares may take at the end.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// JetStream's answers to what is not a report.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the engine shares with the process around it.
+#[derive(Clone, Debug)]
+pub struct Around {
+    /// Written by the engine alone.
+    pub aggregate: Arc<RwLock<Aggregate>>,
+    /// Counters.
+    pub stats: Arc<Stats>,
+    /// The process's clock.
+    pub clock: Clock,
+    /// Where single calls go, if anybody looks at them.
+    pub records: Option<Records>,
+}
+
+/// This replica's part in the cluster. Everything runs until [`Cluster::leave`].
+#[derive(Debug)]
+pub struct Cluster {
+    me: String,
+    status: Arc<Status>,
+    members: Arc<Members>,
+    position: watch::Receiver<Position>,
+    agreed: watch::Receiver<Option<AgreedPlan>>,
+    plans: Arc<OnceLock<Arc<Plans>>>,
+    /// Since when this replica has followed the log as it is written.
+    settled: Mutex<Option<Instant>>,
+    runtime: Handle,
+    stop: CancellationToken,
+    main: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+/// The ends of the channels that the tasks write.
+struct Ends {
+    layout: watch::Sender<Option<Layout>>,
+    position: watch::Sender<Position>,
+    agreed: watch::Sender<Option<AgreedPlan>>,
+}
+
+impl std::fmt::Debug for Plans {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Plans").finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Starts connecting, and a thread that takes reports in; returns at once, whether or not NATS is there. The thread ends when every queue of `reports` is
+    /// gone.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn start(
+        config: &config::Nats,
+        http: SocketAddr,
+        around: Around,
+        reports: Receiver<Waiting>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let me = name(config);
+        let (status, members) = (Arc::new(Status::default()), Arc::new(Members::new(&me)));
+        let (layout, layouts) = watch::channel(None);
+        let (position, positions) = watch::channel(Position::default());
+        let (agreed, agreements) = watch::channel(None);
+        let door = Door {
+            status: Arc::clone(&status),
+            layout: layouts,
+            position: positions.clone(),
+            aggregate: Arc::clone(&around.aggregate),
+            stats: Arc::clone(&around.stats),
+            clock: around.clock,
+        };
+        let thread = door.spawn(reports, Handle::current())?;
+        let cluster = Self {
+            me,
+            status,
+            members,
+            position: positions,
+            agreed: agreements,
+            plans: Arc::default(),
+            settled: Mutex::default(),
+            runtime: Handle::current(),
+            stop: CancellationToken::new(),
+            main: Mutex::default(),
+        };
+        let task = cluster.main(config.clone(), http, around, Ends { layout, position, agreed });
+        *cluster.main.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(task));
+        Ok((cluster, thread))
+    }
+
+    /// Connects, opens the streams, and runs every task until the end.
+    fn main(
+        &self,
+        config: config::Nats,
+        http: SocketAddr,
+        around: Around,
+        ends: Ends,
+    ) -> impl Future<Output = ()> + use<> {
+        let (status, members, stop) =
+            (Arc::clone(&self.status), Arc::clone(&self.members), self.stop.clone());
+        let plans_place = Arc::clone(&self.plans);
+        async move {
+            let opening = open(&config, members.me(), &status);
+            let Some(Some(layout)) = stop.run_until_cancelled(opening).await else { return };
+            ends.layout.send_replace(Some(layout.clone()));
+            let (kept, position) = (Arc::<Kept>::default(), ends.position.subscribe());
+            let plans = Arc::new(Plans {
+                layout: layout.clone(),
+                kept: Arc::clone(&kept),
+                members: Arc::clone(&members),
+                status: Arc::clone(&status),
+                position: position.clone(),
+                stop: stop.clone(),
+                agreed: ends.agreed,
+                written: Mutex::default(),
+            });
+            let _ = plans_place.set(Arc::clone(&plans));
+            let shares = Shares {
+                layout: layout.clone(),
+                status: Arc::clone(&status),
+                members: Arc::clone(&members),
+                aggregate: Arc::clone(&around.aggregate),
+                stats: around.stats,
+                clock: around.clock,
+                position: position.clone(),
+                stop: stop.clone(),
+            };
+            let mut tasks = JoinSet::new();
+            let heart = Heart {
+                layout: layout.clone(),
+                members,
+                position: position.clone(),
+                http,
+                stop: stop.clone(),
+            };
+            tasks.spawn(heart.listen());
+            tasks.spawn(heart.beat());
+            tasks.spawn(Arc::clone(&kept).run(layout.clone(), Arc::clone(&status)));
+            let leader = Arc::clone(&plans);
+            let leading = move || leader.is_planner();
+            let (aggregate, clock) = (Arc::clone(&around.aggregate), around.clock);
+            tasks.spawn(snapshot::keep(layout.clone(), kept, aggregate, clock, position, leading));
+            for one in [Task::Stand, Task::Follow] {
+                let plans = Arc::clone(&plans);
+                tasks.spawn(async move { one.run(&plans).await });
+            }
+            let view = View {
+                layout,
+                status,
+                aggregate: around.aggregate,
+                clock: around.clock,
+                records: around.records,
+                position: ends.position,
+            };
+            tasks.spawn(view.run());
+            let mut working = JoinSet::new();
+            shares.spawn(&mut working);
+            stop.cancelled().await;
+            let farewell = async {
+                plans.resign().await;
+                while working.join_next().await.is_some() {}
+            };
+            let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        }
+    }
+
+    /// Why this replica should get no traffic, if so.
+    pub fn problem(&self) -> Option<String> {
+        let catching_up =
+            || (!self.position.borrow().live).then(|| "catching up with what is counted".to_owned());
+        self.status.problem().or_else(catching_up)
+    }
+
+    /// Comes with the reason when this process must not go on.
+    pub fn fatal(&self) -> watch::Receiver<Option<String>> {
+        self.status.fatal()
+    }
+
+    /// The plan that all replicas agree on; `None` before there is one, or before it is known.
+    pub fn agreed(&self) -> watch::Receiver<Option<AgreedPlan>> {
+        self.agreed.clone()
+    }
+
+    /// Whether this replica is to make a plan now. One that has just begun first watches for as long as a plan looks back, unless there is no plan at all.
+    pub fn may_plan(&self, window: Duration) -> bool {
+        let plans = self.plans.get().filter(|plans| plans.is_planner());
+        if plans.is_none() || !self.position.borrow().live {
+            return false;
+        }
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *settled.get_or_insert_with(Instant::now);
+        self.agreed.borrow().is_none() || since.elapsed() >= window
+    }
+
+    /// Puts `next`, made from `previous`, in force for all replicas. Whether it is; blocks until it is written, so call it from a thread that may.
+    pub fn propose(&self, previous: &PlanSnapshot, next: &Arc<PlanSnapshot>) -> bool {
+        match self.plans.get() {
+            Some(plans) => self.runtime.block_on(plans.propose(previous, next)),
+            None => false,
+        }
+    }
+
+    /// Who is there and who does what, for the API.
+    pub fn describe(&self) -> serde_json::Value {
+        let (now, position) = (Instant::now(), self.position.borrow().clone());
+        let held =
+            |id: &str| position.partitions.iter().filter(|it| it.holder.as_deref() == Some(id)).count();
+        let replicas = self.members.all(now).into_iter().map(|(silent, beat)| {
+            serde_json::json!({
+                "replica": beat.id,
+                "http": beat.http,
+                "ready": beat.ready && self.members.is_live(&beat.id, now),
+                "silent_ms": u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
+                "partitions": held(&beat.id),
+            })
+        });
+        let held = position.partitions.iter().filter(|it| it.holder.is_some()).count();
+        serde_json::json!({
+            "engine": "nats",
+            "replica": self.me,
+            "problem": self.problem(),
+            "planner": self.plans.get().map(|plans| plans.planner()),
+            "sequence": position.sequence,
+            "partitions": position.partitions.len(),
+            "partitions_held": held,
+            "replicas": replicas.collect::<Vec<_>>(),
+        })
+    }
+
+    /// Gives up everything this replica holds, so that others take it at once, and ends every task.
+    pub async fn leave(&self) {
+        self.stop.cancel();
+        let main = self.main.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(main) = main {
+            let _ = main.await;
+        }
+    }
+}
+
+/// What runs for ever on the plans.
+#[derive(Clone, Copy)]
+enum Task {
+    Stand,
+    Follow,
+}
+
+impl Task {
+    async fn run(self, plans: &Plans) {
+        match self {
+            Self::Stand => plans.stand().await,
+            Self::Follow => plans.follow().await,
+        }
+    }
+}
+
+/// Saying, and hearing, who is there.
+#[derive(Clone)]
+struct Heart {
+    layout: Layout,
+    members: Arc<Members>,
+    position: watch::Receiver<Position>,
+    http: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Heart {
+    fn beat(&self) -> impl Future<Output = ()> + Send + use<> {
+        let Self { layout, members, position, http, stop } = self.clone();
+        async move {
+            let client = layout.context.client();
+            let mut ticks = tokio::time::interval(BEAT);
+            loop {
+                ticks.tick().await;
+                let (ready, leaving) = (position.borrow().live, stop.is_cancelled());
+                let beat = Beat {
+                    id: members.me().to_owned(),
+                    http: http.to_string(),
+                    ready: ready && !leaving,
+                    leaving,
+                };
+                // What cannot be sent is silence, which says what it should.
+                let _ = client.publish(layout.names.replicas(), beat.encode_to_vec().into()).await;
+            }
+        }
+    }
+
+    fn listen(&self) -> impl Future<Output = ()> + Send + use<> {
+        let Self { layout, members, .. } = self.clone();
+        async move {
+            let client = layout.context.client();
+            loop {
+                if let Ok(mut beats) = client.subscribe(layout.names.replicas()).await {
+                    while let Some(message) = beats.next().await {
+                        if let Ok(beat) = Beat::decode(message.payload) {
+                            members.hear(beat, Instant::now());
+                        }
+                    }
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Opens streams and bucket, however long it takes; `None` when they are another control plane's.
+async fn open(config: &config::Nats, me: &str, status: &Arc<Status>) -> Option<Layout> {
+    let client = connect::connect(config, me, status).await;
+    let context = ContextBuilder::new().timeout(PATIENCE).ack_timeout(PATIENCE).build(client);
+    loop {
+        match Layout::open(context.clone(), config).await {
+            Ok(layout) => {
+                status.well(Part::Layout);
+                info!(replica = me, cluster = config.cluster, partitions = layout.partitions, "joined");
+                return Some(layout);
+            }
+            Err(LayoutError::Foreign(problem)) => {
+                status.fail(problem);
+                return None;
+            }
+            Err(error @ LayoutError::Later(_)) => status.trouble(Part::Layout, status.explain(error)),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Another one for every life of a process, because what a life held ends with it.
+fn name(config: &config::Nats) -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = config.replica.clone().or_else(host).unwrap_or_default();
+    format!("{}-{:08x}", name.trim(), (random() * f64::from(u32::MAX)) as u32)
+}
+
+/// From 0 to 1, for what two replicas should not do at the same moment.
+fn random() -> f64 {
+    let drawn = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    (drawn >> 11) as f64 / (1_u64 << 53) as f64
+}

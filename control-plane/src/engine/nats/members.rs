@@ -1,0 +1,145 @@
+//! Who is there: replicas say so over a plain subject, and whose word fails is dead.
+//!
+//! Only the order of what this replica hears counts, never a clock of another. Who does not hear itself is cut off and decides nothing. All of this is about
+//! who *tries*: that only one *does* is held by the log ([`super::share`]) and by compare-and-swap ([`super::planner`]).
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::message::Beat;
+
+/// How often a replica says that it is there.
+pub(super) const BEAT: Duration = Duration::from_millis(400);
+/// Who is silent for longer is dead.
+pub(super) const DEAD: Duration = Duration::from_millis(2_500);
+/// Who does not hear itself for longer is cut off.
+const ECHO: Duration = Duration::from_millis(1_500);
+/// Nothing is decided before everybody had time to speak.
+const SETTLE: Duration = Duration::from_millis(1_500);
+
+#[derive(Debug)]
+pub(super) struct Members {
+    me: String,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    beats: BTreeMap<String, (Instant, Beat)>,
+    /// Since when this replica has heard itself without a break.
+    since: Option<Instant>,
+}
+
+impl Members {
+    pub(super) fn new(me: &str) -> Self {
+        Self { me: me.to_owned(), heard: Mutex::default() }
+    }
+
+    pub(super) fn me(&self) -> &str {
+        &self.me
+    }
+
+    pub(super) fn hear(&self, beat: Beat, now: Instant) {
+        let mut heard = self.heard();
+        if beat.id == self.me {
+            let before = heard.beats.get(&self.me).map(|(at, _)| *at);
+            if before.is_none_or(|before| now.duration_since(before) > ECHO) {
+                heard.since = Some(now);
+            }
+        }
+        heard.beats.insert(beat.id.clone(), (now, beat));
+        heard.beats.retain(|_, (at, _)| now.duration_since(*at) < 10 * DEAD);
+    }
+
+    /// Whether this replica hears well enough to judge others.
+    pub(super) fn hears(&self, now: Instant) -> bool {
+        let heard = self.heard();
+        let echo = heard.beats.get(&self.me).is_some_and(|(at, _)| now.duration_since(*at) <= ECHO);
+        echo && heard.since.is_some_and(|since| now.duration_since(since) >= SETTLE)
+    }
+
+    /// Whether a replica spoke lately and is not ending.
+    pub(super) fn is_live(&self, id: &str, now: Instant) -> bool {
+        self.heard().beats.get(id).is_some_and(|(at, beat)| is_live(*at, beat, now))
+    }
+
+    /// Those that may take work, by name.
+    pub(super) fn ready(&self, now: Instant) -> Vec<String> {
+        let heard = self.heard();
+        let ready = heard.beats.values().filter(|(at, beat)| beat.ready && is_live(*at, beat, now));
+        ready.map(|(_, beat)| beat.id.clone()).collect()
+    }
+
+    /// Everybody heard lately, with the time since.
+    pub(super) fn all(&self, now: Instant) -> Vec<(Duration, Beat)> {
+        let heard = self.heard();
+        heard.beats.values().map(|(at, beat)| (now.duration_since(*at), beat.clone())).collect()
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_live(at: Instant, beat: &Beat, now: Instant) -> bool {
+    !beat.leaving && now.duration_since(at) <= DEAD
+}
+
+/// Whose a share should be: the replica with the highest hash of both names (rendezvous hashing), so that one that comes or goes moves only its own shares.
+pub(super) fn rendezvous<'a>(share: &str, replicas: &'a [String]) -> Option<&'a str> {
+    let weight = |replica: &&String| hash(&format!("{share} {replica}"));
+    replicas.iter().max_by_key(weight).map(String::as_str)
+}
+
+/// The same in every process and version.
+pub(super) fn hash(text: &str) -> u64 {
+    let fnv = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    emac_core::mix::next(&mut { fnv })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beat(id: &str, ready: bool, leaving: bool) -> Beat {
+        Beat { id: id.to_owned(), ready, leaving, ..Beat::default() }
+    }
+
+    #[test]
+    fn who_falls_silent_is_dead_and_who_is_deaf_decides_nothing() {
+        let (members, begin) = (Members::new("a"), Instant::now());
+        let at = |ms| begin + Duration::from_millis(ms);
+        for ms in (0..4_000).step_by(400) {
+            members.hear(beat("a", true, false), at(ms));
+            if ms < 1_000 {
+                members.hear(beat("b", true, false), at(ms));
+            }
+        }
+        assert!(!members.hears(at(0)) && members.hears(at(4_000)));
+        assert_eq!(members.ready(at(3_000)), ["a", "b"]);
+        assert_eq!(members.ready(at(3_700)), ["a"]);
+        // Stopped for a minute: the others are not dead, this one is deaf.
+        assert!(!members.hears(at(64_000)));
+        members.hear(beat("a", true, false), at(64_100));
+        assert!(!members.hears(at(64_200)), "and first listens");
+        members.hear(beat("b", true, true), at(64_300));
+        assert!(!members.is_live("b", at(64_300)), "it says that it ends");
+    }
+
+    #[test]
+    fn a_replica_that_goes_moves_its_own_shares_only() {
+        let three: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
+        let two = &three[..2];
+        let mut moved = 0;
+        for share in (0..1_000).map(|n: u32| n.to_string()) {
+            let (before, after) = (rendezvous(&share, &three).unwrap(), rendezvous(&share, two).unwrap());
+            assert!(before == after || before == "c");
+            moved += u32::from(before != after);
+        }
+        assert!((250..420).contains(&moved), "{moved}");
+        assert_eq!(rendezvous("1", &[]), None);
+    }
+}

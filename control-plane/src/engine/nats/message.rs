@@ -1,0 +1,117 @@
+//! What is written into NATS: protobuf, so that a later version can add a field; long ones compressed.
+
+use std::io::{Read as _, Write as _};
+
+use emac_proto::v1::ReportRequest;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use prost::Message;
+use prost::bytes::Bytes;
+
+/// Longer messages are compressed.
+const COMPRESS_FROM: usize = 16 << 10;
+/// What gzip begins with, and no message here does: a protobuf field with the wire type 7.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Most bytes of a message once it is decompressed.
+const UNPACKED_MAX: u64 = 1 << 30;
+
+/// An entry of the log of what counts, under the subject of a partition.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Counted {
+    /// Replica that holds the partition from here on; empty: nobody.
+    #[prost(string, tag = "1")]
+    pub(super) replica: String,
+    /// Evidence of the partition up to this sequence of its stream is judged.
+    #[prost(uint64, tag = "2")]
+    pub(super) evidence: u64,
+    /// Reports that count, each once; those of a workload may be merged into one of them.
+    #[prost(message, repeated, tag = "3")]
+    pub(super) reports: Vec<ReportRequest>,
+}
+
+/// A replica says that it is there.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Beat {
+    /// Name of the process; no other has had it.
+    #[prost(string, tag = "1")]
+    pub(super) id: String,
+    /// Its API.
+    #[prost(string, tag = "2")]
+    pub(super) http: String,
+    /// It knows all that is counted, and may take partitions.
+    #[prost(bool, tag = "3")]
+    pub(super) ready: bool,
+    /// It is ending.
+    #[prost(bool, tag = "4")]
+    pub(super) leaving: bool,
+}
+
+/// Who plans.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Planner {
+    /// Empty: nobody.
+    #[prost(string, tag = "1")]
+    pub(super) replica: String,
+}
+
+/// A value that may be longer than a message: itself, or where its parts are.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Head {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) body: Bytes,
+    /// Names the parts; empty when `body` is all.
+    #[prost(string, tag = "2")]
+    pub(super) parts_of: String,
+    #[prost(uint32, tag = "3")]
+    pub(super) parts: u32,
+    /// SHA-256 of the whole.
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) digest: Vec<u8>,
+    /// Which of two values is the later one; never goes back.
+    #[prost(uint64, tag = "5")]
+    pub(super) order: u64,
+}
+
+/// A message as it is written.
+pub(super) fn pack(message: &impl Message) -> Bytes {
+    let plain = message.encode_to_vec();
+    if plain.len() < COMPRESS_FROM {
+        return plain.into();
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::fast());
+    match encoder.write_all(&plain).and_then(|()| encoder.finish()) {
+        Ok(packed) => packed.into(),
+        Err(_) => plain.into(),
+    }
+}
+
+/// A message as it was before [`pack`].
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub(super) fn unpack<M: Message + Default>(bytes: &[u8]) -> Result<M, String> {
+    if !bytes.starts_with(&GZIP) {
+        return M::decode(bytes).map_err(|error| error.to_string());
+    }
+    let mut plain = Vec::new();
+    let read = GzDecoder::new(bytes).take(UNPACKED_MAX).read_to_end(&mut plain);
+    read.map_err(|error| error.to_string())?;
+    M::decode(plain.as_slice()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_are_compressed_and_come_back() {
+        for length in [0, 1, COMPRESS_FROM, 300_000] {
+            let message = Beat { id: "x".repeat(length), ready: true, ..Beat::default() };
+            let packed = pack(&message);
+            assert_eq!(packed.starts_with(&GZIP), length >= COMPRESS_FROM);
+            assert_eq!(unpack::<Beat>(&packed), Ok(message));
+        }
+        assert!(unpack::<Beat>(&[0x1f, 0x8b, 3]).is_err() && unpack::<Beat>(&[0x0f]).is_err());
+    }
+}

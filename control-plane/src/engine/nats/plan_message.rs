@@ -1,0 +1,233 @@
+//! A plan as bytes: what every workload is told, and why, so that the next planner goes on from it and every replica can explain it.
+
+use emac_core::budget::curve::{Allocation, Place};
+use emac_core::id::{HopKey, JourneyName};
+use emac_core::journey::ComponentName;
+use emac_core::units::{Generation, Millis};
+use emac_proto::v1;
+use prost::Message;
+use prost::bytes::Bytes;
+
+use super::message::{pack, unpack};
+use crate::plan::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan, PlanSnapshot};
+
+#[derive(Clone, PartialEq, Message)]
+struct Plan {
+    #[prost(uint64, tag = "1")]
+    generation: u64,
+    #[prost(message, repeated, tag = "2")]
+    workloads: Vec<v1::WorkloadBudgets>,
+    #[prost(message, repeated, tag = "3")]
+    journeys: Vec<Journey>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Journey {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(double, tag = "2")]
+    predicted: f64,
+    #[prost(double, tag = "3")]
+    predicted_lower: f64,
+    #[prost(string, tag = "4")]
+    model: String,
+    #[prost(string, tag = "5")]
+    expression: String,
+    #[prost(double, tag = "6")]
+    objective: f64,
+    #[prost(uint64, tag = "7")]
+    deadline_ms: u64,
+    #[prost(uint64, tag = "8")]
+    planned_ms: u64,
+    #[prost(message, repeated, tag = "9")]
+    leaves: Vec<Leaf>,
+    #[prost(uint64, tag = "10")]
+    changed_unix_ms: u64,
+    /// Place in [`DAMPED`].
+    #[prost(uint32, tag = "11")]
+    damped: u32,
+    #[prost(string, repeated, tag = "12")]
+    notes: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Leaf {
+    #[prost(string, tag = "1")]
+    name: String,
+    /// 0 only, 1 primary, 2 detached, 3 and more: an alternate from 0.
+    #[prost(uint64, tag = "2")]
+    place: u64,
+    #[prost(uint64, tag = "3")]
+    start_ms: u64,
+    #[prost(uint64, tag = "4")]
+    time_ms: u64,
+    #[prost(uint32, tag = "5")]
+    tries: u32,
+    #[prost(uint64, tag = "6")]
+    useful_after_ms: u64,
+    #[prost(uint64, tag = "7")]
+    needed_after_ms: u64,
+    #[prost(uint64, tag = "8")]
+    useful_ms: u64,
+    #[prost(message, repeated, tag = "9")]
+    hops: Vec<v1::HopKey>,
+    #[prost(uint64, optional, tag = "10")]
+    timeout_ms: Option<u64>,
+    /// Calls that were measured; of a default curve those seen so far.
+    #[prost(uint64, tag = "11")]
+    calls: u64,
+    /// 0 default, 1 measured, 2 static.
+    #[prost(uint32, tag = "12")]
+    source: u32,
+    #[prost(uint64, tag = "13")]
+    usual_ms: u64,
+    /// Place in [`BOUNDS`].
+    #[prost(uint32, tag = "14")]
+    bound: u32,
+    #[prost(double, tag = "15")]
+    success: f64,
+}
+
+/// By their numbers on the wire.
+const DAMPED: [Damped; 4] = [Damped::No, Damped::Hysteresis, Damped::Period, Damped::Step];
+const BOUNDS: [Bound; 5] =
+    [Bound::Optimum, Bound::Remaining, Bound::Encloses, Bound::Minimum, Bound::Maximum];
+
+pub(super) fn encode(plan: &PlanSnapshot) -> Bytes {
+    pack(&Plan {
+        generation: plan.generation.0,
+        workloads: plan.workloads.values().map(v1::WorkloadBudgets::from).collect(),
+        journeys: plan.journeys.iter().map(|(name, journey)| journey_to_wire(name, journey)).collect(),
+    })
+}
+
+/// # Errors
+/// What is wrong with the bytes.
+pub(super) fn decode(bytes: &[u8]) -> Result<PlanSnapshot, String> {
+    let wire: Plan = unpack(bytes)?;
+    let mut plan = PlanSnapshot { generation: Generation(wire.generation), ..PlanSnapshot::default() };
+    for budgets in wire.workloads {
+        let budgets =
+            emac_core::budget::WorkloadBudgets::try_from(budgets).map_err(|error| error.to_string())?;
+        plan.workloads.insert(budgets.workload.clone(), budgets);
+    }
+    for journey in wire.journeys {
+        let name = JourneyName::new(&journey.name).map_err(|error| error.to_string())?;
+        plan.journeys.insert(name, journey_of_wire(journey)?);
+    }
+    Ok(plan)
+}
+
+fn journey_to_wire(name: &JourneyName, plan: &JourneyPlan) -> Journey {
+    Journey {
+        name: name.to_string(),
+        predicted: plan.predicted,
+        predicted_lower: plan.predicted_lower,
+        model: plan.model.clone(),
+        expression: plan.expression.clone(),
+        objective: plan.objective,
+        deadline_ms: plan.deadline.0,
+        planned_ms: plan.planned.0,
+        leaves: plan.leaves.iter().map(leaf_to_wire).collect(),
+        changed_unix_ms: plan.changed_unix_ms,
+        damped: number(&DAMPED, &plan.damped),
+        notes: plan.notes.clone(),
+    }
+}
+
+fn journey_of_wire(wire: Journey) -> Result<JourneyPlan, String> {
+    Ok(JourneyPlan {
+        predicted: wire.predicted,
+        predicted_lower: wire.predicted_lower,
+        model: wire.model,
+        expression: wire.expression,
+        objective: wire.objective,
+        deadline: Millis(wire.deadline_ms),
+        planned: Millis(wire.planned_ms),
+        leaves: wire.leaves.into_iter().map(leaf_of_wire).collect::<Result<_, _>>()?,
+        changed_unix_ms: wire.changed_unix_ms,
+        damped: named(&DAMPED, wire.damped)?,
+        notes: wire.notes,
+    })
+}
+
+fn leaf_to_wire(leaf: &LeafPlan) -> Leaf {
+    let allocation = &leaf.allocation;
+    let (source, calls) = match leaf.source {
+        CurveSource::Default { calls } => (0, calls),
+        CurveSource::Measured { calls } => (1, calls),
+        CurveSource::Static => (2, 0),
+    };
+    Leaf {
+        name: allocation.leaf.to_string(),
+        place: match allocation.place {
+            Place::Only => 0,
+            Place::Primary => 1,
+            Place::Detached => 2,
+            Place::Alternate(which) => 3 + which as u64,
+        },
+        start_ms: allocation.start.0,
+        time_ms: allocation.time.0,
+        tries: allocation.tries,
+        useful_after_ms: allocation.useful_after.0,
+        needed_after_ms: allocation.needed_after.0,
+        useful_ms: allocation.useful.0,
+        hops: leaf.hops.iter().map(hop_to_wire).collect(),
+        timeout_ms: leaf.timeout.map(|timeout| timeout.0),
+        calls,
+        source,
+        usual_ms: leaf.usual.0,
+        bound: number(&BOUNDS, &leaf.bound),
+        success: leaf.success,
+    }
+}
+
+fn leaf_of_wire(wire: Leaf) -> Result<LeafPlan, String> {
+    let allocation = Allocation {
+        leaf: ComponentName::new(&wire.name).map_err(|error| error.to_string())?,
+        place: match wire.place {
+            0 => Place::Only,
+            1 => Place::Primary,
+            2 => Place::Detached,
+            which => Place::Alternate(usize::try_from(which - 3).unwrap_or(usize::MAX)),
+        },
+        start: Millis(wire.start_ms),
+        time: Millis(wire.time_ms),
+        tries: wire.tries,
+        useful_after: Millis(wire.useful_after_ms),
+        needed_after: Millis(wire.needed_after_ms),
+        useful: Millis(wire.useful_ms),
+    };
+    let calls = wire.calls;
+    Ok(LeafPlan {
+        allocation,
+        hops: wire.hops.into_iter().map(hop_of_wire).collect(),
+        timeout: wire.timeout_ms.map(Millis),
+        source: named(
+            &[CurveSource::Default { calls }, CurveSource::Measured { calls }, CurveSource::Static],
+            wire.source,
+        )?,
+        usual: Millis(wire.usual_ms),
+        bound: named(&BOUNDS, wire.bound)?,
+        success: wire.success,
+    })
+}
+
+fn hop_to_wire(key: &HopKey) -> v1::HopKey {
+    let HopKey { journey, source, destination, operation } = key.clone();
+    v1::HopKey { journey, source, destination, operation }
+}
+
+fn hop_of_wire(wire: v1::HopKey) -> HopKey {
+    let v1::HopKey { journey, source, destination, operation } = wire;
+    HopKey { journey, source, destination, operation }
+}
+
+fn number<T: PartialEq>(all: &[T], one: &T) -> u32 {
+    all.iter().position(|other| other == one).and_then(|place| u32::try_from(place).ok()).unwrap_or(0)
+}
+
+fn named<T: Copy>(all: &[T], number: u32) -> Result<T, String> {
+    let found = usize::try_from(number).ok().and_then(|place| all.get(place)).copied();
+    found.ok_or_else(|| format!("{number} is none of {}", all.len()))
+}

@@ -1,0 +1,46 @@
+//! Where this process is one of several: what is planned goes to all of them, and what all of them agreed on is put in force here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::state::Shared;
+use crate::engine::nats::Cluster;
+use crate::plan::PlanSnapshot;
+
+/// Whether this process makes the plans: alone it does.
+pub(super) fn may_plan(shared: &Shared) -> bool {
+    let Some(cluster) = &shared.cluster else { return true };
+    cluster.may_plan(Duration::from_millis(shared.evidence().window().0))
+}
+
+/// Offers a plan to all replicas. One with news is put in force by [`follow`], here as everywhere; of one without, only the reasons change.
+pub(super) fn propose(
+    cluster: &Cluster,
+    shared: &Shared,
+    previous: &Arc<PlanSnapshot>,
+    next: Arc<PlanSnapshot>,
+) {
+    let unchanged = next.generation == previous.generation;
+    if cluster.propose(previous, &next) && unchanged {
+        // Unless another was put in force meanwhile.
+        shared.plan.compare_and_swap(previous, next);
+    }
+}
+
+/// Puts in force what all replicas agreed on, until told to stop.
+pub(super) async fn follow(shared: Arc<Shared>, cluster: Arc<Cluster>, stop: CancellationToken) {
+    let mut agreed = cluster.agreed();
+    agreed.mark_changed();
+    while let Some(Ok(())) = stop.run_until_cancelled(agreed.changed()).await {
+        let Some(next) = agreed.borrow_and_update().clone() else { continue };
+        let previous = shared.plan.swap(Arc::clone(&next.plan));
+        let published = shared.publisher.publish(&next.plan.workloads, shared.moment());
+        if next.plan.generation != previous.generation {
+            let (generation, workloads) = (next.plan.generation.0, published.issued.len());
+            info!(generation, workloads, removed = published.removed.len(), "new plan");
+        }
+    }
+}
