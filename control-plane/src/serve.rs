@@ -45,7 +45,7 @@ use crate::ingest::{
 use crate::store::{OpenError, Store, Stored};
 use emac_document::{ReplaceError, replace_file};
 use emac_push::Now;
-use emac_push::service::{Admission, PushService};
+use emac_push::service::{Admission, PushService, ServiceLimits};
 use intents::Fingerprint;
 pub use intents::Intents;
 pub(crate) use standing::age_of as age;
@@ -54,6 +54,8 @@ use traces::Traces;
 
 /// How long open connections may take to end; then they are cut.
 const GRACE: Duration = Duration::from_secs(5);
+/// Over which the streams of one replica of several end.
+const DRAIN: Duration = Duration::from_secs(3);
 /// Sidecars keep streams for days; a dead peer is noticed by its silence on these pings.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
@@ -221,9 +223,12 @@ impl Server {
     fn spawn_servers(&mut self, grpc: TcpListener, http: TcpListener, queue: Queue) {
         let (shared, shutdown) = (&self.shared, &self.shutdown);
         let gate = &shared.gate;
-        let evidence = EvidenceReceiver::new(queue, Arc::clone(&shared.stats), shutdown.clone());
+        // Alone, there is nobody to go to while this process still answers.
+        let drain = if shared.cluster.is_some() { DRAIN } else { Duration::ZERO };
+        let evidence = EvidenceReceiver::new(queue, Arc::clone(&shared.stats), shutdown.clone(), drain);
         let (snapshots, proxies) = (shared.publisher.subscribe(), Arc::clone(&shared.proxies));
         let push = PushService::new(snapshots, proxies, now(shared), shutdown.clone())
+            .with_limits(ServiceLimits { drain, ..ServiceLimits::default() })
             .with_admission(Arc::clone(gate) as Arc<dyn Admission>);
         let identify = {
             let gate = Arc::clone(gate);

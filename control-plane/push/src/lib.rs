@@ -7,6 +7,7 @@
 //! What push leaves out: it plans nothing, and it never touches a route, a cluster or a listener of anybody's mesh: it
 //! serves one kind of its own, `emac.v1.WorkloadBudgets`.
 
+pub mod drain;
 pub mod protocol;
 pub mod proxies;
 pub mod service;

@@ -33,6 +33,8 @@ pub struct ServiceLimits {
     pub request_bytes_max: usize,
     /// A stream whose client says nothing for this long at its start is ended: it would hold a place for nothing.
     pub first_request_within: Duration,
+    /// Streams end within this time of the server's end, one after the other.
+    pub drain: Duration,
     /// Bounds within a stream.
     pub stream: StreamLimits,
 }
@@ -43,6 +45,7 @@ impl Default for ServiceLimits {
             streams_max: 10_000,
             request_bytes_max: 4 << 20,
             first_request_within: Duration::from_secs(30),
+            drain: Duration::ZERO,
             stream: StreamLimits::default(),
         }
     }

@@ -9,7 +9,7 @@ pub enum Engine {
     #[default]
     Embedded,
     /// `nats`: NATS JetStream, shared by every replica.
-    Nats(Nats),
+    Nats(Box<Nats>),
 }
 
 /// `engine.nats`.
@@ -25,6 +25,8 @@ pub struct Nats {
     pub replicas: usize,
     /// `replica`: name of this replica, for people.
     pub replica: Option<String>,
+    /// `user` and `passwordFile`.
+    pub user: Option<(String, PathBuf)>,
     /// `credentials`: file with the JWT and the key of a NATS user.
     pub credentials: Option<PathBuf>,
     /// `tls`.

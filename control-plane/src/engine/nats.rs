@@ -88,8 +88,6 @@ pub struct Cluster {
     position: watch::Receiver<Position>,
     agreed: watch::Receiver<Option<AgreedPlan>>,
     plans: Arc<OnceLock<Arc<Plans>>>,
-    /// Since when this replica has followed the log as it is written.
-    settled: Mutex<Option<Instant>>,
     runtime: Handle,
     stop: CancellationToken,
     main: Mutex<Option<tokio::task::JoinHandle<()>>>,
@@ -141,7 +139,6 @@ impl Cluster {
             position: positions,
             agreed: agreements,
             plans: Arc::default(),
-            settled: Mutex::default(),
             runtime: Handle::current(),
             stop: CancellationToken::new(),
             main: Mutex::default(),
@@ -188,7 +185,7 @@ impl Cluster {
                 position: position.clone(),
                 stop: stop.clone(),
             };
-            let mut tasks = JoinSet::new();
+            let (mut tasks, probed) = (JoinSet::new(), layout.clone());
             let heart = Heart {
                 layout: layout.clone(),
                 members,
@@ -216,6 +213,7 @@ impl Cluster {
                 position: ends.position,
             };
             tasks.spawn(view.run());
+            tasks.spawn(probe(probed, Arc::clone(&shares.status)));
             let mut working = JoinSet::new();
             shares.spawn(&mut working);
             stop.cancelled().await;
@@ -230,7 +228,7 @@ impl Cluster {
     /// Why this replica should get no traffic, if so.
     pub fn problem(&self) -> Option<String> {
         let catching_up =
-            || (!self.position.borrow().live).then(|| "catching up with what is counted".to_owned());
+            || (!self.position.borrow().is_live()).then(|| "catching up with what is counted".to_owned());
         self.status.problem().or_else(catching_up)
     }
 
@@ -247,12 +245,11 @@ impl Cluster {
     /// Whether this replica is to make a plan now. One that has just begun first watches for as long as a plan looks back, unless there is no plan at all.
     pub fn may_plan(&self, window: Duration) -> bool {
         let plans = self.plans.get().filter(|plans| plans.is_planner());
-        if plans.is_none() || !self.position.borrow().live {
+        if plans.is_none() {
             return false;
         }
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = *settled.get_or_insert_with(Instant::now);
-        self.agreed.borrow().is_none() || since.elapsed() >= window
+        let knows = |position: &Position| position.since.is_some_and(|since| since.elapsed() >= window);
+        self.agreed.borrow().is_none() || knows(&self.position.borrow())
     }
 
     /// Puts `next`, made from `previous`, in force for all replicas. Whether it is; blocks until it is written, so call it from a thread that may.
@@ -334,7 +331,7 @@ impl Heart {
             let mut ticks = tokio::time::interval(BEAT);
             loop {
                 ticks.tick().await;
-                let (ready, leaving) = (position.borrow().live, stop.is_cancelled());
+                let (ready, leaving) = (position.borrow().is_live(), stop.is_cancelled());
                 let beat = Beat {
                     id: members.me().to_owned(),
                     http: http.to_string(),
@@ -365,12 +362,27 @@ impl Heart {
     }
 }
 
+/// Tries again for the sidecars what failed, for they do not come to a replica that is not ready.
+async fn probe(layout: Layout, status: Arc<Status>) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        if status.is_connected() && !status.is_well(Part::Evidence) && layout.probe().await.is_ok() {
+            status.well(Part::Evidence);
+        }
+    }
+}
+
 /// Opens streams and bucket, however long it takes; `None` when they are another control plane's.
 async fn open(config: &config::Nats, me: &str, status: &Arc<Status>) -> Option<Layout> {
     let client = connect::connect(config, me, status).await;
     let context = ContextBuilder::new().timeout(PATIENCE).ack_timeout(PATIENCE).build(client);
     loop {
-        match Layout::open(context.clone(), config).await {
+        let opened = async {
+            let layout = Layout::open(context.clone(), config).await?;
+            layout.probe().await?;
+            Ok(layout)
+        };
+        match opened.await {
             Ok(layout) => {
                 status.well(Part::Layout);
                 info!(replica = me, cluster = config.cluster, partitions = layout.partitions, "joined");

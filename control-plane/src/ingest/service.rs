@@ -7,9 +7,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use emac_proto::v1::evidence_service_server::{EvidenceService, EvidenceServiceServer};
 use emac_proto::v1::{ReportRequest, ReportResponse};
+use emac_push::drain::drained;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -32,12 +34,13 @@ pub struct EvidenceReceiver {
     queue: Queue,
     stats: Arc<Stats>,
     shutdown: CancellationToken,
+    drain: Duration,
 }
 
 impl EvidenceReceiver {
-    /// Streams end when `shutdown` is cancelled, each after the report it is at.
-    pub fn new(queue: Queue, stats: Arc<Stats>, shutdown: CancellationToken) -> Self {
-        Self { queue, stats, shutdown }
+    /// Streams end within `drain` of the cancellation of `shutdown`, each after the report it is at.
+    pub fn new(queue: Queue, stats: Arc<Stats>, shutdown: CancellationToken, drain: Duration) -> Self {
+        Self { queue, stats, shutdown, drain }
     }
 
     /// The tonic server.
@@ -63,8 +66,8 @@ impl EvidenceService for EvidenceReceiver {
         let (answers, receiver) = mpsc::channel(1);
         let (queue, stats) = (self.queue.clone(), Arc::clone(&self.stats));
         let stream = Stream { queue, stats, peer, order: Order::default(), _open: open };
-        let shutdown = self.shutdown.clone();
-        tokio::spawn(stream.run(request.into_inner(), answers, shutdown));
+        let ended = drained(self.shutdown.clone(), self.drain);
+        tokio::spawn(stream.run(request.into_inner(), answers, ended));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 }
@@ -99,11 +102,12 @@ impl Stream {
         mut self,
         mut reports: Streaming<ReportRequest>,
         answers: mpsc::Sender<Result<ReportResponse, Status>>,
-        shutdown: CancellationToken,
+        ended: impl Future<Output = ()>,
     ) {
+        let mut ended = std::pin::pin!(ended);
         loop {
             let next = tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = &mut ended => break,
                 next = reports.message() => next,
             };
             // A broken stream is the sidecar's restart or the network's: it will come again.

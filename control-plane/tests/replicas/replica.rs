@@ -28,10 +28,7 @@ impl Replica {
     pub fn start(world: &Path, name: &str, urls: &[String], more: &str) -> Self {
         let folder = world.join(name);
         fs::create_dir_all(folder.join("journeys")).unwrap();
-        let lease = format!("lease: {{validFor: {}s,", LEASE.as_secs());
-        let intent = INTENT.replace("lease: {validFor: 60s,", &lease);
-        assert_ne!(intent, INTENT);
-        fs::write(folder.join("journeys/intent.yaml"), intent).unwrap();
+        write(&folder, 400);
         let urls = urls.iter().map(|url| format!("\"{url}\"")).collect::<Vec<_>>().join(", ");
         let config = format!(
             "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\nidentity: none\nportsFile: ports.json\nintents: [journeys]\n\
@@ -64,6 +61,11 @@ impl Replica {
         let (child, ports) = Self::spawn(&self.folder);
         let address = |name: &str| ports[name].as_str().unwrap().parse().unwrap();
         (self.child, self.grpc, self.http) = (child, address("grpc"), address("http"));
+    }
+
+    /// Replaces the journey by one with this deadline.
+    pub fn intend(&self, deadline_ms: u64) {
+        write(&self.folder, deadline_ms);
     }
 
     pub fn log(&self) -> String {
@@ -107,6 +109,16 @@ impl Drop for Replica {
             println!("--- {}\n{}", self.folder.display(), self.log());
         }
     }
+}
+
+/// The journey, replaced whole as a volume does it.
+fn write(folder: &Path, deadline_ms: u64) {
+    let lease = format!("lease: {{validFor: {}s,", LEASE.as_secs());
+    let deadline = format!("threshold: {deadline_ms}ms");
+    let intent = INTENT.replace("lease: {validFor: 60s,", &lease).replace("threshold: 400ms", &deadline);
+    assert_ne!(intent, INTENT);
+    fs::write(folder.join("intent.tmp"), intent).unwrap();
+    fs::rename(folder.join("intent.tmp"), folder.join("journeys/intent.yaml")).unwrap();
 }
 
 fn log_of(folder: &Path) -> String {

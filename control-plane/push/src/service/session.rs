@@ -1,6 +1,7 @@
 //! The task of one stream.
 
 use super::{Client, Shared};
+use crate::drain::drained;
 use crate::protocol::{Receipt, Received, Request, Scope, Snapshot, Stream, StreamError, Watch};
 use crate::proxies::Connection;
 use crate::standing::End;
@@ -47,10 +48,10 @@ impl<W: Watch> Session<W> {
         mut requests: Streaming<W::Request>,
         out: Sender<Result<W::Response, Status>>,
     ) {
-        let shutdown = self.shared.shutdown.clone();
-        let ended = match shutdown.run_until_cancelled(self.serve(&mut requests, &out)).await {
-            Some(ended) => ended,
-            None => Err(Status::unavailable("the control plane is shutting down")),
+        let drained = drained(self.shared.shutdown.clone(), self.shared.limits.drain);
+        let ended = tokio::select! {
+            ended = self.serve(&mut requests, &out) => ended,
+            () = drained => Err(Status::unavailable("the control plane is shutting down")),
         };
         self.connection.ended(self.end, (self.shared.now)().at);
         drop(self);

@@ -12,7 +12,7 @@ pub(super) fn engine<'a>(folder: &Path) -> impl Type<'a, Value = Engine> {
     let nats = mapping(|fields: &mut Fields<'_>| {
         let says = "NATS JetStream, shared by every replica of the control plane";
         let nats = mapping(|fields: &mut Fields<'_>| nats(fields, folder));
-        fields.field("nats", nats, says).required().map(Engine::Nats)
+        fields.field("nats", nats, says).required().map(|nats| Engine::Nats(Box::new(nats)))
     });
     either(|it: Reader<'a>| it.node().text().is_some(), embedded, nats)
 }
@@ -28,6 +28,15 @@ fn nats(fields: &mut Fields<'_>, folder: &Path) -> Option<Nats> {
     let replicas = fields.field("replicas", integer("copies", 1..=5), says).or(1);
     let says = "name of this replica, for people; default: that of the host";
     let replica = fields.field("replica", token("emac-0"), says).optional();
+    let says = "name of a NATS user with a password";
+    let user = fields.field("user", token("emac"), says).optional();
+    let says = "file with that password";
+    let password = fields.field("passwordFile", path(folder), says).optional();
+    let user = match (user, password) {
+        (Some(user), Some(password)) => Some((user, password)),
+        (None, None) => None,
+        _ => return fields.reader().refuse("`user` and `passwordFile`: one of them without the other"),
+    };
     let says = "file with the JWT and the key of a NATS user (`nsc generate creds`)";
     let credentials = fields.field("credentials", path(folder), says).optional();
     let says = "PEM files with which NATS and this replica know each other";
@@ -35,7 +44,17 @@ fn nats(fields: &mut Fields<'_>, folder: &Path) -> Option<Nats> {
     let says = "most bytes of each of the two streams; beyond it sidecars are told to retry";
     let stream_bytes =
         fields.field("streamBytes", integer("bytes", 1 << 20..=1 << 50), says).or(Nats::STREAM_BYTES);
-    Some(Nats { url: url?, cluster: cluster?, prefix, replicas, replica, credentials, tls, stream_bytes })
+    Some(Nats {
+        url: url?,
+        cluster: cluster?,
+        prefix,
+        replicas,
+        replica,
+        user,
+        credentials,
+        tls,
+        stream_bytes,
+    })
 }
 
 fn tls(fields: &mut Fields<'_>, folder: &Path) -> Option<NatsTls> {
@@ -55,6 +74,10 @@ fn tls(fields: &mut Fields<'_>, folder: &Path) -> Option<NatsTls> {
 fn url<'a>() -> impl Shown<'a, Value = String> {
     text_like("NATS URL", "^(nats|tls)://.+$", "nats://nats:4222", |it, text| {
         match text.parse::<async_nats::ServerAddr>() {
+            Ok(address) if address.has_user_pass() => it.refuse_with(
+                "a password does not belong here",
+                "say `user` and `passwordFile`, or `credentials`",
+            ),
             Ok(address) if matches!(address.scheme(), "nats" | "tls") && text.contains("://") => {
                 Some(text.to_owned())
             }

@@ -1,6 +1,6 @@
 //! Configurations as people write them, and as they get them wrong.
 
-use super::super::{Allowed, Discovery, Identity, Overrides, Proof, TlsFiles};
+use super::super::{Allowed, Discovery, Engine, Identity, Nats, NatsTls, Overrides, Proof, TlsFiles};
 use super::*;
 use emac_core::id::WorkloadName;
 use emac_document::{Source, parse, render_text};
@@ -35,7 +35,7 @@ state: /var/lib/emac
 intents: [journeys, \"more/*.yaml\"]
 evidence: {{window: 3s, queue: 7, commitDelay: 20ms}}
 plan: {{period: 250ms}}
-engine: {{nats: {{url: [\"nats://a:1\", \"tls://b:2\"], cluster: prod, prefix: p, replicas: 3, replica: emac-0, credentials: user.creds,
+engine: {{nats: {{url: [\"nats://a:1\", \"tls://b:2\"], cluster: prod, prefix: p, replicas: 3, replica: emac-0, user: u, passwordFile: pw, credentials: user.creds,
   tls: {{authorities: ca.pem, certificate: n.pem, key: n.key}}, streamBytes: 1048576}}}}
 discovery: {{enabled: true, window: 1m, step: 10s, silence: 2s, minTraces: 7, recurrence: {{windows: 3, of: 4, absent: 5}}, queue: 9,
   mesh: [k8s], aliases: {{cart-svc: cart.shop}}, otlp: {{grpc: \"127.0.0.1:4317\"}}, candidates: found}}
@@ -66,19 +66,20 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
         intents: vec!["/etc/emac/journeys".into(), "/etc/emac/more/*.yaml".into()],
         evidence: EvidenceConfig { window: Millis(3_000), queue: 7, commit_delay: Millis(20) },
         plan_period: Millis(250),
-        engine: Engine::Nats(Nats {
+        engine: Engine::Nats(Box::new(Nats {
             url: vec!["nats://a:1".into(), "tls://b:2".into()],
             cluster: "prod".into(),
             prefix: "p".into(),
             replicas: 3,
             replica: Some("emac-0".into()),
+            user: Some(("u".into(), "/etc/emac/pw".into())),
             credentials: Some("/etc/emac/user.creds".into()),
             tls: Some(NatsTls {
                 authorities: "/etc/emac/ca.pem".into(),
                 client: Some(("/etc/emac/n.pem".into(), "/etc/emac/n.key".into())),
             }),
             stream_bytes: 1 << 20,
-        }),
+        })),
         discovery: Discovery {
             enabled: true,
             window: Millis(60_000),

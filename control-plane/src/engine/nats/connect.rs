@@ -50,6 +50,11 @@ async fn options(config: &Nats, name: &str, status: Arc<Status>) -> Result<Conne
             heard(&status, event);
             std::future::ready(())
         });
+    if let Some((user, file)) = &config.user {
+        let read = tokio::fs::read_to_string(file).await;
+        let password = read.map_err(|error| format!("passwordFile {}: {error}", file.display()))?;
+        options = options.user_and_password(user.clone(), password.trim_end().to_owned());
+    }
     if let Some(path) = &config.credentials {
         let read = options.credentials_file(path).await;
         options = read.map_err(|error| format!("credentials {}: {error}", path.display()))?;

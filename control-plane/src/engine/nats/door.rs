@@ -4,7 +4,6 @@
 //! would not count is refused as a control plane that is alone refuses it. Who counts is [`super::share`]'s business.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -76,7 +75,6 @@ impl Door {
         let begun = self.clock.now();
         let published = self.publish(&report).await;
         self.stats.committed(Micros(self.clock.now().0.saturating_sub(begun.0)));
-        self.stats.last_commit_failed.store(published.is_err(), Relaxed);
         match published {
             Ok(()) => {
                 self.status.well(Part::Evidence);
@@ -95,7 +93,7 @@ impl Door {
 
     /// What the marks say, where they are of the present.
     fn known(&self, report: &NodeReport) -> Option<Answer> {
-        if !self.position.borrow().live {
+        if !self.position.borrow().is_live() {
             return None;
         }
         let life = life(&report.workload, &report.node, report.report.epoch);

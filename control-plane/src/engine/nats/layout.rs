@@ -100,6 +100,17 @@ impl Layout {
         let state = bucket(&context, config).await?;
         Ok(Self { context, names, evidence, counted, state, partitions })
     }
+
+    /// Tries what only a report would try otherwise: an empty message, which nobody takes for one.
+    pub(super) async fn probe(&self) -> Result<(), LayoutError> {
+        let subject = self.names.evidence(0);
+        let sent = self
+            .context
+            .publish(subject.clone(), "".into())
+            .await
+            .map_err(|error| later(&subject, &error))?;
+        sent.await.map(drop).map_err(|error| later(&subject, &error))
+    }
 }
 
 async fn stream(context: &Context, config: &Nats, part: &str) -> Result<Stream, LayoutError> {

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use emac_core::budget::WorkloadBudgets;
 use prost::Message;
 use prost::bytes::Bytes;
 use tokio::sync::watch;
@@ -71,7 +72,11 @@ impl Plans {
             let (now, found) = (Instant::now(), self.kept.head(PLANNER));
             let planner = planner(&found);
             let free = planner != self.members.me() && !self.members.is_live(&planner, now);
-            if self.position.borrow().live && self.members.hears(now) && free && !self.stop.is_cancelled() {
+            if self.position.borrow().is_live()
+                && self.members.hears(now)
+                && free
+                && !self.stop.is_cancelled()
+            {
                 self.name(self.members.me(), &found, &planner).await;
             }
         }
@@ -145,6 +150,7 @@ impl Plans {
         if next.generation == last && !self.is_due(previous, next) {
             return true;
         }
+        let next = &Arc::new(with_own_generations(previous, next));
         let plan = Arc::clone(next);
         let encoded = tokio::task::spawn_blocking(move || plan_message::encode(&plan)).await;
         let written = self.write(&found, next.generation.0, encoded.unwrap_or_default()).await;
@@ -176,6 +182,21 @@ impl Plans {
             }
         }
     }
+}
+
+/// A workload that is told nothing new keeps the generation under which it was told. Replicas issue and renew at times of their own: only so has a workload's
+/// resource one generation on all of them, and a sidecar that comes from another replica is not offered a lower one.
+fn with_own_generations(previous: &PlanSnapshot, next: &PlanSnapshot) -> PlanSnapshot {
+    let mut next = next.clone();
+    for (workload, budgets) in &mut next.workloads {
+        let Some(told) = previous.workloads.get(workload) else { continue };
+        let (generation, issued_at_unix_ms) = (told.generation, told.issued_at_unix_ms);
+        let under_old = WorkloadBudgets { generation, issued_at_unix_ms, ..budgets.clone() };
+        if under_old == *told {
+            *budgets = under_old;
+        }
+    }
+    next
 }
 
 fn planner(found: &Found) -> String {

@@ -91,7 +91,8 @@ impl Share {
                 Duty::GiveUp => drop(self.write("", None).await),
                 Duty::Work => drop(self.work().await),
                 Duty::Nothing if self.common.stop.is_cancelled() => return,
-                Duty::Nothing => {}
+                // It is another's business now, and so is what was wrong with it.
+                Duty::Nothing => self.common.status.well(Part::Log(self.partition)),
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -109,7 +110,7 @@ impl Share {
         if self.common.stop.is_cancelled() {
             return if mine && self.common.status.is_connected() { Duty::GiveUp } else { Duty::Nothing };
         }
-        if !self.common.position.borrow().live || !members.hears(now) {
+        if !self.common.position.borrow().is_live() || !members.hears(now) {
             return Duty::Nothing;
         }
         let ready = members.ready(now);
@@ -214,7 +215,7 @@ impl Share {
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => return Err(Lost),
             Err(error) => return Err(self.lost(&error)),
         };
-        self.common.status.well(Part::Log);
+        self.common.status.well(Part::Log(self.partition));
         let mut position = self.common.position.clone();
         let shown = position.wait_for(|position| position.sequence >= written);
         match tokio::time::timeout(SHOWN, shown).await {
@@ -226,7 +227,9 @@ impl Share {
     fn lost(&self, error: &dyn std::error::Error) -> Lost {
         let problem = self.common.status.explain(error);
         if self.common.status.is_connected() {
-            self.common.status.trouble(Part::Log, format!("what counts cannot be written: {problem}"));
+            self.common
+                .status
+                .trouble(Part::Log(self.partition), format!("what counts cannot be written: {problem}"));
         }
         debug!(partition = self.partition, problem, "not written; begun anew from the log");
         Lost

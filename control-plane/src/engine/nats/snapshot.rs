@@ -114,7 +114,7 @@ pub(super) async fn keep(
         tokio::time::sleep(LOOK).await;
         let stands = position.borrow().clone();
         let known = before.as_ref().map_or(0, |before| before.sequence);
-        if !leading() || !stands.live || stands.sequence <= known {
+        if !leading() || !stands.is_live() || stands.sequence <= known {
             continue;
         }
         let full = is_half_full(&layout).await;
@@ -227,6 +227,6 @@ fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
             generation: Generation(0),
             served: Micros(wire.served),
         },
-        position: Position { sequence: wire.sequence, live: false, partitions: partitions.collect() },
+        position: Position { sequence: wire.sequence, since: None, partitions: partitions.collect() },
     })
 }

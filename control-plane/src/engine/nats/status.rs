@@ -33,8 +33,8 @@ pub(super) enum Part {
     View,
     /// Taking in reports.
     Evidence,
-    /// Writing what counts.
-    Log,
+    /// Writing what counts of a partition.
+    Log(u16),
     /// Writing plans.
     Plan,
 }
@@ -111,6 +111,10 @@ impl Status {
     /// The part works.
     pub(super) fn well(&self, part: Part) {
         self.state().problems.remove(&part);
+    }
+
+    pub(super) fn is_well(&self, part: Part) -> bool {
+        !self.state().problems.contains_key(&part)
     }
 
     /// Why this replica should get no traffic, if so.

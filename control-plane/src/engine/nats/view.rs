@@ -4,6 +4,7 @@
 //! already. Evidence of the last seconds is filed as it is heard; of what is read later only what is young enough by the calendar.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use emac_core::units::{Generation, Micros};
 use emac_proto::convert::NodeReport;
@@ -24,9 +25,16 @@ use crate::ingest::Records;
 pub(super) struct Position {
     /// Sequence of the log up to which everything is applied.
     pub(super) sequence: u64,
-    /// What was in the log when it was opened is applied: from here on this is the present.
-    pub(super) live: bool,
+    /// Since when everything in the log is applied as it comes; before, this is the past.
+    pub(super) since: Option<Instant>,
     pub(super) partitions: Vec<Partition>,
+}
+
+impl Position {
+    /// Whether this is the present.
+    pub(super) fn is_live(&self) -> bool {
+        self.since.is_some()
+    }
 }
 
 /// A partition, as of a position.
@@ -114,7 +122,7 @@ impl View {
         position.partitions.resize(usize::from(self.layout.partitions), Partition::default());
         let mut aggregate = self.aggregate.write().unwrap_or_else(PoisonError::into_inner);
         *aggregate = Aggregate::new(snapshot.stored, aggregate.window());
-        self.position.send_replace(Position { live: false, ..position });
+        self.position.send_replace(Position { since: None, ..position });
     }
 
     /// The last sequence of the log now.
@@ -132,10 +140,10 @@ impl View {
 
     fn reached(&self, sequence: u64, end: u64) {
         self.position.send_if_modified(|position| {
-            let news = !position.live && sequence >= end;
+            let news = !position.is_live() && sequence >= end;
             if news {
                 info!(sequence, "everything counted is known");
-                position.live = true;
+                position.since = Some(Instant::now());
                 self.status.well(Part::View);
             }
             news
@@ -179,7 +187,7 @@ impl View {
             batch.add_judged(&aggregate, report);
         }
         let young = self.clock.unix_ms().abs_diff(unix_ms) <= aggregate.window().0;
-        if self.position.borrow().live || young {
+        if self.position.borrow().is_live() || young {
             let records = batch.take_records();
             if let Some(queue) = &self.records {
                 records.into_iter().for_each(|recorded| queue.offer(recorded));
