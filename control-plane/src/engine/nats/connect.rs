@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
 use tracing::warn;
 
 use super::random;
@@ -23,11 +23,13 @@ const PAYLOAD_MIN: usize = 4 << 20;
 pub(super) async fn connect(config: &Nats, name: &str, status: &Arc<Status>) -> Client {
     let mut attempt = 0;
     loop {
-        let options = match options(config, name, Arc::clone(status)).await {
-            Ok(options) => options.connect(config.url.join(",")).await.map_err(|error| error.to_string()),
+        // The configuration was refused had one of them been none.
+        let servers: Vec<ServerAddr> = config.url.iter().filter_map(|url| url.parse().ok()).collect();
+        let connected = match options(config, name, Arc::clone(status)).await {
+            Ok(options) => options.connect(servers).await.map_err(|error| error.to_string()),
             Err(problem) => Err(problem),
         };
-        match options {
+        match connected {
             Ok(client) => {
                 warn_of_small_messages(&client);
                 return client;
