@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub)] // a test binary exports nothing
 
+mod cut;
 mod load;
 mod nats;
 mod replica;
@@ -13,9 +14,11 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+use cut::Wire;
 use load::{Load, Subscriber};
 use nats::{Nats, not_run, program};
 use replica::LEASE;
+use support::process::PATIENCE;
 use world::World;
 
 /// A new plan is there this long after its planner died.
@@ -75,6 +78,76 @@ async fn a_killed_planner_and_a_killed_holder_lose_nothing() {
     println!("every partition is held {:?} after its holder was killed", killed.elapsed());
     load.more(300).await;
     finish(&world, load, subscribers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_cut_off_from_nats_acknowledges_nothing_and_comes_back() {
+    if program().is_none() {
+        return not_run("a_replica_cut_off_from_nats_acknowledges_nothing_and_comes_back");
+    }
+    let mut world = World::start(|folder| vec![Nats::alone(folder, "")], 1).await;
+    let wire = Wire::to(world.nats[0].port).await;
+    world.join_by("far", &[wire.url()]);
+    world.settled(2).await;
+    let load = Load::start(16, PERIOD, &world.doors.subscribe());
+    let subscribers = subscribers(&world);
+    load.more(300).await;
+    let cut = Instant::now();
+    wire.cut();
+    // What was its share is another's, and its sidecars report elsewhere.
+    while world.replicas[0].engine().await["replicas"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["partitions"] != 0)
+        .count()
+        > 1
+    {
+        assert!(cut.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("its partitions moved {:?} after it was cut off", cut.elapsed());
+    load.more(600).await;
+    let (here, far) = (world.generation(0).await, world.generation(1).await);
+    world.deadline(410);
+    while world.generation(0).await == here {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.generation(1).await, far, "what it has stays in force");
+    wire.mend();
+    world.settled(2).await;
+    load.more(300).await;
+    finish(&world, load, subscribers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_cut_off_behind_a_snapshot_that_a_late_replica_begins_with() {
+    if program().is_none() {
+        return not_run("the_log_is_cut_off_behind_a_snapshot_that_a_late_replica_begins_with");
+    }
+    let mut world =
+        World::start_with(|folder| vec![Nats::alone(folder, "")], 1, "streamBytes: 1048576").await;
+    let load = Load::start(16, Duration::from_millis(5), &world.doors.subscribe());
+    let context = async_nats::jetstream::new(async_nats::connect(world.nats[0].url()).await.unwrap());
+    let log = context.get_stream("emac-counted").await.unwrap();
+    let begun = Instant::now();
+    loop {
+        let state = log.get_info().await.unwrap().state;
+        // The last entry of every partition stays, so the first one says nothing.
+        if state.last_sequence > state.messages + 100 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the log is never cut off");
+        load.more(50).await;
+    }
+    world.join("late");
+    world.settled(2).await;
+    world.replicas[0].kill();
+    world.replicas[0].restart();
+    world.open();
+    world.settled(2).await;
+    load.more(100).await;
+    finish(&world, load, Vec::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

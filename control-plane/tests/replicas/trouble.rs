@@ -69,6 +69,7 @@ async fn nats_away_at_the_start_and_lost_later_costs_time_only() {
         nats: vec![nats],
         folder,
         doors: tokio::sync::watch::Sender::new(Vec::new()),
+        more: "",
     };
     world.open();
     world.settled(1).await;
@@ -117,6 +118,7 @@ async fn a_full_stream_refuses_and_the_sidecar_keeps_its_report() {
         nats: vec![nats],
         folder,
         doors: tokio::sync::watch::Sender::new(Vec::new()),
+        more: "",
     };
     world.check(&truth(1..=2)).await;
 }

@@ -20,13 +20,25 @@ pub struct World {
     /// Removed last.
     pub folder: tempfile::TempDir,
     pub doors: watch::Sender<Vec<SocketAddr>>,
+    /// More of `engine.nats`.
+    pub more: &'static str,
 }
 
 impl World {
     pub async fn start(nats: impl FnOnce(&Path) -> Vec<Nats>, replicas: usize) -> Self {
+        Self::start_with(nats, replicas, "").await
+    }
+
+    /// With more lines of the configuration.
+    pub async fn start_with(
+        nats: impl FnOnce(&Path) -> Vec<Nats>,
+        replicas: usize,
+        more: &'static str,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let nats = nats(folder.path());
-        let mut world = Self { folder, nats, replicas: Vec::new(), doors: watch::Sender::new(Vec::new()) };
+        let mut world =
+            Self { folder, nats, replicas: Vec::new(), doors: watch::Sender::new(Vec::new()), more };
         for place in 0..replicas {
             world.join(&format!("emac-{place}"));
         }
@@ -36,8 +48,13 @@ impl World {
 
     pub fn join(&mut self, name: &str) {
         let urls: Vec<String> = self.nats.iter().map(Nats::url).collect();
-        let more = format!("cluster: test, replicas: {}", self.nats.len());
-        self.replicas.push(Replica::start(self.folder.path(), name, &urls, &more));
+        self.join_by(name, &urls);
+    }
+
+    /// A replica that has another way to NATS.
+    pub fn join_by(&mut self, name: &str, urls: &[String]) {
+        let more = format!("cluster: test, replicas: {}, {}", self.nats.len(), self.more);
+        self.replicas.push(Replica::start(self.folder.path(), name, urls, &more));
         self.open();
     }
 
@@ -89,6 +106,11 @@ impl World {
     /// Gives the journey another deadline, in the files of every replica.
     pub fn deadline(&self, deadline_ms: u64) {
         self.replicas.iter().for_each(|replica| replica.intend(deadline_ms));
+    }
+
+    /// Generation of the plan that a replica has in force.
+    pub async fn generation(&self, place: usize) -> u64 {
+        api(self.replicas[place].http, "plan").await["generation"].as_u64().unwrap()
     }
 
     /// Removes a replica from the world.

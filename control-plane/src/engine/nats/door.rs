@@ -14,6 +14,7 @@ use emac_core::units::Micros;
 use emac_proto::convert::NodeReport;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
+use tracing::warn;
 
 use super::layout::{Layout, whole};
 use super::members::hash;
@@ -29,6 +30,9 @@ use crate::marks::{ReportStatus, life};
 const FLIGHT: u32 = 4_096;
 /// A report that JetStream has not acknowledged by then is not acknowledged to its sidecar either; should it be stored after all, its mark tells.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Headers of a message, and what the log adds to a report.
+const ENVELOPE: usize = 4 << 10;
 
 /// Everything a report passes.
 pub(super) struct Door {
@@ -122,6 +126,12 @@ impl Door {
         let NodeReport { node, workload, report: told } = report;
         let partition = partition(report, layout.partitions);
         let payload = pack(&NodeReport::to_wire(node, workload, told));
+        let most = layout.context.client().max_payload().saturating_sub(ENVELOPE);
+        if payload.len() > most {
+            let bytes = payload.len();
+            warn!(%workload, node, bytes, most, "a report is longer than NATS takes and waits; set `max_payload: 8MB` in its configuration");
+            return Err(None);
+        }
         let id = format!("{workload} {node} {} {}", told.epoch, told.sequence);
         let message = PublishMessage::build().payload(payload).message_id(id);
         let subject = layout.names.evidence(partition);

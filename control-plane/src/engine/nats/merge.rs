@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn reports_of_a_workload_become_one_and_nothing_is_lost() {
-        let many: Vec<u32> = (10..260).collect();
+        let many: Vec<u32> = (10..265).collect();
         let mut reports = vec![
             report("s/a", "1", &[1, 2]),
             report("s/b", "2", &[1]),
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(calls(&reports), before);
         assert_eq!(
             reports.iter().map(|it| it.report.delta.hops.len()).collect::<Vec<_>>(),
-            [3, 1, 0, 251, 0]
+            [3, 1, 0, 256, 0]
         );
         assert!(
             reports

@@ -231,3 +231,46 @@ fn named<T: Copy>(all: &[T], number: u32) -> Result<T, String> {
     let found = usize::try_from(number).ok().and_then(|place| all.get(place)).copied();
     found.ok_or_else(|| format!("{number} is none of {}", all.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use emac_compile::declared::Declared;
+    use emac_document::{Limits, Problems, read_all};
+    use emac_journey::slo::Slos;
+
+    use super::*;
+    use crate::plan::{EvidenceByHop, JourneyInput, plan};
+
+    /// The plan of the checkout example, with alternates, a static answer and an edge.
+    fn planned() -> PlanSnapshot {
+        let problems = Problems::new();
+        let documents = read_all(&["examples/checkout/intent.yaml".into()], &Limits::default(), &problems);
+        let declared = Declared::of(&documents, &Slos::read(&documents, &problems), &problems);
+        let inputs: Vec<JourneyInput> = declared.iter().filter_map(JourneyInput::of).collect();
+        plan(&inputs, &EvidenceByHop::new(), None, 1_700_000_000_000)
+    }
+
+    #[test]
+    fn a_plan_comes_back_as_it_was() {
+        let mut plan = planned();
+        assert!(plan.workloads.len() == 2 && plan.journeys.len() == 1);
+        assert_eq!(decode(&encode(&plan)), Ok(plan.clone()));
+        // Every word of the reasons.
+        for (place, damped) in DAMPED.into_iter().enumerate() {
+            for journey in plan.journeys.values_mut() {
+                journey.damped = damped;
+                journey.notes.push(format!("note {place}"));
+                for leaf in &mut journey.leaves {
+                    leaf.bound = BOUNDS[place + 1];
+                    leaf.source = [CurveSource::Static, CurveSource::Measured { calls: 7 }][place % 2];
+                    leaf.allocation.place =
+                        [Place::Only, Place::Primary, Place::Detached, Place::Alternate(3)][place];
+                    leaf.timeout = (place > 1).then_some(Millis(9));
+                }
+            }
+            assert_eq!(decode(&encode(&plan)), Ok(plan.clone()));
+        }
+        assert_eq!(decode(&encode(&PlanSnapshot::default())), Ok(PlanSnapshot::default()));
+        assert!(decode(b"no plan").is_err());
+    }
+}

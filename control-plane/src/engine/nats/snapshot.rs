@@ -230,3 +230,41 @@ fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
         position: Position { sequence: wire.sequence, since: None, partitions: partitions.collect() },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use emac_core::outcome::OutcomeCounts;
+
+    use super::*;
+    use crate::totals::{HopTotals, JourneyTotals, LatencyTotals};
+
+    #[test]
+    fn a_snapshot_comes_back_as_it_was() {
+        let outcomes = OutcomeCounts::from_array([1, 2, 3, 4, 5, 6, 7, u64::MAX]);
+        let latency = LatencyTotals::from_parts([(-1, 3), (864, 1 << 40)], 99);
+        let journey = JourneyTotals { outcomes, within_deadline: 5, degraded: 2, latency: latency.clone() };
+        let hop = HopTotals { outcomes, retries: 9, latency, ..HopTotals::default() };
+        let key = HopKey {
+            journey: "j".into(),
+            source: "s/a".into(),
+            destination: "d".into(),
+            operation: "GET /".into(),
+        };
+        let mark = Mark { sequence: 8, seen: Micros(7) };
+        let stored = Stored {
+            marks: [(("shop/front node".to_owned(), u64::MAX), mark)].into(),
+            floor: 3,
+            journeys: [(JourneyName::new("j").unwrap(), journey)].into(),
+            hops: [(key, hop), (HopKey::default(), HopTotals::default())].into(),
+            generation: Generation(0),
+            served: Micros(11),
+        };
+        let held = Partition { holder: Some("emac-0".into()), entry: 12, evidence: 13 };
+        let partitions = vec![held, Partition::default()];
+        let snapshot = Snapshot { stored, position: Position { sequence: 12, since: None, partitions } };
+        let back = decode(&encode(&snapshot)).unwrap();
+        assert_eq!(back.stored, snapshot.stored);
+        assert_eq!((back.position.sequence, back.position.partitions), (12, snapshot.position.partitions));
+        assert!(decode(b"no snapshot").is_err());
+    }
+}

@@ -10,6 +10,9 @@ use tracing::{info, warn};
 /// How long a refusal of NATS explains what fails.
 const REFUSAL_KEPT: Duration = Duration::from_secs(30);
 
+/// Most often that something is said of one part.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
 /// Shared by every task of the engine.
 #[derive(Debug)]
 pub(super) struct Status {
@@ -44,6 +47,8 @@ struct State {
     connected: bool,
     /// What keeps this replica from working, by part.
     problems: BTreeMap<Part, String>,
+    /// When something was said of a part: a problem that changes its words with every report is said now and then.
+    said: BTreeMap<Part, Instant>,
     /// What NATS forbade last, and when.
     refusal: Option<(String, Instant)>,
 }
@@ -102,8 +107,10 @@ impl Status {
     /// Notes what keeps this replica from working; says it when it is new.
     pub(super) fn trouble(&self, part: Part, problem: String) {
         let mut state = self.state();
-        if state.problems.get(&part) != Some(&problem) {
+        let new = state.problems.get(&part) != Some(&problem);
+        if new && state.said.get(&part).is_none_or(|said| said.elapsed() > SAY_EVERY) {
             warn!(problem, "the engine waits");
+            state.said.insert(part, Instant::now());
         }
         state.problems.insert(part, problem);
     }
