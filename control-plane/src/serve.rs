@@ -342,7 +342,8 @@ fn join(
 ) -> Result<Intake, StartError> {
     let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
     let (queue, reports) = Queue::new(config.evidence.queue, Arc::clone(&stats));
-    let around = Around { aggregate, stats, clock: shared.clock, records };
+    let proxies = Arc::clone(&shared.proxies);
+    let around = Around { aggregate, stats, clock: shared.clock, records, proxies };
     let address = http.local_addr().unwrap_or(config.listen.http);
     let (cluster, thread) = Cluster::start(nats, address, around, reports).map_err(StartError::Thread)?;
     shared.cluster = Some(Arc::new(cluster));

@@ -21,6 +21,7 @@ mod merge;
 mod message;
 mod plan_message;
 mod planner;
+mod presence;
 mod reader;
 mod share;
 mod snapshot;
@@ -35,6 +36,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::context::ContextBuilder;
+use emac_push::proxies::Proxies;
 use prost::Message as _;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -53,8 +55,10 @@ use kept::Kept;
 use layout::{Layout, LayoutError};
 use members::{BEAT, Members};
 use message::Beat;
+pub use message::Present;
 pub use planner::AgreedPlan;
 use planner::Plans;
+use presence::Elsewhere;
 use share::Shares;
 use status::{Part, Status};
 use view::{Position, View};
@@ -77,6 +81,23 @@ pub struct Around {
     pub clock: Clock,
     /// Where single calls go, if anybody looks at them.
     pub records: Option<Records>,
+    /// Who is connected to this process.
+    pub proxies: Arc<Proxies>,
+}
+
+/// How a replica stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// NATS is there.
+    pub connected: bool,
+    /// Replicas that may take partitions, this one included.
+    pub ready: usize,
+    /// Partitions that this replica holds.
+    pub mine: usize,
+    /// Partitions that nobody holds.
+    pub unheld: usize,
+    /// This replica makes the plans.
+    pub plans: bool,
 }
 
 /// This replica's part in the cluster. Everything runs until [`Cluster::leave`].
@@ -88,6 +109,7 @@ pub struct Cluster {
     position: watch::Receiver<Position>,
     agreed: watch::Receiver<Option<AgreedPlan>>,
     plans: Arc<OnceLock<Arc<Plans>>>,
+    elsewhere: Arc<Elsewhere>,
     runtime: Handle,
     stop: CancellationToken,
     main: Mutex<Option<tokio::task::JoinHandle<()>>>,
@@ -139,6 +161,7 @@ impl Cluster {
             position: positions,
             agreed: agreements,
             plans: Arc::default(),
+            elsewhere: Arc::default(),
             runtime: Handle::current(),
             stop: CancellationToken::new(),
             main: Mutex::default(),
@@ -158,7 +181,7 @@ impl Cluster {
     ) -> impl Future<Output = ()> + use<> {
         let (status, members, stop) =
             (Arc::clone(&self.status), Arc::clone(&self.members), self.stop.clone());
-        let plans_place = Arc::clone(&self.plans);
+        let (plans_place, elsewhere) = (Arc::clone(&self.plans), Arc::clone(&self.elsewhere));
         async move {
             let opening = open(&config, members.me(), &status);
             let Some(Some(layout)) = stop.run_until_cancelled(opening).await else { return };
@@ -186,6 +209,8 @@ impl Cluster {
                 stop: stop.clone(),
             };
             let (mut tasks, probed) = (JoinSet::new(), layout.clone());
+            tasks.spawn(elsewhere.listen(layout.clone(), Arc::clone(&members)));
+            tasks.spawn(presence::tell(layout.clone(), Arc::clone(&members), around.proxies, around.clock));
             let heart = Heart {
                 layout: layout.clone(),
                 members,
@@ -257,6 +282,25 @@ impl Cluster {
         match self.plans.get() {
             Some(plans) => self.runtime.block_on(plans.propose(previous, next)),
             None => false,
+        }
+    }
+
+    /// Proxies that are connected to other replicas, with the replica's name.
+    pub fn elsewhere(&self) -> Vec<(String, Present)> {
+        self.elsewhere.all()
+    }
+
+    /// How this replica stands, for metrics.
+    pub fn standing(&self) -> Standing {
+        let position = self.position.borrow();
+        let held =
+            |by: &str| position.partitions.iter().filter(|it| it.holder.as_deref() == Some(by)).count();
+        Standing {
+            connected: self.status.is_connected(),
+            ready: self.members.ready(Instant::now()).len(),
+            mine: held(&self.me),
+            unheld: position.partitions.iter().filter(|it| it.holder.is_none()).count(),
+            plans: self.plans.get().is_some_and(|plans| plans.is_planner()),
         }
     }
 

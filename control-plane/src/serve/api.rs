@@ -150,6 +150,7 @@ fn row_of(row: &Row, now: Micros) -> Value {
         "node": row.node,
         "workload": row.workload,
         "state": row.standing.label(),
+        "replica": row.replica,
         "stream": stream.map(|proxy| proxy.stream),
         "connected_age_ms": age(now, open.map(|proxy| proxy.connected)),
         "ended_age_ms": age(now, row.ended.map(|(at, _)| at)),

@@ -10,6 +10,7 @@
 //!   microseconds, so each cumulative count is exact.
 
 mod discovery;
+mod replicas;
 
 use emac_core::evidence::DecisionKind;
 use emac_core::outcome::Outcome;
@@ -44,6 +45,7 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     families.extend(identity(shared));
     families.extend(push(&shared.proxies));
     families.extend(predictions(shared));
+    families.extend(replicas::families(shared));
     families.extend(discovery::families(shared));
     families.extend(control_plane(shared, &stats));
     families.retain(|family| !family.metric.is_empty());

@@ -1,10 +1,11 @@
 //! Where this process is one of several: what is planned goes to all of them, and what all of them agreed on is put in force here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::state::Shared;
 use crate::engine::nats::Cluster;
@@ -30,10 +31,21 @@ pub(super) fn propose(
     }
 }
 
+/// Journeys whose intent or accepted model here is not what the plan in force was made from.
+pub(super) fn differing(shared: &Shared) -> Vec<String> {
+    let (plan, intents) = (shared.plan.load(), shared.intents.load());
+    let here: BTreeMap<_, _> = intents.planned.iter().map(|it| (&it.name, &it.model_digest)).collect();
+    let there: BTreeMap<_, _> = plan.journeys.iter().map(|(name, it)| (name, &it.model)).collect();
+    let names: BTreeSet<_> = here.keys().chain(there.keys()).collect();
+    let differ = names.into_iter().filter(|name| here.get(**name) != there.get(**name));
+    differ.map(ToString::to_string).collect()
+}
+
 /// Puts in force what all replicas agreed on, until told to stop.
 pub(super) async fn follow(shared: Arc<Shared>, cluster: Arc<Cluster>, stop: CancellationToken) {
     let mut agreed = cluster.agreed();
     agreed.mark_changed();
+    let mut said = Vec::new();
     while let Some(Ok(())) = stop.run_until_cancelled(agreed.changed()).await {
         let Some(next) = agreed.borrow_and_update().clone() else { continue };
         let previous = shared.plan.swap(Arc::clone(&next.plan));
@@ -42,5 +54,13 @@ pub(super) async fn follow(shared: Arc<Shared>, cluster: Arc<Cluster>, stop: Can
             let (generation, workloads) = (next.plan.generation.0, published.issued.len());
             info!(generation, workloads, removed = published.removed.len(), "new plan");
         }
+        let differing = differing(&shared);
+        if differing != said && !differing.is_empty() && !cluster.standing().plans {
+            warn!(
+                ?differing,
+                "the plan is made from other files than this replica has: give all replicas the same journeys and models"
+            );
+        }
+        said = differing;
     }
 }

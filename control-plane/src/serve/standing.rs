@@ -9,6 +9,7 @@ use emac_core::units::{Generation, Micros, Millis};
 
 use super::state::Shared;
 use crate::aggregate::{Aggregate, Node};
+use crate::engine::nats::Present;
 use crate::plan::JourneyInput;
 use emac_journey::intent::Reach;
 use emac_push::proxies::{Past, Proxy};
@@ -27,6 +28,8 @@ pub(super) struct Seen {
     pub(super) window: Micros,
     pub(super) streams: Vec<Proxy>,
     pub(super) past: Vec<Past>,
+    /// Those connected to other replicas, by node, with the replica's name.
+    pub(super) elsewhere: BTreeMap<String, (String, Present)>,
     pub(super) nodes: BTreeMap<String, Node>,
     /// Generation offered and validity, by workload.
     pub(super) offered: BTreeMap<WorkloadName, (Option<Generation>, Millis)>,
@@ -45,6 +48,8 @@ pub(super) struct Row {
     pub(super) report: Option<Node>,
     /// Generation of the budgets its workload should hold.
     pub(super) offered: Option<u64>,
+    /// The replica it is connected to, if that is another one.
+    pub(super) replica: Option<String>,
 }
 
 /// What is known of a journey's edge.
@@ -94,6 +99,7 @@ impl Seen {
             window: evidence.window().to_micros(),
             streams: shared.proxies.list(),
             past: shared.proxies.past(now),
+            elsewhere: shared.cluster.iter().flat_map(|it| it.elsewhere()).map(by_node).collect(),
             nodes: evidence.nodes().clone(),
             offered: offered.collect(),
         }
@@ -102,17 +108,24 @@ impl Seen {
     /// Every proxy by node and stream: all that are connected, and those that were until an hour ago.
     pub(super) fn rows(&self) -> Vec<Row> {
         let open = self.streams.iter().map(|proxy| self.row(Some(proxy), None, self.nodes.get(&proxy.node)));
-        let past = self.past.iter().map(|past| {
-            let ended = Some((past.at, past.end));
-            self.row(Some(&past.proxy), ended, self.nodes.get(&past.proxy.node))
-        });
+        let here: BTreeSet<&str> = self.streams.iter().map(|proxy| proxy.node.as_str()).collect();
+        // One that has just moved is still told of by the replica it came from.
+        let elsewhere = self.elsewhere.iter().filter(|(node, _)| !here.contains(node.as_str()));
+        let elsewhere =
+            elsewhere.map(|(node, (replica, present))| self.row_elsewhere(node, replica, present));
+        let past =
+            self.past.iter().filter(|past| !self.elsewhere.contains_key(&past.proxy.node)).map(|past| {
+                let ended = Some((past.at, past.end));
+                self.row(Some(&past.proxy), ended, self.nodes.get(&past.proxy.node))
+            });
         let streamed: BTreeSet<&str> = (self.streams.iter().map(|proxy| proxy.node.as_str()))
             .chain(self.past.iter().map(|past| past.proxy.node.as_str()))
+            .chain(self.elsewhere.keys().map(String::as_str))
             .collect();
         let others = self.nodes.iter().filter(|(node, _)| !streamed.contains(node.as_str()));
         let others =
             others.map(|(node, report)| Row { node: node.clone(), ..self.row(None, None, Some(report)) });
-        let mut rows: Vec<Row> = open.chain(past).chain(others).collect();
+        let mut rows: Vec<Row> = open.chain(past).chain(elsewhere).chain(others).collect();
         rows.sort_by(|a, b| (&a.node, stream_of(a)).cmp(&(&b.node, stream_of(b))));
         rows
     }
@@ -140,8 +153,36 @@ impl Seen {
             ended,
             report: report.cloned(),
             offered,
+            replica: None,
         }
     }
+
+    /// Of what its replica tells.
+    fn row_elsewhere(&self, node: &str, replica: &str, present: &Present) -> Row {
+        let report = self.nodes.get(node);
+        let offer = WorkloadName::new(&present.workload).ok().and_then(|it| self.offered.get(&it).copied());
+        let (offered, lease) = offer.unwrap_or((None, LEASE));
+        let offered = offered.map(|generation| generation.0);
+        let older = present.owed_ms.is_none() && present.accepted > 0 && Some(present.accepted) < offered;
+        let owed_since =
+            present.owed_ms.map(|ms| Micros(self.now.0.saturating_sub(Millis(ms).to_micros().0)));
+        let open = Some(Open { owed_since, behind: present.refused || older });
+        let heard = Heard { open, ended: None, reported: report.map(|report| report.seen) };
+        Row {
+            standing: Standing::of(&heard, &Patience::of(self.window, lease.to_micros()), self.now),
+            node: node.to_owned(),
+            workload: present.workload.clone(),
+            stream: None,
+            ended: None,
+            report: report.cloned(),
+            offered,
+            replica: Some(replica.to_owned()),
+        }
+    }
+}
+
+fn by_node((replica, present): (String, Present)) -> (String, (String, Present)) {
+    (present.node.clone(), (replica, present))
 }
 
 fn stream_of(row: &Row) -> Option<u64> {

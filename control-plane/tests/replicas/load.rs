@@ -119,6 +119,7 @@ pub struct Watched {
 
 /// A sidecar that holds budgets, from whichever replica gives them.
 pub struct Subscriber {
+    pub workload: &'static str,
     stop: Arc<AtomicBool>,
     pub generation: watch::Receiver<u64>,
     task: JoinHandle<Watched>,
@@ -128,7 +129,7 @@ impl Subscriber {
     pub fn start(workload: &'static str, place: usize, doors: &Doors) -> Self {
         let (stop, (sender, generation)) = (Arc::new(AtomicBool::new(false)), watch::channel(0));
         let task = tokio::spawn(subscribe(workload, place, doors.clone(), Arc::clone(&stop), sender));
-        Self { stop, generation, task }
+        Self { workload, stop, generation, task }
     }
 
     pub async fn finish(self) -> Watched {

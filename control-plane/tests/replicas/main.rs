@@ -45,6 +45,9 @@ async fn finish(world: &World, load: Load, subscribers: Vec<Subscriber>) {
     let truth = load.finish().await;
     println!("{} requests in {} latencies", truth.outcomes.total(), truth.latency.values().sum::<u64>());
     world.check(&truth).await;
+    for workload in subscribers.iter().map(|subscriber| subscriber.workload) {
+        world.lists(workload).await;
+    }
     for subscriber in subscribers {
         let watched = subscriber.finish().await;
         println!("{watched:?}");

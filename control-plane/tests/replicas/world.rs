@@ -120,6 +120,23 @@ impl World {
         replica.kill();
     }
 
+    /// Every replica knows of the workload's subscriber that it is there, whichever it is connected to.
+    pub async fn lists(&self, workload: &str) {
+        let begun = Instant::now();
+        for replica in &self.replicas {
+            loop {
+                let proxies = api(replica.http, "proxies").await;
+                let rows = proxies["proxies"].as_array().unwrap();
+                let row = rows.iter().find(|row| row["node"] == format!("{workload}-1"));
+                if row.is_some_and(|row| row["state"] == "idle" || row["state"] == "live") {
+                    break;
+                }
+                assert!(begun.elapsed() < PATIENCE, "{workload}: {row:?}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
     /// Every replica says the same, and it is the truth.
     pub async fn check(&self, truth: &Truth) {
         for replica in &self.replicas {

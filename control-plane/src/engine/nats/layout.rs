@@ -5,7 +5,7 @@
 //! | stream `PREFIX-evidence`, subjects `PREFIX.evidence.<partition>` | reports as they came, until they are judged |
 //! | stream `PREFIX-counted`, subjects `PREFIX.counted.<partition>` | the log of what counts, until it is in a snapshot |
 //! | bucket `PREFIX-state` | `plan`, `planner`, `snapshot`; their parts under `part.` |
-//! | subject `PREFIX.replicas` | replicas say that they are there; kept nowhere |
+//! | subjects `PREFIX.replicas`, `PREFIX.proxies` | replicas say that they are there, and who is connected to them; kept nowhere |
 
 use std::collections::HashMap;
 
@@ -77,6 +77,10 @@ impl Names {
 
     pub(super) fn replicas(&self) -> String {
         format!("{}.replicas", self.prefix)
+    }
+
+    pub(super) fn proxies(&self) -> String {
+        format!("{}.proxies", self.prefix)
     }
 
     /// Every value of the bucket, but not its parts, whose names have dots.

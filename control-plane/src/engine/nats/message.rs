@@ -47,6 +47,35 @@ pub(super) struct Beat {
     pub(super) leaving: bool,
 }
 
+/// The proxies that are connected to a replica.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Presence {
+    #[prost(string, tag = "1")]
+    pub(super) replica: String,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) proxies: Vec<Present>,
+}
+
+/// One of them.
+#[derive(Clone, PartialEq, Message)]
+pub struct Present {
+    /// Envoy's node id.
+    #[prost(string, tag = "1")]
+    pub node: String,
+    /// Whose sidecar it is.
+    #[prost(string, tag = "2")]
+    pub workload: String,
+    /// For how long budgets have been unanswered, milliseconds; absent: none are.
+    #[prost(uint64, optional, tag = "3")]
+    pub owed_ms: Option<u64>,
+    /// It refused the newest.
+    #[prost(bool, tag = "4")]
+    pub refused: bool,
+    /// Generation that it accepted last; 0: none.
+    #[prost(uint64, tag = "5")]
+    pub accepted: u64,
+}
+
 /// Who plans.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Planner {

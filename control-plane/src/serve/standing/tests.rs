@@ -95,6 +95,7 @@ fn seen(proxies: &Proxies, evidence: &Aggregate, second: u64) -> Seen {
         window: s(5),
         streams: proxies.list(),
         past: proxies.past(s(second)),
+        elsewhere: BTreeMap::new(),
         nodes: evidence.nodes().clone(),
         offered: ["shop/front", "shop/gate", "shop/pay"].map(offered).into(),
     }
@@ -102,6 +103,47 @@ fn seen(proxies: &Proxies, evidence: &Aggregate, second: u64) -> Seen {
 
 fn shipment(generation: u64) -> Shipment {
     Shipment { version: format!("g{generation}.1.x").into(), ..Shipment::default() }
+}
+
+#[test]
+fn who_is_connected_to_another_replica_is_there() {
+    let (proxies, mut evidence) = (Arc::<Proxies>::default(), evidence());
+    let _here = connect(&proxies, "here", "shop/front", 99);
+    connect(&proxies, "moved", "shop/front", 90).ended(End::Closed, s(95));
+    for node in ["moved", "reporting"] {
+        report(&mut evidence, node, 99, 1, &[]);
+    }
+    let mut seen = seen(&proxies, &evidence, 100);
+    let present = |node: &str, owed_ms, refused, accepted| {
+        let (node, workload) = (node.to_owned(), "shop/front".to_owned());
+        (node.clone(), ("b".to_owned(), Present { node, workload, owed_ms, refused, accepted }))
+    };
+    seen.elsewhere = [
+        present("here", None, false, 7),
+        present("moved", None, false, 7),
+        present("reporting", None, false, 7),
+        present("idle", None, false, 0),
+        present("silent", Some(20_000), false, 7),
+        present("old", None, false, 6),
+        present("refusing", None, true, 7),
+    ]
+    .into();
+    let rows = seen.rows();
+    let rows: Vec<_> =
+        rows.iter().map(|row| (row.node.as_str(), row.standing, row.replica.as_deref())).collect();
+    let there = Some("b");
+    assert_eq!(
+        rows,
+        [
+            ("here", Standing::Idle, None),
+            ("idle", Standing::Idle, there),
+            ("moved", Standing::Live, there),
+            ("old", Standing::Stale, there),
+            ("refusing", Standing::Stale, there),
+            ("reporting", Standing::Live, there),
+            ("silent", Standing::Silent, there),
+        ]
+    );
 }
 
 #[test]

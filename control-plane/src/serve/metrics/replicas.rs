@@ -1,0 +1,33 @@
+//! Families of a process that is one of several: how it stands with NATS and with the others.
+
+use super::super::exposition::MetricFamily;
+use super::super::replicas::differing;
+use super::super::state::Shared;
+use super::gauge;
+
+/// None where this process is alone.
+pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
+    let Some(cluster) = &shared.cluster else { return Vec::new() };
+    let standing = cluster.standing();
+    let one = |name: &str, help: &str, value: usize| {
+        let mut family = gauge(name, help);
+        family.gauge(&[], value as f64);
+        family
+    };
+    vec![
+        one("emac_engine_connected", "1 if NATS is connected, else 0.", usize::from(standing.connected)),
+        one(
+            "emac_engine_replicas_ready",
+            "Replicas that may take partitions, this one included.",
+            standing.ready,
+        ),
+        one("emac_engine_partitions_held", "Partitions whose evidence this replica counts.", standing.mine),
+        one("emac_engine_partitions_unheld", "Partitions whose evidence nobody counts.", standing.unheld),
+        one("emac_engine_planner", "1 if this replica makes the plans, else 0.", usize::from(standing.plans)),
+        one(
+            "emac_engine_differing_journeys",
+            "Journeys whose files here are not those that the plan in force was made from.",
+            differing(shared).len(),
+        ),
+    ]
+}
