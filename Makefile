@@ -6,7 +6,7 @@ WASM := dist/emac-filter.wasm
 # Where cargo builds; what is made here besides goes there too.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-gates e2e-istio bench calibration docs deny mutants oracle verify clean
+.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-gates e2e-istio e2e-replicas bench calibration docs deny mutants oracle verify clean
 
 help: ## This help
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>\n"} /^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ e2e-gates: tools ## Canary analyses, dashboards, queries, alerts and admission j
 	@rm -f $(TARGET)/not-run.txt
 	$(CARGO) test -p emac-tests --test gates -- --nocapture $(ARGS)
 	$(CARGO) test -p emac-tests --test e2e-gates -- $(ARGS)
+
+e2e-replicas: tools ## Three control planes on three NATS servers under load: planner, replicas and servers killed, frozen, cut off and replaced (about 2 minutes)
+	EMAC_REPLICAS_LONG=1 $(CARGO) test -p emac-control-plane --test replicas -- --nocapture --test-threads=1
 
 bench: tools wasm ## Measure, side by side, into bench/results.md
 	$(CARGO) build --release -p emac-control-plane -p emac-tests --bins
