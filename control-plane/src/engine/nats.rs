@@ -13,6 +13,7 @@
 
 mod blob;
 mod connect;
+mod crew;
 mod door;
 mod kept;
 mod layout;
@@ -37,11 +38,9 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::context::ContextBuilder;
 use emac_push::proxies::Proxies;
-use prost::Message as _;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -50,18 +49,16 @@ use crate::clock::Clock;
 use crate::config;
 use crate::ingest::{Records, Stats, Waiting};
 use crate::plan::PlanSnapshot;
+use crew::Crew;
 use door::Door;
-use kept::Kept;
 use layout::{Layout, LayoutError};
-use members::{BEAT, Members};
-use message::Beat;
+use members::Members;
 pub use message::Present;
 pub use planner::AgreedPlan;
 use planner::Plans;
 use presence::Elsewhere;
-use share::Shares;
 use status::{Part, Status};
-use view::{Position, View};
+use view::Position;
 
 /// Before something that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -122,12 +119,6 @@ struct Ends {
     agreed: watch::Sender<Option<AgreedPlan>>,
 }
 
-impl std::fmt::Debug for Plans {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Plans").finish_non_exhaustive()
-    }
-}
-
 impl Cluster {
     /// Starts connecting, and a thread that takes reports in; returns at once, whether or not NATS is there. The thread ends when every queue of `reports` is
     /// gone.
@@ -181,70 +172,23 @@ impl Cluster {
     ) -> impl Future<Output = ()> + use<> {
         let (status, members, stop) =
             (Arc::clone(&self.status), Arc::clone(&self.members), self.stop.clone());
-        let (plans_place, elsewhere) = (Arc::clone(&self.plans), Arc::clone(&self.elsewhere));
+        let (place, elsewhere) = (Arc::clone(&self.plans), Arc::clone(&self.elsewhere));
         async move {
             let opening = open(&config, members.me(), &status);
             let Some(Some(layout)) = stop.run_until_cancelled(opening).await else { return };
             ends.layout.send_replace(Some(layout.clone()));
-            let (kept, position) = (Arc::<Kept>::default(), ends.position.subscribe());
-            let plans = Arc::new(Plans {
-                layout: layout.clone(),
-                kept: Arc::clone(&kept),
-                members: Arc::clone(&members),
-                status: Arc::clone(&status),
-                position: position.clone(),
-                stop: stop.clone(),
-                agreed: ends.agreed,
-                written: Mutex::default(),
-            });
-            let _ = plans_place.set(Arc::clone(&plans));
-            let shares = Shares {
-                layout: layout.clone(),
-                status: Arc::clone(&status),
-                members: Arc::clone(&members),
-                aggregate: Arc::clone(&around.aggregate),
-                stats: around.stats,
-                clock: around.clock,
-                position: position.clone(),
-                stop: stop.clone(),
-            };
-            let (mut tasks, probed) = (JoinSet::new(), layout.clone());
-            tasks.spawn(elsewhere.listen(layout.clone(), Arc::clone(&members)));
-            tasks.spawn(presence::tell(layout.clone(), Arc::clone(&members), around.proxies, around.clock));
-            let heart = Heart {
-                layout: layout.clone(),
-                members,
-                position: position.clone(),
-                http,
-                stop: stop.clone(),
-            };
-            tasks.spawn(heart.listen());
-            tasks.spawn(heart.beat());
-            tasks.spawn(Arc::clone(&kept).run(layout.clone(), Arc::clone(&status)));
-            let leader = Arc::clone(&plans);
-            let leading = move || leader.is_planner();
-            let (aggregate, clock) = (Arc::clone(&around.aggregate), around.clock);
-            tasks.spawn(snapshot::keep(layout.clone(), kept, aggregate, clock, position, leading));
-            for one in [Task::Stand, Task::Follow] {
-                let plans = Arc::clone(&plans);
-                tasks.spawn(async move { one.run(&plans).await });
-            }
-            let view = View {
-                layout,
-                status,
-                aggregate: around.aggregate,
-                clock: around.clock,
-                records: around.records,
-                position: ends.position,
-            };
-            tasks.spawn(view.run());
-            tasks.spawn(probe(probed, Arc::clone(&shares.status)));
-            let mut working = JoinSet::new();
-            shares.spawn(&mut working);
-            stop.cancelled().await;
+            let position = ends.position.subscribe();
+            let crew = Crew { layout, status, members, around, position, http, stop, kept: Arc::default() };
+            let plans = crew.plans(ends.agreed);
+            let _ = place.set(Arc::clone(&plans));
+            let mut tasks = JoinSet::new();
+            crew.meet(&mut tasks, elsewhere);
+            crew.agree(&mut tasks, &plans);
+            let mut shares = crew.count(&mut tasks, ends.position);
+            crew.stop.cancelled().await;
             let farewell = async {
                 plans.resign().await;
-                while working.join_next().await.is_some() {}
+                while shares.join_next().await.is_some() {}
             };
             let _ = tokio::time::timeout(FAREWELL, farewell).await;
         }
@@ -337,81 +281,6 @@ impl Cluster {
         let main = self.main.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(main) = main {
             let _ = main.await;
-        }
-    }
-}
-
-/// What runs for ever on the plans.
-#[derive(Clone, Copy)]
-enum Task {
-    Stand,
-    Follow,
-}
-
-impl Task {
-    async fn run(self, plans: &Plans) {
-        match self {
-            Self::Stand => plans.stand().await,
-            Self::Follow => plans.follow().await,
-        }
-    }
-}
-
-/// Saying, and hearing, who is there.
-#[derive(Clone)]
-struct Heart {
-    layout: Layout,
-    members: Arc<Members>,
-    position: watch::Receiver<Position>,
-    http: SocketAddr,
-    stop: CancellationToken,
-}
-
-impl Heart {
-    fn beat(&self) -> impl Future<Output = ()> + Send + use<> {
-        let Self { layout, members, position, http, stop } = self.clone();
-        async move {
-            let client = layout.context.client();
-            let mut ticks = tokio::time::interval(BEAT);
-            loop {
-                ticks.tick().await;
-                let (ready, leaving) = (position.borrow().is_live(), stop.is_cancelled());
-                let beat = Beat {
-                    id: members.me().to_owned(),
-                    http: http.to_string(),
-                    ready: ready && !leaving,
-                    leaving,
-                };
-                // What cannot be sent is silence, which says what it should.
-                let _ = client.publish(layout.names.replicas(), beat.encode_to_vec().into()).await;
-            }
-        }
-    }
-
-    fn listen(&self) -> impl Future<Output = ()> + Send + use<> {
-        let Self { layout, members, .. } = self.clone();
-        async move {
-            let client = layout.context.client();
-            loop {
-                if let Ok(mut beats) = client.subscribe(layout.names.replicas()).await {
-                    while let Some(message) = beats.next().await {
-                        if let Ok(beat) = Beat::decode(message.payload) {
-                            members.hear(beat, Instant::now());
-                        }
-                    }
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Tries again for the sidecars what failed, for they do not come to a replica that is not ready.
-async fn probe(layout: Layout, status: Arc<Status>) {
-    loop {
-        tokio::time::sleep(PAUSE).await;
-        if status.is_connected() && !status.is_well(Part::Evidence) && layout.probe().await.is_ok() {
-            status.well(Part::Evidence);
         }
     }
 }

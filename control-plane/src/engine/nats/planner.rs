@@ -4,6 +4,7 @@
 //! that is dead. The plan itself is a value of the bucket, written by compare-and-swap too: a planner that was replaced without noticing is refused there, and
 //! since each plan is made from the one it replaces, its generation is higher, whatever the clocks of two planners say.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,12 @@ pub(super) struct Plans {
     pub(super) agreed: watch::Sender<Option<AgreedPlan>>,
     /// When a plan was written last.
     pub(super) written: Mutex<Option<Instant>>,
+}
+
+impl fmt::Debug for Plans {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Plans").finish_non_exhaustive()
+    }
 }
 
 impl Plans {
