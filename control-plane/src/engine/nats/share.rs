@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::layout::Layout;
-use super::members::{Members, rendezvous};
+use super::members::{Members, assign};
 use super::merge::merge;
 use super::message::{Counted, pack, unpack};
 use super::reader::{Begin, Entry, Reader};
@@ -114,7 +114,8 @@ impl Share {
             return Duty::Nothing;
         }
         let ready = members.ready(now);
-        let wanted = rendezvous(&self.partition.to_string(), &ready) == Some(members.me());
+        let assigned = assign(self.common.layout.partitions, &ready);
+        let wanted = assigned.get(usize::from(self.partition)) == Some(&Some(members.me()));
         match (mine, wanted) {
             (true, true) => Duty::Work,
             (true, false) if !ready.is_empty() => Duty::GiveUp,
