@@ -9,7 +9,19 @@ use emac_document::hex;
 use emac_proto::v1;
 use prost::Message;
 use sha2::{Digest, Sha256};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
+
+/// What changed of a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Update<'a> {
+    /// The plan's generation; budgets that did not change are under it too.
+    pub generation: Generation,
+    /// Budgets of workloads that are told something new.
+    pub changed: Vec<(&'a WorkloadName, &'a WorkloadBudgets)>,
+    /// Workloads that are not in the plan any more.
+    pub removed: &'a [WorkloadName],
+}
 
 /// What publishing a plan came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +39,8 @@ pub struct Published {
 /// The issued resources.
 #[derive(Debug, Default)]
 pub struct Issuer {
+    /// The newest plan's: renewals are issued under it.
+    generation: Generation,
     leases: BTreeMap<WorkloadName, IssuedLease>,
 }
 
@@ -45,12 +59,31 @@ struct IssuedLease {
 // === impl Issuer ===
 
 impl Issuer {
-    /// Takes over a plan. Workloads that are not in it lose their resource. Cost: one encoding per changed workload.
-    pub fn publish(&mut self, plan: &BTreeMap<WorkloadName, WorkloadBudgets>, now: Moment) -> Published {
-        let mut published = Published { removed: self.retain(plan), ..Published::default() };
+    /// Takes over a plan. Workloads that are not in it lose their resource. Cost: a comparison a workload, one encoding per changed
+    /// workload.
+    pub fn publish<B: Borrow<WorkloadBudgets>>(
+        &mut self,
+        plan: &BTreeMap<WorkloadName, B>,
+        now: Moment,
+    ) -> Published {
+        let gone = self.leases.extract_if(.., |workload, _| !plan.contains_key(workload));
+        let removed = gone.map(|(workload, _)| workload).collect();
+        let mut published = Published { removed, ..Published::default() };
         for (workload, budgets) in plan {
+            self.offer(workload, budgets.borrow(), now, &mut published);
+        }
+        published
+    }
+
+    /// Takes over what changed of a plan. Cost: one encoding per changed workload, whatever else there is.
+    pub fn update(&mut self, update: &Update<'_>, now: Moment) -> Published {
+        let gone = update.removed.iter().filter(|workload| self.leases.remove(*workload).is_some());
+        let mut published = Published { removed: gone.cloned().collect(), ..Published::default() };
+        self.generation = self.generation.max(update.generation);
+        for (workload, budgets) in &update.changed {
             self.offer(workload, budgets, now, &mut published);
         }
+        published.unchanged = self.leases.len() - published.issued.len() - published.refused.len();
         published
     }
 
@@ -58,7 +91,9 @@ impl Issuer {
     pub fn renew(&mut self, now: Moment) -> usize {
         let mut renewed = 0;
         for (workload, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.renew_at <= now.at) {
-            *lease = IssuedLease::issue(workload, lease.offered.clone(), now);
+            let mut offered = lease.offered.clone();
+            offered.generation = offered.generation.max(self.generation);
+            *lease = IssuedLease::issue(workload, offered, now);
             renewed += 1;
         }
         renewed
@@ -79,11 +114,6 @@ impl Issuer {
         let entry = |lease: &IssuedLease| (Name::clone(&lease.name), lease.resource.clone());
         let resources: BTreeMap<Name, Resource> = self.leases.values().map(entry).collect();
         ResourceSet { version: self.version(), resources }
-    }
-
-    fn retain(&mut self, plan: &BTreeMap<WorkloadName, WorkloadBudgets>) -> Vec<WorkloadName> {
-        let gone = self.leases.extract_if(.., |workload, _| !plan.contains_key(workload));
-        gone.map(|(workload, _)| workload).collect()
     }
 
     fn offer(
