@@ -8,8 +8,10 @@
 
 mod batch;
 mod recent;
+mod touched;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use emac_core::evidence::{Delta, FilterHealth, HopDelta, JourneyDelta};
 use emac_core::id::{HopKey, JourneyName, WorkloadName};
@@ -22,6 +24,7 @@ use crate::totals::{HopTotals, JourneyTotals};
 
 pub use batch::{Batch, Recorded};
 pub use recent::Recent;
+use touched::Touched;
 
 /// Most hops kept apart: a thousand workloads with four calls each. A busy hop takes 75 KB of windows per five seconds.
 pub const HOPS_MAX: usize = 4_096;
@@ -50,6 +53,8 @@ pub struct Hop {
     pub totals: HopTotals,
     /// The last seconds.
     pub recent: Recent<HopDelta>,
+    /// When its calls were last reported to this process.
+    pub seen: Option<Micros>,
 }
 
 /// A sidecar that reports.
@@ -75,7 +80,8 @@ pub struct Aggregate {
     window: Millis,
     marks: Marks,
     journeys: BTreeMap<JourneyName, Journey>,
-    hops: BTreeMap<HopKey, Hop>,
+    hops: BTreeMap<Arc<HopKey>, Hop>,
+    touched: Touched,
     nodes: BTreeMap<String, Node>,
     /// Sum of all filters' counters since this process began.
     health: FilterHealth,
@@ -86,12 +92,13 @@ impl Aggregate {
     /// From what is stored; `window` is how far back the last seconds reach.
     pub fn new(stored: Stored, window: Millis) -> Self {
         let journey = |totals| Journey { totals, recent: Recent::new(window), seen: None };
-        let hop = |totals| Hop { totals, recent: Recent::new(window) };
+        let hop = |totals| Hop { totals, recent: Recent::new(window), seen: None };
         Self {
             window,
             marks: Marks::from_parts(stored.marks, stored.floor),
             journeys: stored.journeys.into_iter().map(|(name, totals)| (name, journey(totals))).collect(),
-            hops: stored.hops.into_iter().map(|(key, totals)| (key, hop(totals))).collect(),
+            hops: stored.hops.into_iter().map(|(key, totals)| (Arc::new(key), hop(totals))).collect(),
+            touched: Touched::new(window),
             nodes: BTreeMap::new(),
             health: FilterHealth::default(),
             served_before: stored.served,
@@ -106,7 +113,7 @@ impl Aggregate {
     }
 
     /// Hops by key.
-    pub fn hops(&self) -> &BTreeMap<HopKey, Hop> {
+    pub fn hops(&self) -> &BTreeMap<Arc<HopKey>, Hop> {
         &self.hops
     }
 
@@ -140,10 +147,31 @@ impl Aggregate {
         self.served_before.after(now)
     }
 
-    /// What each hop did lately; hops without calls are left out. Costs a merge of every slot of every hop.
+    /// What each hop did lately; hops without calls are left out. Costs a merge of every slot of every hop: who reads again and
+    /// again asks for what [`Aggregate::moved`] names.
     pub fn lately(&self, now: Micros) -> BTreeMap<HopKey, HopDelta> {
-        let lately = self.hops.iter().map(|(key, hop)| (key.clone(), hop.recent.total(now)));
-        lately.filter(|(_, delta)| !delta.is_empty()).collect()
+        self.lately_of(now, self.hops.keys().map(|key| &**key))
+    }
+
+    /// What these hops did lately; those without calls are left out.
+    pub fn lately_of<'k>(
+        &self,
+        now: Micros,
+        keys: impl IntoIterator<Item = &'k HopKey>,
+    ) -> BTreeMap<HopKey, HopDelta> {
+        keys.into_iter().filter_map(|key| Some((key.clone(), self.recent_of(now, key)?))).collect()
+    }
+
+    /// What one hop did lately; `None` without calls. Costs a merge of its slots.
+    pub fn recent_of(&self, now: Micros, key: &HopKey) -> Option<HopDelta> {
+        let recent = self.hops.get(key)?.recent.total(now);
+        (!recent.is_empty()).then_some(recent)
+    }
+
+    /// Hops whose last seconds differ at `now` from what they were at `since`, some perhaps twice: those that were reported, and those of
+    /// which a slot has left the window. Costs what it names. `None` when `since` is further back than the window: all of them may have.
+    pub fn moved(&self, since: Micros, now: Micros) -> Option<impl Iterator<Item = &Arc<HopKey>>> {
+        self.touched.moved(since, now)
     }
 
     // === writing ===
@@ -177,7 +205,10 @@ impl Aggregate {
         }
         for (key, hop) in &hops {
             let key = self.place_of_hop(key);
-            self.hop(key).recent.record(now, hop);
+            self.touch(now, &key);
+            let place = self.hop(key);
+            place.recent.record(now, hop);
+            place.seen = Some(now);
         }
         self.health.merge(&health);
         let generation = Generation(health.generation);
@@ -194,8 +225,14 @@ impl Aggregate {
 
     fn hop(&mut self, key: HopKey) -> &mut Hop {
         let window = self.window;
-        let empty = || Hop { totals: HopTotals::default(), recent: Recent::new(window) };
-        self.hops.entry(key).or_insert_with(empty)
+        let empty = || Hop { totals: HopTotals::default(), recent: Recent::new(window), seen: None };
+        self.hops.entry(Arc::new(key)).or_insert_with(empty)
+    }
+
+    fn touch(&mut self, now: Micros, key: &HopKey) {
+        if let Some((key, hop)) = self.hops.get_key_value(key) {
+            self.touched.add(now, hop.seen, key);
+        }
     }
 
     // === caps ===

@@ -6,11 +6,13 @@
 //!
 //! Windows are not stored: they are about the last seconds, which a restart has lost anyway.
 
+mod generations;
 mod row;
 mod tables;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use emac_core::id::{HopKey, JourneyName};
 use emac_core::units::{Generation, Micros};
@@ -19,6 +21,8 @@ use redb::{Database, DatabaseError, ReadableDatabase, StorageError};
 
 use crate::marks::{Life, Mark};
 use crate::totals::{HopTotals, JourneyTotals};
+
+pub use generations::{GenerationGate, NotReserved};
 
 /// What the store was built for; another number is another layout.
 pub const SCHEMA: u64 = 1;
@@ -107,19 +111,38 @@ pub struct CommitError(#[source] redb::Error);
 
 /// The disk, or none.
 pub struct Store {
-    disk: Option<Disk>,
+    disk: Option<Arc<Mutex<Disk>>>,
 }
 
 /// A database library gives up on a file after the first error, so each failure is followed by opening the file anew.
 struct Disk {
     reopen: Box<dyn Fn() -> Result<Database, DatabaseError> + Send>,
     database: Option<Database>,
+    /// What is stored never goes back below.
+    generation: Generation,
+}
+
+impl Disk {
+    /// One durable transaction.
+    fn write(&mut self, with: impl FnOnce(&Database) -> Result<(), redb::Error>) -> Result<(), CommitError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => (self.reopen)().map_err(|error| CommitError(error.into()))?,
+        };
+        with(&database).map_err(CommitError)?;
+        self.database = Some(database);
+        Ok(())
+    }
 }
 
 impl Store {
     /// Forgets everything when the process ends.
     pub fn in_memory() -> Self {
         Self { disk: None }
+    }
+
+    fn on(disk: Disk) -> Self {
+        Self { disk: Some(Arc::new(Mutex::new(disk))) }
     }
 
     /// Opens or creates the store of a state directory and reads all of it.
@@ -141,14 +164,17 @@ impl Store {
     /// [`CommitError`] when the disk fails: reports in it must not be acknowledged. They may be on the disk all the same (a flush can
     /// fail after the write); the next transaction has to set right whatever these changes touched.
     pub fn commit(&mut self, changes: &Changes) -> Result<(), CommitError> {
-        let Some(disk) = &mut self.disk else { return Ok(()) };
-        let database = match disk.database.take() {
-            Some(database) => database,
-            None => (disk.reopen)().map_err(|error| CommitError(error.into()))?,
-        };
-        tables::write(&database, changes).map_err(CommitError)?;
-        disk.database = Some(database);
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = disk.generation.max(changes.generation);
+        disk.write(|database| tables::write(database, changes, generation))?;
+        disk.generation = generation;
         Ok(())
+    }
+
+    /// Makes the numbers of plans durable before they are issued. It lives on, useless, when the store is gone.
+    pub fn generations(&self) -> GenerationGate {
+        GenerationGate::new(self.disk.as_ref())
     }
 
     /// Whether anything survives a restart.
@@ -166,7 +192,8 @@ fn open(path: &Path) -> Result<(Store, Stored), OpenError> {
     drop(transaction);
     let path = path.to_path_buf();
     let reopen = Box::new(move || Database::open(&path));
-    Ok((Store { disk: Some(Disk { reopen, database: Some(database) }) }, stored))
+    let disk = Disk { reopen, database: Some(database), generation: stored.generation };
+    Ok((Store::on(disk), stored))
 }
 
 fn corrupted(path: &Path, problem: impl ToString) -> OpenError {

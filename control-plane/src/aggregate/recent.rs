@@ -4,7 +4,7 @@ use emac_core::units::{Micros, Millis};
 use emac_core::window::{Merge, Window};
 
 /// Half a second a slot: the period of planning, so that a plan looks at whole slots and one that is filling.
-const SLOT: Micros = Micros(500_000);
+pub(super) const SLOT: Micros = Micros(500_000);
 
 /// A sliding sum over the last seconds, made when the first value comes: most stored hops are silent for ever.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl<T: Merge> Recent<T> {
 }
 
 /// The full slots of a length, and the open one.
-fn slots(length: Millis) -> u64 {
+pub(super) fn slots(length: Millis) -> u64 {
     length.to_micros().0.div_ceil(SLOT.0).max(1).saturating_add(1)
 }
 

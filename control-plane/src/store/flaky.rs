@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend};
 
+use emac_core::units::Generation;
+
 use super::{Disk, Store, Stored, tables};
 
 /// How it fails.
@@ -28,7 +30,7 @@ pub(crate) struct Flaky {
 impl Flaky {
     pub(crate) fn store(&self) -> Store {
         let (disk, database) = (self.clone(), self.open().ok());
-        Store { disk: Some(Disk { reopen: Box::new(move || disk.open()), database }) }
+        Store::on(Disk { reopen: Box::new(move || disk.open()), database, generation: Generation(0) })
     }
 
     pub(crate) fn fail(&self, fault: Fault) {

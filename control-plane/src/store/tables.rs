@@ -23,19 +23,40 @@ const HOPS: TableDefinition<(&str, &str, &str, &str), &[u8]> = TableDefinition::
 // === writing ===
 
 /// One durable transaction.
-pub(super) fn write(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
+pub(super) fn write(
+    database: &Database,
+    changes: &Changes,
+    generation: Generation,
+) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    write_numbers(&transaction, changes)?;
+    write_numbers(&transaction, changes, generation)?;
     write_marks(&transaction, changes)?;
     write_totals(&transaction, changes)?;
     Ok(transaction.commit()?)
 }
 
-fn write_numbers(transaction: &WriteTransaction, changes: &Changes) -> Result<(), redb::Error> {
+/// One durable transaction of nothing but the highest generation that may be issued.
+pub(super) fn write_generation(database: &Database, generation: Generation) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut numbers = transaction.open_table(NUMBERS)?;
+        numbers.insert("schema", SCHEMA)?;
+        numbers.insert("generation", generation.0)?;
+    }
+    write_marks(&transaction, &Changes::default())?;
+    write_totals(&transaction, &Changes::default())?;
+    Ok(transaction.commit()?)
+}
+
+fn write_numbers(
+    transaction: &WriteTransaction,
+    changes: &Changes,
+    generation: Generation,
+) -> Result<(), redb::Error> {
     let mut numbers = transaction.open_table(NUMBERS)?;
     numbers.insert("schema", SCHEMA)?;
     numbers.insert("floor", changes.floor)?;
-    numbers.insert("generation", changes.generation.0)?;
+    numbers.insert("generation", generation.0)?;
     numbers.insert("served", changes.served.0)?;
     Ok(())
 }

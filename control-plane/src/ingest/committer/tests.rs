@@ -158,7 +158,7 @@ proptest! {
         let counted = |hop: usize| next.iter().skip(hop).step_by(2).map(|next| next - 1).sum::<u64>();
         let memory: BTreeMap<_, _> = {
             let aggregate = committer.aggregate.read().unwrap();
-            aggregate.hops().iter().map(|(key, hop)| (key.clone(), hop.totals.clone())).collect()
+            aggregate.hops().iter().map(|(key, hop)| ((**key).clone(), hop.totals.clone())).collect()
         };
         drop(committer);
         let stored = disk.stored();
