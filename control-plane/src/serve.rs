@@ -10,6 +10,7 @@
 mod api;
 mod discovery;
 pub mod exposition;
+mod folders;
 mod http;
 mod intents;
 mod metrics;
@@ -121,8 +122,9 @@ impl Server {
         let (store, stored) = open_store(config.state.as_deref())?;
         let grpc = listen(config.listen.grpc).await?;
         let http = listen(config.listen.http).await?;
-        let shared =
-            Arc::new(Shared::new(clock, stored, config.evidence.window, store.is_durable(), intents, gate));
+        let (window, generations) = (config.evidence.window, store.generations());
+        let shared = Shared::new(clock, stored, window, store.is_durable(), intents, gate, generations);
+        let shared = Arc::new(shared);
         let settings = CommitterSettings {
             queue: config.evidence.queue,
             delay: Duration::from_millis(config.evidence.commit_delay.0),

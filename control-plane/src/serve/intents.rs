@@ -5,6 +5,7 @@
 //! (`model.yaml`); where there is one, its structure is planned, and one that was edited by hand is an error. SLO documents among the files are resolved for the
 //! availability of components that declare none of their own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -60,6 +61,17 @@ fn look(file: &Path) -> Option<(u64, SystemTime)> {
 }
 
 impl Fingerprint {
+    /// Where changes happen: the folders of the files, and those that patterns name or lie in.
+    pub(super) fn folders(&self, patterns: &[String]) -> BTreeSet<PathBuf> {
+        let parent = |path: &Path| match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let roots = patterns.iter().filter(|pattern| !pattern.contains(['*', '?', '['])).map(PathBuf::from);
+        let roots = roots.map(|root| if root.is_dir() { root } else { parent(&root) });
+        self.0.iter().map(|(file, _)| parent(file)).chain(roots).collect()
+    }
+
     /// The same, and the accepted models of intents that stand elsewhere or are not there yet.
     pub(super) fn with_models(mut self, intents: &Intents) -> Self {
         for Declared { files, .. } in &intents.declared {

@@ -2,18 +2,19 @@
 //!
 //! Each period, and at once when intents changed, the [`Planner`] works on a blocking thread; nothing waits for it. Its time is bounded:
 //! journeys that somebody changed are planned first and pushed as they come, [`CHUNK`] by [`CHUNK`]; those whose evidence moved have
-//! `plan.share` of each period, and those that only have evidence half of that. The first plan is pushed as a whole: sidecars that hold
+//! a quarter of each period, and those that only have evidence half of that. The first plan is pushed as a whole: sidecars that hold
 //! budgets would lose those of journeys not planned yet.
 //!
 //! After a restart with stored evidence the first plan waits for a full window: what sidecars hold was planned from measurements,
 //! and a plan from defaults would undo it. Their leases bridge the gap. Without a state directory a restart cannot be told from a
 //! first start, and the first plan goes out at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use emac_core::evidence::{DecisionKind, HopDelta};
-use emac_core::id::HopKey;
+use emac_core::id::{HopKey, WorkloadName};
 use emac_core::units::{Micros, Millis};
 use emac_push::snapshot::Update;
 use tokio::time::MissedTickBehavior;
@@ -22,8 +23,11 @@ use tracing::{error, info};
 
 use super::intents::Intents;
 use super::state::Shared;
+use crate::aggregate::{Aggregate, Hop};
 use crate::plan::{Class, EvidenceByHop, EvidenceSource, HopEvidence, Planner, Step};
 
+/// Journeys that moved have one in so many parts of a period, on all cores.
+const SHARE: u64 = 4;
 /// Longest that changed journeys are planned before those done are pushed.
 const CHUNK: Micros = Micros(150_000);
 
@@ -67,12 +71,13 @@ pub(super) async fn run(shared: Arc<Shared>, period: Millis, stop: CancellationT
     }
 }
 
-/// The planner, and what it was last told.
+/// The planner, what it was last told, and what of its plan is not pushed yet.
 struct Planning {
     planner: Planner,
-    /// What was handed over last.
     intents: Option<Arc<Intents>>,
-    /// Whether all has been planned and pushed once.
+    /// Workloads that changed, or went, since the last push. More than none only where the number of a plan could not be stored.
+    unpushed: BTreeSet<WorkloadName>,
+    /// Whether a whole plan has been pushed.
     begun: bool,
     /// Time for journeys that moved, each period.
     share: Micros,
@@ -81,7 +86,8 @@ struct Planning {
 impl Planning {
     fn new(shared: &Shared, period: Millis) -> Self {
         let planner = Planner::new(shared.plan.load().generation);
-        Self { planner, intents: None, begun: false, share: Micros(period.to_micros().0 / 4) }
+        let share = Micros(period.to_micros().0 / SHARE);
+        Self { planner, intents: None, unpushed: BTreeSet::new(), begun: false, share }
     }
 
     /// Works for a while and pushes what came of it.
@@ -105,24 +111,31 @@ impl Planning {
             };
             self.planner.step(&Evidence { shared, now: begun }, shared.moment(), may_go_on)
         };
-        self.publish(shared, &step);
-        self.begun = true;
+        self.unpushed.extend(step.changed.iter().chain(&step.removed).cloned());
+        // Journeys change in what is shown of them also when no budget does.
+        match shared.generations.reserve(self.planner.snapshot().generation) {
+            Ok(()) => self.push(shared),
+            Err(problem) => error!(%problem, "plan not pushed"),
+        }
         shared.stats.planned(shared.clock.now().since(begun));
         step
     }
 
-    fn publish(&self, shared: &Shared, step: &Step) {
+    fn push(&mut self, shared: &Shared) {
         let plan = self.planner.snapshot();
         // In force first: whoever gets budgets can look up why.
         let before = shared.plan.swap(Arc::clone(plan));
+        let unpushed = std::mem::take(&mut self.unpushed);
         let published = if self.begun {
-            let changed = step.changed.iter().filter_map(|name| plan.workloads.get_key_value(name));
-            let changed = changed.map(|(name, budgets)| (name, budgets.as_ref())).collect();
-            let update = Update { generation: plan.generation, changed, removed: &step.removed };
+            let (there, gone): (Vec<_>, Vec<_>) =
+                unpushed.into_iter().partition(|name| plan.workloads.contains_key(name));
+            let changed = there.iter().filter_map(|name| Some((name, plan.workloads.get(name)?.as_ref())));
+            let update = Update { generation: plan.generation, changed: changed.collect(), removed: &gone };
             shared.publisher.update(&update, shared.moment())
         } else {
             shared.publisher.publish(&plan.workloads, shared.moment())
         };
+        self.begun = true;
         if plan.generation != before.generation {
             let (generation, workloads) = (plan.generation.0, published.issued.len());
             info!(generation, workloads, removed = published.removed.len(), "new plan");
@@ -139,17 +152,24 @@ struct Evidence<'a> {
 impl EvidenceSource for Evidence<'_> {
     fn last_seen(&self, hops: &[HopKey]) -> Option<Micros> {
         let evidence = self.shared.evidence();
-        hops.iter().flat_map(|hop| evidence.hops_like(hop)).filter_map(|(_, hop)| hop.seen).max()
+        hops.iter().flat_map(|wanted| like(&evidence, wanted)).filter_map(|(_, hop)| hop.seen).max()
     }
 
     fn read(&self, hops: &[HopKey], enforced: bool) -> EvidenceByHop {
         let evidence = self.shared.evidence();
-        let lately = hops.iter().flat_map(|hop| evidence.hops_like(hop)).filter_map(|(key, hop)| {
-            let delta = hop.lately(self.now);
-            (!delta.is_empty()).then(|| (key.clone(), seen(delta, enforced)))
-        });
-        lately.collect()
+        let keys = hops.iter().flat_map(|wanted| like(&evidence, wanted)).map(|(key, _)| key);
+        let lately = evidence.lately_of(self.now, keys.map(Arc::as_ref));
+        lately.into_iter().map(|(key, delta)| (key, seen(delta, enforced))).collect()
     }
+}
+
+/// The hop of a key; of a key without operation the hops of all operations.
+fn like<'e>(evidence: &'e Aggregate, wanted: &'e HopKey) -> impl Iterator<Item = (&'e Arc<HopKey>, &'e Hop)> {
+    let same = move |key: &HopKey| {
+        (&key.journey, &key.source, &key.destination) == (&wanted.journey, &wanted.source, &wanted.destination)
+            && (wanted.operation.is_empty() || key.operation == wanted.operation)
+    };
+    evidence.hops().range::<HopKey, _>(wanted..).take_while(move |(key, _)| same(key))
 }
 
 /// Decisions are counted whether or not they are acted upon; only an enforced one asks the alternate.

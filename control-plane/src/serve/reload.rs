@@ -7,13 +7,19 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::folders::Folders;
 use super::intents::{Fingerprint, Intents};
 use super::state::Shared;
 use emac_document::{Problems, render_text};
 
-/// How often files are looked at. Not by events of the file system: those are lost on network and mounted volumes, which is where
-/// intents come from in a cluster.
+/// How often files are looked at where nobody tells of changes.
 const PERIOD: Duration = Duration::from_millis(500);
+/// How often where changes are told: those on network volumes are not.
+const PERIOD_TOLD: Duration = Duration::from_secs(2);
+/// After a change, how long nothing must happen before the files are read, and how long that is waited for: whoever writes many files
+/// means one change.
+const QUIET: Duration = Duration::from_millis(15);
+const QUIET_WITHIN: Duration = Duration::from_millis(150);
 
 /// Watches until told to stop. `read` is what the intents in force were read from.
 pub(super) async fn run(
@@ -22,11 +28,16 @@ pub(super) async fn run(
     mut read: Fingerprint,
     stop: CancellationToken,
 ) {
+    let mut folders = Folders::default();
     loop {
+        let wanted = read.folders(&patterns);
+        folders.watch(wanted.clone());
+        let period = if folders.cover(&wanted) { PERIOD_TOLD } else { PERIOD };
         let asked = tokio::select! {
             () = stop.cancelled() => return,
             () = shared.reload.notified() => true,
-            () = tokio::time::sleep(PERIOD) => false,
+            () = settled(&folders) => false,
+            () = tokio::time::sleep(period) => false,
         };
         let (shared, patterns, before) = (Arc::clone(&shared), patterns.clone(), read.clone());
         let look = move || {
@@ -38,6 +49,14 @@ pub(super) async fn run(
         };
         read = tokio::task::spawn_blocking(look).await.unwrap_or(read);
     }
+}
+
+/// Returns when something has changed and then nothing for a moment.
+async fn settled(folders: &Folders) {
+    folders.changed().await;
+    let busy = async { while tokio::time::timeout(QUIET, folders.changed()).await.is_ok() {} };
+    // Who writes without end is read in between.
+    let _ = tokio::time::timeout(QUIET_WITHIN, busy).await;
 }
 
 fn reload(shared: &Shared, patterns: &[String]) {

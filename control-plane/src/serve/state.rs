@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::identity::Gate;
 use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
-use crate::store::Stored;
+use crate::store::{GenerationGate, Stored};
 use emac_core::units::Moment;
 use emac_push::proxies::Proxies;
 use emac_push::snapshot::Publisher;
@@ -28,6 +28,8 @@ pub(super) struct Shared {
     pub(super) stats: Arc<Stats>,
     /// The plan in force. Readers never wait.
     pub(super) plan: ArcSwap<PlanSnapshot>,
+    /// Makes the numbers of plans durable before they are pushed.
+    pub(super) generations: GenerationGate,
     /// Who peers are and what they may say.
     pub(super) gate: Arc<Gate>,
     /// The intents in force.
@@ -65,11 +67,13 @@ impl Shared {
         durable: bool,
         intents: Intents,
         gate: Arc<Gate>,
+        generations: GenerationGate,
     ) -> Self {
         let plan = PlanSnapshot { generation: stored.generation, ..PlanSnapshot::default() };
         let restarted = stored.hops.values().any(|totals| totals.outcomes.total() > 0);
         Self {
             gate,
+            generations,
             intents: ArcSwap::from_pointee(intents),
             publisher: Arc::default(),
             proxies: Arc::default(),
