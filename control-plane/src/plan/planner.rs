@@ -20,10 +20,10 @@ use emac_core::budget::{HopBudget, Mode, WorkloadBudgets};
 use emac_core::id::{HopKey, JourneyName, WorkloadName};
 use emac_core::units::{Generation, Micros, Moment};
 
+use super::cores::on_all_cores;
 use super::input::{EvidenceByHop, JourneyInput};
 use super::journey::{Known, plan_journey};
 use super::limits::Limits;
-use super::cores::on_all_cores;
 use super::moved::Basis;
 use super::roles::Roles;
 use super::snapshot::{Damped, JourneyPlan, PlanSnapshot};
@@ -246,7 +246,9 @@ impl Planner {
     ) -> (Option<Arc<WorkloadBudgets>>, Vec<(JourneyName, String)>) {
         let (mut workloads, mut overflow) = (Workloads::default(), Vec::new());
         for name in self.members.get(workload).into_iter().flat_map(BTreeMap::values) {
-            let Some(planned) = self.journeys.get(name).and_then(|kept| kept.planned.as_ref()) else { continue };
+            let Some(planned) = self.journeys.get(name).and_then(|kept| kept.planned.as_ref()) else {
+                continue;
+            };
             let hops = planned.hops.iter().filter(|(source, _)| source == workload).map(|(_, hop)| hop);
             let left = workloads.add_to(workload, &planned.intent, planned.plan.deadline, hops);
             overflow.extend(left.into_iter().map(|note| (name.clone(), note)));
@@ -317,7 +319,8 @@ impl Kept {
             return task(Class::Changed, 0.0, read());
         };
         let held_back = planned.is_held_back(now.unix_ms);
-        let is_idle = !planned.had_evidence && source.last_seen(&self.wanted).is_none_or(|at| at < planned.read);
+        let is_idle =
+            !planned.had_evidence && source.last_seen(&self.wanted).is_none_or(|at| at < planned.read);
         if is_idle && !held_back {
             return None;
         }

@@ -74,11 +74,11 @@ impl Fingerprint {
 
     /// The same, and the accepted models of intents that stand elsewhere or are not there yet.
     pub(super) fn with_models(mut self, intents: &Intents) -> Self {
-        for Declared { files, .. } in &intents.declared {
-            if !self.0.iter().any(|(file, _)| *file == files.model) {
-                self.0.push((files.model.clone(), look(&files.model)));
-            }
-        }
+        let known: BTreeSet<PathBuf> = self.0.iter().map(|(file, _)| file.clone()).collect();
+        let models: BTreeSet<&PathBuf> =
+            intents.declared.iter().map(|declared| &declared.files.model).collect();
+        let others = models.into_iter().filter(|model| !known.contains(*model));
+        self.0.extend(others.map(|model| (model.clone(), look(model))));
         self
     }
 }

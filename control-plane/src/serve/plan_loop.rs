@@ -166,7 +166,8 @@ impl EvidenceSource for Evidence<'_> {
 /// The hop of a key; of a key without operation the hops of all operations.
 fn like<'e>(evidence: &'e Aggregate, wanted: &'e HopKey) -> impl Iterator<Item = (&'e Arc<HopKey>, &'e Hop)> {
     let same = move |key: &HopKey| {
-        (&key.journey, &key.source, &key.destination) == (&wanted.journey, &wanted.source, &wanted.destination)
+        (&key.journey, &key.source, &key.destination)
+            == (&wanted.journey, &wanted.source, &wanted.destination)
             && (wanted.operation.is_empty() || key.operation == wanted.operation)
     };
     evidence.hops().range::<HopKey, _>(wanted..).take_while(move |(key, _)| same(key))

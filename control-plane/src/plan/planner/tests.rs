@@ -205,7 +205,9 @@ fn journeys_that_do_not_fit_are_named_as_the_twin_names_them() {
         plan.journeys.values().map(|journey| journey.notes.iter().cloned().collect()).collect()
     };
     assert_eq!(notes(planner.snapshot()), notes(&twin));
-    assert!(twin.journeys.values().any(|journey| journey.notes.iter().any(|note| note.contains("is left out"))));
+    assert!(
+        twin.journeys.values().any(|journey| journey.notes.iter().any(|note| note.contains("is left out")))
+    );
     // Room again.
     planner.retarget(&intents[20..]);
     planner.step(&source, moment(1), |_| true);

@@ -82,16 +82,27 @@ impl Bench {
         let ports = dir.join("ports.json");
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let args = [
-            "serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--identity", "none", "--intents", &path(&intents),
-            "--state", &path(&dir.join("state")), "--ports-file", &path(&ports),
+            "serve",
+            "--grpc",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--identity",
+            "none",
+            "--intent",
+            &path(&intents),
+            "--state",
+            &path(&dir.join("state")),
+            "--ports-file",
+            &path(&ports),
         ];
         let began = Instant::now();
-        let server = Spec::new("control-plane", emac, dir).args(args).start()?;
+        let mut server = Spec::new("control-plane", emac, dir).args(args).start()?;
         let ports = loop {
             if let Ok(text) = std::fs::read(&ports) {
                 break serde_json::from_slice::<serde_json::Value>(&text)?;
             }
-            if began.elapsed() > PATIENCE {
+            if server.exited().is_some() || began.elapsed() > PATIENCE {
                 return Err(format!("the server does not listen\n{}", server.log_tail()).into());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -147,7 +158,18 @@ impl Bench {
         let (hops, overflow_share) = self.hops().await?;
         let rss_bytes = self.server.rss_bytes().unwrap_or_default();
         Ok(Measured {
-            sidecars, journeys, hops, first_plan, connected, single, whole, durable_ms, reports_per_s, cores, rss_bytes, overflow_share,
+            sidecars,
+            journeys,
+            hops,
+            first_plan,
+            connected,
+            single,
+            whole,
+            durable_ms,
+            reports_per_s,
+            cores,
+            rss_bytes,
+            overflow_share,
         })
     }
 
@@ -155,7 +177,9 @@ impl Bench {
     async fn change(&mut self, journeys: &[usize], sidecars: usize) -> Result<Duration, Failure> {
         self.round += 1;
         let deadline_ms = world::DEADLINE_MS + self.round;
-        let of = |number: &usize| (number * world::WORKLOADS..(number + 1) * world::WORKLOADS).filter(|n| *n < sidecars);
+        let of = |number: &usize| {
+            (number * world::WORKLOADS..(number + 1) * world::WORKLOADS).filter(|n| *n < sidecars)
+        };
         let waiting: BTreeSet<usize> = journeys.iter().flat_map(of).collect();
         let (intents, numbers) = (self.intents.clone(), journeys.to_vec());
         let begun = Instant::now();

@@ -55,7 +55,8 @@ pub(super) async fn run(sidecar: usize, around: Surroundings) {
 
 async fn live(sidecar: usize, around: Surroundings) -> Result<(), Failure> {
     let connection = Connection::open(around.grpc).await?;
-    let (budgets, evidence) = (take_budgets(sidecar, connection.clone(), &around), send_evidence(sidecar, connection, &around));
+    let (budgets, evidence) =
+        (take_budgets(sidecar, connection.clone(), &around), send_evidence(sidecar, connection, &around));
     tokio::try_join!(budgets, evidence)?;
     Err("a stream ended".into())
 }
@@ -158,4 +159,3 @@ impl tower_service::Service<http::Request<Body>> for Connection {
         Box::pin(self.0.send_request(request))
     }
 }
-
