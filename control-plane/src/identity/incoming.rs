@@ -86,6 +86,11 @@ impl Incoming {
         receiver
     }
 
+    /// What is known of the peer.
+    pub fn transport(&self) -> Transport {
+        self.transport.clone()
+    }
+
     /// Address of the peer.
     pub fn remote(&self) -> SocketAddr {
         self.transport.remote

@@ -31,7 +31,7 @@ pub(super) async fn run(shared: Arc<Shared>, period: Millis, stop: CancellationT
             () = shared.replan.notified() => {}
             _ = ticks.tick() => {}
         }
-        if shared.clock.now() < shared.plan_from {
+        if shared.clock.now() < shared.plan_from && !shared.enforcement.is_unheard() {
             continue;
         }
         let planning = Arc::clone(&shared);
@@ -51,7 +51,7 @@ fn step(shared: &Shared) {
     let next = Arc::new(next);
     // In force first: whoever gets budgets can look up why.
     shared.plan.store(Arc::clone(&next));
-    let published = shared.publisher.publish(&next.workloads, shared.moment());
+    let published = shared.enforcement.publish(Arc::clone(&next), shared.moment());
     if next.generation != previous.generation {
         let (generation, workloads) = (next.generation.0, published.issued.len());
         info!(generation, workloads, removed = published.removed.len(), "new plan");
