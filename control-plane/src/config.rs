@@ -35,9 +35,9 @@ pub use api::{Api, Changers, Readers};
 pub use discovery::{Discovery, Otlp};
 pub use enforcement::Stopped;
 pub use identity::{Allowed, Identity, Proof, TlsFiles};
+pub(crate) use read::enforcement_of;
 pub(crate) use read::table;
 pub use read::{KIND, load, read};
-pub(crate) use read::enforcement_of;
 
 /// How a control plane runs, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -305,7 +305,9 @@ fn operator_keys(
 ) -> Result<Option<Arc<Credentials>>, StartError> {
     let own = config.api.token_keys.clone();
     let keys = match own {
-        Some(file) => Some(Arc::new(Credentials::load(&Proof { token_keys: Some(file), ..Proof::default() })?)),
+        Some(file) => {
+            Some(Arc::new(Credentials::load(&Proof { token_keys: Some(file), ..Proof::default() })?))
+        }
         None => sidecars.filter(|credentials| credentials.has_token_keys()).cloned(),
     };
     checked_api(config, keys.is_some())?;
@@ -323,13 +325,17 @@ fn checked_api(config: &Config, keys: bool) -> Result<(), StartError> {
     if api.change == Some(Changers::Loopback) && sidecar {
         return Err(StartError::Identity(SIDECAR_IS_LOOPBACK));
     }
-    let accounts = matches!(&config.identity, Some(Identity::Proven(proof)) if proof.tls.is_some() || proof.sidecar);
+    let accounts =
+        matches!(&config.identity, Some(Identity::Proven(proof)) if proof.tls.is_some() || proof.sidecar);
     if !api.operators.is_empty() && !accounts {
         return Err(StartError::Identity(NO_CERTIFICATES));
     }
     let tls = matches!(&config.identity, Some(Identity::Proven(proof)) if proof.tls.is_some());
     if keys && !tls && !config.listen.http.ip().is_loopback() {
-        warn!("api: operators' tokens cross the network to {} in the clear: set identity.tls", config.listen.http);
+        warn!(
+            "api: operators' tokens cross the network to {} in the clear: set identity.tls",
+            config.listen.http
+        );
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ mod discovery;
 
 use std::path::{Path, PathBuf};
 
-use self::discovery::discovery;
 use self::api::{api, enforcement};
+use self::discovery::discovery;
 use super::{Config, EvidenceConfig, Listen, Log, LogFormat, Stopped};
 use emac_core::units::Millis;
 use emac_document::shape::Mapping;

@@ -117,26 +117,23 @@ impl Operators {
         if let Some((keys, token)) = keys.as_ref().zip(bearer) {
             let operator = keys.verify_operator(token.trim(), now)?;
             if operator.scope < wants {
-                let why = format!("the token of {} may read only; `--allow change` makes one that may change", operator.name);
+                let why = format!(
+                    "the token of {} may read only; `--allow change` makes one that may change",
+                    operator.name
+                );
                 return Err((Refusal::Scope, why));
             }
             return Ok(operator.name);
         }
         match self.account(from, shown)? {
             Some(account) if self.accounts.contains(&account) => Ok(account.to_string()),
-            Some(account) => {
-                Err((Refusal::Scope, format!("account {account} is not among `api.operators`")))
-            }
+            Some(account) => Err((Refusal::Scope, format!("account {account} is not among `api.operators`"))),
             None => Err((Refusal::Missing, self.ways())),
         }
     }
 
     /// The account that a certificate names, where accounts count.
-    fn account(
-        &self,
-        from: &Transport,
-        shown: Shown<'_>,
-    ) -> Result<Option<WorkloadName>, (Refusal, String)> {
+    fn account(&self, from: &Transport, shown: Shown<'_>) -> Result<Option<WorkloadName>, (Refusal, String)> {
         let Some(proof) = self.proof.as_ref().filter(|_| !self.accounts.is_empty()) else { return Ok(None) };
         let unnamed = || (Refusal::Malformed, "the certificate does not name exactly one URI".to_owned());
         if let Some(certificate) = from.certificate.as_deref() {

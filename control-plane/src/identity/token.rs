@@ -61,8 +61,7 @@ impl Operator {
     /// # Errors
     /// What a name is.
     pub fn new(name: &str, scope: Scope, until_unix_s: u64) -> Result<Self, &'static str> {
-        let plain =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '+' | '-');
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '+' | '-');
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(plain) {
             return Err("an operator's name is 1 to 64 characters of [A-Za-z0-9._@+-]");
         }
@@ -241,11 +240,25 @@ mod tests {
         assert_eq!(keys.verify(&token, 99).unwrap_err().0, Refusal::Scope);
         let front = keys.mint(&WorkloadName::new("shop/front").unwrap(), 100);
         assert_eq!(keys.verify_operator(&front, 99).unwrap_err().0, Refusal::Scope);
-        for (part, other) in [("jane", "root"), ("~change~", "~read~"), ("~100~", "~900~"), ("emac1op", "emac1")] {
-            assert_eq!(keys.verify_operator(&token.replace(part, other), 99).unwrap_err().0, Refusal::Signature);
+        for (part, other) in
+            [("jane", "root"), ("~change~", "~read~"), ("~100~", "~900~"), ("emac1op", "emac1")]
+        {
+            assert_eq!(
+                keys.verify_operator(&token.replace(part, other), 99).unwrap_err().0,
+                Refusal::Signature
+            );
         }
-        for signed in ["emac1op~jane~admin~100", "emac1op~~change~100", "emac1op~j\u{1b}[2J~change~100", "emac1op~jane~change~x"] {
-            assert_eq!(keys.verify_operator(&keys.sign(signed), 99).unwrap_err().0, Refusal::Malformed, "{signed}");
+        for signed in [
+            "emac1op~jane~admin~100",
+            "emac1op~~change~100",
+            "emac1op~j\u{1b}[2J~change~100",
+            "emac1op~jane~change~x",
+        ] {
+            assert_eq!(
+                keys.verify_operator(&keys.sign(signed), 99).unwrap_err().0,
+                Refusal::Malformed,
+                "{signed}"
+            );
         }
         assert!(Operator::new(&"x".repeat(65), Scope::Read, 1).is_err());
     }

@@ -17,17 +17,18 @@ use super::standing::{self, EdgeSeen, Row, Seen};
 use super::state::Shared;
 use crate::aggregate::Aggregate;
 pub(super) use discovery::discovery;
-pub(super) use enforcement::{acknowledged, enforcement};
 use emac_core::units::Micros;
 use emac_push::proxies::{Answered, PAST_KEPT, PAST_MAX, Proxy};
 use emac_push::standing::{End, Standing};
+pub(super) use enforcement::{acknowledged, enforcement};
 pub(super) use plan::plan;
 
 /// Journeys with totals and the last seconds, and what is known of their edges.
 pub(super) fn journeys(shared: &Shared) -> Value {
     let view = shared.enforcement.view();
     let intents = shared.intents.load();
-    let declared = |name: &JourneyName| Some(intents.planned.iter().find(|it| it.name == *name)?.runtime.mode);
+    let declared =
+        |name: &JourneyName| Some(intents.planned.iter().find(|it| it.name == *name)?.runtime.mode);
     let (now, evidence) = (shared.clock.now(), shared.evidence());
     let journeys = evidence.journeys().iter().map(|(name, journey)| {
         let totals = &journey.totals;

@@ -114,8 +114,7 @@ impl Enforcement {
             warn!("{}", said(&stops));
         }
         let out = Arc::new(Out { generation, ordered: generation, ..Out::default() });
-        let inner =
-            Inner { stops, version: 0, plan: None, out, made_of: None, unkept: None, unheard };
+        let inner = Inner { stops, version: 0, plan: None, out, made_of: None, unkept: None, unheard };
         Self { publisher, proxies, keep, turn: Mutex::new(()), inner: Mutex::new(inner) }
     }
 
@@ -297,9 +296,8 @@ impl Inner {
 
     /// Connected workloads that the plan does not know.
     fn strangers(&self, proxies: &Proxies) -> BTreeSet<WorkloadName> {
-        let known = |name: &WorkloadName| {
-            self.plan.as_ref().is_some_and(|plan| plan.workloads.contains_key(name))
-        };
+        let known =
+            |name: &WorkloadName| self.plan.as_ref().is_some_and(|plan| plan.workloads.contains_key(name));
         let asked = proxies.list().into_iter().filter_map(|proxy| WorkloadName::new(&proxy.workload).ok());
         asked.filter(|name| !known(name)).collect()
     }

@@ -1,7 +1,7 @@
 //! What stands before every route of the HTTP port: is the request meant for us, did somebody else's page send it, who is it from.
 //!
 //! - A `Host` that is none of our names is answered 421: a browser that a foreign name was made to lead here (DNS rebinding) sends that
-//!   name. IP addresses are no such names; probes (`/healthz`, `/readyz`) are asked by whatever name.
+//!   name. IP addresses are no such names, and over TLS the certificate tells; probes (`/healthz`, `/readyz`) are asked by whatever name.
 //! - Whatever may change something (every method but GET, HEAD and OPTIONS) comes from no page of another origin and is JSON, which no form can
 //!   send, and from somebody who may ([`Operators`]).
 //! - `/api/v1` and `/metrics` may be asked by anyone, or by who proves to be an operator, as configured.
@@ -120,7 +120,7 @@ impl Guard {
         if matches!(path, "/healthz" | "/readyz") {
             return Ok(());
         }
-        let host = self.is_for_us(request)?;
+        let host = self.is_for_us(request, from)?;
         let headers = request.headers();
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let last = headers.get_all(FORWARDED_CERTIFICATE).iter().next_back();
@@ -140,7 +140,7 @@ impl Guard {
     }
 
     /// The `Host` that was asked for, as it was written, if it is ours.
-    fn is_for_us(&self, request: &Request) -> Result<String, Refused> {
+    fn is_for_us(&self, request: &Request, from: &Transport) -> Result<String, Refused> {
         let mut named = request.headers().get_all(header::HOST).iter();
         let host = match (named.next(), named.next()) {
             (Some(host), None) => host.to_str().ok(),
@@ -150,14 +150,19 @@ impl Guard {
             _ => None,
         };
         let Some(host) = host else {
-            return Err(Refused::new(StatusCode::BAD_REQUEST, "host", "the request names no host, or several"));
+            return Err(Refused::new(
+                StatusCode::BAD_REQUEST,
+                "host",
+                "the request names no host, or several",
+            ));
         };
         let name = without_port(host).to_ascii_lowercase();
         let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        if address.is_ok() || self.hosts.contains(&name) {
+        if address.is_ok() || from.is_secured() || self.hosts.contains(&name) {
             return Ok(host.to_owned());
         }
-        let why = format!("`{name}` is no name of this control plane; if it should be one, add it to `api.hosts`");
+        let why =
+            format!("`{name}` is no name of this control plane; if it should be one, add it to `api.hosts`");
         Err(Refused::new(StatusCode::MISDIRECTED_REQUEST, "host", why))
     }
 }
@@ -192,8 +197,7 @@ fn comes_from_no_other_page(headers: &HeaderMap, host: &str) -> Result<(), Refus
 
 /// 401 for who it is, 403 for what it wants.
 fn unproven((refusal, why): (Refusal, String)) -> Refused {
-    let status =
-        if refusal == Refusal::Scope { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
+    let status = if refusal == Refusal::Scope { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
     Refused::new(status, refusal.label(), why)
 }
 

@@ -237,7 +237,10 @@ fn enforcement(shared: &Shared) -> Vec<MetricFamily> {
     let help = "0 while orders about enforcement would not survive a restart, else 1.";
     let mut durable = gauge("emac_enforcement_durable", help);
     durable.gauge(&[], f64::from(u8::from(view.durable)));
-    let mut refused = counter("emac_api_refused_total", "HTTP requests refused because of who sent them or how, by reason.");
+    let mut refused = counter(
+        "emac_api_refused_total",
+        "HTTP requests refused because of who sent them or how, by reason.",
+    );
     for (reason, count) in shared.guard.refusals() {
         refused.counter(&[("reason", reason)], count);
     }

@@ -77,7 +77,9 @@ fn understood(shared: &Shared, bytes: &[u8]) -> Result<Asked, (StatusCode, Strin
     for (name, text) in [("why", Some(&asked.why)), ("who", asked.who.as_ref())] {
         let Some(text) = text else { continue };
         if text.trim().is_empty() || text.chars().count() > WORDS_MAX || text.chars().any(char::is_control) {
-            return Err(bad(format!("{name}: 1 to {WORDS_MAX} characters, none of which controls a terminal")));
+            return Err(bad(format!(
+                "{name}: 1 to {WORDS_MAX} characters, none of which controls a terminal"
+            )));
         }
     }
     let Some(names) = &asked.journeys else { return Ok(asked) };
@@ -93,10 +95,16 @@ fn understood(shared: &Shared, bytes: &[u8]) -> Result<Asked, (StatusCode, Strin
         if !stopped && !known.contains(&name.as_str()) {
             let near = did_you_mean(name, known.iter().copied());
             let help = near.map_or_else(
-                || "sidecars that hold budgets of a journey without an intent are reached by stopping all".to_owned(),
+                || {
+                    "sidecars that hold budgets of a journey without an intent are reached by stopping all"
+                        .to_owned()
+                },
                 |near| format!("did you mean `{near}`?"),
             );
-            return Err((StatusCode::NOT_FOUND, format!("no journey `{}` is planned; {help}", name.escape_debug())));
+            return Err((
+                StatusCode::NOT_FOUND,
+                format!("no journey `{}` is planned; {help}", name.escape_debug()),
+            ));
         }
     }
     Ok(asked)
@@ -111,8 +119,13 @@ async fn obey(shared: Arc<Shared>, asked: Asked, changer: Changer) -> Response {
     let done = {
         let shared = Arc::clone(&shared);
         let work = move || {
-            let ordered =
-                shared.enforcement.order(asked.action, asked.journeys, order, asked.revision, shared.moment());
+            let ordered = shared.enforcement.order(
+                asked.action,
+                asked.journeys,
+                order,
+                asked.revision,
+                shared.moment(),
+            );
             shared.replan.notify_one();
             ordered.map(|changed| (changed, api::enforcement(&shared)))
         };
@@ -124,7 +137,8 @@ async fn obey(shared: Arc<Shared>, asked: Asked, changer: Changer) -> Response {
             answer(&state)
         }
         Ok(Err(Overtaken { revision })) => {
-            let why = format!("another order came between: the revision is {revision}; look again, then repeat\n");
+            let why =
+                format!("another order came between: the revision is {revision}; look again, then repeat\n");
             (StatusCode::CONFLICT, why).into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

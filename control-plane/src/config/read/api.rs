@@ -25,8 +25,7 @@ pub(super) fn api(fields: &mut Fields<'_>, folder: &Path) -> Option<Api> {
     let token_keys = fields.field("tokenKeys", path(folder), says).optional();
     let says = "service accounts `<namespace>/<account>` whose certificate may change something and read";
     let operators = fields.field("operators", list(account()), says).optional();
-    let says =
-        "names, without a port, by which clients call this control plane; IP addresses and, on loopback, `localhost` need none";
+    let says = "names, without a port, by which clients call this control plane; IP addresses and, on loopback, `localhost` need none";
     let hosts = fields.field("hosts", list(host()), says).optional();
     Some(Api {
         change,
@@ -40,10 +39,8 @@ pub(super) fn api(fields: &mut Fields<'_>, folder: &Path) -> Option<Api> {
 
 fn account<'a>() -> impl Type<'a, Value = WorkloadName> {
     text_like("account", "^[a-z0-9.-]+/[a-z0-9.-]+$", "ops/oncall", |it, text| {
-        WorkloadName::new(text).map_or_else(
-            |error| it.refuse_with(error.to_string(), "expected `<namespace>/<account>`"),
-            Some,
-        )
+        WorkloadName::new(text)
+            .map_or_else(|error| it.refuse_with(error.to_string(), "expected `<namespace>/<account>`"), Some)
     })
 }
 

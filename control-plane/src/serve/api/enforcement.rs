@@ -112,8 +112,7 @@ fn rows(shared: &Shared) -> Vec<Row> {
 fn sidecars(shared: &Shared, view: &View) -> Value {
     let (now, now_unix_ms) = (shared.clock.now(), shared.clock.unix_ms());
     let rows = rows(shared);
-    let standing: Vec<(Heard, &Row)> =
-        rows.iter().filter_map(|row| Some((heard(row, view)?, row))).collect();
+    let standing: Vec<(Heard, &Row)> = rows.iter().filter_map(|row| Some((heard(row, view)?, row))).collect();
     let count = |which| standing.iter().filter(|(heard, _)| *heard == which).count();
     let named = |which| {
         let of = standing.iter().filter(move |(heard, _)| *heard == which);

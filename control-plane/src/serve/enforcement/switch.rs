@@ -187,12 +187,15 @@ mod tests {
     #[test]
     fn the_first_who_stops_stays_named_and_both_are_remembered() {
         let mut stops = Stops::default();
-        let mut take = |stops: &mut Stops, action, journeys, by| stops.switch.take(action, journeys, order(by));
+        let take = |stops: &mut Stops, action, journeys, by| stops.switch.take(action, journeys, order(by));
         assert!(take(&mut stops, Action::Stop, None, "ann"));
         assert!(!take(&mut stops, Action::Stop, None, "bob"));
         assert!(!take(&mut stops, Action::Stop, names(&["checkout"]), "bob"));
         assert_eq!((stopped(&stops), stops.all()), ([Some("ann"); 2], true));
-        assert_eq!(stops.switch.history.iter().map(|given| given.changed).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(
+            stops.switch.history.iter().map(|given| given.changed).collect::<Vec<_>>(),
+            [true, false, false]
+        );
         // One after the other acts again, and one is stopped once more.
         assert!(take(&mut stops, Action::Resume, names(&["checkout"]), "ann"));
         assert_eq!((stopped(&stops), stops.all(), stops.any()), ([None, Some("ann")], false, true));
