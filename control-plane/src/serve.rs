@@ -330,6 +330,12 @@ fn checked_api(config: &Config, keys: bool) -> Result<(), StartError> {
     if !api.operators.is_empty() && !accounts {
         return Err(StartError::Identity(NO_CERTIFICATES));
     }
+    if api.changers(keys, config.identity == Some(Identity::Nobody)) == Changers::Nobody {
+        warn!(
+            "api: nobody may change anything, so `emac stop-enforcing` is refused: set `api.tokenKeys` or `api.operators`; \
+             `enforcement: stopped` in the configuration works"
+        );
+    }
     let tls = matches!(&config.identity, Some(Identity::Proven(proof)) if proof.tls.is_some());
     if keys && !tls && !config.listen.http.ip().is_loopback() {
         warn!(
