@@ -10,9 +10,9 @@ use crate::common::{FOR_EVER, PATIENCE, runs, start, tally};
 
 const REQUESTS: u64 = 60;
 
-/// The checkout, enforced, whose first payment provider fails.
+/// The checkout, enforced and with time enough for a busy machine, whose first payment provider fails.
 async fn failing(test: &str) -> Option<World> {
-    let intent = CHECKOUT_INTENT.replace("mode: observe", "mode: enforce");
+    let intent = CHECKOUT_INTENT.replace("mode: observe", "mode: enforce").replace("400ms", "4s");
     let (filter, serve) = (runs(test, filter())?, runs(test, Serve { intent, ..Serve::default() }.setup())?);
     let world = start(test, World::builder().filter(filter).control_plane(serve)).await?;
     world.service("paya").set_fault(Fault::Errors { share: 1.0, status: 503 }).await;
@@ -118,15 +118,8 @@ async fn a_stop_under_load_holds_over_restarts_until_it_is_lifted() {
 
     done(&command(&world, &["resume-enforcing"]).await);
     assert!(wait_until(PATIENCE, || acts(&world, REQUESTS)).await, "not resumed: {:#}", state(&world).await);
-    run.stop().await;
-}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_journey_is_stopped_by_its_name() {
-    let test = "kill_switch::a_journey_is_stopped_by_its_name";
-    let Some(world) = failing(test).await else { return };
     done(&command(&world, &["stop-enforcing", "--journey", "checkout"]).await);
-    stands_still(&world, "after the stop").await;
-    done(&command(&world, &["resume-enforcing", "--journey", "checkout"]).await);
-    assert!(wait_until(PATIENCE, || acts(&world, REQUESTS)).await, "not resumed: {:#}", state(&world).await);
+    stands_still(&world, "after its journey was stopped by name").await;
+    run.stop().await;
 }
