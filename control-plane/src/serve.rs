@@ -136,7 +136,7 @@ impl Server {
         let http = listen(config.listen.http).await?;
         let switch = (Keep::of(config.state.as_deref()), config.enforcement.clone());
         let (window, durable) = (config.evidence.window, store.is_durable());
-        let shared = Shared::new(clock, stored, window, durable, intents, gate, guard, switch);
+        let shared = Shared::new(clock, stored, window, durable, intents, (gate, guard), switch);
         let shared = Arc::new(shared);
         let settings = CommitterSettings {
             queue: config.evidence.queue,
@@ -171,10 +171,9 @@ impl Server {
         traces.spawn(&mut server.tasks, &server.shutdown);
         server.spawn_servers(grpc, http, queue);
         server.spawn_loops(config, read);
-        for credentials in [credentials, operator_keys.filter(|_| config.api.token_keys.is_some())] {
-            if let Some(credentials) = credentials {
-                server.tasks.spawn(credentials.watch(server.shutdown.clone()));
-            }
+        let operator_keys = operator_keys.filter(|_| config.api.token_keys.is_some());
+        for credentials in [credentials, operator_keys].into_iter().flatten() {
+            server.tasks.spawn(credentials.watch(server.shutdown.clone()));
         }
         Ok(server)
     }

@@ -133,9 +133,9 @@ impl Keys {
         now_unix_s: u64,
     ) -> Result<(WorkloadName, u64), (Refusal, String)> {
         let parts = self.signed(token)?;
-        let (workload, until) = match parts.as_slice() {
-            &[PREFIX, workload, until] => (workload, until),
-            &[OPERATOR_PREFIX, ..] => {
+        let (workload, until) = match *parts.as_slice() {
+            [PREFIX, workload, until] => (workload, until),
+            [OPERATOR_PREFIX, ..] => {
                 let why = "the token is an operator's, for the HTTP API; a sidecar has one of `emac token --workload`";
                 return Err((Refusal::Scope, why.to_owned()));
             }
@@ -159,9 +159,9 @@ impl Keys {
         now_unix_s: u64,
     ) -> Result<Operator, (Refusal, String)> {
         let parts = self.signed(token)?;
-        let (name, scope, until) = match parts.as_slice() {
-            &[OPERATOR_PREFIX, name, scope, until] => (name, scope, until),
-            &[PREFIX, ..] => {
+        let (name, scope, until) = match *parts.as_slice() {
+            [OPERATOR_PREFIX, name, scope, until] => (name, scope, until),
+            [PREFIX, ..] => {
                 let why = "the token is a workload's; the HTTP API takes one of `emac token --operator`";
                 return Err((Refusal::Scope, why.to_owned()));
             }

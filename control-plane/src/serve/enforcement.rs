@@ -11,16 +11,15 @@
 //! yet) gets budgets without any journey: it may hold others for ever (`lease.onExpiry: hold`).
 
 mod keep;
+mod publication;
 mod switch;
 pub(super) mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use emac_core::budget::{OnExpiry, WorkloadBudgets};
-use emac_core::id::WorkloadName;
-use emac_core::units::{Generation, Millis, Moment};
+use arc_swap::ArcSwap;
+use emac_core::units::{Generation, Moment};
 use emac_push::proxies::Proxies;
 use emac_push::snapshot::{Published, Publisher};
 use tokio_util::sync::CancellationToken;
@@ -30,10 +29,10 @@ use super::state::Shared;
 use crate::config::Stopped;
 use crate::plan::PlanSnapshot;
 pub(super) use keep::Keep;
+pub(super) use publication::Out;
+use publication::Publication;
 pub(super) use switch::{Action, Given, Order, Stops, Switch, Why};
 
-/// Validity of budgets without any journey.
-const EMPTY_FOR: Millis = Millis(60_000);
 /// A sidecar that connects while all is stopped and that no plan knows waits no longer.
 const TEND_EVERY: Duration = Duration::from_millis(250);
 /// After a restart, an order younger than this may not have reached every sidecar.
@@ -47,34 +46,9 @@ pub(super) struct Enforcement {
     keep: Keep,
     /// One order at a time, from taking it to having it kept.
     turn: Mutex<()>,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    stops: Arc<Stops>,
-    /// Grows with each change of `stops`.
-    version: u64,
-    /// What the planner handed over last.
-    plan: Option<Arc<PlanSnapshot>>,
-    out: Arc<Out>,
-    /// From what `out` was made.
-    made_of: Option<(Generation, u64, BTreeSet<WorkloadName>)>,
-    /// Why the orders in force are not kept.
-    unkept: Option<String>,
-    /// When the newest order was given that a sidecar may not know yet.
-    unheard: bool,
-}
-
-/// What was published last.
-#[derive(Debug, Default)]
-pub(super) struct Out {
-    pub(super) generation: Generation,
-    pub(super) workloads: BTreeMap<WorkloadName, WorkloadBudgets>,
-    /// The generation from which a workload's sidecars do as the newest order says.
-    pub(super) needed: BTreeMap<WorkloadName, Generation>,
-    /// The same for workloads that came later.
-    pub(super) ordered: Generation,
+    inner: Mutex<Publication>,
+    /// What readers see: they do not wait while a plan of thousands is published.
+    view: ArcSwap<View>,
 }
 
 /// What is in force, at one moment.
@@ -82,6 +56,8 @@ pub(super) struct Out {
 pub(super) struct View {
     pub(super) stops: Arc<Stops>,
     pub(super) out: Arc<Out>,
+    /// A sidecar may act that should not, or not act that should, until there is a plan.
+    unheard: bool,
     /// Whether orders survive a restart.
     pub(super) durable: bool,
     /// Why not, where they should.
@@ -113,9 +89,10 @@ impl Enforcement {
         if stops.any() {
             warn!("{}", said(&stops));
         }
-        let out = Arc::new(Out { generation, ordered: generation, ..Out::default() });
-        let inner = Inner { stops, version: 0, plan: None, out, made_of: None, unkept: None, unheard };
-        Self { publisher, proxies, keep, turn: Mutex::new(()), inner: Mutex::new(inner) }
+        let out = Arc::new(Out::nothing(generation));
+        let inner = Publication { stops, version: 0, plan: None, out, made_of: None, unkept: None, unheard };
+        let view = ArcSwap::from_pointee(inner.view(&keep));
+        Self { publisher, proxies, keep, turn: Mutex::new(()), inner: Mutex::new(inner), view }
     }
 
     /// Publishes a plan, less what is stopped.
@@ -123,7 +100,9 @@ impl Enforcement {
         let mut inner = self.lock();
         inner.plan = Some(plan);
         inner.unheard = false;
-        inner.put_out(&self.publisher, &self.proxies, now)
+        let published = inner.put_out(&self.publisher, &self.proxies, now);
+        self.show(&inner);
+        published
     }
 
     /// Reaches whoever connected since, and keeps what could not be kept. To be called now and then; blocks.
@@ -132,6 +111,7 @@ impl Enforcement {
             let mut inner = self.lock();
             if inner.stops.all() {
                 inner.put_out(&self.publisher, &self.proxies, now);
+                self.show(&inner);
             }
             inner.unkept.is_some()
         };
@@ -160,12 +140,12 @@ impl Enforcement {
         let changed = {
             let mut inner = self.lock();
             let mut switch = inner.stops.switch.clone();
-            if let Some(other) = seen.filter(|seen| *seen != switch.revision) {
-                tracing::debug!(other, "an order was overtaken");
+            if seen.is_some_and(|seen| seen != switch.revision) {
                 return Err(Overtaken { revision: switch.revision });
             }
             let changed = switch.take(action, journeys, order);
             inner.obey(switch, changed, (&self.publisher, &self.proxies), now);
+            self.show(&inner);
             changed
         };
         // After it is in force: a slow disk must not delay a stop. Before it is answered: what was answered survives.
@@ -181,33 +161,32 @@ impl Enforcement {
         }
         let stops = Stops { configured, switch: inner.stops.switch.clone() };
         inner.change(stops, (&self.publisher, &self.proxies), now);
+        self.show(&inner);
         true
     }
 
     /// What is in force.
-    pub(super) fn view(&self) -> View {
-        let inner = self.lock();
-        View {
-            stops: Arc::clone(&inner.stops),
-            out: Arc::clone(&inner.out),
-            durable: matches!(self.keep, Keep::File(_)) && inner.unkept.is_none(),
-            unkept: inner.unkept.clone(),
-        }
+    pub(super) fn view(&self) -> Arc<View> {
+        self.view.load_full()
     }
 
     /// What is stopped.
     pub(super) fn stops(&self) -> Arc<Stops> {
-        Arc::clone(&self.lock().stops)
+        Arc::clone(&self.view.load().stops)
     }
 
     /// The generation published last; what is published next is above.
     pub(super) fn generation(&self) -> Generation {
-        self.lock().out.generation
+        self.view.load().out.generation
     }
 
     /// Whether a plan should not wait: a sidecar may act that should not, or not act that should.
     pub(super) fn is_unheard(&self) -> bool {
-        self.lock().unheard
+        self.view.load().unheard
+    }
+
+    fn show(&self, inner: &Publication) {
+        self.view.store(Arc::new(inner.view(&self.keep)));
     }
 
     /// For who holds the turn.
@@ -219,10 +198,11 @@ impl Enforcement {
             error!(%why, "orders about enforcement are in force, but would not survive a restart; tried again and again");
         }
         inner.unkept = unkept;
+        self.show(&inner);
     }
 
     /// Every change under the lock leaves whole values.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Publication> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -235,71 +215,6 @@ pub(super) async fn tend(shared: Arc<Shared>, stop: CancellationToken) {
         if let Err(problem) = tended {
             error!(%problem, "tending to enforcement failed");
         }
-    }
-}
-
-impl Inner {
-    fn obey(&mut self, switch: Switch, changed: bool, to: (&Publisher, &Proxies), now: Moment) {
-        let stops = Stops { switch, configured: self.stops.configured.clone() };
-        if changed {
-            self.change(stops, to, now);
-        } else {
-            self.stops = Arc::new(stops);
-        }
-    }
-
-    fn change(&mut self, stops: Stops, (publisher, proxies): (&Publisher, &Proxies), now: Moment) {
-        self.stops = Arc::new(stops);
-        self.version += 1;
-        self.unheard = self.plan.is_none();
-        self.put_out(publisher, proxies, now);
-        let generation = self.out.generation.0;
-        Arc::make_mut(&mut self.stops).switch.generation = generation;
-        warn!(generation, "{}", said(&self.stops));
-    }
-
-    /// Publishes the last plan as far as it is not stopped, if that is news.
-    fn put_out(&mut self, publisher: &Publisher, proxies: &Proxies, now: Moment) -> Published {
-        let strangers = if self.stops.all() { self.strangers(proxies) } else { BTreeSet::new() };
-        if self.plan.is_none() && strangers.is_empty() {
-            return Published::default();
-        }
-        let plan = self.plan.as_ref().map_or(Generation(0), |plan| plan.generation);
-        let of = (plan, self.version, strangers);
-        if self.made_of.as_ref() == Some(&of) {
-            return Published { unchanged: self.out.workloads.len(), ..Published::default() };
-        }
-        let last = self.out.generation;
-        let generation = plan.max(Generation(last.0.saturating_add(1)));
-        let mut workloads = self.plan.as_ref().map(|plan| plan.workloads.clone()).unwrap_or_default();
-        workloads.extend(of.2.iter().map(|name| (name.clone(), empty(name.clone()))));
-        if workloads.is_empty() && self.out.workloads.is_empty() {
-            // Nothing was there, nothing is: no generation is spent on it.
-            self.made_of = Some(of);
-            return publisher.publish(&workloads, now);
-        }
-        for budgets in workloads.values_mut() {
-            budgets.generation = generation;
-            switch::apply(&self.stops, budgets);
-        }
-        let published = publisher.publish(&workloads, now);
-        let ordered = self.made_of.as_ref().is_none_or(|(_, version, _)| *version != self.version);
-        let offered = |name: &WorkloadName| Some((name.clone(), publisher.generation(name)?));
-        let (needed, ordered) = match ordered {
-            true => (workloads.keys().filter_map(offered).collect(), generation),
-            false => (self.out.needed.clone(), self.out.ordered),
-        };
-        self.out = Arc::new(Out { generation, workloads, needed, ordered });
-        self.made_of = Some(of);
-        published
-    }
-
-    /// Connected workloads that the plan does not know.
-    fn strangers(&self, proxies: &Proxies) -> BTreeSet<WorkloadName> {
-        let known =
-            |name: &WorkloadName| self.plan.as_ref().is_some_and(|plan| plan.workloads.contains_key(name));
-        let asked = proxies.list().into_iter().filter_map(|proxy| WorkloadName::new(&proxy.workload).ok());
-        asked.filter(|name| !known(name)).collect()
     }
 }
 
@@ -340,19 +255,6 @@ fn said(stops: &Stops) -> String {
     match said.is_empty() {
         true => "enforcement is as the intents say".to_owned(),
         false => format!("enforcement is stopped {}", said.join("; ")),
-    }
-}
-
-fn empty(workload: WorkloadName) -> WorkloadBudgets {
-    WorkloadBudgets {
-        workload,
-        generation: Generation(0),
-        model_digest: String::new(),
-        issued_at_unix_ms: 0,
-        valid_for: EMPTY_FOR,
-        on_expiry: OnExpiry::Release,
-        journeys: Vec::new(),
-        hops: Vec::new(),
     }
 }
 

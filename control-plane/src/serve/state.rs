@@ -71,8 +71,7 @@ impl Shared {
         window: Millis,
         durable: bool,
         intents: Intents,
-        gate: Arc<Gate>,
-        guard: Guard,
+        (gate, guard): (Arc<Gate>, Guard),
         (keep, stopped): (Keep, Option<Stopped>),
     ) -> Self {
         let (publisher, proxies): (Arc<Publisher>, Arc<Proxies>) = Default::default();

@@ -25,7 +25,7 @@ pub(super) fn api(fields: &mut Fields<'_>, folder: &Path) -> Option<Api> {
     let token_keys = fields.field("tokenKeys", path(folder), says).optional();
     let says = "service accounts `<namespace>/<account>` whose certificate may change something and read";
     let operators = fields.field("operators", list(account()), says).optional();
-    let says = "names, without a port, by which clients call this control plane; IP addresses and, on loopback, `localhost` need none";
+    let says = "names, without a port, by which clients call this control plane; IP addresses and `localhost` need none";
     let hosts = fields.field("hosts", list(host()), says).optional();
     Some(Api {
         change,

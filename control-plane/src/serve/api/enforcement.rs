@@ -131,7 +131,7 @@ fn sidecars(shared: &Shared, view: &View) -> Value {
 /// `None`: it left in order, or nothing is known of what it holds.
 fn heard(row: &Row, view: &View) -> Option<Heard> {
     let workload = WorkloadName::new(&row.workload).ok();
-    let has_budgets = workload.as_ref().is_some_and(|name| view.out.workloads.contains_key(name));
+    let has_budgets = workload.as_ref().is_some_and(|name| view.out.workloads().contains_key(name));
     let needed = workload.and_then(|name| view.out.needed.get(&name).copied()).unwrap_or(view.out.ordered);
     let stream = row.stream.as_ref();
     let held = stream.and_then(|proxy| proxy.accepted.as_ref()?.generation).map(Generation);
@@ -151,7 +151,7 @@ fn heard(row: &Row, view: &View) -> Option<Heard> {
 fn sidecar(row: &Row, view: &View, now: Micros, now_unix_ms: u64) -> Value {
     let stream = row.stream.as_ref();
     let accepted = stream.and_then(|proxy| proxy.accepted.as_ref());
-    let budgets = WorkloadName::new(&row.workload).ok().and_then(|name| view.out.workloads.get(&name));
+    let budgets = WorkloadName::new(&row.workload).ok().and_then(|name| view.out.workloads().get(&name));
     let lease = accepted.zip(budgets).map(|(accepted, budgets)| {
         let ends = accepted.at_unix_ms.saturating_add(budgets.valid_for.0);
         json!({

@@ -18,7 +18,7 @@ pub(in super::super) fn plan(shared: &Shared) -> Value {
         (name.to_string(), shown)
     });
     let workloads =
-        view.out.workloads.iter().map(|(name, budgets)| (name.to_string(), json_of_workload(budgets)));
+        view.out.workloads().iter().map(|(name, budgets)| (name.to_string(), json_of_workload(budgets)));
     json!({
         "generation": view.out.generation.0,
         "journeys": Value::Object(Map::from_iter(journeys)),

@@ -1,11 +1,14 @@
 //! However plans, orders, the configuration's line, renewals and restarts follow each other: what is published is what is allowed, and every
 //! sidecar takes it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::publication::empty;
 use super::*;
 use crate::config::Stopped;
-use emac_core::budget::{HopBudget, JourneyBudget, Mode, SuccessPredicate};
-use emac_core::id::JourneyName;
-use emac_core::units::{Micros, Ppm};
+use emac_core::budget::{HopBudget, JourneyBudget, Mode, SuccessPredicate, WorkloadBudgets};
+use emac_core::id::{JourneyName, WorkloadName};
+use emac_core::units::{Micros, Millis, Ppm};
 use emac_proto::{WORKLOAD_BUDGETS_TYPE_URL, v1};
 use emac_push::proxies::{Connection, Variant};
 use proptest::prelude::*;
