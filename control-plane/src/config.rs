@@ -11,6 +11,8 @@
 //! evidence: {window: 5s, queue: 1024, commitDelay: 5ms}
 //! plan: {period: 500ms}
 //! discovery: {enabled: true, window: 5m, mesh: [k8s]}
+//! api: {hosts: [emac.emac-system.svc], tokenKeys: operator.keys}
+//! enforcement: running             # or `stopped`: no sidecar acts; read again when the file changes
 //! log: {format: text, level: info}
 //! ```
 //!
@@ -18,7 +20,9 @@
 //! once; flags of `emac serve` are laid over the result by [`Overrides`]. Left out: anything a journey decides for itself (leases,
 //! modes, bounds), which its intent states.
 
+mod api;
 mod discovery;
+mod enforcement;
 mod identity;
 mod read;
 
@@ -27,8 +31,11 @@ use std::path::PathBuf;
 
 use emac_core::units::Millis;
 
+pub use api::{Api, Changers, Readers};
 pub use discovery::{Discovery, Otlp};
+pub use enforcement::Stopped;
 pub use identity::{Allowed, Identity, Proof, TlsFiles};
+pub(crate) use read::enforcement_of;
 pub(crate) use read::table;
 pub use read::{KIND, load, read};
 
@@ -51,6 +58,12 @@ pub struct Config {
     pub plan_period: Millis,
     /// Discovering models.
     pub discovery: Discovery,
+    /// Who may ask and change what over HTTP.
+    pub api: Api,
+    /// What the configuration stops.
+    pub enforcement: Option<Stopped>,
+    /// The file it was read from.
+    pub file: Option<PathBuf>,
     /// What is logged.
     pub log: Log,
 }
@@ -104,6 +117,9 @@ impl Default for Config {
             evidence: EvidenceConfig::default(),
             plan_period: Millis(500),
             discovery: Discovery::default(),
+            api: Api::default(),
+            enforcement: None,
+            file: None,
             log: Log::default(),
         }
     }

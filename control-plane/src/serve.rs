@@ -1,7 +1,7 @@
 //! The running control plane: sockets, tasks, and how they end. No logic of its own: it wires the stages.
 //!
 //! In reading order: [`Server`] starts everything and ends it in order; `state` is what tasks share; `intents` and `reload` keep the
-//! intents in force, `plan_loop` turns them and the evidence into budgets, `discovery` single calls into candidates, `records` keeps the last of them; `http` answers people and scrapers; `api` and `metrics`
+//! intents in force, `plan_loop` turns them and the evidence into budgets, `enforcement` publishes them less what is stopped, `discovery` single calls into candidates, `records` keeps the last of them; `http` answers people and scrapers, before whom `guard` stands; `orders` takes what they change; `api` and `metrics`
 //! shape the answers, `standing` says who is there and who is missing; [`exposition`] writes metric formats.
 //!
 //! Ending: no new streams, those open end after the report they are at, the committer answers what is queued and stores it, and
@@ -9,11 +9,14 @@
 
 mod api;
 mod discovery;
+mod enforcement;
 pub mod exposition;
 mod folders;
+mod guard;
 mod http;
 mod intents;
 mod metrics;
+mod orders;
 mod plan_loop;
 pub(crate) mod records;
 mod reload;
@@ -35,14 +38,16 @@ use tonic::service::interceptor::InterceptedService;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, Identity};
-use crate::identity::{Credentials, CredentialsError, Gate, Incoming, Protocol};
+use crate::config::{Changers, Config, Identity, Proof, Readers};
+use crate::identity::{Credentials, CredentialsError, Gate, Incoming, Operators, Protocol, Transport};
 use crate::ingest::otlp::Batches;
 use crate::ingest::{Committer, CommitterSettings, EvidenceReceiver, Queue, RecordsReceiver, records};
 use crate::store::{OpenError, Store, Stored};
 use emac_document::{ReplaceError, replace_file};
 use emac_push::Now;
 use emac_push::service::{Admission, PushService};
+use enforcement::Keep;
+use guard::Guard;
 use intents::Fingerprint;
 pub use intents::Intents;
 pub(crate) use standing::age_of as age;
@@ -61,6 +66,11 @@ const UNSAID: &str = "nobody said how sidecars prove who they are. Write one of 
   identity: none                   # or --identity none: whoever reaches the port may report and ask for everything";
 const OPEN_SIDECAR: &str = "identity.sidecar: listen.grpc is not on loopback, so others than the sidecar could reach it and write \
      `x-forwarded-client-cert` themselves. Listen on 127.0.0.1, or prove identities by identity.tls";
+
+const UNPROVABLE: &str = "api: `proven` without a way to prove anything: set `api.tokenKeys`, or `api.operators` with identity.tls or identity.sidecar";
+const SIDECAR_IS_LOOPBACK: &str = "api.change: loopback: with identity.sidecar whoever the sidecar lets through comes from loopback; \
+     write `proven` and set `api.tokenKeys` or `api.operators`";
+const NO_CERTIFICATES: &str = "api.operators: accounts are proven by certificates: set identity.tls or identity.sidecar, or use `api.tokenKeys`";
 
 /// Why a control plane did not start.
 #[derive(Debug, thiserror::Error)]
@@ -119,11 +129,15 @@ impl Server {
             Identity::Proven(proof) => Some(Arc::new(Credentials::load(proof)?)),
         };
         let gate = Arc::new(Gate::new(identity, credentials.clone(), clock));
+        let operator_keys = operator_keys(config, credentials.as_ref())?;
+        let operators = Operators::new(config, operator_keys.clone(), clock);
+        let guard = Guard::new(config, operators);
         let (store, stored) = open_store(config.state.as_deref())?;
         let grpc = listen(config.listen.grpc).await?;
         let http = listen(config.listen.http).await?;
-        let (window, generations) = (config.evidence.window, store.generations());
-        let shared = Shared::new(clock, stored, window, store.is_durable(), intents, gate, generations);
+        let switch = (Keep::of(config.state.as_deref()), config.enforcement.clone());
+        let (window, durable) = (config.evidence.window, (store.is_durable(), store.generations()));
+        let shared = Shared::new(clock, stored, window, durable, intents, (gate, guard), switch);
         let shared = Arc::new(shared);
         let settings = CommitterSettings {
             queue: config.evidence.queue,
@@ -131,7 +145,7 @@ impl Server {
         };
         let generation = {
             let shared = Arc::clone(&shared);
-            move || shared.plan.load().generation
+            move || shared.plan.load().generation.max(shared.enforcement.generation())
         };
         let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
         let (recorded, receiver) = config
@@ -158,7 +172,8 @@ impl Server {
         traces.spawn(&mut server.tasks, &server.shutdown);
         server.spawn_servers(grpc, http, queue);
         server.spawn_loops(config, read);
-        if let Some(credentials) = credentials {
+        let operator_keys = operator_keys.filter(|_| config.api.token_keys.is_some());
+        for credentials in [credentials, operator_keys].into_iter().flatten() {
             server.tasks.spawn(credentials.watch(server.shutdown.clone()));
         }
         Ok(server)
@@ -224,7 +239,7 @@ impl Server {
             );
         let http_server = axum::serve(
             http::Connections::new(incoming(http, Protocol::Http), self.http),
-            http::router(Arc::clone(shared)),
+            http::router(Arc::clone(shared)).into_make_service_with_connect_info::<Transport>(),
         )
         .with_graceful_shutdown(shutdown.clone().cancelled_owned());
         self.tasks.spawn(async move { log_end("grpc", grpc_server.await) });
@@ -236,6 +251,10 @@ impl Server {
         let (shared, stop) = (Arc::clone(&self.shared), self.shutdown.clone());
         self.tasks.spawn(plan_loop::run(Arc::clone(&shared), config.plan_period, stop.clone()));
         self.tasks.spawn(reload::run(Arc::clone(&shared), config.intents.clone(), read, stop.clone()));
+        self.tasks.spawn(enforcement::tend(Arc::clone(&shared), stop.clone()));
+        if let Some(file) = &config.file {
+            self.tasks.spawn(enforcement::watch::run(Arc::clone(&shared), file.clone(), stop.clone()));
+        }
         self.tasks.spawn(async move { shared.publisher.keep_leases(now(&shared), stop).await });
     }
 
@@ -277,6 +296,54 @@ fn open_store(state: Option<&Path>) -> Result<(Store, Stored), StartError> {
         Some(directory) => Ok(Store::open(directory)?),
         None => Ok((Store::in_memory(), Stored::default())),
     }
+}
+
+/// Keys of operators' tokens, if there are any.
+fn operator_keys(
+    config: &Config,
+    sidecars: Option<&Arc<Credentials>>,
+) -> Result<Option<Arc<Credentials>>, StartError> {
+    let own = config.api.token_keys.clone();
+    let keys = match own {
+        Some(file) => {
+            Some(Arc::new(Credentials::load(&Proof { token_keys: Some(file), ..Proof::default() })?))
+        }
+        None => sidecars.filter(|credentials| credentials.has_token_keys()).cloned(),
+    };
+    checked_api(config, keys.is_some())?;
+    Ok(keys)
+}
+
+/// Whoever must prove something can, and loopback means this machine.
+fn checked_api(config: &Config, keys: bool) -> Result<(), StartError> {
+    let api = &config.api;
+    let sidecar = matches!(&config.identity, Some(Identity::Proven(proof)) if proof.sidecar);
+    let proves = api.change == Some(Changers::Proven) || [api.read, api.metrics].contains(&Readers::Proven);
+    if proves && !keys && api.operators.is_empty() {
+        return Err(StartError::Identity(UNPROVABLE));
+    }
+    if api.change == Some(Changers::Loopback) && sidecar {
+        return Err(StartError::Identity(SIDECAR_IS_LOOPBACK));
+    }
+    let accounts =
+        matches!(&config.identity, Some(Identity::Proven(proof)) if proof.tls.is_some() || proof.sidecar);
+    if !api.operators.is_empty() && !accounts {
+        return Err(StartError::Identity(NO_CERTIFICATES));
+    }
+    if api.changers(keys, config.identity == Some(Identity::Nobody)) == Changers::Nobody {
+        warn!(
+            "api: nobody may change anything, so `emac stop-enforcing` is refused: set `api.tokenKeys` or `api.operators`; \
+             `enforcement: stopped` in the configuration works"
+        );
+    }
+    let tls = matches!(&config.identity, Some(Identity::Proven(proof)) if proof.tls.is_some());
+    if keys && !tls && !config.listen.http.ip().is_loopback() {
+        warn!(
+            "api: operators' tokens cross the network to {} in the clear: set identity.tls",
+            config.listen.http
+        );
+    }
+    Ok(())
 }
 
 /// How sidecars prove who they are, said in so many words, and in a way that not everybody could pretend.

@@ -207,8 +207,10 @@ fn control_plane(tools: &Tools, folder: &std::path::Path) -> Told<Spec> {
     let text = format!(
         "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\n\
          identity: {{sidecar: true, accounts: {{shop/gateway: [shop/shop-gateway], shop/pay: [shop/pay-next]}}}}\n\
-         listen: {{grpc: \"127.0.0.1:18000\", http: \"{CONTROL_HTTP}\"}}\nstate: state\nintents: [journeys]\n"
+         listen: {{grpc: \"127.0.0.1:18000\", http: \"{CONTROL_HTTP}\"}}\nstate: state\nintents: [journeys]\napi: {{tokenKeys: operator.keys}}\n"
     );
+    fs::write(folder.join("operator.keys"), "a-key-of-operators-with-more-than-32-letters\n")
+        .map_err(told)?;
     fs::write(&config, text).map_err(told)?;
     Ok(Spec::new("emac", &tools.emac, folder).args(["serve", "--config", &config.display().to_string()]))
 }

@@ -8,6 +8,7 @@ mod healthy;
 mod refused;
 mod restarted;
 mod routed;
+mod stopped;
 
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ const ALL: &[(&str, for<'a> fn(&'a mut Mesh) -> Played<'a>)] = situations![
     routed::denied,
     routed::weights,
     routed::mirror,
+    stopped::under_load,
     refused::image_missing,
     refused::digest_wrong,
     refused::control_plane_hidden,

@@ -13,5 +13,5 @@
 mod issuer;
 mod publisher;
 
-pub use issuer::{Issuer, Published, Update, generation_of};
+pub use issuer::{Issuer, Published, generation_of};
 pub use publisher::Publisher;

@@ -1,12 +1,14 @@
 //! From the text of `emac.yaml` to a checked [`Config`]; every problem is reported, none ends the reading. What is declared here is also the schema and
 //! the reference of the document.
 
+mod api;
 mod discovery;
 
 use std::path::{Path, PathBuf};
 
+use self::api::{api, enforcement};
 use self::discovery::discovery;
-use super::{Config, EvidenceConfig, Listen, Log, LogFormat};
+use super::{Config, EvidenceConfig, Listen, Log, LogFormat, Stopped};
 use emac_core::units::Millis;
 use emac_document::shape::Mapping;
 use emac_document::types::{
@@ -32,7 +34,25 @@ pub fn load(path: &Path, problems: &Problems) -> Option<Config> {
         }
         return None;
     };
-    read(document.reader(problems), path.parent().unwrap_or(Path::new("")))
+    let config = read(document.reader(problems), path.parent().unwrap_or(Path::new("")))?;
+    Some(Config { file: Some(path.to_owned()), ..config })
+}
+
+/// What a file's text stops, whatever is wrong with the rest of it: a stop must not wait for somebody to mend another line. `None` when
+/// `enforcement` itself cannot be read.
+pub(crate) fn enforcement_of(text: &str, name: &str, problems: &Problems) -> Option<Option<Stopped>> {
+    let limits = Limits { bytes_max: BYTES_MAX, ..Limits::default() };
+    let documents = emac_document::parse(&emac_document::Source::new(name, text), &limits, problems);
+    let errors_before = problems.errors();
+    let [document] = documents.as_slice() else {
+        problems.push(Problem::error(format!("expected one document, found {}", documents.len())));
+        return None;
+    };
+    let stopped = document.reader(problems).fields(|fields| {
+        fields.accept_rest();
+        Some(fields.optional("enforcement", |it| enforcement().read(it)).flatten())
+    });
+    stopped.filter(|_| problems.errors() == errors_before)
 }
 
 /// Reads a document; paths in it are relative to `folder`.
@@ -91,6 +111,23 @@ fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
             )
             .optional()
             .unwrap_or_default(),
+        api: fields
+            .field(
+                "api",
+                mapping(|fields: &mut Fields<'_>| api(fields, folder)),
+                "who may ask and change what over HTTP",
+            )
+            .optional()
+            .unwrap_or_default(),
+        enforcement: fields
+            .field(
+                "enforcement",
+                enforcement(),
+                "`stopped`: every sidecar observes, whatever intents say; a mapping stops some journeys; read again when the file changes",
+            )
+            .optional()
+            .flatten(),
+        file: None,
         log: fields.field("log", mapping(log), "logging to standard error").optional().unwrap_or_default(),
     })
 }

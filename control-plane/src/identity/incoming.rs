@@ -36,6 +36,15 @@ const LOOK_AGAIN_S: u64 = 365 * 86_400;
 pub struct Transport {
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) remote: SocketAddr,
+    /// Over TLS: the peer has seen our certificate, for the name by which it called.
+    pub(super) secured: bool,
+}
+
+impl Transport {
+    /// Whether it came over TLS that this process ends.
+    pub fn is_secured(&self) -> bool {
+        self.secured
+    }
 }
 
 /// A connection, ready to be served.
@@ -86,6 +95,11 @@ impl Incoming {
         receiver
     }
 
+    /// What is known of the peer.
+    pub fn transport(&self) -> Transport {
+        self.transport.clone()
+    }
+
     /// Address of the peer.
     pub fn remote(&self) -> SocketAddr {
         self.transport.remote
@@ -95,7 +109,7 @@ impl Incoming {
         // Without it a short answer waits for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let Some(settings) = gate.tls(protocol) else {
-            let transport = Transport { certificate: None, remote };
+            let transport = Transport { certificate: None, remote, secured: false };
             return Some(Self { io: Io::Plain(stream), transport, ends: None });
         };
         let handshake = TlsAcceptor::from(settings).accept(stream);
@@ -118,7 +132,11 @@ impl Incoming {
             let left = certificate.until_unix_s.saturating_sub(now_unix_s).min(LOOK_AGAIN_S);
             Box::pin(tokio::time::sleep(Duration::from_secs(left)))
         });
-        Self { io: Io::Tls(Box::new(stream)), transport: Transport { certificate, remote }, ends }
+        Self {
+            io: Io::Tls(Box::new(stream)),
+            transport: Transport { certificate, remote, secured: true },
+            ends,
+        }
     }
 }
 

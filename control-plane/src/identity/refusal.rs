@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use tracing::warn;
 
 /// A line of log a reason in this time; the rest is only counted.
-const LOG_EVERY: Micros = Micros(10_000_000);
+pub(crate) const LOG_EVERY: Micros = Micros(10_000_000);
 /// Most characters of a peer's own words in a log line or an answer.
 const WORDS_MAX: usize = 128;
 
@@ -27,6 +27,8 @@ pub enum Refusal {
     Signature,
     /// Its certificate or token has expired.
     Expired,
+    /// Its token is for something else.
+    Scope,
     /// It reports for another workload.
     Workload,
     /// It asks for the budgets of another workload.
@@ -35,13 +37,14 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Handshake,
         Self::Missing,
         Self::Malformed,
         Self::TrustDomain,
         Self::Signature,
         Self::Expired,
+        Self::Scope,
         Self::Workload,
         Self::Resource,
     ];
@@ -55,6 +58,7 @@ impl Refusal {
             Self::TrustDomain => "trust_domain",
             Self::Signature => "signature",
             Self::Expired => "expired",
+            Self::Scope => "scope",
             Self::Workload => "workload",
             Self::Resource => "resource",
         }
@@ -62,7 +66,7 @@ impl Refusal {
 
     const fn code(self) -> Code {
         match self {
-            Self::Workload | Self::Resource => Code::PermissionDenied,
+            Self::Scope | Self::Workload | Self::Resource => Code::PermissionDenied,
             _ => Code::Unauthenticated,
         }
     }
@@ -112,7 +116,7 @@ impl Refusals {
 }
 
 /// A peer's words without what a terminal would obey, and cut.
-fn shown(words: &str) -> String {
+pub(crate) fn shown(words: &str) -> String {
     let mut escaped: String = words.chars().take(4 * WORDS_MAX).flat_map(char::escape_debug).collect();
     escaped.truncate(escaped.floor_char_boundary(4 * WORDS_MAX));
     escaped.replace("\\\"", "\"").replace("\\'", "'")

@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::extract::connect_info::Connected;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::Listener;
+use axum::serve::{IncomingStream, Listener};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::exposition::Format;
 use super::state::Shared;
-use super::{api, metrics};
-use crate::identity::Incoming;
+use super::{api, guard, metrics, orders};
+use crate::identity::{Incoming, Transport};
 
 /// Connections whose TLS, if any, is done with.
 pub(super) struct Connections {
@@ -50,6 +51,12 @@ impl Listener for Connections {
     }
 }
 
+impl Connected<IncomingStream<'_, Connections>> for Transport {
+    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
+        stream.io().transport()
+    }
+}
+
 /// Every route.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -68,6 +75,12 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             get(async |State(shared): State<Arc<Shared>>| json(&api::discovery(&shared))),
         )
         .route("/api/v1/records", get(records))
+        .route(
+            "/api/v1/enforcement",
+            get(async |State(shared): State<Arc<Shared>>| json(&api::enforcement(&shared)))
+                .post(orders::enforce),
+        )
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::stand_before))
         .with_state(shared)
 }
 
@@ -92,7 +105,7 @@ async fn records(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// Pretty, because people read it with curl; in the order of the fields, so that two answers can be compared.
-fn json(body: &impl Serialize) -> Response {
+pub(super) fn json(body: &impl Serialize) -> Response {
     match serde_json::to_string_pretty(body) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -16,6 +16,7 @@ use emac_core::outcome::Outcome;
 use emac_core::sketch::SCHEMA;
 use emac_core::units::Micros;
 
+use super::api;
 use super::exposition::wire::Bucket;
 use super::exposition::{Histogram, MetricFamily, MetricType};
 use super::standing::{self, EdgeSeen, Seen};
@@ -42,6 +43,7 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     let stats = shared.stats.snapshot();
     families.extend(ingestion(&stats));
     families.extend(identity(shared));
+    families.extend(enforcement(shared));
     families.extend(push(&shared.proxies));
     families.extend(predictions(shared));
     families.extend(discovery::families(shared));
@@ -217,9 +219,37 @@ fn identity(shared: &Shared) -> Vec<MetricFamily> {
     vec![refused, expires]
 }
 
+fn enforcement(shared: &Shared) -> Vec<MetricFamily> {
+    let view = shared.enforcement.view();
+    let help = "1 while enforcement of the journey is stopped by an order or the configuration, else 0.";
+    let mut stopped = gauge("emac_enforcement_stopped", help);
+    for intent in &shared.intents.load().planned {
+        let name = intent.name.as_str();
+        stopped.gauge(&[("journey", name)], f64::from(u8::from(view.stops.why(name).is_some())));
+    }
+    let help = "1 while enforcement of all journeys is stopped, undeclared ones too, else 0.";
+    let mut all = gauge("emac_enforcement_stopped_all", help);
+    all.gauge(&[], f64::from(u8::from(view.stops.all())));
+    let help = "Connected sidecars that have not acknowledged the newest change of enforcement.";
+    let mut waiting = gauge("emac_enforcement_unacknowledged", help);
+    let (connected, acknowledged) = api::acknowledged(shared, &view);
+    waiting.gauge(&[], (connected - acknowledged) as f64);
+    let help = "0 while orders about enforcement would not survive a restart, else 1.";
+    let mut durable = gauge("emac_enforcement_durable", help);
+    durable.gauge(&[], f64::from(u8::from(view.durable)));
+    let mut refused = counter(
+        "emac_api_refused_total",
+        "HTTP requests refused because of who sent them or how, by reason.",
+    );
+    for (reason, count) in shared.guard.refusals() {
+        refused.counter(&[("reason", reason)], count);
+    }
+    vec![stopped, all, waiting, durable, refused]
+}
+
 fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let mut generation = gauge("emac_plan_generation", "Generation of the current plan.");
-    generation.gauge(&[], shared.plan.load().generation.0 as f64);
+    generation.gauge(&[], shared.enforcement.generation().0 as f64);
     let help = "Duration of planning, from reading evidence to publishing.";
     let mut plans = MetricFamily::new("emac_plan_seconds", MetricType::Histogram, help);
     plans.histogram(&[], histogram(&stats.plans));

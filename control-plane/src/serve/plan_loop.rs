@@ -9,14 +9,12 @@
 //! and a plan from defaults would undo it. Their leases bridge the gap. Without a state directory a restart cannot be told from a
 //! first start, and the first plan goes out at once.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use emac_core::evidence::{DecisionKind, HopDelta};
-use emac_core::id::{HopKey, WorkloadName};
+use emac_core::id::HopKey;
 use emac_core::units::{Micros, Millis};
-use emac_push::snapshot::Update;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -24,7 +22,7 @@ use tracing::{error, info};
 use super::intents::Intents;
 use super::state::Shared;
 use crate::aggregate::{Aggregate, Hop};
-use crate::plan::{Class, EvidenceByHop, EvidenceSource, HopEvidence, Planner, Step};
+use crate::plan::{Class, EvidenceByHop, EvidenceSource, HopEvidence, PlanSnapshot, Planner, Step};
 
 /// Journeys that moved have one in so many parts of a period, on all cores.
 const SHARE: u64 = 4;
@@ -48,7 +46,7 @@ pub(super) async fn run(shared: Arc<Shared>, period: Millis, stop: CancellationT
         if stop.is_cancelled() {
             return;
         }
-        if shared.clock.now() < shared.plan_from {
+        if shared.clock.now() < shared.plan_from && !shared.enforcement.is_unheard() {
             continue;
         }
         let state = Arc::clone(&shared);
@@ -71,13 +69,11 @@ pub(super) async fn run(shared: Arc<Shared>, period: Millis, stop: CancellationT
     }
 }
 
-/// The planner, what it was last told, and what of its plan is not pushed yet.
+/// The planner, and what it was last told.
 struct Planning {
     planner: Planner,
     intents: Option<Arc<Intents>>,
-    /// Workloads that changed, or went, since the last push. More than none only where the number of a plan could not be stored.
-    unpushed: BTreeSet<WorkloadName>,
-    /// Whether a whole plan has been pushed.
+    /// Whether a whole plan has been made.
     begun: bool,
     /// Time for journeys that moved, each period.
     share: Micros,
@@ -87,7 +83,7 @@ impl Planning {
     fn new(shared: &Shared, period: Millis) -> Self {
         let planner = Planner::new(shared.plan.load().generation);
         let share = Micros(period.to_micros().0 / SHARE);
-        Self { planner, intents: None, unpushed: BTreeSet::new(), begun: false, share }
+        Self { planner, intents: None, begun: false, share }
     }
 
     /// Works for a while and pushes what came of it.
@@ -111,35 +107,25 @@ impl Planning {
             };
             self.planner.step(&Evidence { shared, now: begun }, shared.moment(), may_go_on)
         };
-        self.unpushed.extend(step.changed.iter().chain(&step.removed).cloned());
+        self.begun = true;
         // Journeys change in what is shown of them also when no budget does.
-        match shared.generations.reserve(self.planner.snapshot().generation) {
-            Ok(()) => self.push(shared),
+        let plan = self.planner.snapshot();
+        match shared.generations.reserve(plan.generation) {
+            Ok(()) => push(shared, plan),
             Err(problem) => error!(%problem, "plan not pushed"),
         }
         shared.stats.planned(shared.clock.now().since(begun));
         step
     }
+}
 
-    fn push(&mut self, shared: &Shared) {
-        let plan = self.planner.snapshot();
-        // In force first: whoever gets budgets can look up why.
-        let before = shared.plan.swap(Arc::clone(plan));
-        let unpushed = std::mem::take(&mut self.unpushed);
-        let published = if self.begun {
-            let (there, gone): (Vec<_>, Vec<_>) =
-                unpushed.into_iter().partition(|name| plan.workloads.contains_key(name));
-            let changed = there.iter().filter_map(|name| Some((name, plan.workloads.get(name)?.as_ref())));
-            let update = Update { generation: plan.generation, changed: changed.collect(), removed: &gone };
-            shared.publisher.update(&update, shared.moment())
-        } else {
-            shared.publisher.publish(&plan.workloads, shared.moment())
-        };
-        self.begun = true;
-        if plan.generation != before.generation {
-            let (generation, workloads) = (plan.generation.0, published.issued.len());
-            info!(generation, workloads, removed = published.removed.len(), "new plan");
-        }
+fn push(shared: &Shared, plan: &Arc<PlanSnapshot>) {
+    // In force first: whoever gets budgets can look up why.
+    let before = shared.plan.swap(Arc::clone(plan));
+    let published = shared.enforcement.publish(Arc::clone(plan), shared.moment());
+    if plan.generation != before.generation {
+        let (generation, workloads) = (plan.generation.0, published.issued.len());
+        info!(generation, workloads, removed = published.removed.len(), "new plan");
     }
 }
 

@@ -8,10 +8,13 @@ use emac_core::units::{Micros, Millis};
 use tokio::sync::Notify;
 
 use super::discovery::Discovery;
+use super::enforcement::{Enforcement, Keep};
+use super::guard::Guard;
 use super::intents::Intents;
 use super::records::LastRecords;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
+use crate::config::Stopped;
 use crate::identity::Gate;
 use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
@@ -34,6 +37,10 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     /// The intents in force.
     pub(super) intents: ArcSwap<Intents>,
+    /// What is stopped; every plan passes it on its way to the publisher.
+    pub(super) enforcement: Enforcement,
+    /// Who may ask and change what over HTTP.
+    pub(super) guard: Guard,
     /// Budgets on their way to sidecars.
     pub(super) publisher: Arc<Publisher>,
     /// Who is connected for budgets.
@@ -64,19 +71,30 @@ impl Shared {
         clock: Clock,
         stored: Stored,
         window: Millis,
-        durable: bool,
+        (durable, generations): (bool, GenerationGate),
         intents: Intents,
-        gate: Arc<Gate>,
-        generations: GenerationGate,
+        (gate, guard): (Arc<Gate>, Guard),
+        (keep, stopped): (Keep, Option<Stopped>),
     ) -> Self {
+        let (publisher, proxies): (Arc<Publisher>, Arc<Proxies>) = Default::default();
+        let enforcement = Enforcement::new(
+            Arc::clone(&publisher),
+            Arc::clone(&proxies),
+            keep,
+            stopped,
+            stored.generation,
+            clock.unix_ms(),
+        );
         let plan = PlanSnapshot { generation: stored.generation, ..PlanSnapshot::default() };
         let restarted = stored.hops.values().any(|totals| totals.outcomes.total() > 0);
         Self {
             gate,
             generations,
             intents: ArcSwap::from_pointee(intents),
-            publisher: Arc::default(),
-            proxies: Arc::default(),
+            enforcement,
+            guard,
+            publisher,
+            proxies,
             plan_from: if restarted { clock.now().after(window.to_micros()) } else { Micros(0) },
             discovery: ArcSwapOption::empty(),
             records: LastRecords::default(),

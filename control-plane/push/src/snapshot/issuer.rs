@@ -9,19 +9,8 @@ use emac_document::hex;
 use emac_proto::v1;
 use prost::Message;
 use sha2::{Digest, Sha256};
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
-
-/// What changed of a plan.
-#[derive(Clone, Debug, Default)]
-pub struct Update<'a> {
-    /// The plan's generation; budgets that did not change are under it too.
-    pub generation: Generation,
-    /// Budgets of workloads that are told something new.
-    pub changed: Vec<(&'a WorkloadName, &'a WorkloadBudgets)>,
-    /// Workloads that are not in the plan any more.
-    pub removed: &'a [WorkloadName],
-}
+use std::sync::Arc;
 
 /// What publishing a plan came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +38,7 @@ struct IssuedLease {
     /// Name of the resource, shared with every snapshot and stream.
     name: Name,
     /// Newest of the plan; what the next issue carries.
-    offered: WorkloadBudgets,
+    offered: Arc<WorkloadBudgets>,
     /// Generation of the issued resource.
     generation: Generation,
     resource: Resource,
@@ -59,31 +48,17 @@ struct IssuedLease {
 // === impl Issuer ===
 
 impl Issuer {
-    /// Takes over a plan. Workloads that are not in it lose their resource. Cost: a comparison a workload, one encoding per changed
-    /// workload.
-    pub fn publish<B: Borrow<WorkloadBudgets>>(
-        &mut self,
-        plan: &BTreeMap<WorkloadName, B>,
-        now: Moment,
-    ) -> Published {
+    /// Takes over a plan. Workloads that are not in it lose their resource; those that are told the same keep theirs, whatever its
+    /// generation. Cost: a look at each workload, a comparison where it is not the very same value as before, one encoding where it changed.
+    pub fn publish(&mut self, plan: &BTreeMap<WorkloadName, Arc<WorkloadBudgets>>, now: Moment) -> Published {
         let gone = self.leases.extract_if(.., |workload, _| !plan.contains_key(workload));
         let removed = gone.map(|(workload, _)| workload).collect();
         let mut published = Published { removed, ..Published::default() };
+        let newest = plan.values().map(|budgets| budgets.generation).max().unwrap_or_default();
+        self.generation = self.generation.max(newest);
         for (workload, budgets) in plan {
-            self.offer(workload, budgets.borrow(), now, &mut published);
-        }
-        published
-    }
-
-    /// Takes over what changed of a plan. Cost: one encoding per changed workload, whatever else there is.
-    pub fn update(&mut self, update: &Update<'_>, now: Moment) -> Published {
-        let gone = update.removed.iter().filter(|workload| self.leases.remove(*workload).is_some());
-        let mut published = Published { removed: gone.cloned().collect(), ..Published::default() };
-        self.generation = self.generation.max(update.generation);
-        for (workload, budgets) in &update.changed {
             self.offer(workload, budgets, now, &mut published);
         }
-        published.unchanged = self.leases.len() - published.issued.len() - published.refused.len();
         published
     }
 
@@ -91,9 +66,8 @@ impl Issuer {
     pub fn renew(&mut self, now: Moment) -> usize {
         let mut renewed = 0;
         for (workload, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.renew_at <= now.at) {
-            let mut offered = lease.offered.clone();
-            offered.generation = offered.generation.max(self.generation);
-            *lease = IssuedLease::issue(workload, offered, now);
+            let generation = lease.generation.max(self.generation);
+            *lease = IssuedLease::issue(workload, Arc::clone(&lease.offered), generation, now);
             renewed += 1;
         }
         renewed
@@ -119,18 +93,20 @@ impl Issuer {
     fn offer(
         &mut self,
         workload: &WorkloadName,
-        budgets: &WorkloadBudgets,
+        budgets: &Arc<WorkloadBudgets>,
         now: Moment,
         out: &mut Published,
     ) {
         match self.leases.get_mut(workload) {
-            Some(lease) if budgets.generation < lease.generation => out.refused.push(workload.clone()),
-            Some(lease) if same(&lease.offered, budgets) => {
-                lease.offered.generation = budgets.generation;
+            Some(lease) if Arc::ptr_eq(&lease.offered, budgets) || same(&lease.offered, budgets) => {
+                lease.offered = Arc::clone(budgets);
                 out.unchanged += 1;
             }
+            Some(lease) if budgets.generation < lease.generation => out.refused.push(workload.clone()),
             _ => {
-                self.leases.insert(workload.clone(), IssuedLease::issue(workload, budgets.clone(), now));
+                let generation = budgets.generation;
+                let lease = IssuedLease::issue(workload, Arc::clone(budgets), generation, now);
+                self.leases.insert(workload.clone(), lease);
                 out.issued.push(workload.clone());
             }
         }
@@ -152,13 +128,18 @@ impl Issuer {
 // === impl Lease ===
 
 impl IssuedLease {
-    fn issue(workload: &WorkloadName, offered: WorkloadBudgets, now: Moment) -> Self {
-        let mut message = v1::WorkloadBudgets::from(&offered);
+    fn issue(
+        workload: &WorkloadName,
+        offered: Arc<WorkloadBudgets>,
+        generation: Generation,
+        now: Moment,
+    ) -> Self {
+        let mut message = v1::WorkloadBudgets::from(&*offered);
         message.workload = workload.to_string();
+        message.generation = generation.0;
         message.issued_at_unix_ms = now.unix_ms;
         let body = message.encode_to_vec();
         let digest = short(Sha256::new_with_prefix(&body));
-        let generation = offered.generation;
         // The time of issue makes a renewal a new version, also across a restart of the control plane, where a counter would
         // begin again and a client that reconnects would be taken to hold what is current.
         let version = format!("g{}.{}.{digest}", generation.0, now.unix_ms).into();

@@ -1,6 +1,6 @@
 //! The issuer behind a lock, and the channel that tells streams of a new snapshot.
 
-use super::issuer::{Issuer, Published, Update};
+use super::issuer::{Issuer, Published};
 use crate::Now;
 use crate::protocol::Snapshot;
 use emac_core::budget::WorkloadBudgets;
@@ -8,7 +8,6 @@ use emac_core::id::WorkloadName;
 use emac_core::units::Moment;
 use emac_core::units::{Generation, Micros};
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,23 +34,14 @@ impl Default for Publisher {
 }
 
 impl Publisher {
-    /// Takes over a plan; streams are told if any resource changed.
-    pub fn publish<B: Borrow<WorkloadBudgets>>(
-        &self,
-        plan: &BTreeMap<WorkloadName, B>,
-        now: Moment,
-    ) -> Published {
+    /// Takes over a plan; streams are told if any resource changed. The first is told though it be empty: until then clients wait.
+    pub fn publish(&self, plan: &BTreeMap<WorkloadName, Arc<WorkloadBudgets>>, now: Moment) -> Published {
         let mut issuer = self.issuer();
         let published = issuer.publish(plan, now);
-        self.tell(&issuer, &published);
-        published
-    }
-
-    /// Takes over what changed of a plan; streams are told if any resource changed.
-    pub fn update(&self, update: &Update<'_>, now: Moment) -> Published {
-        let mut issuer = self.issuer();
-        let published = issuer.update(update, now);
-        self.tell(&issuer, &published);
+        let first = self.snapshots.borrow().get(WORKLOAD_BUDGETS_TYPE_URL).is_none();
+        if first || !published.issued.is_empty() || !published.removed.is_empty() {
+            self.send(&issuer);
+        }
         published
     }
 
@@ -94,14 +84,6 @@ impl Publisher {
     /// News of what is current. The latest wins: a receiver that is late skips what lies between.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.subscribe()
-    }
-
-    /// The first plan is told though it be empty: until then clients wait.
-    fn tell(&self, issuer: &Issuer, published: &Published) {
-        let first = self.snapshots.borrow().get(WORKLOAD_BUDGETS_TYPE_URL).is_none();
-        if first || !published.issued.is_empty() || !published.removed.is_empty() {
-            self.send(issuer);
-        }
     }
 
     fn send(&self, issuer: &Issuer) {

@@ -1,8 +1,8 @@
 //! Configurations as people write them, and as they get them wrong.
 
-use super::super::{Allowed, Discovery, Identity, Overrides, Proof, TlsFiles};
+use super::super::{Allowed, Api, Changers, Discovery, Identity, Overrides, Proof, Readers, TlsFiles};
 use super::*;
-use emac_core::id::WorkloadName;
+use emac_core::id::{JourneyName, WorkloadName};
 use emac_document::{Source, parse, render_text};
 
 fn read_text(text: &str) -> Result<Config, String> {
@@ -37,6 +37,8 @@ evidence: {{window: 3s, queue: 7, commitDelay: 20ms}}
 plan: {{period: 250ms}}
 discovery: {{enabled: true, window: 1m, step: 10s, silence: 2s, minTraces: 7, recurrence: {{windows: 3, of: 4, absent: 5}}, queue: 9,
   mesh: [k8s], aliases: {{cart-svc: cart.shop}}, otlp: {{grpc: \"127.0.0.1:4317\"}}, candidates: found}}
+api: {{change: proven, read: proven, tokenKeys: op.keys, operators: [ops/jane], hosts: [Emac.ops]}}
+enforcement: {{stopped: [checkout], by: jane, why: INC-42}}
 log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
 "
     );
@@ -77,6 +79,20 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
             otlp: crate::config::Otlp { grpc: Some("127.0.0.1:4317".parse().unwrap()), http: None },
             candidates: Some("/etc/emac/found".into()),
         },
+        api: Api {
+            change: Some(Changers::Proven),
+            read: Readers::Proven,
+            metrics: Readers::Anyone,
+            token_keys: Some("/etc/emac/op.keys".into()),
+            operators: vec![WorkloadName::new("ops/jane").unwrap()],
+            hosts: vec!["emac.ops".to_owned()],
+        },
+        enforcement: Some(Stopped {
+            journeys: Some(vec![JourneyName::new("checkout").unwrap()]),
+            by: Some("jane".to_owned()),
+            why: Some("INC-42".to_owned()),
+        }),
+        file: None,
         log: Log { format: LogFormat::Json, level: "warn,emac_control_plane=debug".into() },
     };
     assert_eq!(read_text(&text), Ok(expected));
@@ -142,5 +158,31 @@ fn an_identity_that_proves_nothing_or_not_what_is_meant_is_refused() {
     ] {
         let problem = read(identity).unwrap_err();
         assert!(problem.contains(says), "{identity}: {problem}");
+    }
+}
+
+#[test]
+fn a_line_stops_everything_or_some_whatever_is_wrong_elsewhere() {
+    let of = |text: &str| {
+        let problems = Problems::new();
+        let read = enforcement_of(text, "emac.yaml", &problems);
+        read.ok_or_else(|| render_text(&problems, false))
+    };
+    let all = || Some(Stopped::default());
+    assert_eq!(of(HEAD), Ok(None));
+    assert_eq!(of(&format!("{HEAD}enforcement: running\n")), Ok(None));
+    assert_eq!(of(&format!("{HEAD}enforcement: stopped\n")), Ok(all()));
+    assert_eq!(of(&format!("{HEAD}enforcement: {{stopped: all}}\n")), Ok(all()));
+    assert_eq!(of("listen: {grpc: nonsense}\nwhat: is this\nenforcement: stopped\n"), Ok(all()));
+    for (text, says) in [
+        ("enforcement: stoped\n", "stopped"),
+        ("enforcement: {stopped: []}\n", "no journey is named"),
+        ("enforcement: {why: x}\n", "`stopped` is missing"),
+        ("enforcement: {stopped: [Checkout]}\n", "not allowed in a name"),
+        ("enforcement: {stopped: all, why: \"\\e[2J\"}\n", "controls a terminal"),
+        ("enforcement: {stopped: all\n", "emac.yaml"),
+    ] {
+        let problem = of(text).unwrap_err();
+        assert!(problem.contains(says), "{text}: {problem}");
     }
 }
