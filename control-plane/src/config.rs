@@ -8,6 +8,7 @@
 //! portsFile: ports.json            # the bound addresses, for programs that start this one
 //! state: state                     # a directory; left out: nothing survives a restart
 //! intents: [journeys]              # files, directories, globs
+//! connections: {open: 65536, streams: 65536, idle: 2m}
 //! evidence: {window: 5s, queue: 1024, commitDelay: 5ms}
 //! plan: {period: 500ms}
 //! discovery: {enabled: true, window: 5m, mesh: [k8s]}
@@ -18,6 +19,8 @@
 //! once; flags of `emac serve` are laid over the result by [`Overrides`]. Left out: anything a journey decides for itself (leases,
 //! modes, bounds), which its intent states.
 
+mod address;
+mod connections;
 mod discovery;
 mod identity;
 mod read;
@@ -27,6 +30,8 @@ use std::path::PathBuf;
 
 use emac_core::units::Millis;
 
+pub use address::{Address, InvalidAddress};
+pub use connections::ConnectionLimits;
 pub use discovery::{Discovery, Otlp};
 pub use identity::{Allowed, Identity, Proof, TlsFiles};
 pub(crate) use read::table;
@@ -39,6 +44,8 @@ pub struct Config {
     pub listen: Listen,
     /// How sidecars prove who they are. Nothing starts without: `none` must be written.
     pub identity: Option<Identity>,
+    /// How much peers may take.
+    pub connections: ConnectionLimits,
     /// Written with the bound addresses once both sockets listen.
     pub ports_file: Option<PathBuf>,
     /// Directory of the store; `None`: in memory.
@@ -56,10 +63,10 @@ pub struct Config {
 }
 
 /// Addresses; loopback unless somebody decides otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Evidence and budgets.
-    pub grpc: SocketAddr,
+    pub grpc: Address,
     /// API, health and metrics.
     pub http: SocketAddr,
 }
@@ -98,6 +105,7 @@ impl Default for Config {
         Self {
             listen: Listen::default(),
             identity: None,
+            connections: ConnectionLimits::default(),
             ports_file: None,
             state: None,
             intents: Vec::new(),
@@ -112,7 +120,7 @@ impl Default for Config {
 impl Default for Listen {
     fn default() -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self { grpc: local(18_000), http: local(8_080) }
+        Self { grpc: local(18_000).into(), http: local(8_080) }
     }
 }
 
@@ -135,7 +143,7 @@ impl Default for Log {
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Replaces `listen.grpc`.
-    pub grpc: Option<SocketAddr>,
+    pub grpc: Option<Address>,
     /// Replaces `listen.http`.
     pub http: Option<SocketAddr>,
     /// Says `identity: none`.

@@ -156,6 +156,11 @@ impl Proxies {
         Some(Connection { proxies: Arc::clone(self), stream })
     }
 
+    /// Counts a stream that was turned away before it was entered.
+    pub fn turned_away(&self) {
+        self.lock().totals.turned_away += 1;
+    }
+
     /// Streams open now.
     pub fn connected(&self) -> usize {
         self.lock().connected.len()

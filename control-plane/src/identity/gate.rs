@@ -1,23 +1,32 @@
 //! The one place that decides who a peer is and what it may say.
 
-use std::net::SocketAddr;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use emac_core::evidence::HopRecord;
 use emac_core::id::WorkloadName;
+use emac_document::shown;
 use emac_proto::convert::NodeReport;
-use emac_push::service::{Admission, Client};
+use emac_push::service::{Admission, Client, Fault};
 use rustls::ServerConfig;
 use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Request, Status};
+use tonic::{Code, Extensions, Request, Status};
 
-use super::incoming::Transport;
 use super::keep::Credentials;
-use super::refusal::{Refusal, Refusals};
 use super::tls::Protocol;
+use super::transport::{Cut, Origin, Remote, Transport};
 use super::{forwarded, spiffe};
 use crate::clock::Clock;
-use crate::config::{Identity, Proof};
+use crate::config::{ConnectionLimits, Identity, Proof};
+use crate::places::{Full, Place, Places};
+use crate::refusal::{Refusal, Refusals, WORDS_MAX};
+
+/// A proof that ends later is looked at again after this time: timers cannot wait for ever, and calendars are set.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How long a stream that was ended may take to be read to its end; then it is taken away.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What all streams ask.
 #[derive(Debug)]
@@ -25,7 +34,79 @@ pub struct Gate {
     /// `None`: nobody proves anything.
     proof: Option<(Proof, Arc<Credentials>)>,
     refusals: Refusals,
+    limits: ConnectionLimits,
+    /// Of connections, by port.
+    connections: [Arc<Places<Origin>>; Port::ALL.len()],
+    /// Of streams, by kind.
+    streams: [Arc<Places<Holder>>; StreamKind::ALL.len()],
     clock: Clock,
+}
+
+/// A port, each with places of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Evidence and budgets.
+    Grpc,
+    /// API, health and metrics.
+    Http,
+    /// Traces over gRPC.
+    OtlpGrpc,
+    /// Traces over HTTP.
+    OtlpHttp,
+}
+
+/// A kind of stream, each with places of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// Reports.
+    Evidence,
+    /// Budgets.
+    Push,
+}
+
+/// Who holds places for streams.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    /// Where nobody proves who it is.
+    Origin(Origin),
+    /// An account or a workload that is proven.
+    Proven(WorkloadName),
+}
+
+impl Port {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Grpc, Self::Http, Self::OtlpGrpc, Self::OtlpHttp];
+
+    /// Stable label for metrics and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http",
+            Self::OtlpGrpc => "otlp_grpc",
+            Self::OtlpHttp => "otlp_http",
+        }
+    }
+
+    /// What is spoken there.
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Grpc | Self::OtlpGrpc => Protocol::Grpc,
+            Self::Http | Self::OtlpHttp => Protocol::Http,
+        }
+    }
+}
+
+impl StreamKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Evidence, Self::Push];
+
+    /// Stable label for metrics and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Evidence => "evidence",
+            Self::Push => "budgets",
+        }
+    }
 }
 
 /// Who opened a stream.
@@ -34,6 +115,8 @@ pub struct Peer {
     who: Who,
     /// When its proof ends.
     until_unix_s: Option<u64>,
+    origin: Origin,
+    cut: Cut,
     gate: Arc<Gate>,
 }
 
@@ -48,12 +131,61 @@ enum Who {
 
 impl Gate {
     /// Who is believed what.
-    pub fn new(identity: &Identity, credentials: Option<Arc<Credentials>>, clock: Clock) -> Self {
+    pub fn new(
+        identity: &Identity,
+        credentials: Option<Arc<Credentials>>,
+        limits: ConnectionLimits,
+        clock: Clock,
+    ) -> Self {
         let proof = match identity {
             Identity::Nobody => None,
             Identity::Proven(proof) => credentials.map(|credentials| (proof.clone(), credentials)),
         };
-        Self { proof, refusals: Refusals::default(), clock }
+        let connections = Port::ALL.map(|_| Places::new(limits.open));
+        let streams = StreamKind::ALL.map(|_| Places::new(limits.streams));
+        Self { proof, refusals: Refusals::default(), limits, connections, streams, clock }
+    }
+
+    /// How much peers may take.
+    pub fn limits(&self) -> &ConnectionLimits {
+        &self.limits
+    }
+
+    /// Connections open now, by port.
+    pub fn connections(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        Port::ALL.iter().zip(&self.connections).map(|(port, places)| (port.label(), places.taken()))
+    }
+
+    /// Streams open now, by kind.
+    pub fn streams(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        StreamKind::ALL.iter().zip(&self.streams).map(|(kind, places)| (kind.label(), places.taken()))
+    }
+
+    /// A place for a connection.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`, with the reason.
+    pub fn connect(&self, port: Port, transport: &Transport) -> Result<Place<Origin>, Status> {
+        let [grpc, http, otlp_grpc, otlp_http] = &self.connections;
+        let places = match port {
+            Port::Grpc => grpc,
+            Port::Http => http,
+            Port::OtlpGrpc => otlp_grpc,
+            Port::OtlpHttp => otlp_http,
+        };
+        places.take(transport.remote.origin()).map_err(|full| {
+            let (label, remote) = (port.label(), transport.remote);
+            match full {
+                Full::All { most } => self.refuse(
+                    Refusal::Connections,
+                    &format!("all {most} connections of port {label} are taken (connections.open); {remote} comes too late"),
+                ),
+                Full::Peer { held } => self.refuse(
+                    Refusal::ConnectionsOfPeer,
+                    &format!("{remote} has {held} connections to port {label}, as many as are free (connections.open)"),
+                ),
+            }
+        })
     }
 
     /// Refusals by reason since the start.
@@ -66,15 +198,16 @@ impl Gate {
         self.proof.as_ref()?.1.until_unix_s()
     }
 
-    pub(super) fn tls(&self, protocol: Protocol) -> Option<Arc<ServerConfig>> {
+    pub(crate) fn tls(&self, protocol: Protocol) -> Option<Arc<ServerConfig>> {
         self.proof.as_ref()?.1.tls(protocol)
     }
 
-    pub(super) fn unix_s(&self) -> u64 {
+    pub(crate) fn unix_s(&self) -> u64 {
         self.clock.unix_ms() / 1_000
     }
 
-    pub(super) fn refuse(&self, refusal: Refusal, why: &str) -> Status {
+    /// Counts, logs at a bounded rate, and makes the status to answer with.
+    pub fn refuse(&self, refusal: Refusal, why: &str) -> Status {
         self.refusals.refuse(refusal, why, self.clock.now())
     }
 
@@ -84,13 +217,38 @@ impl Gate {
     /// `UNAUTHENTICATED`, with the reason.
     pub fn identify(self: &Arc<Self>, mut request: Request<()>) -> Result<Request<()>, Status> {
         let transport = request.extensions().get::<Transport>().cloned();
-        let peer = self.peer(transport.as_ref(), request.metadata())?;
+        let cut = request.extensions().get::<Cut>().cloned().unwrap_or_default();
+        let peer = self.peer(transport.as_ref(), cut, request.metadata())?;
         request.extensions_mut().insert(peer);
         Ok(request)
     }
 
-    fn peer(self: &Arc<Self>, transport: Option<&Transport>, metadata: &MetadataMap) -> Result<Peer, Status> {
-        let peer = |who, until_unix_s| Peer { who, until_unix_s, gate: Arc::clone(self) };
+    /// Whether somebody may send traces: where identities are proven by TLS, whoever proves one, whosesoever it is; else everybody.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, with the reason.
+    pub fn may_send_traces(
+        self: &Arc<Self>,
+        known: Option<&Transport>,
+        metadata: &MetadataMap,
+    ) -> Result<(), Status> {
+        match &self.proof {
+            Some((proof, _)) if proof.tls.is_some() => {
+                self.peer(known, Cut::default(), metadata).map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn peer(
+        self: &Arc<Self>,
+        transport: Option<&Transport>,
+        cut: Cut,
+        metadata: &MetadataMap,
+    ) -> Result<Peer, Status> {
+        let origin = transport.map_or(Origin::Unix, |transport| transport.remote.origin());
+        let gate = Arc::clone(self);
+        let peer = |who, until_unix_s| Peer { who, until_unix_s, origin, cut, gate };
         let Some((proof, credentials)) = &self.proof else { return Ok(peer(Who::Anybody, None)) };
         let from = transport.map(|transport| transport.remote);
         let told = |(refusal, why): (Refusal, String)| self.refuse(refusal, &from_whom(from, &why));
@@ -132,7 +290,7 @@ fn without_uri(what: &str) -> (Refusal, String) {
     (Refusal::Malformed, format!("{what} does not name exactly one URI"))
 }
 
-fn from_whom(from: Option<SocketAddr>, why: &str) -> String {
+fn from_whom(from: Option<Remote>, why: &str) -> String {
     from.map_or_else(|| why.to_owned(), |from| format!("{why} (from {from})"))
 }
 
@@ -166,6 +324,54 @@ impl Peer {
         }
     }
 
+    /// A place for a stream.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`, with the reason.
+    pub fn open(&self, kind: StreamKind) -> Result<Place<Holder>, Status> {
+        let [evidence, push] = &self.gate.streams;
+        let places = match kind {
+            StreamKind::Evidence => evidence,
+            StreamKind::Push => push,
+        };
+        let holder = match &self.who {
+            Who::Anybody => Holder::Origin(self.origin),
+            Who::Account(name) | Who::Workload(name) => Holder::Proven(name.clone()),
+        };
+        let label = kind.label();
+        places.take(holder).map_err(|full| match full {
+            Full::All { most } => self.refuse(
+                Refusal::Streams,
+                &format!("comes too late: all {most} streams of {label} are taken (connections.streams)"),
+            ),
+            Full::Peer { held } => self.refuse(
+                Refusal::StreamsOfPeer,
+                &format!("has {held} streams of {label}, as many as are free (connections.streams)"),
+            ),
+        })
+    }
+
+    /// Waits until what it proved itself by has expired; the status with which its streams end. For ever where nothing expires.
+    pub async fn expired(&self) -> Status {
+        let Some(until) = self.until_unix_s else { return std::future::pending().await };
+        loop {
+            let left = Duration::from_secs(until.saturating_sub(self.gate.unix_s()));
+            if left.is_zero() {
+                return self.refuse(Refusal::Expired, "its proof has expired");
+            }
+            tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+        }
+    }
+
+    /// Ends a stream soon, also where the peer does not read that it has ended.
+    pub fn leave(&self) {
+        let Cut(cut) = self.cut.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(LEAVE_WITHIN).await;
+            cut.cancel();
+        });
+    }
+
     fn speaks_for(&self, workload: &WorkloadName) -> bool {
         match &self.who {
             Who::Anybody => true,
@@ -189,35 +395,81 @@ impl Peer {
         }
     }
 
-    fn refuse(&self, refusal: Refusal, why: &str) -> Status {
-        let who = match &self.who {
-            Who::Anybody => "anybody".to_owned(),
-            Who::Account(account) => format!("account {account}"),
-            Who::Workload(workload) => format!("token of {workload}"),
-        };
-        self.gate.refuse(refusal, &format!("{who} {why}"))
+    /// Counts, logs at a bounded rate, and makes the status to answer with: who it is, and what it does.
+    pub fn refuse(&self, refusal: Refusal, does: &str) -> Status {
+        self.gate.refuse(refusal, &format!("{} {does}", self.who))
+    }
+
+    /// The same with the words and the code of a status that is answered as it is.
+    pub fn refuse_with(&self, refusal: Refusal, code: Code, why: &str) -> Status {
+        let told = self.gate.refusals.refuse_as(
+            refusal,
+            code,
+            &format!("{why} ({})", self.who),
+            self.gate.clock.now(),
+        );
+        Status::new(told.code(), shown(why, WORDS_MAX))
     }
 }
 
-impl Client for Peer {
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Anybody => f.write_str("anybody"),
+            Self::Account(account) => write!(f, "account {account}"),
+            Self::Workload(workload) => write!(f, "token of {workload}"),
+        }
+    }
+}
+
+/// A stream of budgets and who has it.
+struct PushClient {
+    peer: Peer,
+    _place: Place<Holder>,
+}
+
+impl Client for PushClient {
     fn may_ask(&self, names: &[&str]) -> Result<(), Status> {
-        if self.who == Who::Anybody {
+        let peer = &self.peer;
+        if peer.who == Who::Anybody {
             return Ok(());
         }
-        self.is_in_time()?;
-        let own = |name: &&str| WorkloadName::new(name).is_ok_and(|workload| self.speaks_for(&workload));
+        peer.is_in_time()?;
+        let own = |name: &&str| WorkloadName::new(name).is_ok_and(|workload| peer.speaks_for(&workload));
         match names.iter().find(|name| !own(name)) {
             None => Ok(()),
-            Some(&"*") => Err(self.refuse(Refusal::Resource, "asks for the budgets of all workloads")),
-            Some(name) => Err(self.refuse(Refusal::Resource, &format!("asks for the budgets of {name}"))),
+            Some(&"*") => Err(peer.refuse(Refusal::Resource, "asks for the budgets of all workloads")),
+            Some(name) => Err(peer.refuse(Refusal::Resource, &format!("asks for the budgets of {name}"))),
         }
+    }
+
+    fn expired(&self) -> Pin<Box<dyn Future<Output = Status> + Send + '_>> {
+        Box::pin(self.peer.expired())
+    }
+
+    fn refused(&self, fault: Fault, status: Status) -> Status {
+        let refusal = match fault {
+            Fault::Silent => Refusal::Silent,
+            Fault::SlowReader => Refusal::SlowReader,
+            Fault::Garbage => Refusal::Garbage,
+            Fault::TooLarge => Refusal::TooLarge,
+            Fault::Request => Refusal::Request,
+        };
+        self.peer.refuse_with(refusal, status.code(), status.message())
+    }
+
+    fn leave(&self) {
+        self.peer.leave();
     }
 }
 
 impl Admission for Gate {
     fn admit(&self, known: &Extensions) -> Result<Arc<dyn Client>, Status> {
         match known.get::<Peer>() {
-            Some(peer) => Ok(Arc::new(peer.clone())),
+            Some(peer) => {
+                let place = peer.open(StreamKind::Push)?;
+                Ok(Arc::new(PushClient { peer: peer.clone(), _place: place }))
+            }
             None => Err(self.refuse(Refusal::Missing, "no identity")),
         }
     }

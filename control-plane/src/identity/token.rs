@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use emac_core::id::WorkloadName;
 use ring::hmac;
 
-use super::Refusal;
+use crate::refusal::Refusal;
 
 const PREFIX: &str = "emac1";
 /// A key is as long as what it makes, at least.

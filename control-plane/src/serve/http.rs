@@ -1,7 +1,5 @@
 //! HTTP: health, metrics and the API. Shapes are made in `api` and `metrics`; here is only what travels.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,46 +7,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::Listener;
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use super::exposition::Format;
 use super::state::Shared;
 use super::{api, metrics};
-use crate::identity::Incoming;
-
-/// Connections whose TLS, if any, is done with.
-pub(super) struct Connections {
-    incoming: mpsc::Receiver<io::Result<Incoming>>,
-    address: SocketAddr,
-}
-
-impl Connections {
-    pub(super) fn new(incoming: mpsc::Receiver<io::Result<Incoming>>, address: SocketAddr) -> Self {
-        Self { incoming, address }
-    }
-}
-
-impl Listener for Connections {
-    type Io = Incoming;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Incoming, SocketAddr) {
-        match self.incoming.recv().await {
-            Some(Ok(incoming)) => {
-                let remote = incoming.remote();
-                (incoming, remote)
-            }
-            // Nothing comes any more: the process is ending.
-            _ => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
 
 /// Every route.
 pub(super) fn router(shared: Arc<Shared>) -> Router {

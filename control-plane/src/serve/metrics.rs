@@ -203,8 +203,8 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
 }
 
 fn identity(shared: &Shared) -> Vec<MetricFamily> {
-    let help = "Peers, reports and requests refused because of who sent them, by reason.";
-    let mut refused = counter("emac_identity_refused_total", help);
+    let help = "Connections, streams, reports and requests refused, by reason.";
+    let mut refused = counter("emac_refused_total", help);
     for (reason, count) in shared.gate.refusals() {
         refused.counter(&[("reason", reason)], count);
     }

@@ -38,7 +38,7 @@ async fn refused(serving: &Serving, reason: &str) -> f64 {
 }
 
 fn refusals(reason: &str) -> String {
-    format!("emac_identity_refused_total{{reason=\"{reason}\"}}")
+    format!("emac_refused_total{{reason=\"{reason}\"}}")
 }
 
 /// A sample of `/metrics`, over HTTPS.
