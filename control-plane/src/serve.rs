@@ -14,6 +14,7 @@ mod http;
 mod intents;
 mod metrics;
 mod plan_loop;
+mod ready;
 pub(crate) mod records;
 mod reload;
 mod standing;

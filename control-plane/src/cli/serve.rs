@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::exit::Exit;
+use super::log_fields::fields;
 use super::output::{Format, colors, complain, show_problems};
 use crate::config::{self, Address, Config, Log, LogFormat, Overrides};
 use crate::serve::{Intents, Server, StartError};
@@ -139,7 +140,7 @@ fn start_log(log: &Log) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colors(&io::stderr()));
     let registry = tracing_subscriber::registry().with(filter);
     match log.format {
-        LogFormat::Text => registry.with(lines).init(),
+        LogFormat::Text => registry.with(lines.fmt_fields(fields())).init(),
         LogFormat::Json => registry.with(lines.json()).init(),
     }
 }

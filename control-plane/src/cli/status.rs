@@ -6,12 +6,16 @@ use std::time::Duration;
 use hyper::Uri;
 use serde_json::{Value, json};
 
+use super::access::Access;
 use super::exit::Exit;
 use super::fetch::{self, FetchError, is_server};
 use super::output::{Format, complain, print_json, print_text};
+use emac_document::shown;
 
 /// How often `--watch` shows it again.
 const PERIOD: Duration = Duration::from_secs(1);
+/// Most characters of a cell: a workload's name at its longest.
+const CELL_CHARS_MAX: usize = 512;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -20,11 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[command(after_help = "Examples:
   emac status
   emac status --server http://127.0.0.1:8080 --watch
+  emac status --server https://emac.example:8080 --ca ca.pem
   emac status --format json | jq .journeys")]
 pub(super) struct Args {
     /// The control plane's HTTP address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: Uri,
+    #[command(flatten)]
+    access: Access,
     /// Refresh every second until interrupted
     #[arg(long)]
     watch: bool,
@@ -35,7 +42,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Exit {
     if !is_server(&args.server) {
-        complain(format!("--server {} is not of the form http://HOST:PORT", args.server));
+        complain(format!("--server {} is not of the form http://HOST:PORT or https://HOST:PORT", args.server));
         return Exit::Usage;
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -50,7 +57,7 @@ pub(super) fn run(args: &Args) -> Exit {
 
 async fn show(args: &Args) -> Exit {
     loop {
-        let exit = match fetch(&args.server).await {
+        let exit = match fetch(args).await {
             Ok(status) if args.format == Format::Json => {
                 print_json(&status);
                 Exit::Ok
@@ -76,10 +83,10 @@ async fn show(args: &Args) -> Exit {
     }
 }
 
-async fn fetch(server: &Uri) -> Result<Value, FetchError> {
+async fn fetch(args: &Args) -> Result<Value, FetchError> {
     let mut status = json!({});
     for part in ["journeys", "hops", "proxies", "plan", "discovery"] {
-        status[part] = serde_json::from_slice(&fetch::fetch(server, part, PATIENCE).await?)?;
+        status[part] = serde_json::from_slice(&fetch::fetch_by(&args.access, &args.server, part, PATIENCE).await?)?;
     }
     Ok(status)
 }
@@ -106,7 +113,7 @@ fn render(status: &Value) -> String {
     );
     for one in list("journeys", "edges").iter().chain(&list("hops", "bypassed")) {
         if let Some(message) = one["message"].as_str() {
-            text += &format!("{message}\n");
+            text += &format!("{}\n", shown(message, CELL_CHARS_MAX));
         }
     }
     text.push('\n');
@@ -177,7 +184,8 @@ fn forgotten(forgotten: &Value) -> String {
 
 /// The first line of what a proxy said, at most so long that the table stays one.
 fn brief(error: &str) -> String {
-    error.lines().next().unwrap_or_default().chars().take(60).collect()
+    let first: String = error.lines().next().unwrap_or_default().chars().take(60).collect();
+    shown(&first, 60).into_owned()
 }
 
 /// Time of day, UTC.
@@ -253,7 +261,8 @@ fn undeclared(discovery: &Value) -> String {
 fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".to_string(),
-        Value::String(text) => text.clone(),
+        // A cell is one line.
+        Value::String(text) => shown(text, CELL_CHARS_MAX).into_owned(),
         other => other.to_string(),
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::exposition::Format;
 use super::state::Shared;
-use super::{api, metrics};
+use super::{api, metrics, ready};
 
 /// Every route.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -34,10 +34,15 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
+/// All reasons, one a line.
 async fn readyz(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    match shared.not_ready() {
-        None => (StatusCode::OK, "ready\n".to_string()),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+    let reasons = ready::reasons(&shared);
+    match reasons.is_empty() {
+        true => (StatusCode::OK, "ready\n".to_string()),
+        false => {
+            let lines = reasons.iter().map(|reason| format!("not ready: {reason}\n")).collect();
+            (StatusCode::SERVICE_UNAVAILABLE, lines)
+        }
     }
 }
 

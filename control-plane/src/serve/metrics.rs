@@ -10,6 +10,10 @@
 //!   microseconds, so each cumulative count is exact.
 
 mod discovery;
+mod door;
+mod process;
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use emac_core::evidence::DecisionKind;
 use emac_core::outcome::Outcome;
@@ -41,11 +45,12 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     };
     let stats = shared.stats.snapshot();
     families.extend(ingestion(&stats));
-    families.extend(identity(shared));
+    families.extend(door::families(shared));
     families.extend(push(&shared.proxies));
     families.extend(predictions(shared));
     families.extend(discovery::families(shared));
     families.extend(control_plane(shared, &stats));
+    families.extend(process::families(shared));
     families.retain(|family| !family.metric.is_empty());
     families
 }
@@ -202,21 +207,6 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
     vec![reports, missing, records, dropped, failures, queued, streams, commits]
 }
 
-fn identity(shared: &Shared) -> Vec<MetricFamily> {
-    let help = "Connections, streams, reports and requests refused, by reason.";
-    let mut refused = counter("emac_refused_total", help);
-    for (reason, count) in shared.gate.refusals() {
-        refused.counter(&[("reason", reason)], count);
-    }
-    let help =
-        "When the control plane's own certificate ends, as Unix time; only where `identity.tls` is set.";
-    let mut expires = gauge("emac_identity_certificate_expiry_seconds", help);
-    if let Some(until) = shared.gate.own_certificate_until_unix_s() {
-        expires.gauge(&[], until as f64);
-    }
-    vec![refused, expires]
-}
-
 fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let mut generation = gauge("emac_plan_generation", "Generation of the current plan.");
     generation.gauge(&[], shared.plan.load().generation.0 as f64);
@@ -228,9 +218,17 @@ fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let mut reloads = counter("emac_intent_reloads_total", "Reloads of the intent files by result.");
     reloads.counter(&[("result", "taken")], stats.reloads);
     reloads.counter(&[("result", "refused")], stats.reloads_refused);
+    let mut refused = gauge(
+        "emac_intents_refused",
+        "1 while the intent files are invalid and the last valid intents stay in use, else 0.",
+    );
+    refused.gauge(&[], f64::from(u8::from(shared.stats.intents_refused.load(Relaxed))));
+    let mut removed =
+        counter("emac_journeys_removed_total", "Journeys whose file or document was removed.");
+    removed.counter(&[], shared.stats.journeys_removed.load(Relaxed));
     let mut durable = gauge("emac_store_durable", "1 if evidence survives a restart, else 0.");
     durable.gauge(&[], f64::from(u8::from(shared.durable)));
-    vec![generation, plans, intents, reloads, durable]
+    vec![generation, plans, intents, reloads, refused, removed, durable]
 }
 
 fn push(proxies: &Proxies) -> Vec<MetricFamily> {

@@ -29,6 +29,8 @@ pub(super) struct Session<W: Watch> {
     machine: Stream<W>,
     /// How the stream ended, as far as the client has said.
     end: End,
+    /// A snapshot was published that the client has been told nothing of.
+    news: bool,
     /// Since when the client has taken nothing, with something to take.
     stalled: Option<Instant>,
 }
@@ -45,7 +47,7 @@ enum Event<R> {
 impl<W: Watch> Session<W> {
     pub(super) fn new(shared: Arc<Shared>, connection: Connection, client: Arc<dyn Client>) -> Self {
         let machine = Stream::new(Arc::clone(&shared.kinds), Scope::Aggregated, shared.limits.stream);
-        Self { shared, connection, client, machine, end: End::Dismissed, stalled: None }
+        Self { shared, connection, client, machine, end: End::Dismissed, news: false, stalled: None }
     }
 
     /// Serves the stream to its end; whatever the end, the registry's entry goes with it.
@@ -166,6 +168,7 @@ impl<W: Watch> Session<W> {
             }
             changed = snapshots.changed() => {
                 changed.map_err(|_| StreamError::SourceClosed)?;
+                self.news = true;
                 Ok(Event::Changed)
             }
             // Only with room in hand is the machine asked, so what goes out is the latest.
@@ -176,7 +179,9 @@ impl<W: Watch> Session<W> {
                 let response = self.machine.poll(&snapshot, (self.shared.now)().at);
                 let more = response.is_some();
                 if let Some(response) = response {
-                    self.connection.pushed((self.shared.now)().at);
+                    let now = (self.shared.now)().at;
+                    let since = std::mem::take(&mut self.news).then(|| now.since(snapshot.published()));
+                    self.connection.pushed(now, since);
                     permit.send(Ok(response));
                 }
                 Ok(Event::Sent { more })
