@@ -275,7 +275,7 @@ fn largest() -> ReportRequest {
     let outcomes = || Some(emac_proto::v1::OutcomeCounts { success: 5_000_000, error: 9, ..Default::default() });
     let key = |n: usize| HopKey {
         journey: "j".repeat(63),
-        source: support::WORKLOAD.into(),
+        source: long(n),
         destination: long(n),
         operation: long(n),
     };
