@@ -10,8 +10,8 @@ use tracing::warn;
 
 /// A line of log a reason in this time; the rest is only counted.
 const LOG_EVERY: Micros = Micros(10_000_000);
-/// Most characters of a refusal in a log line or an answer; some are a peer's own words.
-pub const WORDS_MAX: usize = 512;
+/// Most characters of a refusal in a log line or an answer: a peer's own word at its longest (512), and what is wrong with it.
+pub const WORDS_MAX: usize = 1_024;
 
 /// Why somebody was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,7 +208,7 @@ mod tests {
     fn words_of_a_peer_are_bounded_and_tell_a_terminal_nothing() {
         let status = Refusals::default().refuse(
             Refusal::Missing,
-            &format!("\u{1b}[2J{}", "é".repeat(9_000)),
+            &format!("\u{1b}[2J{}", "é".repeat(90_000)),
             Micros(1),
         );
         assert!(status.message().starts_with("\\u{1b}[2J") && status.message().len() < 3 * WORDS_MAX);

@@ -26,7 +26,21 @@ pub(super) async fn fetch_by(
     part: &str,
     patience: Duration,
 ) -> Result<Bytes, FetchError> {
-    tokio::time::timeout(patience, body(access, server, part)).await?
+    tokio::time::timeout(patience, body(access, server, part)).await?.map_err(|error| causes(&*error).into())
+}
+
+/// An error with what caused it: the outermost alone says "connection error" of everything.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_told = next.to_string();
+        if !told.contains(&next_told) {
+            told = format!("{told}: {next_told}");
+        }
+        cause = next.source();
+    }
+    told
 }
 
 async fn body(access: &Access, server: &Uri, part: &str) -> Result<Bytes, FetchError> {

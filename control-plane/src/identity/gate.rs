@@ -357,7 +357,7 @@ impl Peer {
         loop {
             let left = Duration::from_secs(until.saturating_sub(self.gate.unix_s()));
             if left.is_zero() {
-                return self.refuse(Refusal::Expired, "its proof has expired");
+                return self.refuse(Refusal::Expired, "comes with a proof that has expired");
             }
             tokio::time::sleep(left.min(LOOK_AGAIN)).await;
         }
@@ -389,7 +389,7 @@ impl Peer {
     fn is_in_time(&self) -> Result<(), Status> {
         match self.until_unix_s {
             Some(until) if self.gate.unix_s() >= until => {
-                Err(self.refuse(Refusal::Expired, "its proof has expired"))
+                Err(self.refuse(Refusal::Expired, "comes with a proof that has expired"))
             }
             _ => Ok(()),
         }

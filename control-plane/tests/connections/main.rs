@@ -4,10 +4,12 @@
 
 mod garbage;
 mod raw;
+mod ready;
 #[path = "../support/mod.rs"]
 mod support;
 mod words;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -261,12 +263,10 @@ async fn who_reads_nothing_is_cut_off() {
 /// The longest report that the limits of the protocol allow, every name and every sketch at its longest.
 fn largest() -> ReportRequest {
     let mut sketch = Sketch::new();
-    // Half a bucket apart, so that every slot holds something; merged until counts take their longest form.
-    for half in 0..27 * 64 {
-        sketch.record(Micros((f64::from(half) / 64.0).exp2().ceil() as u64));
-    }
-    sketch.record(Micros(u64::MAX));
-    for _ in 0..29 {
+    // Half a bucket apart, so that every slot that can holds something; merged until counts take their longest form.
+    let values: BTreeSet<u64> = (0..27 * 64).map(|half| (f64::from(half) / 64.0).exp2().ceil() as u64).collect();
+    values.into_iter().chain([0, u64::MAX]).for_each(|value| sketch.record(Micros(value)));
+    for _ in 0..28 {
         let same = sketch.clone();
         sketch.merge(&same);
     }
