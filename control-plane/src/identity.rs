@@ -16,13 +16,15 @@
 mod forwarded;
 mod gate;
 mod keep;
+mod peer;
 mod spiffe;
 mod tls;
 pub mod token;
 mod transport;
 
-pub use gate::{Gate, Holder, Peer, Port, StreamKind};
+pub use gate::{Gate, Holder, Port, StreamKind};
 pub use keep::{Credentials, CredentialsError};
+pub use peer::Peer;
 pub(crate) use tls::read as read_certificate;
 pub use tls::Protocol;
 pub use transport::{Cut, Origin, Remote, Transport};
