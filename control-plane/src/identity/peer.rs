@@ -22,6 +22,26 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How long a stream that was ended may take to be read to its end; then it is taken away.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
+/// Who opened a stream.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub(super) who: Who,
+    /// When its proof ends.
+    pub(super) until_unix_s: Option<u64>,
+    pub(super) origin: Origin,
+    pub(super) cut: Cut,
+    pub(super) gate: Arc<Gate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    Anybody,
+    /// `<namespace>/<account>`.
+    Account(WorkloadName),
+    /// A token's.
+    Workload(WorkloadName),
+}
+
 impl Peer {
     /// Whether it may send a report: of its own workload, with its own calls only.
     ///
