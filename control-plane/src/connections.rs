@@ -93,7 +93,13 @@ impl Door {
             let transport = Transport { certificate: None, remote };
             match this.gate.connect(this.port, &transport) {
                 Ok(place) => {
-                    connections.spawn(Arc::clone(&this).welcome(socket, remote, place, router.clone(), stop.clone()));
+                    connections.spawn(Arc::clone(&this).welcome(
+                        socket,
+                        remote,
+                        place,
+                        router.clone(),
+                        stop.clone(),
+                    ));
                 }
                 Err(status) => this.turn_away(socket, remote, status),
             }
@@ -111,7 +117,9 @@ impl Door {
         router: Router,
         stop: CancellationToken,
     ) {
-        let Some(Some(connection)) = stop.run_until_cancelled(self.greet(socket, remote)).await else { return };
+        let Some(Some(connection)) = stop.run_until_cancelled(self.greet(socket, remote)).await else {
+            return;
+        };
         match self.port.protocol() {
             Protocol::Grpc => grpc::serve(connection, router, &self.gate, &stop).await,
             Protocol::Http => http::serve(connection, router, &self.gate, &stop).await,

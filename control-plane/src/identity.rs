@@ -25,6 +25,6 @@ mod transport;
 pub use gate::{Gate, Holder, Port, StreamKind};
 pub use keep::{Credentials, CredentialsError};
 pub use peer::Peer;
-pub(crate) use tls::read as read_certificate;
 pub use tls::Protocol;
+pub(crate) use tls::read as read_certificate;
 pub use transport::{Cut, Origin, Remote, Transport};

@@ -56,7 +56,10 @@ impl Access {
     }
 
     fn settings(&self) -> Result<ClientConfig, FetchError> {
-        let ca = self.ca.as_deref().ok_or("https needs --ca FILE, the authorities that may have signed its certificate")?;
+        let ca = self
+            .ca
+            .as_deref()
+            .ok_or("https needs --ca FILE, the authorities that may have signed its certificate")?;
         let mut roots = RootCertStore::empty();
         for authority in certificates(ca)? {
             roots.add(authority).map_err(|error| format!("{}: {error}", ca.display()))?;

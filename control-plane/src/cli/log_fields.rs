@@ -17,7 +17,7 @@ pub(super) fn fields() -> impl for<'w> FormatFields<'w> + Send + Sync + 'static 
         if !message {
             write!(writer, "{}=", field.name())?;
         }
-        write!(Shown { writer, lines: message, left: FIELD_BYTES_MAX }, "{value:?}")
+        write!(Shown { writer, lines: message, left: Some(FIELD_BYTES_MAX) }, "{value:?}")
     })
     .delimited(" ")
 }
@@ -27,19 +27,20 @@ struct Shown<'a, W: Write> {
     writer: &'a mut W,
     /// Whether lines and tabs are meant: ours are, in messages; words of others come there only through `emac_document::shown`.
     lines: bool,
-    left: usize,
+    /// Bytes that still fit; `None` once it was cut.
+    left: Option<usize>,
 }
 
 impl<W: Write> Write for Shown<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
-            match self.left.checked_sub(c.len_utf8()) {
-                Some(left) => self.left = left,
-                None if self.left == 0 => return Ok(()),
-                None => {
-                    self.left = 0;
+            match self.left.map(|left| left.checked_sub(c.len_utf8())) {
+                Some(Some(left)) => self.left = Some(left),
+                Some(None) => {
+                    self.left = None;
                     return self.writer.write_str("... (cut)");
                 }
+                None => return Ok(()),
             }
             match c {
                 '\n' | '\t' if self.lines => self.writer.write_char(c)?,
@@ -57,7 +58,7 @@ mod tests {
 
     fn shown(text: &str, lines: bool) -> String {
         let mut writer = String::new();
-        write!(Shown { writer: &mut writer, lines, left: FIELD_BYTES_MAX }, "{text}").unwrap();
+        write!(Shown { writer: &mut writer, lines, left: Some(FIELD_BYTES_MAX) }, "{text}").unwrap();
         writer
     }
 

@@ -42,7 +42,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Exit {
     if !is_server(&args.server) {
-        complain(format!("--server {} is not of the form http://HOST:PORT or https://HOST:PORT", args.server));
+        complain(format!(
+            "--server {} is not of the form http://HOST:PORT or https://HOST:PORT",
+            args.server
+        ));
         return Exit::Usage;
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -86,7 +89,8 @@ async fn show(args: &Args) -> Exit {
 async fn fetch(args: &Args) -> Result<Value, FetchError> {
     let mut status = json!({});
     for part in ["journeys", "hops", "proxies", "plan", "discovery"] {
-        status[part] = serde_json::from_slice(&fetch::fetch_by(&args.access, &args.server, part, PATIENCE).await?)?;
+        status[part] =
+            serde_json::from_slice(&fetch::fetch_by(&args.access, &args.server, part, PATIENCE).await?)?;
     }
     Ok(status)
 }

@@ -9,7 +9,7 @@ const OTHERS: u64 = 256;
 /// Allows this process as many descriptors as the system lets it have, and says so when these are fewer than `connections` need.
 pub fn allow_descriptors(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
-    let allowed = Rlimit { current: limit.maximum, ..limit.clone() };
+    let allowed = Rlimit { current: limit.maximum, ..limit };
     let current = match setrlimit(Resource::Nofile, allowed) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,

@@ -103,8 +103,10 @@ async fn answer(
     let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |it| it.as_bytes());
     if !content_type.starts_with(b"application/grpc") {
         let said = String::from_utf8_lossy(content_type).into_owned();
-        let status = gate
-            .refuse(Refusal::Garbage, &format!("content-type `{said}` is not application/grpc (from {remote})"));
+        let status = gate.refuse(
+            Refusal::Garbage,
+            &format!("content-type `{said}` is not application/grpc (from {remote})"),
+        );
         let mut response = status.into_http::<Body>();
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Ok(response);

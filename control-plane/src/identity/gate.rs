@@ -203,9 +203,7 @@ impl Gate {
         metadata: &MetadataMap,
     ) -> Result<(), Status> {
         match &self.proof {
-            Some((proof, _)) if proof.tls.is_some() => {
-                self.peer(known, Cut::default(), metadata).map(|_| ())
-            }
+            Some((proof, _)) if proof.tls.is_some() => self.peer(known, Cut::default(), metadata).map(|_| ()),
             _ => Ok(()),
         }
     }

@@ -43,7 +43,8 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
     let journeys = shared.intents.load().planned.len();
     if !planned && journeys > 0 {
         let waits = shared.clock.now() < shared.plan_from;
-        let why = if waits { "evidence of one window is awaited after the restart" } else { "it is being made" };
+        let why =
+            if waits { "evidence of one window is awaited after the restart" } else { "it is being made" };
         reasons.push(format!("no plan is in force for {journeys} journeys: {why}"));
     }
     for Fill { table, entries, most } in fill(shared).into_iter().filter(|fill| fill.entries >= fill.most) {

@@ -32,10 +32,7 @@ pub(super) struct Traces {
 
 impl Traces {
     /// Listens where the configuration says so; the other end of the queue, if anybody does.
-    pub(super) fn listen(
-        config: &Config,
-        shared: &Shared,
-    ) -> Result<(Self, Option<Batches>), StartError> {
+    pub(super) fn listen(config: &Config, shared: &Shared) -> Result<(Self, Option<Batches>), StartError> {
         let otlp = config.discovery.otlp;
         let wanted = config.discovery.enabled && (otlp.grpc.is_some() || otlp.http.is_some());
         if !wanted {
@@ -74,8 +71,7 @@ impl Traces {
         let grpc = InterceptedService::new(TraceServer::new(receiver.clone()), identify);
         let grpc = Routes::new(grpc).prepare().into_axum_router();
         let http = router(receiver).layer(from_fn_with_state(Arc::clone(gate), identified));
-        for (port, listener, router) in
-            [(Port::OtlpGrpc, self.grpc, grpc), (Port::OtlpHttp, self.http, http)]
+        for (port, listener, router) in [(Port::OtlpGrpc, self.grpc, grpc), (Port::OtlpHttp, self.http, http)]
         {
             let Some(listener) = listener else { continue };
             tasks.spawn(Door::new(port, Arc::clone(gate)).serve(listener, router, shutdown.clone()));

@@ -53,7 +53,9 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
 async fn closed(stream: &mut tokio::net::TcpStream) {
     let mut rest = Vec::new();
     // A reset is an end too.
-    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection stays open");
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest))
+        .await
+        .expect("the connection stays open");
 }
 
 /// Opens a stream of budgets; the answers and what keeps it open.
@@ -136,12 +138,16 @@ async fn one_peer_cannot_take_all_connections() {
 async fn one_peer_cannot_take_all_streams() {
     let folder = tempfile::tempdir().unwrap();
     let serving = serve(folder.path(), &format!("streams: 4, {PLENTY}"), "").await;
-    let _evidence = [Sidecar::connect(serving.grpc).await.unwrap(), Sidecar::connect(serving.grpc).await.unwrap()];
+    let _evidence =
+        [Sidecar::connect(serving.grpc).await.unwrap(), Sidecar::connect(serving.grpc).await.unwrap()];
     let status = Sidecar::connect(serving.grpc).await.err().expect("a third stream is refused");
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.message().contains("has 2 streams of evidence, as many as are free"), "{status}");
     // Streams of budgets have places of their own.
-    let _budgets = [budgets(serving.grpc, &["shop/a"]).await.unwrap(), budgets(serving.grpc, &["shop/b"]).await.unwrap()];
+    let _budgets = [
+        budgets(serving.grpc, &["shop/a"]).await.unwrap(),
+        budgets(serving.grpc, &["shop/b"]).await.unwrap(),
+    ];
     let status = budgets(serving.grpc, &["shop/c"]).await.err().expect("a third stream is refused");
     assert!(status.message().contains("has 2 streams of budgets"), "{status}");
     assert_eq!(refused(&serving, "streams_of_peer").await, 2.0);
@@ -264,7 +270,8 @@ async fn who_reads_nothing_is_cut_off() {
 fn largest() -> ReportRequest {
     let mut sketch = Sketch::new();
     // Half a bucket apart, so that every slot that can holds something; merged until counts take their longest form.
-    let values: BTreeSet<u64> = (0..27 * 64).map(|half| (f64::from(half) / 64.0).exp2().ceil() as u64).collect();
+    let values: BTreeSet<u64> =
+        (0..27 * 64).map(|half| (f64::from(half) / 64.0).exp2().ceil() as u64).collect();
     values.into_iter().chain([0, u64::MAX]).for_each(|value| sketch.record(Micros(value)));
     for _ in 0..28 {
         let same = sketch.clone();
@@ -272,7 +279,8 @@ fn largest() -> ReportRequest {
     }
     let sketch = sketch.encode();
     let long = |n: usize| format!("{n:0512}");
-    let outcomes = || Some(emac_proto::v1::OutcomeCounts { success: 5_000_000, error: 9, ..Default::default() });
+    let outcomes =
+        || Some(emac_proto::v1::OutcomeCounts { success: 5_000_000, error: 9, ..Default::default() });
     let key = |n: usize| HopKey {
         journey: "j".repeat(63),
         source: long(n),
@@ -362,8 +370,17 @@ async fn a_unix_socket_is_left_by_nobody_and_taken_from_nobody() {
     let end = raw::call(&mut connect().await, raw::REPORT, &headers[..1], body).await;
     assert_eq!(end.status, Some(Code::Unauthenticated as i32), "{end:?}");
     // In use.
-    let args =
-        ["serve", "--grpc", "unix:emac.sock", "--http", "127.0.0.1:0", "--identity", "none", "--log-level", "warn"];
+    let args = [
+        "serve",
+        "--grpc",
+        "unix:emac.sock",
+        "--http",
+        "127.0.0.1:0",
+        "--identity",
+        "none",
+        "--log-level",
+        "warn",
+    ];
     let (code, _, stderr) = support::process::run(folder.path(), &args);
     assert!(code != 0 && stderr.contains("unix:emac.sock: another process listens on it"), "{code} {stderr}");
     // Killed: what it left is taken over. Ended in order: nothing is left.
@@ -385,8 +402,7 @@ async fn a_unix_socket_is_left_by_nobody_and_taken_from_nobody() {
 async fn metrics_are_documented() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("intent.yaml"), SHORT_LEASE).unwrap();
-    let serving =
-        serve(folder.path(), PLENTY, "intents: [intent.yaml]\ndiscovery: {enabled: true}").await;
+    let serving = serve(folder.path(), PLENTY, "intents: [intent.yaml]\ndiscovery: {enabled: true}").await;
     Sidecar::connect(serving.grpc).await.unwrap().send(report("node", 7, 1, 9)).await.unwrap();
     let (mut answers, _open) = budgets(serving.grpc, &["shop/front"]).await.unwrap();
     answers.message().await.unwrap();

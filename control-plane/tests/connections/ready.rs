@@ -37,7 +37,9 @@ async fn an_emptied_file_is_refused_and_a_removed_one_is_not() {
     let journeys = folder.path().join("journeys");
     std::fs::create_dir(&journeys).unwrap();
     let named = |name: &str| {
-        SHORT_LEASE.replace("name: checkout", &format!("name: {name}")).replace("/checkout", &format!("/{name}"))
+        SHORT_LEASE
+            .replace("name: checkout", &format!("name: {name}"))
+            .replace("/checkout", &format!("/{name}"))
     };
     let write = |file: &str, text: &str| std::fs::write(journeys.join(file), text).unwrap();
     write("a.yaml", &named("a"));
@@ -46,7 +48,8 @@ async fn an_emptied_file_is_refused_and_a_removed_one_is_not() {
     let are = async |journeys: f64, refused: f64, removed: f64| {
         until(&format!("{journeys} {refused} {removed}"), async || {
             let samples = scrape(serving.http).await;
-            let seen = ["emac_intents", "emac_intents_refused", "emac_journeys_removed_total"].map(|name| samples[name]);
+            let seen = ["emac_intents", "emac_intents_refused", "emac_journeys_removed_total"]
+                .map(|name| samples[name]);
             seen == [journeys, refused, removed]
         })
         .await;
@@ -71,7 +74,15 @@ async fn an_emptied_file_is_refused_and_a_removed_one_is_not() {
 
 fn serve_once(folder: &Path) -> (i32, String, String) {
     let args = [
-        "serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--identity", "none", "--intent", "journeys",
+        "serve",
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--identity",
+        "none",
+        "--intent",
+        "journeys",
     ];
     run(folder, &args)
 }

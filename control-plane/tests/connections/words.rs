@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use emac_document::is_plain;
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
-use emac_proto::xds::{DeltaDiscoveryRequest, Node};
 use emac_proto::xds::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use emac_proto::xds::{DeltaDiscoveryRequest, Node};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::support::process::{PATIENCE, Serving, emac, run};
@@ -28,8 +28,21 @@ async fn words_of_peers_are_bounded_and_tell_a_terminal_nothing() {
         let ports = folder.path().join("ports.json");
         let _ = std::fs::remove_file(&ports);
         let args = [
-            "serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ports-file", "ports.json", "--identity", "none",
-            "--intent", "intent.yaml", "--log-level", "debug,h2=off", "--log-format", format,
+            "serve",
+            "--grpc",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--ports-file",
+            "ports.json",
+            "--identity",
+            "none",
+            "--intent",
+            "intent.yaml",
+            "--log-level",
+            "debug,h2=off",
+            "--log-format",
+            format,
         ];
         let child = emac(folder.path(), &args).stderr(Stdio::from(log)).spawn().unwrap();
         let serving = Serving::of(child, &ports).await;
@@ -70,7 +83,8 @@ async fn speak(serving: &Serving) {
     nack(serving, &evil).await;
     let mut connection = raw::http2(serving.grpc, 65_535).await;
     let path = format!("/{}", "%1b".repeat(3_000));
-    raw::call(&mut connection, &path, &[("content-type", "application/grpc")], hyper::body::Bytes::new()).await;
+    raw::call(&mut connection, &path, &[("content-type", "application/grpc")], hyper::body::Bytes::new())
+        .await;
     raw::call(&mut connection, "/", &[("content-type", "\u{202e}\t[2J")], hyper::body::Bytes::new()).await;
 }
 

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 use emac_proto::v1::evidence_service_client::EvidenceServiceClient;
 use emac_proto::v1::{ReportRequest, ReportResponse};
-use emac_proto::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use emac_proto::xds::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use emac_proto::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::http::Uri;
@@ -145,8 +145,10 @@ pub async fn post(
     let stream = secure(http, tls(authority, proof, b"http/1.1")).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = hyper::Request::post(path).header("host", "emac.test").header("content-type", "application/json");
-    let answer = sender.send_request(request.body(http_body_util::Full::new(Bytes::from_static(body))).unwrap());
+    let request =
+        hyper::Request::post(path).header("host", "emac.test").header("content-type", "application/json");
+    let answer =
+        sender.send_request(request.body(http_body_util::Full::new(Bytes::from_static(body))).unwrap());
     answer.await.unwrap().status().as_u16()
 }
 

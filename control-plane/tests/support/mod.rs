@@ -30,7 +30,11 @@ pub const WORKLOAD: &str = "shop/front";
 /// Free ports on loopback, in memory.
 pub fn config() -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    Config { listen: Listen { grpc: any.into(), http: any }, identity: Some(Identity::Nobody), ..Config::default() }
+    Config {
+        listen: Listen { grpc: any.into(), http: any },
+        identity: Some(Identity::Nobody),
+        ..Config::default()
+    }
 }
 
 /// One open stream of a sidecar.

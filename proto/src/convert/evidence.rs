@@ -24,8 +24,11 @@ const NODE_BYTES_MAX: usize = 253;
 /// Most bytes of a report within these limits, each field in its shortest encoding, as every sender writes it: what a transport must let
 /// through.
 pub const REPORT_BYTES_MAX: usize = {
-    let head = field(NODE_BYTES_MAX) + field(2 * WorkloadName::PART_BYTES_MAX + 1) + 4 * NUMBER + field(8 * NUMBER);
-    head + JOURNEYS_MAX * field(JOURNEY_BYTES) + HOPS_MAX * field(HOP_BYTES) + RECORDS_MAX * field(RECORD_BYTES)
+    let head =
+        field(NODE_BYTES_MAX) + field(2 * WorkloadName::PART_BYTES_MAX + 1) + 4 * NUMBER + field(8 * NUMBER);
+    head + JOURNEYS_MAX * field(JOURNEY_BYTES)
+        + HOPS_MAX * field(HOP_BYTES)
+        + RECORDS_MAX * field(RECORD_BYTES)
 };
 /// Tag and varint of 64 bits.
 const NUMBER: usize = 1 + 10;

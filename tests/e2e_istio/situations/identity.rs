@@ -24,7 +24,15 @@ const LIFETIME: &str = "40s";
 
 /// A proxy that is there for its certificate only.
 const fn pod(name: &'static str, namespace: &'static str, account: &'static str, index: u16) -> Pod {
-    Pod { name, namespace, account, kind: "sidecar", address: "127.0.1.41", labels: &[("app", "certificates")], index }
+    Pod {
+        name,
+        namespace,
+        account,
+        kind: "sidecar",
+        address: "127.0.1.41",
+        labels: &[("app", "certificates")],
+        index,
+    }
 }
 
 /// Own and peers' certificates of a real istiod: who reports for itself is believed, who reports for another is not; both rotate while streams
@@ -80,7 +88,9 @@ pub(super) async fn certificates_of_istiod(mesh: &mut Mesh) -> Told {
         return Err("the renewed certificate is not believed".to_owned());
     }
     status(&emac, &own, OWN_ID)?;
-    Ok(format!("reports of shop/front are taken; refused: \"{refused}\"; after {LIFETIME} the stream ended, the expired certificate was refused and its successor taken"))
+    Ok(format!(
+        "reports of shop/front are taken; refused: \"{refused}\"; after {LIFETIME} the stream ended, the expired certificate was refused and its successor taken"
+    ))
 }
 
 /// Starts an agent that writes its certificates, and waits for them.
@@ -103,7 +113,15 @@ async fn certificates(mesh: &Mesh, folder: &Path, pod: Pod) -> Told<(PathBuf, Ag
 fn status(emac: &Path, certificates: &Path, id: &str) -> Told {
     let file = |name: &str| certificates.join(name).display().to_string();
     let run = Command::new(emac)
-        .args(["status", "--server", &format!("https://{HTTP}"), "--ca", &file("root-cert.pem"), "--server-id", id])
+        .args([
+            "status",
+            "--server",
+            &format!("https://{HTTP}"),
+            "--ca",
+            &file("root-cert.pem"),
+            "--server-id",
+            id,
+        ])
         .args(["--cert", &file("cert-chain.pem"), "--key", &file("key.pem")])
         .output()
         .map_err(told)?;

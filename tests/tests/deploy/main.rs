@@ -28,8 +28,8 @@ fn documents(file: &str) -> Vec<Value> {
 }
 
 fn kubernetes() -> Vec<Value> {
-    let files =
-        ["sidecars", "gateway-api", "gateway-classic", "service", "control-plane"].map(|name| format!("istio/{name}.yaml"));
+    let files = ["sidecars", "gateway-api", "gateway-classic", "service", "control-plane"]
+        .map(|name| format!("istio/{name}.yaml"));
     files.iter().map(String::as_str).chain(["prometheus/operator.yaml"]).flat_map(documents).collect()
 }
 
@@ -321,7 +321,8 @@ fn alerts_about_the_control_plane_fire_on_their_fault() {
         std::fs::copy(deploy("prometheus").join(file), folder.path().join(file)).unwrap();
     }
     let run = |what: &str, file: &str| {
-        let run = Command::new(&promtool).args([what, "rules", file]).current_dir(folder.path()).output().unwrap();
+        let run =
+            Command::new(&promtool).args([what, "rules", file]).current_dir(folder.path()).output().unwrap();
         let told = [run.stdout, run.stderr].concat();
         (run.status.success(), String::from_utf8_lossy(&told).into_owned())
     };
@@ -340,13 +341,20 @@ fn alerts_about_the_control_plane_fire_on_their_fault() {
         for word in rule["expr"].as_str().unwrap().split(|c: char| !(c.is_alphanumeric() || c == '_')) {
             let name = word.strip_suffix("_bucket").unwrap_or(word);
             if name.starts_with("emac_") || name.starts_with("process_") {
-                assert!(control_plane.contains(&format!("| `{name}`")), "{alert}: {name} is no metric of docs/reference.md");
+                assert!(
+                    control_plane.contains(&format!("| `{name}`")),
+                    "{alert}: {name} is no metric of docs/reference.md"
+                );
             }
         }
     }
     // The tests can fail: an alert that never fires.
     let text = std::fs::read_to_string(deploy("prometheus/control-plane.rules.yml")).unwrap();
-    std::fs::write(folder.path().join("control-plane.rules.yml"), text.replace("emac_ready == 0", "emac_ready == 2")).unwrap();
+    std::fs::write(
+        folder.path().join("control-plane.rules.yml"),
+        text.replace("emac_ready == 0", "emac_ready == 2"),
+    )
+    .unwrap();
     assert!(!run("test", "control-plane.tests.yml").0);
 }
 

@@ -19,9 +19,7 @@ const HEAD: &str = "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\n";
 #[test]
 fn nothing_said_means_the_defaults() {
     assert_eq!(read_text(HEAD), Ok(Config::default()));
-    assert!(
-        Config::default().listen.grpc.is_local() && Config::default().listen.http.ip().is_loopback()
-    );
+    assert!(Config::default().listen.grpc.is_local() && Config::default().listen.http.ip().is_loopback());
 }
 
 #[test]
@@ -122,7 +120,8 @@ log: {format: xml, level: inof}
 
 #[test]
 fn a_socket_is_relative_to_the_file_as_every_path() {
-    let grpc = |text: &str| read_text(&format!("{HEAD}listen: {{grpc: \"{text}\"}}\n")).map(|it| it.listen.grpc);
+    let grpc =
+        |text: &str| read_text(&format!("{HEAD}listen: {{grpc: \"{text}\"}}\n")).map(|it| it.listen.grpc);
     assert_eq!(grpc("unix:emac.sock"), Ok(Address::Unix("/etc/emac/emac.sock".into())));
     assert_eq!(grpc("unix:/run/emac.sock"), Ok(Address::Unix("/run/emac.sock".into())));
     for text in ["unix:", "localhost:1", "emac.sock"] {
