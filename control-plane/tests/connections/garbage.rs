@@ -13,7 +13,10 @@ use crate::support::scrape;
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 const GZIP: (&str, &str) = ("grpc-encoding", "gzip");
 
-/// Ten megabytes of nothing in ten kilobytes.
+/// What it is, headers, body.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Bytes);
+
+/// Forty megabytes of nothing in forty kilobytes.
 fn bomb() -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     for _ in 0..40 {
@@ -32,7 +35,7 @@ async fn garbage_never_ends_with_ok() {
     let otlp = ports["otlp_grpc"].as_str().unwrap().to_owned();
     let noise: Vec<u8> = (0..4_096_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let bomb = bomb();
-    let cases: [(&str, &[(&str, &str)], Bytes); 10] = [
+    let cases: [Case<'_>; 10] = [
         ("no protobuf", &[GRPC], frame(0, noise.len(), &noise)),
         ("a field that ends too soon", &[GRPC], frame(0, 2, &[0x0a, 0x7f])),
         ("less than a frame says", &[GRPC], frame(0, 100, &[0x0a])),
