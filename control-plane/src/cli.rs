@@ -4,6 +4,7 @@
 //! standard error, colours only on a terminal and never with `NO_COLOR`, and the exit codes of [`Exit`]. One module a command.
 
 mod accept;
+mod access;
 mod check;
 mod compile;
 mod diff;
@@ -16,6 +17,7 @@ mod fetch;
 mod gate;
 mod inputs;
 mod log;
+mod log_fields;
 mod output;
 mod replay;
 mod serve;

@@ -8,6 +8,7 @@
 //! portsFile: ports.json            # the bound addresses, for programs that start this one
 //! state: state                     # a directory; left out: nothing survives a restart
 //! intents: [journeys]              # files, directories, globs
+//! connections: {open: 65536, streams: 65536, idle: 2m}
 //! evidence: {window: 5s, queue: 1024, commitDelay: 5ms}
 //! plan: {period: 500ms}
 //! discovery: {enabled: true, window: 5m, mesh: [k8s]}
@@ -20,7 +21,9 @@
 //! once; flags of `emac serve` are laid over the result by [`Overrides`]. Left out: anything a journey decides for itself (leases,
 //! modes, bounds), which its intent states.
 
+mod address;
 mod api;
+mod connections;
 mod discovery;
 mod enforcement;
 mod identity;
@@ -31,7 +34,9 @@ use std::path::PathBuf;
 
 use emac_core::units::Millis;
 
+pub use address::{Address, InvalidAddress};
 pub use api::{Api, Changers, Readers};
+pub use connections::ConnectionLimits;
 pub use discovery::{Discovery, Otlp};
 pub use enforcement::Stopped;
 pub use identity::{Allowed, Identity, Proof, TlsFiles};
@@ -46,6 +51,8 @@ pub struct Config {
     pub listen: Listen,
     /// How sidecars prove who they are. Nothing starts without: `none` must be written.
     pub identity: Option<Identity>,
+    /// How much peers may take.
+    pub connections: ConnectionLimits,
     /// Written with the bound addresses once both sockets listen.
     pub ports_file: Option<PathBuf>,
     /// Directory of the store; `None`: in memory.
@@ -69,10 +76,10 @@ pub struct Config {
 }
 
 /// Addresses; loopback unless somebody decides otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Evidence and budgets.
-    pub grpc: SocketAddr,
+    pub grpc: Address,
     /// API, health and metrics.
     pub http: SocketAddr,
 }
@@ -111,6 +118,7 @@ impl Default for Config {
         Self {
             listen: Listen::default(),
             identity: None,
+            connections: ConnectionLimits::default(),
             ports_file: None,
             state: None,
             intents: Vec::new(),
@@ -128,7 +136,7 @@ impl Default for Config {
 impl Default for Listen {
     fn default() -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self { grpc: local(18_000), http: local(8_080) }
+        Self { grpc: local(18_000).into(), http: local(8_080) }
     }
 }
 
@@ -151,7 +159,7 @@ impl Default for Log {
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Replaces `listen.grpc`.
-    pub grpc: Option<SocketAddr>,
+    pub grpc: Option<Address>,
     /// Replaces `listen.http`.
     pub http: Option<SocketAddr>,
     /// Says `identity: none`.

@@ -56,10 +56,15 @@
 //! # }
 //! ```
 
+// Who may come in, and how much.
+pub mod connections;
+pub mod identity;
+pub mod places;
+pub mod refusal;
+
 // Evidence in.
 pub mod aggregate;
 pub mod evidence_log;
-pub mod identity;
 pub mod ingest;
 pub mod marks;
 pub mod store;

@@ -18,6 +18,7 @@ mod intents;
 mod metrics;
 mod orders;
 mod plan_loop;
+mod ready;
 pub(crate) mod records;
 mod reload;
 mod standing;
@@ -30,22 +31,22 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Changers, Config, Identity, Proof, Readers};
-use crate::identity::{Credentials, CredentialsError, Gate, Incoming, Operators, Protocol, Transport};
+use crate::config::{Address, Changers, Config, Identity, Proof, Readers};
+use crate::connections::{BindError, Door, Listener, allow_descriptors};
+use crate::identity::{Credentials, CredentialsError, Gate, Operators, Port};
 use crate::ingest::otlp::Batches;
 use crate::ingest::{Committer, CommitterSettings, EvidenceReceiver, Queue, RecordsReceiver, records};
 use crate::store::{OpenError, Store, Stored};
 use emac_document::{ReplaceError, replace_file};
 use emac_push::Now;
-use emac_push::service::{Admission, PushService};
+use emac_push::service::{Admission, PushService, ServiceLimits};
 use enforcement::Keep;
 use guard::Guard;
 use intents::Fingerprint;
@@ -56,16 +57,14 @@ use traces::Traces;
 
 /// How long open connections may take to end; then they are cut.
 const GRACE: Duration = Duration::from_secs(5);
-/// Sidecars keep streams for days; a dead peer is noticed by its silence on these pings.
-const KEEPALIVE: Duration = Duration::from_secs(15);
 
 const UNSAID: &str = "nobody said how sidecars prove who they are. Write one of these into the configuration:
-  identity: {sidecar: true}        # behind an Istio sidecar, listen.grpc on loopback
+  identity: {sidecar: true}        # behind an Istio sidecar, listen.grpc on loopback or unix:PATH
   identity: {tls: {certificate: cert.pem, key: key.pem, authorities: ca.pem}}
   identity: {tokenKeys: token.keys}
   identity: none                   # or --identity none: whoever reaches the port may report and ask for everything";
 const OPEN_SIDECAR: &str = "identity.sidecar: listen.grpc is not on loopback, so others than the sidecar could reach it and write \
-     `x-forwarded-client-cert` themselves. Listen on 127.0.0.1, or prove identities by identity.tls";
+     `x-forwarded-client-cert` themselves. Listen on 127.0.0.1 or unix:PATH, or prove identities by identity.tls";
 
 const UNPROVABLE: &str = "api: `proven` without a way to prove anything: set `api.tokenKeys`, or `api.operators` with identity.tls or identity.sidecar";
 const SIDECAR_IS_LOOPBACK: &str = "api.change: loopback: with identity.sidecar whoever the sidecar lets through comes from loopback; \
@@ -82,9 +81,9 @@ pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
+        address: Address,
+        /// What stands in the way.
+        source: BindError,
     },
     /// Nobody said how sidecars prove who they are, or in a way that anybody could pretend.
     #[error("{0}")]
@@ -106,7 +105,7 @@ pub enum StartError {
 /// A control plane that runs; ends by [`Server::shutdown`].
 #[derive(Debug)]
 pub struct Server {
-    grpc: SocketAddr,
+    grpc: Address,
     http: SocketAddr,
     shared: Arc<Shared>,
     shutdown: CancellationToken,
@@ -128,13 +127,14 @@ impl Server {
             Identity::Nobody => None,
             Identity::Proven(proof) => Some(Arc::new(Credentials::load(proof)?)),
         };
-        let gate = Arc::new(Gate::new(identity, credentials.clone(), clock));
+        let gate = Arc::new(Gate::new(identity, credentials.clone(), config.connections, clock));
         let operator_keys = operator_keys(config, credentials.as_ref())?;
         let operators = Operators::new(config, operator_keys.clone(), clock);
         let guard = Guard::new(config, operators);
         let (store, stored) = open_store(config.state.as_deref())?;
-        let grpc = listen(config.listen.grpc).await?;
-        let http = listen(config.listen.http).await?;
+        allow_descriptors(config.connections.open);
+        let (grpc_address, http_address) = (&config.listen.grpc, Address::Tcp(config.listen.http));
+        let (grpc, http) = (listen(grpc_address, config)?, listen(&http_address, config)?);
         let switch = (Keep::of(config.state.as_deref()), config.enforcement.clone());
         let (window, durable) = (config.evidence.window, (store.is_durable(), store.generations()));
         let shared = Shared::new(clock, stored, window, durable, intents, (gate, guard), switch);
@@ -156,12 +156,15 @@ impl Server {
         let (queue, committer) =
             Committer::spawn(settings, store, aggregate, stats, clock, generation, recorded)
                 .map_err(StartError::Thread)?;
-        let (traces, batches) = Traces::listen(config, &shared).await?;
+        let (traces, batches) = Traces::listen(config, &shared)?;
         let discovery =
             receiver.map(|receiver| start_discovery(config, receiver, batches, &shared)).transpose()?;
         let mut server = Self {
-            grpc: grpc.local_addr().unwrap_or(config.listen.grpc),
-            http: http.local_addr().unwrap_or(config.listen.http),
+            grpc: grpc.address(grpc_address),
+            http: match http.address(&http_address) {
+                Address::Tcp(address) => address,
+                Address::Unix(_) => config.listen.http,
+            },
             shared,
             shutdown: CancellationToken::new(),
             tasks: JoinSet::new(),
@@ -169,7 +172,7 @@ impl Server {
             discovery,
         };
         server.write_ports(config.ports_file.as_deref(), &traces)?;
-        traces.spawn(&mut server.tasks, &server.shutdown);
+        traces.spawn(&mut server.tasks, &server.shared.gate, &server.shutdown);
         server.spawn_servers(grpc, http, queue);
         server.spawn_loops(config, read);
         let operator_keys = operator_keys.filter(|_| config.api.token_keys.is_some());
@@ -180,8 +183,8 @@ impl Server {
     }
 
     /// Where evidence and budgets are served.
-    pub fn grpc(&self) -> SocketAddr {
-        self.grpc
+    pub fn grpc(&self) -> &Address {
+        &self.grpc
     }
 
     /// Where the API is served.
@@ -216,34 +219,34 @@ impl Server {
         }
     }
 
-    fn spawn_servers(&mut self, grpc: TcpListener, http: TcpListener, queue: Queue) {
+    fn spawn_servers(&mut self, grpc: Listener, http: Listener, queue: Queue) {
         let (shared, shutdown) = (&self.shared, &self.shutdown);
         let gate = &shared.gate;
-        let evidence = EvidenceReceiver::new(queue, Arc::clone(&shared.stats), shutdown.clone());
+        let limits = *gate.limits();
+        let evidence = EvidenceReceiver::new(queue, Arc::clone(&shared.stats), limits, shutdown.clone());
         let (snapshots, proxies) = (shared.publisher.subscribe(), Arc::clone(&shared.proxies));
+        let push_limits = ServiceLimits {
+            streams_max: limits.streams,
+            first_request_within: Duration::from_millis(limits.first_message.0),
+            read_within: Duration::from_millis(limits.stalled.0),
+            ..ServiceLimits::default()
+        };
         let push = PushService::new(snapshots, proxies, now(shared), shutdown.clone())
+            .with_limits(push_limits)
             .with_admission(Arc::clone(gate) as Arc<dyn Admission>);
         let identify = {
             let gate = Arc::clone(gate);
             move |request| gate.identify(request)
         };
-        let incoming =
-            |listener, protocol| Incoming::listen(listener, protocol, Arc::clone(gate), shutdown.clone());
-        let grpc_server = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .add_service(InterceptedService::new(evidence.into_server(), identify.clone()))
-            .add_service(InterceptedService::new(push.into_server(), identify))
-            .serve_with_incoming_shutdown(
-                ReceiverStream::new(incoming(grpc, Protocol::Grpc)),
-                shutdown.clone().cancelled_owned(),
-            );
-        let http_server = axum::serve(
-            http::Connections::new(incoming(http, Protocol::Http), self.http),
-            http::router(Arc::clone(shared)).into_make_service_with_connect_info::<Transport>(),
-        )
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        self.tasks.spawn(async move { log_end("grpc", grpc_server.await) });
-        self.tasks.spawn(async move { log_end("http", http_server.await) });
+        let services = Routes::new(InterceptedService::new(evidence.into_server(), identify.clone()))
+            .add_service(InterceptedService::new(push.into_server(), identify));
+        let api = http::router(Arc::clone(shared));
+        for (port, listener, router) in
+            [(Port::Grpc, grpc, services.prepare().into_axum_router()), (Port::Http, http, api)]
+        {
+            let door = Door::new(port, Arc::clone(gate));
+            self.tasks.spawn(door.serve(listener, router, shutdown.clone()));
+        }
         info!(grpc = %self.grpc, http = %self.http, "listening");
     }
 
@@ -283,12 +286,6 @@ fn start_discovery(
 fn now(shared: &Arc<Shared>) -> Now {
     let shared = Arc::clone(shared);
     Arc::new(move || shared.moment())
-}
-
-fn log_end(server: &str, result: Result<(), impl std::error::Error>) {
-    if let Err(problem) = result {
-        warn!(server, %problem, "server ended");
-    }
 }
 
 fn open_store(state: Option<&Path>) -> Result<(Store, Stored), StartError> {
@@ -356,11 +353,11 @@ fn checked_identity(config: &Config) -> Result<&Identity, StartError> {
                 config.listen.grpc
             );
         }
-        Identity::Proven(proof) if proof.sidecar && !config.listen.grpc.ip().is_loopback() => {
+        Identity::Proven(proof) if proof.sidecar && !config.listen.grpc.is_local() => {
             return Err(StartError::Identity(OPEN_SIDECAR));
         }
         Identity::Proven(proof) => {
-            if proof.token_keys.is_some() && proof.tls.is_none() && !config.listen.grpc.ip().is_loopback() {
+            if proof.token_keys.is_some() && proof.tls.is_none() && !config.listen.grpc.is_local() {
                 warn!("identity.tokenKeys without identity.tls: tokens cross the network in the clear");
             }
         }
@@ -368,6 +365,8 @@ fn checked_identity(config: &Config) -> Result<&Identity, StartError> {
     Ok(identity)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+fn listen(address: &Address, config: &Config) -> Result<Listener, StartError> {
+    let keepalive = Duration::from_millis(config.connections.keepalive.0);
+    Listener::bind(address, keepalive)
+        .map_err(|source| StartError::Listen { address: address.clone(), source })
 }

@@ -95,6 +95,7 @@ impl Mesh {
         ] {
             kube.apply(objects)?;
         }
+        kube.apply(&shipped::control_plane(&kube, CONTROL_ADDRESS)?)?;
         progress(began, "istiod");
         let istiod = Istiod::start(&tools, &folder, &kube).await?;
         let control_spec = control_plane(&tools, &folder.join("control-plane"))?;
@@ -197,6 +198,8 @@ impl Mesh {
     }
 }
 
+/// Of the control plane's pod.
+const CONTROL_ADDRESS: &str = "127.0.1.31";
 /// Where the control plane's own port for people is, inside its pod.
 pub(crate) const CONTROL_HTTP: &str = "127.0.0.1:18080";
 

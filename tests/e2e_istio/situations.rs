@@ -5,6 +5,7 @@
 mod applied;
 mod callee;
 mod healthy;
+mod identity;
 mod refused;
 mod restarted;
 mod routed;
@@ -51,6 +52,7 @@ const ALL: &[(&str, for<'a> fn(&'a mut Mesh) -> Played<'a>)] = situations![
     refused::image_missing,
     refused::digest_wrong,
     refused::control_plane_hidden,
+    identity::certificates_of_istiod,
 ];
 
 /// Plays those whose names contain one of `wanted`, or all.

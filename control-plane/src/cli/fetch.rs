@@ -1,7 +1,6 @@
 //! Asking a running control plane, over HTTP or HTTPS, as an operator if need be.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -9,16 +8,12 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+
+use super::access::{Access, Duplex};
 
 /// Bytes of an answer we are ready to read.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
-/// Names the file of a token where no flag does.
+/// Names the file with a token where no flag does.
 const TOKEN_FILE: &str = "EMAC_TOKEN_FILE";
 
 pub(super) type FetchError = Box<dyn std::error::Error + Send + Sync>;
@@ -32,15 +27,8 @@ pub(super) struct ServerArgs {
     /// File with a token of `emac token --operator`; default: the file that EMAC_TOKEN_FILE names
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Certificates (PEM) of the authorities of an https:// server
-    #[arg(long, value_name = "FILE")]
-    authorities: Option<PathBuf>,
-    /// Client certificate (PEM) of an account of `api.operators`
-    #[arg(long, value_name = "FILE", requires = "key")]
-    certificate: Option<PathBuf>,
-    /// Key of that certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// A control plane that can be asked.
@@ -48,7 +36,7 @@ pub(super) struct ServerArgs {
 pub(super) struct Server {
     uri: Uri,
     token: Option<String>,
-    tls: Option<TlsConnector>,
+    access: Access,
 }
 
 /// What it said to a change.
@@ -58,37 +46,18 @@ pub(super) struct Answer {
 }
 
 impl ServerArgs {
-    /// Reads the files.
+    /// Reads the token.
     ///
     /// # Errors
     /// For people: which file, and what is wrong.
     pub(super) fn server(&self) -> Result<Server, String> {
         let token_file = self.token_file.clone().or_else(|| std::env::var_os(TOKEN_FILE).map(PathBuf::from));
-        let token = token_file.map(|file| read(&file)).transpose()?;
-        let token = token.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
-        let tls = (self.server.scheme_str() == Some("https")).then(|| self.tls()).transpose()?;
-        Ok(Server { uri: self.server.clone(), token, tls })
-    }
-
-    fn tls(&self) -> Result<TlsConnector, String> {
-        let file = self.authorities.as_deref().ok_or("--server https://… needs --authorities FILE")?;
-        let mut roots = RootCertStore::empty();
-        for authority in certificates(file)? {
-            roots.add(authority).map_err(|error| format!("{}: {error}", file.display()))?;
-        }
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
-        let builder = builder.with_root_certificates(roots);
-        let settings = match self.certificate.as_deref().zip(self.key.as_deref()) {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let told = |error: &dyn std::fmt::Display| format!("{}: {error}", key.display());
-                let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| told(&error))?;
-                let chain = certificates(certificate)?;
-                builder.with_client_auth_cert(chain, private).map_err(|error| told(&error))?
-            }
+        let read = |file: PathBuf| {
+            std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))
         };
-        Ok(TlsConnector::from(Arc::new(settings)))
+        let token = token_file.map(read).transpose()?;
+        let token = token.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+        Ok(Server { uri: self.server.clone(), token, access: self.access.clone() })
     }
 }
 
@@ -98,8 +67,7 @@ impl Server {
     /// # Errors
     /// For people.
     pub(super) fn at(uri: Uri) -> Result<Self, String> {
-        let (token_file, authorities, certificate, key) = (None, None, None, None);
-        ServerArgs { server: uri, token_file, authorities, certificate, key }.server()
+        ServerArgs { server: uri, token_file: None, access: Access::default() }.server()
     }
 
     /// The body of an answer of `/api/v1/<part>`, waited for at most so long.
@@ -142,20 +110,14 @@ impl Server {
                 request = request.header(CONTENT_TYPE, "application/json");
             }
             let request = request.body(Full::new(Bytes::from(body.unwrap_or_default())))?;
-            let port = authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-            let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-            let stream = TcpStream::connect((host.as_str(), port)).await?;
-            match &self.tls {
-                None => send(stream, request).await,
-                Some(tls) => send(tls.connect(ServerName::try_from(host)?, stream).await?, request).await,
-            }
+            send(self.access.connect(&self.uri).await?, request).await
         };
-        tokio::time::timeout(patience, asked).await?
+        tokio::time::timeout(patience, asked).await?.map_err(|error: FetchError| causes(&*error).into())
     }
 }
 
 async fn send(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: Box<dyn Duplex>,
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, FetchError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -178,16 +140,18 @@ pub(super) fn said(body: &Bytes) -> String {
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let bytes = read(file)?;
-    let all: Vec<_> =
-        CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(|error| told(&error))?;
-    if all.is_empty() { Err(told(&"no certificate in it")) } else { Ok(all) }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
+/// An error with what caused it: the outermost alone says "connection error" of everything.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_told = next.to_string();
+        if !told.contains(&next_told) {
+            told = format!("{told}: {next_told}");
+        }
+        cause = next.source();
+    }
+    told
 }
 
 /// Whether an address is one of a control plane: `http://HOST:PORT` or `https://HOST:PORT`.

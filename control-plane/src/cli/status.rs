@@ -9,9 +9,12 @@ use super::enforcing::{Told, switched};
 use super::exit::Exit;
 use super::fetch::{FetchError, Server, ServerArgs, is_server};
 use super::output::{Format, complain, print_json, print_text};
+use emac_document::shown;
 
 /// How often `--watch` shows it again.
 const PERIOD: Duration = Duration::from_secs(1);
+/// Most characters of a cell: a workload's name at its longest.
+const CELL_CHARS_MAX: usize = 512;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -20,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[command(after_help = "Examples:
   emac status
   emac status --server http://127.0.0.1:8080 --watch
+  emac status --server https://emac.example:8080 --ca ca.pem
   emac status --format json | jq .journeys")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -35,7 +39,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Exit {
     let uri = &args.server.server;
     if !is_server(uri) {
-        complain(format!("--server {uri} is not of the form http://HOST:PORT"));
+        complain(format!("--server {uri} is not of the form http://HOST:PORT or https://HOST:PORT"));
         return Exit::Usage;
     }
     let server = match args.server.server() {
@@ -115,7 +119,7 @@ fn render(status: &Value) -> String {
     );
     for one in list("journeys", "edges").iter().chain(&list("hops", "bypassed")) {
         if let Some(message) = one["message"].as_str() {
-            text += &format!("{message}\n");
+            text += &format!("{}\n", shown(message, CELL_CHARS_MAX));
         }
     }
     text.push('\n');
@@ -192,7 +196,8 @@ fn forgotten(forgotten: &Value) -> String {
 
 /// The first line of what a proxy said, at most so long that the table stays one.
 fn brief(error: &str) -> String {
-    error.lines().next().unwrap_or_default().chars().take(60).collect()
+    let first: String = error.lines().next().unwrap_or_default().chars().take(60).collect();
+    shown(&first, 60).into_owned()
 }
 
 /// Time of day, UTC.
@@ -268,7 +273,8 @@ fn undeclared(discovery: &Value) -> String {
 pub(super) fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".to_string(),
-        Value::String(text) => text.clone(),
+        // A cell is one line.
+        Value::String(text) => shown(text, CELL_CHARS_MAX).into_owned(),
         other => other.to_string(),
     }
 }

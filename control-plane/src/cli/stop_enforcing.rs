@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   emac stop-enforcing --why 'INC-42: checkouts fail'
-  emac stop-enforcing --journey checkout --why INC-42 --server https://emac.emac-system.svc:8080 --authorities ca.pem --token-file jane.token
+  emac stop-enforcing --journey checkout --why INC-42 --server https://emac.emac-system.svc:8080 --ca ca.pem --token-file jane.token
 
 Exit codes: 0 every connected sidecar has acknowledged; 3 ordered, but a sidecar has not acknowledged within --wait or is not reached, or the
 order would not survive a restart; 1 the control plane did not answer or refuses who asks; 65 it refuses what is asked; 64 usage.")]

@@ -2,17 +2,19 @@
 //! the reference of the document.
 
 mod api;
+mod connections;
 mod discovery;
 
 use std::path::{Path, PathBuf};
 
 use self::api::{api, enforcement};
+use self::connections::connections;
 use self::discovery::discovery;
-use super::{Config, EvidenceConfig, Listen, Log, LogFormat, Stopped};
+use super::{Address, Config, EvidenceConfig, Listen, Log, LogFormat, Stopped};
 use emac_core::units::Millis;
 use emac_document::shape::Mapping;
 use emac_document::types::{
-    Shown, Type, address, choice, integer, list, mapping, millis, text_like, word_as,
+    Shown, Type, Written, address, choice, integer, list, mapping, millis, text_like, word_as,
 };
 use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, describe, read_file};
 use identity::identity;
@@ -73,7 +75,10 @@ pub(crate) fn table() -> &'static Mapping {
 
 fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
     Some(Config {
-        listen: fields.field("listen", mapping(listen), "listen addresses").optional().unwrap_or_default(),
+        listen: fields
+            .field("listen", mapping(|fields: &mut Fields<'_>| listen(fields, folder)), "listen addresses")
+            .optional()
+            .unwrap_or_default(),
         identity: fields
             .field(
                 "identity",
@@ -81,6 +86,14 @@ fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
                 "how sidecars prove who they are; `none`: not at all, whoever reaches the port may report for every workload and ask for every budget",
             )
             .optional(),
+        connections: fields
+            .field(
+                "connections",
+                mapping(connections),
+                "how many connections and streams peers may have, and when they are ended",
+            )
+            .optional()
+            .unwrap_or_default(),
         ports_file: fields
             .field(
                 "portsFile",
@@ -132,16 +145,37 @@ fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
     })
 }
 
-fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
+fn listen(fields: &mut Fields<'_>, folder: &Path) -> Option<Listen> {
     let Listen { grpc, http } = Listen::default();
     Some(Listen {
         grpc: fields
-            .field("grpc", address(), "address for evidence and budgets; port 0: any free port")
+            .field(
+                "grpc",
+                grpc_address(folder),
+                "address for evidence and budgets; port 0: any free port; or `unix:PATH`, a socket for the control plane's user and group",
+            )
             .or(grpc),
         http: fields
             .field("http", address(), "address for API, health and metrics; port 0: any free port")
             .or(http),
     })
+}
+
+fn grpc_address<'a>(folder: &Path) -> impl Shown<'a, Value = Address> {
+    const PATTERN: &str = r"^(\S+:[0-9]{1,5}|unix:.+)$";
+    text_like("address", PATTERN, "127.0.0.1:18000", move |it, text| match text.parse() {
+        Ok(Address::Unix(path)) => Some(Address::Unix(folder.join(path))),
+        Ok(address) => Some(address),
+        Err(problem @ super::InvalidAddress) => {
+            it.refuse_with(format!("`{text}` is not an address"), problem.to_string())
+        }
+    })
+}
+
+impl Written for Address {
+    fn written(&self) -> String {
+        self.to_string()
+    }
 }
 
 fn evidence(fields: &mut Fields<'_>) -> Option<EvidenceConfig> {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use emac_core::id::WorkloadName;
 
-use super::incoming::Transport;
 use super::keep::Credentials;
-use super::refusal::Refusal;
 use super::token::Scope;
+use super::transport::Transport;
 use super::{forwarded, spiffe};
 use crate::clock::Clock;
 use crate::config::{Changers, Config, Identity, Proof, Readers};
+use crate::refusal::Refusal;
 
 /// Who may do what over HTTP.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Operators {
     pub fn may_change(&self, from: &Transport, shown: Shown<'_>) -> Result<Changer, (Refusal, String)> {
         match self.changers {
             Changers::Proven => self.proven(from, shown, Scope::Change).map(Changer::Operator),
-            Changers::Loopback if !shown.passed_on && is_loopback(from) => Ok(Changer::Loopback),
+            Changers::Loopback if !shown.passed_on && from.is_local() => Ok(Changer::Loopback),
             Changers::Loopback => {
                 let why = "changes are taken from the control plane's own machine only; from elsewhere they need a token: set `api.tokenKeys`";
                 Err((Refusal::Scope, why.to_owned()))
@@ -140,7 +140,7 @@ impl Operators {
             let uri = certificate.uri.as_deref().ok_or_else(unnamed)?;
             return spiffe::account(uri, &proof.trust_domains).map(Some);
         }
-        match shown.forwarded.filter(|_| proof.sidecar && is_loopback(from)) {
+        match shown.forwarded.filter(|_| proof.sidecar && from.is_local()) {
             Some(header) => {
                 let uri = forwarded::last_uri(header).ok_or_else(unnamed)?;
                 spiffe::account(&uri, &proof.trust_domains).map(Some)
@@ -158,8 +158,4 @@ impl Operators {
         let ways: Vec<_> = ways.into_iter().filter_map(|(is, way)| is.then_some(way)).collect();
         format!("no identity; expected {}", ways.join(", or "))
     }
-}
-
-fn is_loopback(from: &Transport) -> bool {
-    from.remote.ip().to_canonical().is_loopback()
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use emac_core::id::WorkloadName;
 use ring::hmac;
 
-use super::Refusal;
+use crate::refusal::Refusal;
 
 const PREFIX: &str = "emac1";
 const OPERATOR_PREFIX: &str = "emac1op";

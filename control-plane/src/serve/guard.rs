@@ -12,16 +12,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use emac_core::units::Micros;
+use emac_document::shown;
 use tracing::warn;
 
 use super::state::Shared;
 use crate::config::{Changers, Config};
-use crate::identity::{LOG_EVERY, Operators, Refusal, Shown, Transport, printable};
+use crate::identity::{Operators, Shown, Transport};
+use crate::refusal::{LOG_EVERY, Refusal, WORDS_MAX};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FORWARDED_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -96,7 +98,7 @@ impl Guard {
     /// Counts a refusal, logs it if it is time to, and makes the answer.
     pub(super) fn answer(&self, refused: &Refused, now: Micros) -> Response {
         let Refused { status, reason, why } = refused;
-        let why = printable(why);
+        let why = shown(why, WORDS_MAX);
         let mut all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = all.entry(reason).or_default();
         counted.count += 1;
@@ -204,7 +206,7 @@ fn unproven((refusal, why): (Refusal, String)) -> Refused {
 /// The layer.
 pub(super) async fn stand_before(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(from): ConnectInfo<Transport>,
+    Extension(from): Extension<Transport>,
     mut request: Request,
     next: Next,
 ) -> Response {

@@ -1,61 +1,17 @@
 //! HTTP: health, metrics and the API. Shapes are made in `api` and `metrics`; here is only what travels.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::extract::connect_info::Connected;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::{IncomingStream, Listener};
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use super::exposition::Format;
 use super::state::Shared;
-use super::{api, guard, metrics, orders};
-use crate::identity::{Incoming, Transport};
-
-/// Connections whose TLS, if any, is done with.
-pub(super) struct Connections {
-    incoming: mpsc::Receiver<io::Result<Incoming>>,
-    address: SocketAddr,
-}
-
-impl Connections {
-    pub(super) fn new(incoming: mpsc::Receiver<io::Result<Incoming>>, address: SocketAddr) -> Self {
-        Self { incoming, address }
-    }
-}
-
-impl Listener for Connections {
-    type Io = Incoming;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Incoming, SocketAddr) {
-        match self.incoming.recv().await {
-            Some(Ok(incoming)) => {
-                let remote = incoming.remote();
-                (incoming, remote)
-            }
-            // Nothing comes any more: the process is ending.
-            _ => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-impl Connected<IncomingStream<'_, Connections>> for Transport {
-    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
-        stream.io().transport()
-    }
-}
+use super::{api, guard, metrics, orders, ready};
 
 /// Every route.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -84,10 +40,15 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
+/// All reasons, one a line.
 async fn readyz(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    match shared.not_ready() {
-        None => (StatusCode::OK, "ready\n".to_string()),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+    let reasons = ready::reasons(&shared);
+    match reasons.is_empty() {
+        true => (StatusCode::OK, "ready\n".to_string()),
+        false => {
+            let lines = reasons.iter().map(|reason| format!("not ready: {reason}\n")).collect();
+            (StatusCode::SERVICE_UNAVAILABLE, lines)
+        }
     }
 }
 

@@ -10,6 +10,10 @@
 //!   microseconds, so each cumulative count is exact.
 
 mod discovery;
+mod door;
+mod process;
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use emac_core::evidence::DecisionKind;
 use emac_core::outcome::Outcome;
@@ -42,12 +46,13 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     };
     let stats = shared.stats.snapshot();
     families.extend(ingestion(&stats));
-    families.extend(identity(shared));
+    families.extend(door::families(shared));
     families.extend(enforcement(shared));
     families.extend(push(&shared.proxies));
     families.extend(predictions(shared));
     families.extend(discovery::families(shared));
     families.extend(control_plane(shared, &stats));
+    families.extend(process::families(shared));
     families.retain(|family| !family.metric.is_empty());
     families
 }
@@ -204,21 +209,6 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
     vec![reports, missing, records, dropped, failures, queued, streams, commits]
 }
 
-fn identity(shared: &Shared) -> Vec<MetricFamily> {
-    let help = "Peers, reports and requests refused because of who sent them, by reason.";
-    let mut refused = counter("emac_identity_refused_total", help);
-    for (reason, count) in shared.gate.refusals() {
-        refused.counter(&[("reason", reason)], count);
-    }
-    let help =
-        "When the control plane's own certificate ends, as Unix time; only where `identity.tls` is set.";
-    let mut expires = gauge("emac_identity_certificate_expiry_seconds", help);
-    if let Some(until) = shared.gate.own_certificate_until_unix_s() {
-        expires.gauge(&[], until as f64);
-    }
-    vec![refused, expires]
-}
-
 fn enforcement(shared: &Shared) -> Vec<MetricFamily> {
     let view = shared.enforcement.view();
     let help = "1 while enforcement of the journey is stopped by an order or the configuration, else 0.";
@@ -258,9 +248,16 @@ fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let mut reloads = counter("emac_intent_reloads_total", "Reloads of the intent files by result.");
     reloads.counter(&[("result", "taken")], stats.reloads);
     reloads.counter(&[("result", "refused")], stats.reloads_refused);
+    let mut refused = gauge(
+        "emac_intents_refused",
+        "1 while the intent files are invalid and the last valid intents stay in use, else 0.",
+    );
+    refused.gauge(&[], f64::from(u8::from(shared.stats.intents_refused.load(Relaxed))));
+    let mut removed = counter("emac_journeys_removed_total", "Journeys whose file or document was removed.");
+    removed.counter(&[], shared.stats.journeys_removed.load(Relaxed));
     let mut durable = gauge("emac_store_durable", "1 if evidence survives a restart, else 0.");
     durable.gauge(&[], f64::from(u8::from(shared.durable)));
-    vec![generation, plans, intents, reloads, durable]
+    vec![generation, plans, intents, reloads, refused, removed, durable]
 }
 
 fn push(proxies: &Proxies) -> Vec<MetricFamily> {

@@ -64,12 +64,18 @@ fn reload(shared: &Shared, patterns: &[String]) {
     match Intents::load(patterns, &problems) {
         Some(intents) => {
             info!(journeys = intents.planned.len(), "intents read again");
+            for journey in intents.removed_since(&shared.intents.load()) {
+                warn!(journey, "journey removed: its file or document is gone");
+                shared.stats.journeys_removed.fetch_add(1, Relaxed);
+            }
+            shared.stats.intents_refused.store(false, Relaxed);
             shared.intents.store(Arc::new(intents));
             shared.stats.reloads.fetch_add(1, Relaxed);
             shared.replan.notify_one();
         }
         None => {
             shared.stats.reloads_refused.fetch_add(1, Relaxed);
+            shared.stats.intents_refused.store(true, Relaxed);
             warn!("intents are invalid; the last valid ones stay in use\n{}", render_text(&problems, false));
         }
     }

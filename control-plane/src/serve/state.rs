@@ -126,13 +126,8 @@ impl Shared {
         self.stopping.store(true, Relaxed);
     }
 
-    /// Why this control plane should get no traffic, if so.
-    pub(super) fn not_ready(&self) -> Option<&'static str> {
-        let last_commit_failed = self.stats.last_commit_failed.load(Relaxed);
-        match (self.stopping.load(Relaxed), last_commit_failed) {
-            (true, _) => Some("shutting down"),
-            (false, true) => Some("evidence cannot be stored"),
-            (false, false) => None,
-        }
+    /// Whether it ends.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
     }
 }

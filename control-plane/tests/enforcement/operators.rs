@@ -198,13 +198,13 @@ async fn an_account_that_is_listed_may_change_by_its_certificate() {
     let serving = serve(path).await;
     let server = format!("https://localhost:{}", serving.http.port());
     let stop = |more: &[&str]| {
-        let args = [&["stop-enforcing", "--why", "x", "--server", &server, "--authorities", "ca.pem"], more]
+        let args = [&["stop-enforcing", "--why", "x", "--server", &server, "--ca", "ca.pem"], more]
             .concat();
         run(path, &args)
     };
     let with = |name: &str| {
         let (certificate, key) = (format!("{name}.pem"), format!("{name}.key"));
-        stop(&["--certificate", &certificate, "--key", &key])
+        stop(&["--cert", &certificate, "--key", &key])
     };
     let (code, _, stderr) = stop(&[]);
     assert!(

@@ -1,6 +1,8 @@
 //! Configurations as people write them, and as they get them wrong.
 
-use super::super::{Allowed, Api, Changers, Discovery, Identity, Overrides, Proof, Readers, TlsFiles};
+use super::super::{
+    Allowed, Api, Changers, ConnectionLimits, Discovery, Identity, Overrides, Proof, Readers, TlsFiles,
+};
 use super::*;
 use emac_core::id::{JourneyName, WorkloadName};
 use emac_document::{Source, parse, render_text};
@@ -19,9 +21,7 @@ const HEAD: &str = "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\n";
 #[test]
 fn nothing_said_means_the_defaults() {
     assert_eq!(read_text(HEAD), Ok(Config::default()));
-    assert!(
-        Config::default().listen.grpc.ip().is_loopback() && Config::default().listen.http.ip().is_loopback()
-    );
+    assert!(Config::default().listen.grpc.is_local() && Config::default().listen.http.ip().is_loopback());
 }
 
 #[test]
@@ -30,6 +30,7 @@ fn every_field_is_read_and_paths_are_relative_to_the_file() {
         "{HEAD}listen: {{grpc: \"0.0.0.0:1\", http: \"[::1]:2\"}}
 identity: {{trustDomains: [td], tls: {{certificate: c.pem, key: /k.pem, authorities: a.pem}}, tokenKeys: keys,
   accounts: {{shop/gateway: [shop/edge, \"web/*\"]}}}}
+connections: {{open: 9, streams: 8, streamsPerConnection: 7, firstMessage: 6s, idle: 5s, keepalive: 4s, stalled: 3s}}
 portsFile: ports.json
 state: /var/lib/emac
 intents: [journeys, \"more/*.yaml\"]
@@ -61,6 +62,15 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
                 ],
             )],
         })),
+        connections: ConnectionLimits {
+            open: 9,
+            streams: 8,
+            streams_per_connection: 7,
+            first_message: Millis(6_000),
+            idle: Millis(5_000),
+            keepalive: Millis(4_000),
+            stalled: Millis(3_000),
+        },
         ports_file: Some("/etc/emac/ports.json".into()),
         state: Some("/var/lib/emac".into()),
         intents: vec!["/etc/emac/journeys".into(), "/etc/emac/more/*.yaml".into()],
@@ -127,6 +137,18 @@ log: {format: xml, level: inof}
 }
 
 #[test]
+fn a_socket_is_relative_to_the_file_as_every_path() {
+    let grpc =
+        |text: &str| read_text(&format!("{HEAD}listen: {{grpc: \"{text}\"}}\n")).map(|it| it.listen.grpc);
+    assert_eq!(grpc("unix:emac.sock"), Ok(Address::Unix("/etc/emac/emac.sock".into())));
+    assert_eq!(grpc("unix:/run/emac.sock"), Ok(Address::Unix("/run/emac.sock".into())));
+    for text in ["unix:", "localhost:1", "emac.sock"] {
+        let problem = grpc(text).unwrap_err();
+        assert!(problem.contains("or unix:PATH"), "{problem}");
+    }
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let mut config = read_text(&format!("{HEAD}state: a\nintents: [b]\n")).unwrap();
     let overrides = Overrides {
@@ -138,7 +160,7 @@ fn flags_win_over_the_file() {
     overrides.apply(&mut config);
     assert_eq!((config.state, config.intents), (Some("c".into()), vec!["d".to_string()]));
     assert_eq!(config.listen.http.port(), 0);
-    assert_eq!(config.listen.grpc.port(), 18_000, "what no flag says stays");
+    assert_eq!(config.listen.grpc.to_string(), "127.0.0.1:18000", "what no flag says stays");
 }
 
 #[test]
