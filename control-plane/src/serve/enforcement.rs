@@ -48,7 +48,7 @@ pub(super) struct Enforcement {
     turn: Mutex<()>,
     inner: Mutex<Publication>,
     /// What readers see: they do not wait while a plan of thousands is published.
-    view: ArcSwap<View>,
+    view: Arc<ArcSwap<View>>,
 }
 
 /// What is in force, at one moment.
@@ -90,19 +90,15 @@ impl Enforcement {
             warn!("{}", said(&stops));
         }
         let out = Arc::new(Out::nothing(generation));
-        let inner = Publication { stops, version: 0, plan: None, out, made_of: None, unkept: None, unheard };
-        let view = ArcSwap::from_pointee(inner.view(&keep));
+        let durable = matches!(keep, Keep::File(_));
+        let inner = Publication::begin(stops, out, durable, unheard);
+        let view = Arc::clone(&inner.view);
         Self { publisher, proxies, keep, turn: Mutex::new(()), inner: Mutex::new(inner), view }
     }
 
     /// Publishes a plan, less what is stopped.
     pub(super) fn publish(&self, plan: Arc<PlanSnapshot>, now: Moment) -> Published {
-        let mut inner = self.lock();
-        inner.plan = Some(plan);
-        inner.unheard = false;
-        let published = inner.put_out(&self.publisher, &self.proxies, now);
-        self.show(&inner);
-        published
+        self.lock().plan(plan, (&self.publisher, &self.proxies), now)
     }
 
     /// Reaches whoever connected since, and keeps what could not be kept. To be called now and then; blocks.
@@ -111,7 +107,7 @@ impl Enforcement {
             let mut inner = self.lock();
             if inner.stops.all() {
                 inner.put_out(&self.publisher, &self.proxies, now);
-                self.show(&inner);
+                inner.show();
             }
             inner.unkept.is_some()
         };
@@ -145,7 +141,6 @@ impl Enforcement {
             }
             let changed = switch.take(action, journeys, order);
             inner.obey(switch, changed, (&self.publisher, &self.proxies), now);
-            self.show(&inner);
             changed
         };
         // After it is in force: a slow disk must not delay a stop. Before it is answered: what was answered survives.
@@ -161,7 +156,6 @@ impl Enforcement {
         }
         let stops = Stops { configured, switch: inner.stops.switch.clone() };
         inner.change(stops, (&self.publisher, &self.proxies), now);
-        self.show(&inner);
         true
     }
 
@@ -185,10 +179,6 @@ impl Enforcement {
         self.view.load().unheard
     }
 
-    fn show(&self, inner: &Publication) {
-        self.view.store(Arc::new(inner.view(&self.keep)));
-    }
-
     /// For who holds the turn.
     fn keep_now(&self) {
         let stops = self.stops();
@@ -198,7 +188,7 @@ impl Enforcement {
             error!(%why, "orders about enforcement are in force, but would not survive a restart; tried again and again");
         }
         inner.unkept = unkept;
-        self.show(&inner);
+        inner.show();
     }
 
     /// Every change under the lock leaves whole values.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use emac_core::budget::{OnExpiry, WorkloadBudgets};
 use emac_core::id::WorkloadName;
 use emac_core::units::{Generation, Millis, Moment};
@@ -10,35 +11,39 @@ use emac_push::proxies::Proxies;
 use emac_push::snapshot::{Published, Publisher};
 use tracing::warn;
 
-use super::keep::Keep;
 use super::switch::{Stops, Switch, apply};
 use super::{View, said};
 use crate::plan::PlanSnapshot;
 
 /// Validity of budgets without any journey.
 const EMPTY_FOR: Millis = Millis(60_000);
+
 /// What was handed over, what is stopped, and what both came to.
 #[derive(Debug)]
 pub(super) struct Publication {
     pub(super) stops: Arc<Stops>,
     /// Grows with each change of `stops`.
-    pub(super) version: u64,
+    version: u64,
     /// What the planner handed over last.
-    pub(super) plan: Option<Arc<PlanSnapshot>>,
-    pub(super) out: Arc<Out>,
+    plan: Option<Arc<PlanSnapshot>>,
+    out: Arc<Out>,
     /// From what `out` was made.
-    pub(super) made_of: Option<(Generation, u64, BTreeSet<WorkloadName>)>,
+    made_of: Option<(Generation, u64, BTreeSet<WorkloadName>)>,
+    /// Whether orders are kept at all.
+    durable: bool,
     /// Why the orders in force are not kept.
     pub(super) unkept: Option<String>,
     /// See [`View`].
-    pub(super) unheard: bool,
+    unheard: bool,
+    /// What readers see: they do not wait while a plan of thousands is published.
+    pub(super) view: Arc<ArcSwap<View>>,
 }
 
 /// What was published last.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in super::super) struct Out {
     pub(in super::super) generation: Generation,
-    budgets: Budgets,
+    budgets: Arc<Budgets>,
     /// The generation from which a workload's sidecars do as the newest order says.
     pub(in super::super) needed: Arc<BTreeMap<WorkloadName, Generation>>,
     /// The same for workloads that came later.
@@ -67,22 +72,47 @@ impl Out {
 
     /// Budgets by workload.
     pub(in super::super) fn workloads(&self) -> &BTreeMap<WorkloadName, Arc<WorkloadBudgets>> {
-        match &self.budgets {
-            Budgets::Planned(plan) => &plan.workloads,
-            Budgets::Changed(workloads) => workloads,
+        self.budgets.workloads()
+    }
+}
+
+impl Budgets {
+    fn workloads(&self) -> &BTreeMap<WorkloadName, Arc<WorkloadBudgets>> {
+        match self {
+            Self::Planned(plan) => &plan.workloads,
+            Self::Changed(workloads) => workloads,
         }
     }
 }
 
 impl Publication {
-    pub(super) fn view(&self, keep: &Keep) -> View {
-        View {
-            stops: Arc::clone(&self.stops),
-            out: Arc::clone(&self.out),
-            unheard: self.unheard,
-            durable: matches!(keep, Keep::File(_)) && self.unkept.is_none(),
-            unkept: self.unkept.clone(),
-        }
+    pub(super) fn begin(stops: Arc<Stops>, out: Arc<Out>, durable: bool, unheard: bool) -> Self {
+        let view = View { stops: Arc::clone(&stops), out: Arc::clone(&out), unheard, durable, unkept: None };
+        let view = Arc::new(ArcSwap::from_pointee(view));
+        let (version, plan, made_of, unkept) = (0, None, None, None);
+        Self { stops, version, plan, out, made_of, durable, unkept, unheard, view }
+    }
+
+    /// Takes a plan.
+    pub(super) fn plan(
+        &mut self,
+        plan: Arc<PlanSnapshot>,
+        to: (&Publisher, &Proxies),
+        now: Moment,
+    ) -> Published {
+        self.plan = Some(plan);
+        self.unheard = false;
+        let published = self.put_out(to.0, to.1, now);
+        self.show();
+        published
+    }
+
+    /// To readers.
+    pub(super) fn show(&self) {
+        let (unheard, unkept) = (self.unheard, self.unkept.clone());
+        let durable = self.durable && unkept.is_none();
+        let (stops, out) = (Arc::clone(&self.stops), Arc::clone(&self.out));
+        self.view.store(Arc::new(View { stops, out, unheard, durable, unkept }));
     }
 
     pub(super) fn obey(&mut self, switch: Switch, changed: bool, to: (&Publisher, &Proxies), now: Moment) {
@@ -91,6 +121,7 @@ impl Publication {
             self.change(stops, to, now);
         } else {
             self.stops = Arc::new(stops);
+            self.show();
         }
     }
 
@@ -101,6 +132,7 @@ impl Publication {
         self.put_out(publisher, proxies, now);
         let generation = self.out.generation.0;
         Arc::make_mut(&mut self.stops).switch.generation = generation;
+        self.show();
         warn!(generation, "{}", said(&self.stops));
     }
 
@@ -117,28 +149,37 @@ impl Publication {
         }
         let generation = plan.max(Generation(self.out.generation.0.saturating_add(1)));
         let budgets = self.budgets(generation, &of.2);
-        let mut out = Out { generation, budgets, ..Out::default() };
-        if out.workloads().is_empty() && self.out.workloads().is_empty() {
-            // Nothing was there, nothing is: no generation is spent on it.
-            self.made_of = Some(of);
-            return publisher.publish(out.workloads(), now);
-        }
-        let published = publisher.publish(out.workloads(), now);
-        (out.needed, out.ordered) = if self.made_of.as_ref().is_none_or(|made| made.1 != self.version) {
-            let offered = |name: &WorkloadName| Some((name.clone(), publisher.generation(name)?));
-            (Arc::new(out.workloads().keys().filter_map(offered).collect()), generation)
-        } else {
-            (Arc::clone(&self.out.needed), self.out.ordered)
-        };
-        self.out = Arc::new(out);
+        let ordered = self.made_of.as_ref().is_none_or(|made| made.1 != self.version);
         self.made_of = Some(of);
+        if budgets.workloads().is_empty() && self.out.workloads().is_empty() {
+            // Nothing was there, nothing is: no generation is spent on it.
+            return publisher.publish(budgets.workloads(), now);
+        }
+        let (needed, since) = match ordered {
+            true => (Arc::default(), generation),
+            false => (Arc::clone(&self.out.needed), self.out.ordered),
+        };
+        // To readers first: whoever gets budgets can look up why.
+        let mut out = Out { generation, budgets: Arc::new(budgets), needed, ordered: since };
+        self.out = Arc::new(out.clone());
+        self.show();
+        let published = publisher.publish(out.workloads(), now);
+        if ordered {
+            // Whose budgets it did not change has them already.
+            let offered = |name: &WorkloadName| Some((name.clone(), publisher.generation(name)?));
+            out.needed = Arc::new(out.workloads().keys().filter_map(offered).collect());
+            self.out = Arc::new(out);
+        }
         published
     }
 
     /// The plan's budgets, less what is stopped, and those of strangers.
     fn budgets(&self, generation: Generation, strangers: &BTreeSet<WorkloadName>) -> Budgets {
         let plan = self.plan.as_ref();
-        let unchanged = |plan: &&Arc<PlanSnapshot>| plan.generation == generation && !self.stops.any();
+        let unchanged = |plan: &&Arc<PlanSnapshot>| {
+            let all_under_it = || plan.workloads.values().all(|budgets| budgets.generation == generation);
+            plan.generation == generation && !self.stops.any() && all_under_it()
+        };
         if let Some(plan) = plan.filter(unchanged) {
             return Budgets::Planned(Arc::clone(plan));
         }

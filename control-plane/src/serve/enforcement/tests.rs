@@ -103,12 +103,13 @@ impl World {
 
     /// As the planner numbers plans.
     fn plan(&mut self, modes: [Mode; 2], seed: u64) {
-        let workloads = budgets(modes, seed);
+        let mut workloads = budgets(modes, seed);
         let told = |all: &BTreeMap<WorkloadName, Arc<WorkloadBudgets>>| {
             all.values().map(|one| (one.journeys.clone(), one.hops.clone())).collect::<Vec<_>>()
         };
         if told(&workloads) != told(&self.plan.workloads) {
             let next = self.clock_ms.max(self.plan.generation.0 + 1);
+            workloads.values_mut().for_each(|budgets| Arc::make_mut(budgets).generation = Generation(next));
             self.plan = PlanSnapshot { generation: Generation(next), workloads, journeys: BTreeMap::new() };
         }
         self.enforcement.publish(Arc::new(self.plan.clone()), self.now());
