@@ -8,7 +8,7 @@
 //! portsFile: ports.json            # the bound addresses, for programs that start this one
 //! state: state                     # a directory; left out: nothing survives a restart
 //! intents: [journeys]              # files, directories, globs
-//! evidence: {window: 5s, queue: 1024, commitDelay: 5ms}
+//! evidence: {window: 5s, queue: 1024, commitDelay: 5ms, capacity: {hops: 131072}}
 //! plan: {period: 500ms}
 //! discovery: {enabled: true, window: 5m, mesh: [k8s]}
 //! log: {format: text, level: info}
@@ -18,6 +18,7 @@
 //! once; flags of `emac serve` are laid over the result by [`Overrides`]. Left out: anything a journey decides for itself (leases,
 //! modes, bounds), which its intent states.
 
+mod capacity;
 mod discovery;
 mod identity;
 mod read;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 
 use emac_core::units::Millis;
 
+pub use capacity::Capacity;
 pub use discovery::{Discovery, Otlp};
 pub use identity::{Allowed, Identity, Proof, TlsFiles};
 pub(crate) use read::table;
@@ -73,6 +75,8 @@ pub struct EvidenceConfig {
     pub queue: usize,
     /// How long a commit waits for company, 1 ms ..= 1 s: longer means fewer disk flushes and later acknowledgements.
     pub commit_delay: Millis,
+    /// How much is kept apart.
+    pub capacity: Capacity,
 }
 
 /// What is logged, to standard error.
@@ -121,7 +125,7 @@ impl Default for EvidenceConfig {
     /// example changes its timeout after 1.0 s, with ten seconds after 2.1 s); 1 024 reports are one from each of a
     /// thousand sidecars; 5 ms are unnoticed by a sidecar that reports every few hundred and halve the flushes under load.
     fn default() -> Self {
-        Self { window: Millis(5_000), queue: 1_024, commit_delay: Millis(5) }
+        Self { window: Millis(5_000), queue: 1_024, commit_delay: Millis(5), capacity: Capacity::default() }
     }
 }
 

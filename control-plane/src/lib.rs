@@ -62,6 +62,7 @@ pub mod evidence_log;
 pub mod identity;
 pub mod ingest;
 pub mod marks;
+pub mod packed;
 pub mod store;
 pub mod totals;
 

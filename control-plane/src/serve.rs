@@ -122,7 +122,7 @@ impl Server {
         let grpc = listen(config.listen.grpc).await?;
         let http = listen(config.listen.http).await?;
         let shared =
-            Arc::new(Shared::new(clock, stored, config.evidence.window, store.is_durable(), intents, gate));
+            Arc::new(Shared::new(clock, stored, &config.evidence, store.is_durable(), intents, gate));
         let settings = CommitterSettings {
             queue: config.evidence.queue,
             delay: Duration::from_millis(config.evidence.commit_delay.0),

@@ -1,6 +1,7 @@
 //! From the text of `emac.yaml` to a checked [`Config`]; every problem is reported, none ends the reading. What is declared here is also the schema and
 //! the reference of the document.
 
+mod capacity;
 mod discovery;
 
 use std::path::{Path, PathBuf};
@@ -108,7 +109,7 @@ fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
 }
 
 fn evidence(fields: &mut Fields<'_>) -> Option<EvidenceConfig> {
-    let EvidenceConfig { window, queue, commit_delay } = EvidenceConfig::default();
+    let EvidenceConfig { window, queue, commit_delay, capacity } = EvidenceConfig::default();
     Some(EvidenceConfig {
         window: fields
             .field("window", millis(1_000..=300_000), "length of the planner's evidence window, 1s to 5m")
@@ -123,6 +124,10 @@ fn evidence(fields: &mut Fields<'_>) -> Option<EvidenceConfig> {
         commit_delay: fields
             .field("commitDelay", millis(1..=1_000), "delay by which commits are batched, 1ms to 1s")
             .or(commit_delay),
+        capacity: fields
+            .field("capacity", mapping(self::capacity::capacity), "places in the tables of evidence")
+            .optional()
+            .unwrap_or(capacity),
     })
 }
 

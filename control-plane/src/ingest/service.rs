@@ -132,6 +132,9 @@ impl Stream {
             Answer::Implausible => Err(Status::failed_precondition(
                 "sequence: further ahead than time since the last report allows; send it again later",
             )),
+            Answer::Ahead => Err(Status::failed_precondition(
+                "epoch: a day or more ahead of this control plane's clock; set the clock that is wrong",
+            )),
             Answer::Full => {
                 Err(Status::resource_exhausted("too many sidecars are remembered; send it again later"))
             }

@@ -10,6 +10,7 @@
 //!   microseconds, so each cumulative count is exact.
 
 mod discovery;
+mod tables;
 
 use emac_core::evidence::DecisionKind;
 use emac_core::outcome::Outcome;
@@ -39,6 +40,7 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
         [journeys(&evidence), hops(&evidence), sidecars(&evidence, now), presence(shared, &evidence, now)]
             .concat()
     };
+    families.extend(tables::families(&shared.evidence()));
     let stats = shared.stats.snapshot();
     families.extend(ingestion(&stats));
     families.extend(identity(shared));
@@ -173,6 +175,7 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
         ("invalid", stats.invalid),
         ("expired_epoch", stats.expired),
         ("implausible_sequence", stats.implausible),
+        ("epoch_ahead", stats.ahead),
         ("turned_away", stats.turned_away),
         ("not_stored", stats.not_stored),
     ] {

@@ -45,7 +45,7 @@ fn reload(shared: &Shared, patterns: &[String]) {
     match Intents::load(patterns, &problems) {
         Some(intents) => {
             info!(journeys = intents.planned.len(), "intents read again");
-            shared.intents.store(Arc::new(intents));
+            shared.put_in_force(intents);
             shared.stats.reloads.fetch_add(1, Relaxed);
             shared.replan.notify_one();
         }

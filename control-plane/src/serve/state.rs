@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use emac_core::units::{Micros, Millis};
+use emac_core::id::JourneyName;
+use emac_core::units::Micros;
 use tokio::sync::Notify;
 
 use super::discovery::Discovery;
@@ -12,6 +13,7 @@ use super::intents::Intents;
 use super::records::LastRecords;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
+use crate::config::EvidenceConfig;
 use crate::identity::Gate;
 use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
@@ -61,13 +63,16 @@ impl Shared {
     pub(super) fn new(
         clock: Clock,
         stored: Stored,
-        window: Millis,
+        evidence: &EvidenceConfig,
         durable: bool,
         intents: Intents,
         gate: Arc<Gate>,
     ) -> Self {
         let plan = PlanSnapshot { generation: stored.generation, ..PlanSnapshot::default() };
         let restarted = stored.hops.values().any(|totals| totals.outcomes.total() > 0);
+        let window = evidence.window;
+        let mut aggregate = Aggregate::new(stored, window).with_capacity(evidence.capacity);
+        aggregate.declare(names(&intents));
         Self {
             gate,
             intents: ArcSwap::from_pointee(intents),
@@ -80,13 +85,19 @@ impl Shared {
             replan: Notify::new(),
             reload: Notify::new(),
             clock,
-            aggregate: Arc::new(RwLock::new(Aggregate::new(stored, window))),
+            aggregate: Arc::new(RwLock::new(aggregate)),
             stats: Arc::default(),
             plan: ArcSwap::from_pointee(plan),
             durable,
             began_unix_ms: clock.unix_ms(),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Puts intents in force: their journeys have a place in the evidence from now on.
+    pub(super) fn put_in_force(&self, intents: Intents) {
+        self.aggregate.write().unwrap_or_else(PoisonError::into_inner).declare(names(&intents));
+        self.intents.store(Arc::new(intents));
     }
 
     /// Evidence for reading; held briefly, because the committer waits for it.
@@ -113,4 +124,8 @@ impl Shared {
             (false, false) => None,
         }
     }
+}
+
+fn names(intents: &Intents) -> impl Iterator<Item = JourneyName> {
+    intents.declared.iter().map(|declared| declared.intent.name.clone())
 }
