@@ -9,7 +9,7 @@
 //! state: state                     # a directory; left out: nothing survives a restart
 //! intents: [journeys]              # files, directories, globs
 //! connections: {open: 65536, streams: 65536, idle: 2m}
-//! evidence: {window: 5s, queue: 1024, commitDelay: 5ms}
+//! evidence: {window: 5s, queue: 1024, commitDelay: 5ms, capacity: {hops: 131072}}
 //! plan: {period: 500ms}
 //! discovery: {enabled: true, window: 5m, mesh: [k8s]}
 //! api: {hosts: [emac.emac-system.svc], tokenKeys: operator.keys}
@@ -23,6 +23,7 @@
 
 mod address;
 mod api;
+mod capacity;
 mod connections;
 mod discovery;
 mod enforcement;
@@ -36,6 +37,7 @@ use emac_core::units::Millis;
 
 pub use address::{Address, InvalidAddress};
 pub use api::{Api, Changers, Readers};
+pub use capacity::Capacity;
 pub use connections::ConnectionLimits;
 pub use discovery::{Discovery, Otlp};
 pub use enforcement::Stopped;
@@ -93,6 +95,8 @@ pub struct EvidenceConfig {
     pub queue: usize,
     /// How long a commit waits for company, 1 ms ..= 1 s: longer means fewer disk flushes and later acknowledgements.
     pub commit_delay: Millis,
+    /// How much is kept apart.
+    pub capacity: Capacity,
 }
 
 /// What is logged, to standard error.
@@ -145,7 +149,7 @@ impl Default for EvidenceConfig {
     /// example changes its timeout after 1.0 s, with ten seconds after 2.1 s); 1 024 reports are one from each of a
     /// thousand sidecars; 5 ms are unnoticed by a sidecar that reports every few hundred and halve the flushes under load.
     fn default() -> Self {
-        Self { window: Millis(5_000), queue: 1_024, commit_delay: Millis(5) }
+        Self { window: Millis(5_000), queue: 1_024, commit_delay: Millis(5), capacity: Capacity::default() }
     }
 }
 

@@ -67,6 +67,7 @@ pub mod aggregate;
 pub mod evidence_log;
 pub mod ingest;
 pub mod marks;
+pub mod packed;
 pub mod store;
 pub mod totals;
 

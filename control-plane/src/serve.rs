@@ -136,8 +136,8 @@ impl Server {
         let (grpc_address, http_address) = (&config.listen.grpc, Address::Tcp(config.listen.http));
         let (grpc, http) = (listen(grpc_address, config)?, listen(&http_address, config)?);
         let switch = (Keep::of(config.state.as_deref()), config.enforcement.clone());
-        let (window, durable) = (config.evidence.window, (store.is_durable(), store.generations()));
-        let shared = Shared::new(clock, stored, window, durable, intents, (gate, guard), switch);
+        let (evidence, durable) = (&config.evidence, (store.is_durable(), store.generations()));
+        let shared = Shared::new(clock, stored, evidence, durable, intents, (gate, guard), switch);
         let shared = Arc::new(shared);
         let settings = CommitterSettings {
             queue: config.evidence.queue,

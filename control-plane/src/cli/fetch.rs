@@ -52,9 +52,8 @@ impl ServerArgs {
     /// For people: which file, and what is wrong.
     pub(super) fn server(&self) -> Result<Server, String> {
         let token_file = self.token_file.clone().or_else(|| std::env::var_os(TOKEN_FILE).map(PathBuf::from));
-        let read = |file: PathBuf| {
-            std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))
-        };
+        let read =
+            |file: PathBuf| std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()));
         let token = token_file.map(read).transpose()?;
         let token = token.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
         Ok(Server { uri: self.server.clone(), token, access: self.access.clone() })
@@ -116,10 +115,7 @@ impl Server {
     }
 }
 
-async fn send(
-    stream: Box<dyn Duplex>,
-    request: Request<Full<Bytes>>,
-) -> Result<Answer, FetchError> {
+async fn send(stream: Box<dyn Duplex>, request: Request<Full<Bytes>>) -> Result<Answer, FetchError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // It ends with the sender.
     tokio::spawn(connection);

@@ -2,6 +2,7 @@
 //! the reference of the document.
 
 mod api;
+mod capacity;
 mod connections;
 mod discovery;
 
@@ -179,7 +180,7 @@ impl Written for Address {
 }
 
 fn evidence(fields: &mut Fields<'_>) -> Option<EvidenceConfig> {
-    let EvidenceConfig { window, queue, commit_delay } = EvidenceConfig::default();
+    let EvidenceConfig { window, queue, commit_delay, capacity } = EvidenceConfig::default();
     Some(EvidenceConfig {
         window: fields
             .field("window", millis(1_000..=300_000), "length of the planner's evidence window, 1s to 5m")
@@ -194,6 +195,10 @@ fn evidence(fields: &mut Fields<'_>) -> Option<EvidenceConfig> {
         commit_delay: fields
             .field("commitDelay", millis(1..=1_000), "delay by which commits are batched, 1ms to 1s")
             .or(commit_delay),
+        capacity: fields
+            .field("capacity", mapping(self::capacity::capacity), "places in the tables of evidence")
+            .optional()
+            .unwrap_or(capacity),
     })
 }
 

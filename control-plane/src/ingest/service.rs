@@ -210,6 +210,11 @@ impl Stream {
                 Code::FailedPrecondition,
                 "sequence: further ahead than time since the last report allows; send it again later",
             ),
+            Answer::Ahead => refused(
+                Refusal::Sequence,
+                Code::FailedPrecondition,
+                "epoch: a day or more ahead of this control plane's clock; set the clock that is wrong",
+            ),
             Answer::Full => refused(
                 Refusal::NoRoom,
                 Code::ResourceExhausted,

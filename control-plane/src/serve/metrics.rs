@@ -12,6 +12,7 @@
 mod discovery;
 mod door;
 mod process;
+mod tables;
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -44,6 +45,7 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
         [journeys(&evidence), hops(&evidence), sidecars(&evidence, now), presence(shared, &evidence, now)]
             .concat()
     };
+    families.extend(tables::families(&shared.evidence()));
     let stats = shared.stats.snapshot();
     families.extend(ingestion(&stats));
     families.extend(door::families(shared));
@@ -180,6 +182,7 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
         ("invalid", stats.invalid),
         ("expired_epoch", stats.expired),
         ("implausible_sequence", stats.implausible),
+        ("epoch_ahead", stats.ahead),
         ("turned_away", stats.turned_away),
         ("not_stored", stats.not_stored),
     ] {

@@ -4,30 +4,29 @@
 //! evidence can be stored and the tables have room for whoever comes new.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
 
+use emac_core::units::Micros;
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 
 use super::state::Shared;
-use crate::aggregate::{HOPS_MAX, JOURNEYS_MAX};
-use crate::marks::MARKS_MAX;
 
-/// How full a table is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Fill {
-    /// Stable label for metrics and reasons.
-    pub(super) table: &'static str,
-    pub(super) entries: usize,
-    pub(super) most: usize,
-}
+/// A call that found no place in its table speaks against readiness for so long.
+const OVERFLOW_LASTS: Micros = Micros(60_000_000);
 
-/// The tables that peers fill.
-pub(super) fn fill(shared: &Shared) -> [Fill; 3] {
-    let evidence = shared.evidence();
-    [
-        Fill { table: "hops", entries: evidence.hops().len(), most: HOPS_MAX },
-        Fill { table: "journeys", entries: evidence.journeys().len(), most: JOURNEYS_MAX },
-        Fill { table: "epochs", entries: evidence.marks().len(), most: MARKS_MAX },
-    ]
+/// When calls last found no place. Tables let go of what is silent, so that a table with all its places taken may still have room.
+#[derive(Debug, Default)]
+pub(super) struct Overflow(Mutex<(u64, Option<Micros>)>);
+
+impl Overflow {
+    /// Whether calls found no place lately; `calls` are those since the start.
+    fn is_recent(&self, calls: u64, now: Micros) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls > known.0 {
+            *known = (calls, Some(now));
+        }
+        known.1.is_some_and(|at| now.since(at) < OVERFLOW_LASTS)
+    }
 }
 
 /// Why this control plane should get no traffic; empty when it should.
@@ -47,8 +46,13 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
             if waits { "evidence of one window is awaited after the restart" } else { "it is being made" };
         reasons.push(format!("no plan is in force for {journeys} journeys: {why}"));
     }
-    for Fill { table, entries, most } in fill(shared).into_iter().filter(|fill| fill.entries >= fill.most) {
-        reasons.push(format!("the table of {table} is full: {entries} of {most}"));
+    let fill = shared.evidence().fill();
+    if shared.overflow.is_recent(fill.evicted.calls, shared.clock.now()) {
+        let full: Vec<_> = fill.full().collect();
+        let which = if full.is_empty() { "a share of a table".to_owned() } else { full.join(" and ") };
+        reasons.push(format!(
+            "no room for new entries ({which}): calls are counted under an overflow entry; raise evidence.capacity"
+        ));
     }
     reasons
 }

@@ -69,7 +69,7 @@ fn reload(shared: &Shared, patterns: &[String]) {
                 shared.stats.journeys_removed.fetch_add(1, Relaxed);
             }
             shared.stats.intents_refused.store(false, Relaxed);
-            shared.intents.store(Arc::new(intents));
+            shared.put_in_force(intents);
             shared.stats.reloads.fetch_add(1, Relaxed);
             shared.replan.notify_one();
         }

@@ -4,17 +4,19 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use emac_core::units::{Micros, Millis};
+use emac_core::id::JourneyName;
+use emac_core::units::Micros;
 use tokio::sync::Notify;
 
 use super::discovery::Discovery;
 use super::enforcement::{Enforcement, Keep};
 use super::guard::Guard;
 use super::intents::Intents;
+use super::ready::Overflow;
 use super::records::LastRecords;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
-use crate::config::Stopped;
+use crate::config::{EvidenceConfig, Stopped};
 use crate::identity::Gate;
 use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
@@ -39,6 +41,8 @@ pub(super) struct Shared {
     pub(super) intents: ArcSwap<Intents>,
     /// What is stopped; every plan passes it on its way to the publisher.
     pub(super) enforcement: Enforcement,
+    /// When evidence last found no place.
+    pub(super) overflow: Overflow,
     /// Who may ask and change what over HTTP.
     pub(super) guard: Guard,
     /// Budgets on their way to sidecars.
@@ -70,7 +74,7 @@ impl Shared {
     pub(super) fn new(
         clock: Clock,
         stored: Stored,
-        window: Millis,
+        evidence: &EvidenceConfig,
         (durable, generations): (bool, GenerationGate),
         intents: Intents,
         (gate, guard): (Arc<Gate>, Guard),
@@ -87,11 +91,15 @@ impl Shared {
         );
         let plan = PlanSnapshot { generation: stored.generation, ..PlanSnapshot::default() };
         let restarted = stored.hops.values().any(|totals| totals.outcomes.total() > 0);
+        let window = evidence.window;
+        let mut aggregate = Aggregate::new(stored, window).with_capacity(evidence.capacity);
+        aggregate.declare(names(&intents));
         Self {
             gate,
             generations,
             intents: ArcSwap::from_pointee(intents),
             enforcement,
+            overflow: Overflow::default(),
             guard,
             publisher,
             proxies,
@@ -102,13 +110,19 @@ impl Shared {
             replan: Notify::new(),
             reload: Notify::new(),
             clock,
-            aggregate: Arc::new(RwLock::new(Aggregate::new(stored, window))),
+            aggregate: Arc::new(RwLock::new(aggregate)),
             stats: Arc::default(),
             plan: ArcSwap::from_pointee(plan),
             durable,
             began_unix_ms: clock.unix_ms(),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Puts intents in force: their journeys have a place in the evidence from now on.
+    pub(super) fn put_in_force(&self, intents: Intents) {
+        self.aggregate.write().unwrap_or_else(PoisonError::into_inner).declare(names(&intents));
+        self.intents.store(Arc::new(intents));
     }
 
     /// Evidence for reading; held briefly, because the committer waits for it.
@@ -130,4 +144,8 @@ impl Shared {
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Relaxed)
     }
+}
+
+fn names(intents: &Intents) -> impl Iterator<Item = JourneyName> {
+    intents.declared.iter().map(|declared| declared.intent.name.clone())
 }

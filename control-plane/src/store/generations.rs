@@ -4,11 +4,12 @@
 //! process is killed right after and the calendar was far ahead once. Not each number is written: a whole stretch is reserved
 //! ahead, and a restart goes on above it.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, PoisonError, Weak};
 
 use emac_core::units::Generation;
 
-use super::{CommitError, Disk, tables};
+use super::{CommitError, Shared, tables};
 
 /// How many numbers are reserved at once: numbers are milliseconds, so one flush is enough for a minute of plans.
 const AHEAD: u64 = 60_000;
@@ -28,29 +29,31 @@ pub enum NotReserved {
 #[derive(Debug)]
 pub struct GenerationGate {
     /// `None`: nothing is durable, so nothing can go back to what is stored.
-    disk: Option<Weak<Mutex<Disk>>>,
+    disk: Option<Weak<Shared>>,
 }
 
 impl GenerationGate {
-    pub(super) fn new(disk: Option<&Arc<Mutex<Disk>>>) -> Self {
+    pub(super) fn new(disk: Option<&Arc<Shared>>) -> Self {
         Self { disk: disk.map(Arc::downgrade) }
     }
 
-    /// Returns once no restart can issue `next` or a lower number again: call it before the plan is pushed. Waits for a flush about once
-    /// a minute, and for a commit under way; at once without a state directory.
+    /// Returns once no restart can issue `next` or a lower number again: call it before the plan is pushed. Waits for a commit under way and a
+    /// flush about once a minute; at once otherwise, and without a state directory.
     ///
     /// # Errors
     /// [`NotReserved`]: the number must not be issued now.
     pub fn reserve(&self, next: Generation) -> Result<(), NotReserved> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let disk = disk.upgrade().ok_or(NotReserved::Closed)?;
-        let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
-        if next <= disk.generation {
+        if next.0 <= disk.generation.load(SeqCst) {
             return Ok(());
         }
-        let bound = Generation(next.0.saturating_add(AHEAD));
+        let known = &disk.generation;
+        let mut disk = disk.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let bound = Generation(next.0.saturating_add(AHEAD)).max(disk.generation);
         disk.write(|database| tables::write_generation(database, bound))?;
         disk.generation = bound;
+        known.store(bound.0, SeqCst);
         Ok(())
     }
 }
@@ -58,8 +61,13 @@ impl GenerationGate {
 #[cfg(test)]
 mod tests {
     use super::super::flaky::{Fault, Flaky};
-    use super::super::{Changes, Store};
+    use std::sync::RwLock;
+
+    use emac_core::units::Millis;
+
+    use super::super::{Changes, Store, Stored};
     use super::*;
+    use crate::aggregate::Aggregate;
 
     #[test]
     fn a_number_is_on_the_disk_before_it_may_be_issued_and_never_goes_back() {
@@ -70,7 +78,10 @@ mod tests {
         assert!(disk.stored().generation >= Generation(5), "a kill right now");
         let reserved = disk.stored().generation;
         // A commit of evidence that knows only the number in force.
-        store.commit(&Changes { generation: Generation(5), ..Changes::default() }).unwrap();
+        let aggregate = RwLock::new(Aggregate::new(Stored::default(), Millis(5_000)));
+        store
+            .commit(&Changes { commit: 1, generation: Generation(5), ..Changes::default() }, &aggregate)
+            .unwrap();
         assert_eq!(disk.stored().generation, reserved);
         // Most numbers cost nothing.
         disk.fail(Fault::Before);

@@ -198,8 +198,7 @@ async fn an_account_that_is_listed_may_change_by_its_certificate() {
     let serving = serve(path).await;
     let server = format!("https://localhost:{}", serving.http.port());
     let stop = |more: &[&str]| {
-        let args = [&["stop-enforcing", "--why", "x", "--server", &server, "--ca", "ca.pem"], more]
-            .concat();
+        let args = [&["stop-enforcing", "--why", "x", "--server", &server, "--ca", "ca.pem"], more].concat();
         run(path, &args)
     };
     let with = |name: &str| {

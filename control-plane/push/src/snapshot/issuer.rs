@@ -57,7 +57,7 @@ impl Issuer {
         let newest = plan.values().map(|budgets| budgets.generation).max().unwrap_or_default();
         self.generation = self.generation.max(newest);
         for (workload, budgets) in plan {
-            self.offer(workload, budgets, now, &mut published);
+            self.offer(workload, (budgets, newest), now, &mut published);
         }
         published
     }
@@ -93,7 +93,7 @@ impl Issuer {
     fn offer(
         &mut self,
         workload: &WorkloadName,
-        budgets: &Arc<WorkloadBudgets>,
+        (budgets, newest): (&Arc<WorkloadBudgets>, Generation),
         now: Moment,
         out: &mut Published,
     ) {
@@ -102,9 +102,11 @@ impl Issuer {
                 lease.offered = Arc::clone(budgets);
                 out.unchanged += 1;
             }
-            Some(lease) if budgets.generation < lease.generation => out.refused.push(workload.clone()),
-            _ => {
-                let generation = budgets.generation;
+            Some(lease) if newest < lease.generation => out.refused.push(workload.clone()),
+            lease => {
+                // What it holds may be of a plan between.
+                let held = lease.map_or(Generation(0), |lease| lease.generation);
+                let generation = if budgets.generation > held { budgets.generation } else { newest };
                 let lease = IssuedLease::issue(workload, Arc::clone(budgets), generation, now);
                 self.leases.insert(workload.clone(), lease);
                 out.issued.push(workload.clone());

@@ -1,7 +1,8 @@
 //! Configurations as people write them, and as they get them wrong.
 
 use super::super::{
-    Allowed, Api, Changers, ConnectionLimits, Discovery, Identity, Overrides, Proof, Readers, TlsFiles,
+    Allowed, Api, Capacity, Changers, ConnectionLimits, Discovery, Identity, Overrides, Proof, Readers,
+    TlsFiles,
 };
 use super::*;
 use emac_core::id::{JourneyName, WorkloadName};
@@ -34,7 +35,8 @@ connections: {{open: 9, streams: 8, streamsPerConnection: 7, firstMessage: 6s, i
 portsFile: ports.json
 state: /var/lib/emac
 intents: [journeys, \"more/*.yaml\"]
-evidence: {{window: 3s, queue: 7, commitDelay: 20ms}}
+evidence: {{window: 3s, queue: 7, commitDelay: 20ms,
+  capacity: {{hops: 50, hopsPerWorkload: 5, hopsMemoryMiB: 64, journeys: 9, journeysPerWorkload: 2, epochs: 99}}}}
 plan: {{period: 250ms}}
 discovery: {{enabled: true, window: 1m, step: 10s, silence: 2s, minTraces: 7, recurrence: {{windows: 3, of: 4, absent: 5}}, queue: 9,
   mesh: [k8s], aliases: {{cart-svc: cart.shop}}, otlp: {{grpc: \"127.0.0.1:4317\"}}, candidates: found}}
@@ -74,7 +76,19 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
         ports_file: Some("/etc/emac/ports.json".into()),
         state: Some("/var/lib/emac".into()),
         intents: vec!["/etc/emac/journeys".into(), "/etc/emac/more/*.yaml".into()],
-        evidence: EvidenceConfig { window: Millis(3_000), queue: 7, commit_delay: Millis(20) },
+        evidence: EvidenceConfig {
+            window: Millis(3_000),
+            queue: 7,
+            commit_delay: Millis(20),
+            capacity: Capacity {
+                hops: 50,
+                hops_per_workload: 5,
+                hops_memory_mib: 64,
+                journeys: 9,
+                journeys_per_workload: 2,
+                epochs: 99,
+            },
+        },
         plan_period: Millis(250),
         discovery: Discovery {
             enabled: true,

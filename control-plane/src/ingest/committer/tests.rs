@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use emac_core::evidence::{Delta, HopDelta, Report};
 use emac_core::id::{HopKey, WorkloadName};
 use emac_core::outcome::{Outcome, OutcomeCounts};
-use emac_core::units::{Micros, Millis};
+use emac_core::units::Millis;
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +31,7 @@ fn committer(store: Store) -> Committer {
         generation: Box::new(|| Generation(1)),
         records: None,
         delay: Duration::ZERO,
-        in_doubt: None,
+        told: None,
     }
 }
 

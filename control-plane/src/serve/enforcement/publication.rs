@@ -176,10 +176,7 @@ impl Publication {
     /// The plan's budgets, less what is stopped, and those of strangers.
     fn budgets(&self, generation: Generation, strangers: &BTreeSet<WorkloadName>) -> Budgets {
         let plan = self.plan.as_ref();
-        let unchanged = |plan: &&Arc<PlanSnapshot>| {
-            let all_under_it = || plan.workloads.values().all(|budgets| budgets.generation == generation);
-            plan.generation == generation && !self.stops.any() && all_under_it()
-        };
+        let unchanged = |plan: &&Arc<PlanSnapshot>| plan.generation == generation && !self.stops.any();
         if let Some(plan) = plan.filter(unchanged) {
             return Budgets::Planned(Arc::clone(plan));
         }

@@ -33,14 +33,7 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     }
     let mut ready = gauge("emac_ready", "1 if `/readyz` says so, else 0.");
     ready.gauge(&[], f64::from(u8::from(ready::reasons(shared).is_empty())));
-    let mut entries = gauge("emac_table_entries", "Entries of a table that peers fill.");
-    let mut most_entries = gauge("emac_table_entries_max", "Most entries of a table that peers fill.");
-    for fill in ready::fill(shared) {
-        entries.gauge(&[("table", fill.table)], fill.entries as f64);
-        most_entries.gauge(&[("table", fill.table)], fill.most as f64);
-    }
     let mut families = vec![refused, connections, most, streams, most_streams, expires, ready];
-    families.extend([entries, most_entries]);
     families.extend(latencies(shared));
     families
 }
