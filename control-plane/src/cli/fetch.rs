@@ -56,7 +56,12 @@ async fn body(access: &Access, server: &Uri, part: &str) -> Result<Bytes, FetchE
     Ok(Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await?.to_bytes())
 }
 
-/// Whether an address is one of a control plane: `http://HOST:PORT` or `https://HOST:PORT`.
+/// Whether an address is one of a control plane: `http://HOST:PORT`.
 pub(super) fn is_server(uri: &Uri) -> bool {
-    matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some()
+    uri.scheme_str() == Some("http") && uri.authority().is_some()
+}
+
+/// The same, or `https://HOST:PORT`, for who has an [`Access`] to give.
+pub(super) fn is_server_or_secure(uri: &Uri) -> bool {
+    is_server(uri) || (uri.scheme_str() == Some("https") && uri.authority().is_some())
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::access::Access;
 use super::exit::Exit;
-use super::fetch::{self, FetchError, is_server};
+use super::fetch::{self, FetchError, is_server_or_secure};
 use super::output::{Format, complain, print_json, print_text};
 use emac_document::shown;
 
@@ -41,7 +41,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    if !is_server(&args.server) {
+    if !is_server_or_secure(&args.server) {
         complain(format!(
             "--server {} is not of the form http://HOST:PORT or https://HOST:PORT",
             args.server
