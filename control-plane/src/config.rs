@@ -200,7 +200,9 @@ impl Overrides {
 
 /// Refuses what `tracing` would take for the name of a module: `inof` would silence everything.
 pub(crate) fn check_log_level(text: &str) -> Result<(), String> {
-    let is_level = |part: &str| part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    // Nothing at all would be taken for `error`.
+    let is_level =
+        |part: &str| !part.is_empty() && part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
     match text.split(',').find(|part| !is_level(part.rsplit('=').next().unwrap_or(part))) {
         Some(part) => Err(format!("`{part}` is not a log level")),
         None => Ok(()),
