@@ -94,6 +94,23 @@ pub(crate) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Bytes of a number.
+pub(crate) fn varint_length(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+/// Writes a number over one that takes as many bytes.
+pub(crate) fn overwrite_varint(place: &mut [u8], mut value: u64) {
+    for byte in place {
+        if value < 0x80 {
+            *byte = value as u8;
+            return;
+        }
+        *byte = value as u8 | 0x80;
+        value >>= 7;
+    }
+}
+
 /// Appends bytes behind their length.
 pub(crate) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     write_varint(out, bytes.len() as u64);

@@ -10,7 +10,7 @@ use emac_core::outcome::OutcomeCounts;
 use emac_core::sketch::{Bucket, Sketch};
 use emac_core::units::Micros;
 
-use crate::packed::{Reader, write_varint};
+use crate::packed::{Reader, overwrite_varint, varint_length, write_varint};
 
 /// A distribution of latencies with 64-bit counts, in the buckets of [`emac_core::sketch`].
 ///
@@ -43,7 +43,10 @@ impl LatencyTotals {
     /// Adds a report's sketch.
     pub fn add(&mut self, sketch: &Sketch) {
         let buckets = sketch.buckets().map(|Bucket { index, count, .. }| (index, u64::from(count)));
-        self.merge(buckets);
+        let buckets: Vec<_> = buckets.collect();
+        if !self.add_in_place(&buckets) {
+            self.merge(buckets.into_iter());
+        }
         if sketch.lost() > 0 {
             self.merge([(Self::OVERFLOW, sketch.lost())].into_iter());
         }
@@ -54,6 +57,32 @@ impl LatencyTotals {
     pub fn add_all(&mut self, other: &Self) {
         self.merge(other.buckets());
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
+    }
+
+    /// Adds ascending buckets where each is there already and its count takes as many bytes as before, which is most additions once a
+    /// distribution is known; else nothing.
+    fn add_in_place(&mut self, buckets: &[(i32, u64)]) -> bool {
+        let (mut sums, mut left) = (Vec::with_capacity(buckets.len()), buckets.iter().peekable());
+        let (mut bytes, mut last) = (Reader::new(&self.packed), FIRST);
+        while let Some(&&(index, more)) = left.peek() {
+            let Ok(gap) = bytes.varint() else { return false };
+            let at = self.packed.len() - bytes.len();
+            let Ok(count) = bytes.varint() else { return false };
+            last = last.saturating_add_unsigned(gap);
+            if last > i64::from(index) {
+                return false;
+            }
+            if last == i64::from(index) {
+                let sum = count.saturating_add(more);
+                if varint_length(sum) != self.packed.len() - bytes.len() - at {
+                    return false;
+                }
+                sums.push((at, sum));
+                left.next();
+            }
+        }
+        sums.into_iter().for_each(|(at, sum)| overwrite_varint(&mut self.packed[at..], sum));
+        true
     }
 
     /// Adds ascending buckets.
@@ -196,5 +225,41 @@ impl HopTotals {
     /// Memory beside the value itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.latency.heap_bytes() + self.alternate_latency.heap_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(0x7074), failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        /// Against a plain map, with counts of every length and the largest, where sums stop.
+        #[test]
+        fn distributions_add_up_as_a_map_does(
+            steps in prop::collection::vec(prop::collection::vec((0_usize..12, prop_oneof![1_u32..200, any::<u32>()]), 0..6), 1..30),
+            begin in prop_oneof![Just(0_u64), any::<u64>()],
+        ) {
+            let mut totals = LatencyTotals::from_parts([(3, begin)], 0);
+            let mut map: BTreeMap<i32, u64> = [(3, begin)].into();
+            for step in steps {
+                let mut sketch = Sketch::new();
+                step.iter().for_each(|(value, times)| sketch.record_n(Micros(1 << (2 * value)), *times));
+                for Bucket { index, count, .. } in sketch.buckets() {
+                    let held = map.entry(index).or_default();
+                    *held = held.saturating_add(u64::from(count));
+                }
+                let held = map.entry(LatencyTotals::OVERFLOW).or_default();
+                *held = held.saturating_add(sketch.lost());
+                totals.add(&sketch);
+            }
+            map.retain(|_, count| *count > 0);
+            prop_assert_eq!(totals.buckets().collect::<BTreeMap<_, _>>(), map.clone());
+            let sum_us = totals.sum_us;
+            prop_assert_eq!(totals, LatencyTotals::from_parts(map, sum_us));
+        }
     }
 }

@@ -11,8 +11,10 @@ use emac_core::id::{HopKey, JourneyName};
 use emac_core::units::{Generation, Micros};
 use emac_proto::convert::NodeReport;
 
-use super::room::{Claims, Judge};
-use super::{Aggregate, Rank, TIDY_EVERY, bytes_of, is_overflow_hop, overflow_hop, overflow_journey};
+use super::room::{Claims, Entry, Judge};
+use super::{
+    Aggregate, JOURNEY_OVERFLOW, Rank, TIDY_EVERY, bytes_of, is_overflow_hop, overflow_hop, overflow_journey,
+};
 use crate::marks::{Mark, ReportStatus, Served, life};
 use crate::store::Changes;
 
@@ -209,7 +211,8 @@ struct HopJudge<'a> {
 
 impl Judge<Arc<HopKey>> for HopJudge<'_> {
     fn rank(&self, key: &Arc<HopKey>) -> Option<Rank> {
-        let hop = self.aggregate.hops.get(key).filter(|_| !self.batch.hops.contains_key(key))?;
+        let is_free = |_: &&_| !self.batch.hops.contains_key(key);
+        let hop = self.aggregate.hops.get(key).filter(is_free)?;
         Some(Rank::new(hop.seen, hop.totals.outcomes.total()))
     }
 
@@ -219,6 +222,14 @@ impl Judge<Arc<HopKey>> for HopJudge<'_> {
 
     fn bytes(&self, key: &Arc<HopKey>) -> usize {
         self.aggregate.hops.get(key).map_or(0, |hop| bytes_of(key, hop))
+    }
+
+    fn all<'k>(&'k self) -> impl Iterator<Item = Entry<'k, Arc<HopKey>>> {
+        let all = self.aggregate.hops.iter().filter(|(key, _)| !is_overflow_hop(key));
+        all.map(|(key, hop)| {
+            let rank = Rank::new(hop.seen, hop.totals.outcomes.total());
+            Entry { key, owner: &key.source, rank }
+        })
     }
 }
 
@@ -241,5 +252,15 @@ impl Judge<JourneyName> for JourneyJudge<'_> {
 
     fn bytes(&self, _: &JourneyName) -> usize {
         0
+    }
+
+    fn all<'k>(&'k self) -> impl Iterator<Item = Entry<'k, JourneyName>> {
+        let may_go =
+            |name: &JourneyName| name.as_str() != JOURNEY_OVERFLOW && !self.aggregate.declared.contains(name);
+        let all = self.aggregate.journeys.iter().filter(move |(name, _)| may_go(name));
+        all.map(|(key, journey)| {
+            let rank = Rank::new(journey.seen, journey.totals.outcomes.total());
+            Entry { key, owner: journey.owner.as_deref().unwrap_or_default(), rank }
+        })
     }
 }

@@ -26,13 +26,23 @@ pub struct Recent<T> {
     open: u32,
     /// Length of the open part at which it is added up.
     limit: u32,
+    /// Values in the open part.
+    values: u32,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T: Packed> Recent<T> {
     /// A sum over at least `length`: the open slot comes on top of the full ones.
     pub fn new(length: Millis) -> Self {
-        Self { slots: slots(length), at: 0, bytes: Vec::new(), open: 0, limit: OPEN_BYTES, of: PhantomData }
+        Self {
+            slots: slots(length),
+            at: 0,
+            bytes: Vec::new(),
+            open: 0,
+            limit: OPEN_BYTES,
+            values: 0,
+            of: PhantomData,
+        }
     }
 
     /// Adds a value that arrived at `now`. A clock that went back adds to the open slot.
@@ -44,6 +54,7 @@ impl<T: Packed> Recent<T> {
             self.expire();
         }
         value.pack(&mut self.bytes);
+        self.values = self.values.saturating_add(1);
         if self.bytes.len() - self.open as usize > self.limit as usize {
             self.add_up();
             let length = self.bytes.len() - self.open as usize;
@@ -69,7 +80,8 @@ impl<T: Packed> Recent<T> {
     /// Gives its memory back when everything in it has left the window.
     pub(super) fn forget(&mut self, now: Micros) {
         if self.at.saturating_add(self.slots) <= now.0 / SLOT.0 {
-            (self.bytes, self.open, self.limit) = (Vec::new(), 0, OPEN_BYTES);
+            (self.bytes, self.open) = (Vec::new(), 0);
+            (self.limit, self.values) = (OPEN_BYTES, 0);
         }
     }
 
@@ -88,21 +100,22 @@ impl<T: Packed> Recent<T> {
         merge_all(&mut total, self.bytes.get(self.open as usize..).unwrap_or_default());
         self.bytes.truncate(self.open as usize);
         total.pack(&mut self.bytes);
+        self.values = 1;
     }
 
     /// Moves the open slot to the closed ones.
     fn close(&mut self) {
-        let values = self.bytes.split_off(self.open as usize);
-        if values.is_empty() {
+        if self.values > 1 {
+            self.add_up();
+        }
+        let sum = self.bytes.split_off(self.open as usize);
+        if sum.is_empty() {
             return;
         }
-        let (mut total, mut sum) = (T::default(), Vec::with_capacity(values.len()));
-        merge_all(&mut total, &values);
-        total.pack(&mut sum);
         write_varint(&mut self.bytes, self.at);
         write_bytes(&mut self.bytes, &sum);
         self.open = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        self.limit = OPEN_BYTES;
+        (self.limit, self.values) = (OPEN_BYTES, 0);
     }
 
     /// Drops closed slots that have left the window.

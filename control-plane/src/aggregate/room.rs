@@ -116,25 +116,55 @@ impl<K: Clone + Ord> Room<K> {
     }
 
     /// Looks at everything.
-    fn look(&self, limits: &Limits, now: Micros, rank: impl Fn(&K) -> Rank) -> Found<K> {
+    fn look<'k>(&self, limits: &Limits, now: Micros, all: impl Iterator<Item = Entry<'k, K>>) -> Found<K>
+    where
+        K: 'k,
+    {
         let share = self.share(limits);
-        let (mut quiet, mut beyond) = (Vec::new(), Vec::new());
-        for keys in self.owners.values() {
-            let mut ranked: Vec<_> = keys.iter().map(|key| (rank(key), key)).collect();
-            quiet.extend(ranked.iter().filter(|(rank, _)| rank.is_quiet(now)).copied());
-            if keys.len() > share {
-                ranked.sort_unstable();
-                ranked.truncate(keys.len() - share);
-                beyond.extend(ranked);
+        let above = self.owners.iter().filter(|(_, keys)| keys.len() > share);
+        let mut above: BTreeMap<&str, Vec<_>> =
+            above.map(|(owner, _)| (owner.as_str(), Vec::new())).collect();
+        let mut quiet = Vec::new();
+        for Entry { key, owner, rank } in all {
+            if rank.is_quiet(now) {
+                quiet.push((rank, key));
+            }
+            if let Some(ranked) = above.get_mut(owner) {
+                ranked.push((rank, key));
             }
         }
-        let first = |mut ranked: Vec<(Rank, &K)>| {
-            ranked.sort_unstable();
-            ranked.truncate(limits.all.div_ceil(LOOK_SHARE).max(LOOK_MIN));
-            Arc::new(ranked.into_iter().map(|(_, key)| key.clone()).collect())
-        };
-        Found { at: Some(now), quiet: first(quiet), next_quiet: 0, beyond: first(beyond), next_beyond: 0 }
+        let beyond = above.into_values().flat_map(|ranked| {
+            let number = ranked.len().saturating_sub(share);
+            lowest(ranked, number)
+        });
+        let number = limits.all.div_ceil(LOOK_SHARE).max(LOOK_MIN);
+        let keys =
+            |ranked: Vec<(Rank, &K)>| Arc::new(ranked.into_iter().map(|(_, key)| key.clone()).collect());
+        Found {
+            at: Some(now),
+            beyond: keys(lowest(beyond.collect(), number)),
+            next_beyond: 0,
+            quiet: keys(lowest(quiet, number)),
+            next_quiet: 0,
+        }
     }
+}
+
+/// So many of the lowest, in order.
+fn lowest<T: Ord>(mut of: Vec<T>, number: usize) -> Vec<T> {
+    if number < of.len() {
+        of.select_nth_unstable(number);
+        of.truncate(number);
+    }
+    of.sort_unstable();
+    of
+}
+
+/// An entry as a look sees it.
+pub(super) struct Entry<'k, K> {
+    pub(super) key: &'k K,
+    pub(super) owner: &'k str,
+    pub(super) rank: Rank,
 }
 
 /// What a batch takes and gives of a table.
@@ -152,14 +182,16 @@ pub(super) struct Claims<K> {
 }
 
 /// How a table judges its entries.
-pub(super) trait Judge<K> {
+pub(super) trait Judge<K: 'static> {
     /// `None`: no longer there, or part of the batch.
     fn rank(&self, key: &K) -> Option<Rank>;
     fn owner(&self, key: &K) -> String;
     fn bytes(&self, key: &K) -> usize;
+    /// Every entry that may have to go.
+    fn all<'k>(&'k self) -> impl Iterator<Item = Entry<'k, K>>;
 }
 
-impl<K: Clone + Ord> Claims<K> {
+impl<K: Clone + Ord + 'static> Claims<K> {
     pub(super) fn new(room: &Room<K>) -> Self {
         let (new, gone, gone_of, own) = Default::default();
         Self { new, number: 0, gone, gone_of, gone_bytes: 0, own, found: room.found.clone() }
@@ -238,7 +270,7 @@ impl<K: Clone + Ord> Claims<K> {
         if self.found.at.is_some_and(|at| now.since(at) < LOOK_EVERY) {
             return false;
         }
-        self.found = room.look(limits, now, |key| judge.rank(key).unwrap_or(Rank::new(Some(now), u64::MAX)));
+        self.found = room.look(limits, now, judge.all());
         match self.next(below_share, now, judge) {
             Some(key) => {
                 self.push_out(key, judge);

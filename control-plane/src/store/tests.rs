@@ -304,7 +304,13 @@ fn a_flipped_bit_is_never_read_as_if_it_were_right() {
     let (good, expected) = (disk.bytes(), disk.stored());
     let (mut random, mut same, mut told, mut rows) = (0xF11B_u64, 0, 0, HashMap::<&str, usize>::new());
     let used: Vec<_> = (0..good.len()).filter(|at| good[*at] != 0).collect();
-    for _ in 0..1_200 {
+    const TABLES: [&str; 4] = ["log.2", "hops.2", "journeys.2", "marks.2"];
+    // Most of a small file is what commits before have left behind.
+    for flips in 0.. {
+        if flips >= 800 && TABLES.iter().all(|table| rows.contains_key(table)) {
+            break;
+        }
+        assert!(flips < 10_000, "no bit of some table was hit: {rows:?}");
         let at = used[(emac_core::mix::next(&mut random) % used.len() as u64) as usize];
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (emac_core::mix::next(&mut random) % 8);
@@ -322,9 +328,6 @@ fn a_flipped_bit_is_never_read_as_if_it_were_right() {
         }
     }
     println!("unchanged: {same}, rows: {rows:?}, otherwise told: {told}");
-    for table in ["log.2", "hops.2", "journeys.2", "marks.2"] {
-        assert!(rows.contains_key(table), "no bit of {table} was hit: {rows:?}");
-    }
 }
 
 /// On the disk, through the door that people see.
