@@ -6,7 +6,7 @@ WASM := dist/emac-filter.wasm
 # Where cargo builds; what is made here besides goes there too.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-gates e2e-istio e2e-replicas bench calibration docs deny mutants oracle verify clean
+.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-gates e2e-istio e2e-replicas bench bench-scale calibration docs deny mutants oracle verify clean
 
 help: ## This help
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>\n"} /^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ e2e-replicas: tools ## Three control planes on three NATS servers under load: pl
 bench: tools wasm ## Measure, side by side, into bench/results.md
 	$(CARGO) build --release -p emac-control-plane -p emac-tests --bins
 	$(TARGET)/release/bench all --out bench/results.md
+
+bench-scale: ## How the control plane keeps up with 100 to 10 000 sidecars, into bench/scale.md (about 15 minutes; ARGS='--sidecars 1000' for a part)
+	$(CARGO) build --release -p emac-control-plane -p emac-tests --bin emac --bin bench-scale
+	$(TARGET)/release/bench-scale --out bench/scale.md $(ARGS)
 
 docs: ## Reference documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps

@@ -4,10 +4,12 @@
 //! standard error, colours only on a terminal and never with `NO_COLOR`, and the exit codes of [`Exit`]. One module a command.
 
 mod accept;
+mod access;
 mod check;
 mod compile;
 mod diff;
 mod discover;
+mod enforcing;
 mod exit;
 mod explain;
 mod export;
@@ -15,11 +17,13 @@ mod fetch;
 mod gate;
 mod inputs;
 mod log;
+mod log_fields;
 mod output;
 mod replay;
 mod serve;
 mod simulate;
 mod status;
+mod stop_enforcing;
 mod token;
 mod verify;
 
@@ -60,6 +64,8 @@ enum Command {
     Replay(replay::Args),
     Serve(serve::Args),
     Status(status::Args),
+    StopEnforcing(stop_enforcing::StopArgs),
+    ResumeEnforcing(stop_enforcing::ResumeArgs),
     Token(token::Args),
 }
 
@@ -89,6 +95,8 @@ pub fn main(version: &'static str) -> Exit {
         Command::Replay(args) => replay::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::StopEnforcing(args) => stop_enforcing::stop(&args),
+        Command::ResumeEnforcing(args) => stop_enforcing::resume(&args),
         Command::Token(args) => token::run(&args),
     }
 }

@@ -8,10 +8,13 @@
 //! portsFile: ports.json            # the bound addresses, for programs that start this one
 //! state: state                     # a directory; left out: nothing survives a restart
 //! intents: [journeys]              # files, directories, globs
-//! evidence: {window: 5s, queue: 1024, commitDelay: 5ms}
+//! connections: {open: 65536, streams: 65536, idle: 2m}
+//! evidence: {window: 5s, queue: 1024, commitDelay: 5ms, capacity: {hops: 131072}}
 //! plan: {period: 500ms}
 //! engine: {nats: {url: ["nats://nats:4222"], cluster: prod}}   # several replicas; left out: embedded, one
 //! discovery: {enabled: true, window: 5m, mesh: [k8s]}
+//! api: {hosts: [emac.emac-system.svc], tokenKeys: operator.keys}
+//! enforcement: running             # or `stopped`: no sidecar acts; read again when the file changes
 //! log: {format: text, level: info}
 //! ```
 //!
@@ -19,7 +22,12 @@
 //! once; flags of `emac serve` are laid over the result by [`Overrides`]. Left out: anything a journey decides for itself (leases,
 //! modes, bounds), which its intent states.
 
+mod address;
+mod api;
+mod capacity;
+mod connections;
 mod discovery;
+mod enforcement;
 mod engine;
 mod identity;
 mod read;
@@ -29,9 +37,15 @@ use std::path::PathBuf;
 
 use emac_core::units::Millis;
 
+pub use address::{Address, InvalidAddress};
+pub use api::{Api, Changers, Readers};
+pub use capacity::Capacity;
+pub use connections::ConnectionLimits;
 pub use discovery::{Discovery, Otlp};
+pub use enforcement::Stopped;
 pub use engine::{Engine, Nats, NatsTls};
 pub use identity::{Allowed, Identity, Proof, TlsFiles};
+pub(crate) use read::enforcement_of;
 pub(crate) use read::table;
 pub use read::{KIND, load, read};
 
@@ -42,6 +56,8 @@ pub struct Config {
     pub listen: Listen,
     /// How sidecars prove who they are. Nothing starts without: `none` must be written.
     pub identity: Option<Identity>,
+    /// How much peers may take.
+    pub connections: ConnectionLimits,
     /// Written with the bound addresses once both sockets listen.
     pub ports_file: Option<PathBuf>,
     /// Directory of the store; `None`: in memory.
@@ -56,15 +72,21 @@ pub struct Config {
     pub engine: Engine,
     /// Discovering models.
     pub discovery: Discovery,
+    /// Who may ask and change what over HTTP.
+    pub api: Api,
+    /// What the configuration stops.
+    pub enforcement: Option<Stopped>,
+    /// The file it was read from.
+    pub file: Option<PathBuf>,
     /// What is logged.
     pub log: Log,
 }
 
 /// Addresses; loopback unless somebody decides otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Evidence and budgets.
-    pub grpc: SocketAddr,
+    pub grpc: Address,
     /// API, health and metrics.
     pub http: SocketAddr,
 }
@@ -78,6 +100,8 @@ pub struct EvidenceConfig {
     pub queue: usize,
     /// How long a commit waits for company, 1 ms ..= 1 s: longer means fewer disk flushes and later acknowledgements.
     pub commit_delay: Millis,
+    /// How much is kept apart.
+    pub capacity: Capacity,
 }
 
 /// What is logged, to standard error.
@@ -103,6 +127,7 @@ impl Default for Config {
         Self {
             listen: Listen::default(),
             identity: None,
+            connections: ConnectionLimits::default(),
             ports_file: None,
             state: None,
             intents: Vec::new(),
@@ -110,6 +135,9 @@ impl Default for Config {
             plan_period: Millis(500),
             engine: Engine::default(),
             discovery: Discovery::default(),
+            api: Api::default(),
+            enforcement: None,
+            file: None,
             log: Log::default(),
         }
     }
@@ -118,7 +146,7 @@ impl Default for Config {
 impl Default for Listen {
     fn default() -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self { grpc: local(18_000), http: local(8_080) }
+        Self { grpc: local(18_000).into(), http: local(8_080) }
     }
 }
 
@@ -127,7 +155,7 @@ impl Default for EvidenceConfig {
     /// example changes its timeout after 1.0 s, with ten seconds after 2.1 s); 1 024 reports are one from each of a
     /// thousand sidecars; 5 ms are unnoticed by a sidecar that reports every few hundred and halve the flushes under load.
     fn default() -> Self {
-        Self { window: Millis(5_000), queue: 1_024, commit_delay: Millis(5) }
+        Self { window: Millis(5_000), queue: 1_024, commit_delay: Millis(5), capacity: Capacity::default() }
     }
 }
 
@@ -141,7 +169,7 @@ impl Default for Log {
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Replaces `listen.grpc`.
-    pub grpc: Option<SocketAddr>,
+    pub grpc: Option<Address>,
     /// Replaces `listen.http`.
     pub http: Option<SocketAddr>,
     /// Says `identity: none`.
@@ -178,7 +206,9 @@ impl Overrides {
 
 /// Refuses what `tracing` would take for the name of a module: `inof` would silence everything.
 pub(crate) fn check_log_level(text: &str) -> Result<(), String> {
-    let is_level = |part: &str| part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    // Nothing at all would be taken for `error`.
+    let is_level =
+        |part: &str| !part.is_empty() && part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
     match text.split(',').find(|part| !is_level(part.rsplit('=').next().unwrap_or(part))) {
         Some(part) => Err(format!("`{part}` is not a log level")),
         None => Ok(()),

@@ -56,12 +56,18 @@
 //! # }
 //! ```
 
+// Who may come in, and how much.
+pub mod connections;
+pub mod identity;
+pub mod places;
+pub mod refusal;
+
 // Evidence in.
 pub mod aggregate;
 pub mod evidence_log;
-pub mod identity;
 pub mod ingest;
 pub mod marks;
+pub mod packed;
 pub mod store;
 pub mod totals;
 

@@ -5,18 +5,22 @@
 //! hands. A gap is counted and accepted: the missing report was acknowledged by a control plane that has since lost its store,
 //! nobody can send it again, and refusing what follows would only lose more.
 //!
-//! Forgetting. Pods come and go, so marks must end; but a report that comes back after its mark is gone would count twice. Hence:
+//! Forgetting. Pods come and go, so marks must end; but a report that comes back after its mark is gone would count twice. Hence a mark
+//! leaves a floor behind, and an unknown epoch at or below it is refused ([`ReportStatus::Expired`]): it may have been counted. An epoch is
+//! the calendar time at which its leader began, so whoever begins later stands above.
 //!
-//! - A mark is forgotten only after [`IDLE_MAX`] without a report. Idle time is counted while this control plane serves (it is added
-//!   up in the store), so neither a long downtime nor a wrong calendar ages a mark.
-//! - An epoch is the calendar time at which its leader began. Forgetting raises the `floor` to the highest epoch forgotten, and an
-//!   unknown epoch at or below the floor is refused ([`ReportStatus::Expired`]): it may have been counted. An epoch is not forgotten while
-//!   it is younger than [`IDLE_MAX`] by the calendar, so one host with a clock far ahead cannot lift the floor above the others.
-//! - Beyond [`MARKS_MAX`] new epochs are refused for now ([`ReportStatus::Full`]); memory is bounded and nothing counts twice.
+//! - A mark of a node that has others leaves its epoch as the *node's* floor, the last mark of a node as its *workload's*. Floors of
+//!   workloads without marks beyond [`FLOORS_MAX`] become the floor of all, the lowest first.
+//! - Forgotten is what sent nothing for [`IDLE_MAX`] of time served (added up in the store, so neither a long downtime nor a wrong
+//!   calendar ages a mark); a node's lowest epochs beyond [`NODE_MAX`]; and, when all places are taken, a sixteenth of the marks of the
+//!   workload that has most of them, the longest silent first. So who invents epochs or nodes pushes out his own workload's.
+//! - What reported within [`QUIET`], and what began in the future, goes only for the sake of another workload: a clock ahead lifts no floor
+//!   above honest epochs. An unknown epoch more than [`AHEAD_MAX`] ahead of this calendar is refused ([`ReportStatus::Ahead`]).
+//! - Where nothing may go, new epochs are refused for now ([`ReportStatus::Full`]).
 //!
-//! The price: a leader that sends nothing for thirty days of service is refused afterwards, and counted, until it is replaced.
+//! The price: a leader whose mark went because it was silent is refused afterwards, and counted, until it is replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use emac_core::id::WorkloadName;
 use emac_core::units::Micros;
@@ -28,8 +32,16 @@ pub const IDLE_MAX: Micros = Micros(30 * 24 * 3_600 * 1_000_000);
 pub const GAP_MAX: u64 = 16;
 /// No sidecar sends more reports than one in this time.
 pub const GAP_EVERY: Micros = Micros(100_000);
-/// A hundred thousand leaders' lives: about 30 MB, a cluster of ten thousand sidecars redeployed ten times in thirty days.
-pub const MARKS_MAX: usize = 100_000;
+/// Marks of one node: its leaders of the last restarts, some of them at once.
+pub const NODE_MAX: usize = 16;
+/// A leader that reported within this time is at work.
+pub const QUIET: Micros = Micros(60 * 1_000_000);
+/// How far a leader's calendar may be ahead: a host that takes local time for UTC is 14 hours ahead.
+pub const AHEAD_MAX: Micros = Micros(24 * 3_600 * 1_000_000);
+/// Floors of workloads that have no marks.
+pub const FLOORS_MAX: usize = 65_536;
+/// Marks kept unless the configuration says otherwise: 100 000 pods a month, and as many again. About 45 MB when full.
+pub const LIVES_MAX: usize = 262_144;
 
 /// A leader's life: its sidecar ([`life`]), and the epoch.
 pub type Life = (String, u64);
@@ -38,6 +50,11 @@ pub type Life = (String, u64);
 /// node.
 pub fn life(workload: &WorkloadName, node: &str, epoch: u64) -> Life {
     (format!("{workload} {node}"), epoch)
+}
+
+/// Whose a life is, and of which node. Stores of before have lives without a workload.
+pub(crate) fn parts(sidecar: &str) -> (&str, &str) {
+    sidecar.split_once(' ').unwrap_or(("", sidecar))
 }
 
 /// What is known of a life.
@@ -64,23 +81,87 @@ pub enum ReportStatus {
     },
     /// Its sequence is further ahead than reports can come.
     Implausible,
+    /// Its epoch is further ahead of this calendar than clocks are.
+    Ahead,
     /// Its epoch was forgotten: it may have been counted.
     Expired,
     /// No room for another epoch.
     Full,
 }
 
-/// All marks.
+/// Two times: how long has been served, and the calendar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Over all lives of the store.
+    pub served: Micros,
+    /// Milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+impl Served {
+    /// The epoch of a leader that begins so much later.
+    fn epoch_in(self, later: Micros) -> u64 {
+        self.unix_ms.saturating_mul(1_000_000).saturating_add(later.0.saturating_mul(1_000))
+    }
+
+    fn is_quiet(self, mark: Mark) -> bool {
+        self.served.since(mark.seen) >= QUIET
+    }
+}
+
+/// Changes of marks that belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MarkChanges {
+    /// New or moved marks.
+    pub marks: BTreeMap<Life, Mark>,
+    /// Marks to forget; the floors that come with it are below.
+    pub forgotten: BTreeSet<Life>,
+    /// New floors by workload, or by workload and node; zero: the floor is no longer needed.
+    pub floors: BTreeMap<String, u64>,
+    /// The floor of all, if it rises.
+    pub floor: Option<u64>,
+    /// Lives among the marks that were not known before.
+    new: usize,
+    /// Workloads that asked for room in vain.
+    full: BTreeSet<String>,
+}
+
+/// All marks.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
     lives: BTreeMap<Life, Mark>,
     floor: u64,
+    floors: BTreeMap<String, u64>,
+    /// Marks of each workload, and the same by number.
+    of: BTreeMap<String, usize>,
+    by_number: BTreeSet<(usize, String)>,
+    most: usize,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self::from_parts(BTreeMap::new(), BTreeMap::new(), 0)
+    }
 }
 
 impl Marks {
     /// From stored parts.
-    pub fn from_parts(lives: BTreeMap<Life, Mark>, floor: u64) -> Self {
-        Self { lives, floor }
+    pub fn from_parts(lives: BTreeMap<Life, Mark>, floors: BTreeMap<String, u64>, floor: u64) -> Self {
+        let mut of: BTreeMap<String, usize> = BTreeMap::new();
+        for (sidecar, _) in lives.keys() {
+            match of.get_mut(parts(sidecar).0) {
+                Some(number) => *number += 1,
+                None => drop(of.insert(parts(sidecar).0.to_owned(), 1)),
+            }
+        }
+        let by_number = of.iter().map(|(workload, number)| (*number, workload.clone())).collect();
+        Self { lives, floor, floors, of, by_number, most: LIVES_MAX }
+    }
+
+    /// With room for so many, at least one.
+    #[must_use]
+    pub fn with_room(self, most: usize) -> Self {
+        Self { most: most.max(1), ..self }
     }
 
     /// Lives known.
@@ -93,9 +174,24 @@ impl Marks {
         self.lives.is_empty()
     }
 
-    /// Unknown epochs up to here are refused.
+    /// Most lives.
+    pub fn room(&self) -> usize {
+        self.most
+    }
+
+    /// Unknown epochs of whomsoever up to here are refused.
     pub fn floor(&self) -> u64 {
         self.floor
+    }
+
+    /// Unknown epochs of a workload, or of a workload's node, up to here are refused.
+    pub fn floors(&self) -> &BTreeMap<String, u64> {
+        &self.floors
+    }
+
+    /// Every life with its mark.
+    pub fn lives(&self) -> &BTreeMap<Life, Mark> {
+        &self.lives
     }
 
     /// The mark of a life.
@@ -103,163 +199,192 @@ impl Marks {
         self.lives.get(life).copied()
     }
 
-    /// Every life with its mark.
-    pub fn lives(&self) -> impl Iterator<Item = (&Life, &Mark)> {
-        self.lives.iter()
-    }
-
-    /// Judges a report against these marks with `staged` (a transaction under way) laid over them; `served` is now.
-    pub fn judge(
-        &self,
-        staged: &BTreeMap<Life, Mark>,
-        life: &Life,
-        sequence: u64,
-        served: Micros,
-    ) -> ReportStatus {
-        match staged.get(life).or_else(|| self.lives.get(life)) {
+    /// Judges a report against these marks with `staged` (a transaction under way) laid over them. An unknown life still needs room
+    /// ([`Marks::make_room`]).
+    pub fn judge(&self, staged: &MarkChanges, life: &Life, sequence: u64, now: Served) -> ReportStatus {
+        match staged.marks.get(life).or_else(|| self.lives.get(life)) {
             Some(mark) if sequence <= mark.sequence => ReportStatus::Duplicate { sequence: mark.sequence },
             Some(mark) => {
                 let missing = sequence - mark.sequence - 1;
-                let plausible = GAP_MAX.saturating_add(served.since(mark.seen).0 / GAP_EVERY.0);
+                let plausible = GAP_MAX.saturating_add(now.served.since(mark.seen).0 / GAP_EVERY.0);
                 if missing <= plausible { ReportStatus::Count { missing } } else { ReportStatus::Implausible }
             }
-            None if life.1 <= self.floor => ReportStatus::Expired,
-            None if self.lives.len() + staged.len() >= MARKS_MAX => ReportStatus::Full,
+            None if life.1 <= self.floor_of(staged, &life.0) => ReportStatus::Expired,
+            None if life.1 > now.epoch_in(AHEAD_MAX) => ReportStatus::Ahead,
             // The first of an unknown life is not a gap when it is not 1: what came before was counted in a store now gone.
             None => ReportStatus::Count { missing: 0 },
         }
     }
 
-    /// Takes over a transaction's marks.
-    pub fn apply(&mut self, staged: BTreeMap<Life, Mark>) {
-        self.lives.extend(staged);
+    /// Moves the mark of a life that has a place.
+    pub fn stage(&self, staged: &mut MarkChanges, life: Life, mark: Mark) {
+        // A life forgotten by this very transaction is alive after all.
+        staged.forgotten.remove(&life);
+        staged.new += usize::from(!self.lives.contains_key(&life) && !staged.marks.contains_key(&life));
+        staged.marks.insert(life, mark);
     }
 
-    /// The lives that may be forgotten now; `unix_ms` is the calendar.
-    pub fn idle(&self, served: Micros, unix_ms: u64) -> Vec<Life> {
-        let newest = unix_ms.saturating_mul(1_000_000).saturating_sub(IDLE_MAX.0.saturating_mul(1_000));
+    /// Whether an unknown life has a place, for which others may have to go: they are then in `staged`, with their floors.
+    pub fn make_room(&self, staged: &mut MarkChanges, life: &Life, now: Served) -> bool {
+        self.room_at_node(staged, life, now) && self.room_at_all(staged, life, now)
+    }
+
+    /// Forgets in `staged` what was silent for [`IDLE_MAX`], and floors of which there are too many. Costs a look at every mark.
+    pub fn tidy(&self, staged: &mut MarkChanges, now: Served) {
+        let newest = now.epoch_in(Micros(0)).saturating_sub(IDLE_MAX.0.saturating_mul(1_000));
         let idle = self
             .lives
             .iter()
-            .filter(|((_, epoch), mark)| served.since(mark.seen) >= IDLE_MAX && *epoch <= newest);
-        idle.map(|(life, _)| life.clone()).collect()
-    }
-
-    /// Forgets lives and raises the floor over them.
-    pub fn forget(&mut self, lives: &[Life]) {
-        for life in lives {
-            self.lives.remove(life);
-            self.floor = self.floor.max(life.1);
+            .filter(|((_, epoch), mark)| now.served.since(mark.seen) >= IDLE_MAX && *epoch <= newest);
+        for (life, _) in idle {
+            self.forget_in(staged, life);
+        }
+        let mut bare: Vec<_> =
+            self.floors.iter().filter(|(of, _)| !of.contains(' ') && !self.of.contains_key(*of)).collect();
+        if bare.len() > FLOORS_MAX {
+            bare.sort_unstable_by_key(|(_, floor)| **floor);
+            for (of, floor) in bare.drain(..bare.len() - FLOORS_MAX) {
+                staged.floors.insert(of.clone(), 0);
+                staged.floor = Some(staged.floor.unwrap_or(self.floor).max(*floor));
+            }
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const DAY: u64 = 24 * 3_600 * 1_000_000;
-    /// A life that began long ago, and a calendar well after it.
-    const EPOCH: u64 = 1_000;
-    const NOW_MS: u64 = 100 * DAY / 1_000;
-
-    fn life(node: &str, epoch: u64) -> Life {
-        (node.to_string(), epoch)
-    }
-
-    fn count(marks: &mut Marks, life: &Life, sequence: u64, at: Micros) -> ReportStatus {
-        let verdict = marks.judge(&BTreeMap::new(), life, sequence, at);
-        if let ReportStatus::Count { .. } = verdict {
-            marks.apply(BTreeMap::from([(life.clone(), Mark { sequence, seen: at })]));
+    /// Takes over a transaction's changes.
+    pub fn apply(&mut self, changes: MarkChanges) {
+        for (life, mark) in changes.marks {
+            let workload = parts(&life.0).0.to_owned();
+            if self.lives.insert(life, mark).is_none() {
+                self.count(workload, |number| number + 1);
+            }
         }
-        verdict
-    }
-
-    #[test]
-    fn a_sequence_counts_once_and_gaps_are_seen() {
-        let (mut marks, life) = (Marks::default(), life("a", EPOCH));
-        assert_eq!(count(&mut marks, &life, 7, Micros(0)), ReportStatus::Count { missing: 0 });
-        assert_eq!(count(&mut marks, &life, 7, Micros(0)), ReportStatus::Duplicate { sequence: 7 });
-        assert_eq!(count(&mut marks, &life, 10, Micros(0)), ReportStatus::Count { missing: 2 });
-        assert_eq!(count(&mut marks, &life, 8, Micros(0)), ReportStatus::Duplicate { sequence: 10 });
-    }
-
-    #[test]
-    fn a_number_far_ahead_is_refused_and_the_next_report_counts() {
-        let (mut marks, life) = (Marks::default(), life("a", EPOCH));
-        count(&mut marks, &life, 7, Micros(0));
-        for forged in [8 + GAP_MAX + 1, 1_000_000, u64::MAX] {
-            assert_eq!(count(&mut marks, &life, forged, Micros(0)), ReportStatus::Implausible, "{forged}");
+        for life in &changes.forgotten {
+            if self.lives.remove(life).is_some() {
+                self.count(parts(&life.0).0.to_owned(), |number| number.saturating_sub(1));
+            }
         }
-        assert_eq!(count(&mut marks, &life, 8, Micros(0)), ReportStatus::Count { missing: 0 });
-        // What was counted elsewhere meanwhile: a second's reports, after a second.
-        let ahead = 9 + GAP_MAX + 10;
-        assert_eq!(count(&mut marks, &life, ahead, Micros(999_999)), ReportStatus::Implausible);
-        assert_eq!(
-            count(&mut marks, &life, ahead, Micros(1_000_000)),
-            ReportStatus::Count { missing: GAP_MAX + 10 }
-        );
+        for (of, floor) in changes.floors {
+            match floor {
+                0 => drop(self.floors.remove(&of)),
+                floor => drop(self.floors.insert(of, floor)),
+            }
+        }
+        self.floor = changes.floor.unwrap_or(self.floor).max(self.floor);
     }
 
-    #[test]
-    fn epochs_of_a_node_are_apart_and_a_transaction_sees_itself() {
-        let (mut marks, old, new) = (Marks::default(), life("a", EPOCH), life("a", EPOCH + 1));
-        count(&mut marks, &old, 3, Micros(0));
-        assert_eq!(count(&mut marks, &new, 1, Micros(0)), ReportStatus::Count { missing: 0 });
-        assert_eq!(count(&mut marks, &old, 4, Micros(0)), ReportStatus::Count { missing: 0 });
-        let staged = BTreeMap::from([(new.clone(), Mark { sequence: 2, seen: Micros(0) })]);
-        assert_eq!(marks.judge(&staged, &new, 2, Micros(0)), ReportStatus::Duplicate { sequence: 2 });
+    fn count(&mut self, workload: String, change: impl Fn(usize) -> usize) {
+        let before = self.of.remove(&workload).unwrap_or(0);
+        self.by_number.remove(&(before, workload.clone()));
+        let after = change(before);
+        if after > 0 {
+            self.by_number.insert((after, workload.clone()));
+            self.of.insert(workload, after);
+        }
     }
 
-    #[test]
-    fn what_was_forgotten_never_counts_again() {
-        let (mut marks, old) = (Marks::default(), life("a", EPOCH));
-        count(&mut marks, &old, 3, Micros(0));
-        assert!(marks.idle(Micros(IDLE_MAX.0 - 1), NOW_MS).is_empty());
-        let idle = marks.idle(IDLE_MAX, NOW_MS);
-        assert_eq!(idle, std::slice::from_ref(&old));
-        marks.forget(&idle);
-        assert!(marks.is_empty());
-        assert_eq!(count(&mut marks, &old, 3, IDLE_MAX), ReportStatus::Expired);
-        assert_eq!(count(&mut marks, &life("b", EPOCH + 1), 1, IDLE_MAX), ReportStatus::Count { missing: 0 });
+    fn floor_of(&self, staged: &MarkChanges, sidecar: &str) -> u64 {
+        let floor = |of: &str| staged.floors.get(of).or_else(|| self.floors.get(of)).copied().unwrap_or(0);
+        let all = staged.floor.unwrap_or(self.floor).max(self.floor);
+        all.max(floor(sidecar)).max(floor(parts(sidecar).0))
     }
 
-    #[test]
-    fn a_clock_ahead_does_not_lift_the_floor() {
-        let (mut marks, ahead) = (Marks::default(), life("a", NOW_MS * 1_000_000 + 1));
-        count(&mut marks, &ahead, 1, Micros(0));
-        assert!(marks.idle(IDLE_MAX, NOW_MS).is_empty());
-        assert_eq!(marks.floor(), 0);
+    // === making room ===
+
+    fn room_at_node(&self, staged: &mut MarkChanges, life: &Life, now: Served) -> bool {
+        let known = |staged: &MarkChanges| {
+            let new = staged.marks.range(node(&life.0)).filter(|(life, _)| !self.lives.contains_key(*life));
+            self.lives.range(node(&life.0)).count() + new.count()
+                - staged.forgotten.range(node(&life.0)).count()
+        };
+        if known(staged) < NODE_MAX {
+            return true;
+        }
+        let may_go = |(life, mark): &(&Life, &Mark)| may_go(staged, life, **mark, now);
+        let Some((lowest, _)) = self.lives.range(node(&life.0)).find(may_go) else { return false };
+        self.forget_in(staged, lowest);
+        true
     }
 
-    #[test]
-    fn room_is_bounded_and_known_lives_go_on() {
-        let lives = (0..MARKS_MAX as u64).map(|n| (life("a", n + 1), Mark { sequence: 1, seen: Micros(0) }));
-        let mut marks = Marks::from_parts(lives.collect(), 0);
-        assert_eq!(count(&mut marks, &life("b", 1), 1, Micros(0)), ReportStatus::Full);
-        assert_eq!(count(&mut marks, &life("a", 1), 2, Micros(0)), ReportStatus::Count { missing: 0 });
+    fn room_at_all(&self, staged: &mut MarkChanges, life: &Life, now: Served) -> bool {
+        if self.lives.len() + staged.new < self.most + staged.forgotten.len() {
+            return true;
+        }
+        let own = parts(&life.0).0;
+        let Some((number, workload)) = self.by_number.last().filter(|_| !staged.full.contains(own)) else {
+            return false;
+        };
+        let is_own = own == workload;
+        let mut all: Vec<_> = self.lives_of(workload).filter(|(life, _)| !is_taken(staged, life)).collect();
+        // For the sake of its own workload nothing at work goes.
+        if is_own || all.iter().any(|(life, mark)| may_go(staged, life, **mark, now)) {
+            all.retain(|(life, mark)| may_go(staged, life, **mark, now));
+        }
+        all.sort_unstable_by_key(|(life, mark)| (mark.seen, life.1));
+        all.truncate(number.div_ceil(16));
+        all.iter().for_each(|(life, _)| self.forget_in(staged, life));
+        if all.is_empty() {
+            staged.full.insert(own.to_owned());
+        }
+        !all.is_empty()
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(0x3A4C), failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+    fn lives_of(&self, workload: &str) -> impl Iterator<Item = (&Life, &Mark)> {
+        let first = if workload.is_empty() { String::new() } else { format!("{workload} ") };
+        let is_of = move |sidecar: &str| parts(sidecar).0 == workload;
+        // Lives without a workload stand among the others, and are rare.
+        let all = workload.is_empty();
+        let range = self.lives.range((first, 0)..);
+        range
+            .take_while(move |((sidecar, _), _)| all || is_of(sidecar))
+            .filter(move |((sidecar, _), _)| is_of(sidecar))
+    }
 
-        /// Whatever is resent, reordered between lives and forgotten in between, no (life, sequence) is counted twice.
-        #[test]
-        fn nothing_counts_twice(steps in proptest::collection::vec((0_u64..4, 1_u64..6, 0_u64..20), 1..200)) {
-            let mut marks = Marks::default();
-            let mut counted = std::collections::BTreeSet::new();
-            let mut served = Micros(0);
-            for (epoch, sequence, days) in steps {
-                served = served.after(Micros(days * DAY));
-                let idle = marks.idle(served, NOW_MS);
-                marks.forget(&idle);
-                let life = life("a", epoch);
-                if let ReportStatus::Count { .. } = count(&mut marks, &life, sequence, served) {
-                    prop_assert!(counted.insert((life, sequence)));
-                }
+    /// Forgets a life in `staged` and leaves the floor that keeps its reports from counting again.
+    fn forget_in(&self, staged: &mut MarkChanges, life: &Life) {
+        if is_taken(staged, life) {
+            return;
+        }
+        let (sidecar, epoch) = (&life.0, life.1);
+        staged.forgotten.insert(life.clone());
+        let is_left = |other: &Life| !staged.forgotten.contains(other);
+        let others = self.lives.range(node(sidecar)).map(|(life, _)| life);
+        let any_left = others.chain(staged.marks.range(node(sidecar)).map(|(life, _)| life)).any(is_left);
+        let floor = |staged: &MarkChanges, of: &str| {
+            staged.floors.get(of).or_else(|| self.floors.get(of)).copied().unwrap_or(0)
+        };
+        let of_node = floor(staged, sidecar).max(epoch);
+        if any_left {
+            staged.floors.insert(sidecar.clone(), of_node);
+            return;
+        }
+        if floor(staged, sidecar) > 0 {
+            staged.floors.insert(sidecar.clone(), 0);
+        }
+        match parts(sidecar).0 {
+            // Its reports come again in the name of some workload.
+            "" => staged.floor = Some(staged.floor.unwrap_or(self.floor).max(of_node)),
+            workload => {
+                let of_workload = floor(staged, workload).max(of_node);
+                staged.floors.insert(workload.to_owned(), of_workload);
             }
         }
     }
 }
+
+/// All lives of a sidecar.
+fn node(sidecar: &str) -> std::ops::RangeInclusive<Life> {
+    (sidecar.to_owned(), 0)..=(sidecar.to_owned(), u64::MAX)
+}
+
+/// What this transaction moves or forgets does not go.
+fn is_taken(staged: &MarkChanges, life: &Life) -> bool {
+    staged.marks.contains_key(life) || staged.forgotten.contains(life)
+}
+
+/// A life that is not at work and did not begin in the future.
+fn may_go(staged: &MarkChanges, life: &Life, mark: Mark, now: Served) -> bool {
+    !is_taken(staged, life) && now.is_quiet(mark) && life.1 <= now.epoch_in(Micros(0))
+}
+
+#[cfg(test)]
+mod tests;

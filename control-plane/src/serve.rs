@@ -1,7 +1,7 @@
 //! The running control plane: sockets, tasks, and how they end. No logic of its own: it wires the stages.
 //!
 //! In reading order: [`Server`] starts everything and ends it in order; `state` is what tasks share; `intents` and `reload` keep the
-//! intents in force, `plan_loop` turns them and the evidence into budgets, `replicas` shares those with other processes, `discovery` single calls into candidates, `records` keeps the last of them; `http` answers people and scrapers; `api` and `metrics`
+//! intents in force, `plan_loop` turns them and the evidence into budgets, `replicas` shares those with other processes, `enforcement` publishes them less what is stopped, `discovery` single calls into candidates, `records` keeps the last of them; `http` answers people and scrapers, before whom `guard` stands; `orders` takes what they change; `api` and `metrics`
 //! shape the answers, `standing` says who is there and who is missing; [`exposition`] writes metric formats.
 //!
 //! Ending: no new streams, those open end after the report they are at, the committer answers what is queued and stores it, and
@@ -9,11 +9,16 @@
 
 mod api;
 mod discovery;
+mod enforcement;
 pub mod exposition;
+mod folders;
+mod guard;
 mod http;
 mod intents;
 mod metrics;
+mod orders;
 mod plan_loop;
+mod ready;
 pub(crate) mod records;
 mod reload;
 mod replicas;
@@ -27,25 +32,27 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::{self, Config, Engine, Identity};
+use crate::config::{self, Address, Changers, Config, Engine, Identity, Proof, Readers};
+use crate::connections::{BindError, Door, Listener, allow_descriptors};
 use crate::engine::nats::{Around, Cluster};
-use crate::identity::{Credentials, CredentialsError, Gate, Incoming, Protocol};
+use crate::identity::{Credentials, CredentialsError, Gate, Operators, Port};
 use crate::ingest::otlp::Batches;
 use crate::ingest::{
     Committer, CommitterSettings, EvidenceReceiver, Queue, Records, RecordsReceiver, records,
 };
-use crate::store::{OpenError, Store, Stored};
+use crate::store::{GenerationGate, OpenError, Store, Stored};
 use emac_document::{ReplaceError, replace_file};
 use emac_push::Now;
 use emac_push::service::{Admission, PushService, ServiceLimits};
+use enforcement::Keep;
+use guard::Guard;
 use intents::Fingerprint;
 pub use intents::Intents;
 pub(crate) use standing::age_of as age;
@@ -56,16 +63,19 @@ use traces::Traces;
 const GRACE: Duration = Duration::from_secs(5);
 /// Over which the streams of one replica of several end.
 const DRAIN: Duration = Duration::from_secs(3);
-/// Sidecars keep streams for days; a dead peer is noticed by its silence on these pings.
-const KEEPALIVE: Duration = Duration::from_secs(15);
 
 const UNSAID: &str = "nobody said how sidecars prove who they are. Write one of these into the configuration:
-  identity: {sidecar: true}        # behind an Istio sidecar, listen.grpc on loopback
+  identity: {sidecar: true}        # behind an Istio sidecar, listen.grpc on loopback or unix:PATH
   identity: {tls: {certificate: cert.pem, key: key.pem, authorities: ca.pem}}
   identity: {tokenKeys: token.keys}
   identity: none                   # or --identity none: whoever reaches the port may report and ask for everything";
 const OPEN_SIDECAR: &str = "identity.sidecar: listen.grpc is not on loopback, so others than the sidecar could reach it and write \
-     `x-forwarded-client-cert` themselves. Listen on 127.0.0.1, or prove identities by identity.tls";
+     `x-forwarded-client-cert` themselves. Listen on 127.0.0.1 or unix:PATH, or prove identities by identity.tls";
+
+const UNPROVABLE: &str = "api: `proven` without a way to prove anything: set `api.tokenKeys`, or `api.operators` with identity.tls or identity.sidecar";
+const SIDECAR_IS_LOOPBACK: &str = "api.change: loopback: with identity.sidecar whoever the sidecar lets through comes from loopback; \
+     write `proven` and set `api.tokenKeys` or `api.operators`";
+const NO_CERTIFICATES: &str = "api.operators: accounts are proven by certificates: set identity.tls or identity.sidecar, or use `api.tokenKeys`";
 
 /// Why a control plane did not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +87,9 @@ pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
+        address: Address,
+        /// What stands in the way.
+        source: BindError,
     },
     /// Nobody said how sidecars prove who they are, or in a way that anybody could pretend.
     #[error("{0}")]
@@ -104,7 +114,7 @@ pub enum StartError {
 /// A control plane that runs; ends by [`Server::shutdown`].
 #[derive(Debug)]
 pub struct Server {
-    grpc: SocketAddr,
+    grpc: Address,
     http: SocketAddr,
     shared: Arc<Shared>,
     shutdown: CancellationToken,
@@ -126,12 +136,17 @@ impl Server {
             Identity::Nobody => None,
             Identity::Proven(proof) => Some(Arc::new(Credentials::load(proof)?)),
         };
-        let gate = Arc::new(Gate::new(identity, credentials.clone(), clock));
+        let gate = Arc::new(Gate::new(identity, credentials.clone(), config.connections, clock));
+        let operator_keys = operator_keys(config, credentials.as_ref())?;
+        let operators = Operators::new(config, operator_keys.clone(), clock);
+        let guard = Guard::new(config, operators);
         let (store, stored) = open_store(config)?;
-        let grpc = listen(config.listen.grpc).await?;
-        let http = listen(config.listen.http).await?;
-        let durable = store.as_ref().is_none_or(Store::is_durable);
-        let mut shared = Shared::new(clock, stored, config.evidence.window, durable, intents, gate);
+        allow_descriptors(config.connections.open);
+        let (grpc_address, http_address) = (&config.listen.grpc, Address::Tcp(config.listen.http));
+        let (grpc, http) = (listen(grpc_address, config)?, listen(&http_address, config)?);
+        let switch = (Keep::of(config.state.as_deref()), config.enforcement.clone());
+        let (evidence, durable) = (&config.evidence, durability(store.as_ref()));
+        let mut shared = Shared::new(clock, stored, evidence, durable, intents, (gate, guard), switch);
         let (recorded, receiver) = config
             .discovery
             .enabled
@@ -146,12 +161,12 @@ impl Server {
             (Some(joined), _) => joined,
             (None, store) => keep(config, store.unwrap_or_else(Store::in_memory), &shared, recorded)?,
         };
-        let (traces, batches) = Traces::listen(config, &shared).await?;
+        let (traces, batches) = Traces::listen(config, &shared)?;
         let discovery =
             receiver.map(|receiver| start_discovery(config, receiver, batches, &shared)).transpose()?;
         let mut server = Self {
-            grpc: grpc.local_addr().unwrap_or(config.listen.grpc),
-            http: http.local_addr().unwrap_or(config.listen.http),
+            grpc: grpc.address(grpc_address),
+            http: address_of(&http, config),
             shared,
             shutdown: CancellationToken::new(),
             tasks: JoinSet::new(),
@@ -159,18 +174,19 @@ impl Server {
             discovery,
         };
         server.write_ports(config.ports_file.as_deref(), &traces)?;
-        traces.spawn(&mut server.tasks, &server.shutdown);
+        traces.spawn(&mut server.tasks, &server.shared.gate, &server.shutdown);
         server.spawn_servers(grpc, http, queue);
         server.spawn_loops(config, read);
-        if let Some(credentials) = credentials {
+        let operator_keys = operator_keys.filter(|_| config.api.token_keys.is_some());
+        for credentials in [credentials, operator_keys].into_iter().flatten() {
             server.tasks.spawn(credentials.watch(server.shutdown.clone()));
         }
         Ok(server)
     }
 
     /// Where evidence and budgets are served.
-    pub fn grpc(&self) -> SocketAddr {
-        self.grpc
+    pub fn grpc(&self) -> &Address {
+        &self.grpc
     }
 
     /// Where the API is served.
@@ -220,37 +236,38 @@ impl Server {
         }
     }
 
-    fn spawn_servers(&mut self, grpc: TcpListener, http: TcpListener, queue: Queue) {
+    fn spawn_servers(&mut self, grpc: Listener, http: Listener, queue: Queue) {
         let (shared, shutdown) = (&self.shared, &self.shutdown);
         let gate = &shared.gate;
+        let limits = *gate.limits();
         // Alone, there is nobody to go to while this process still answers.
         let drain = if shared.cluster.is_some() { DRAIN } else { Duration::ZERO };
-        let evidence = EvidenceReceiver::new(queue, Arc::clone(&shared.stats), shutdown.clone(), drain);
+        let evidence = EvidenceReceiver::new(queue, Arc::clone(&shared.stats), limits, shutdown.clone())
+            .with_drain(drain);
         let (snapshots, proxies) = (shared.publisher.subscribe(), Arc::clone(&shared.proxies));
+        let push_limits = ServiceLimits {
+            streams_max: limits.streams,
+            first_request_within: Duration::from_millis(limits.first_message.0),
+            read_within: Duration::from_millis(limits.stalled.0),
+            drain,
+            ..ServiceLimits::default()
+        };
         let push = PushService::new(snapshots, proxies, now(shared), shutdown.clone())
-            .with_limits(ServiceLimits { drain, ..ServiceLimits::default() })
+            .with_limits(push_limits)
             .with_admission(Arc::clone(gate) as Arc<dyn Admission>);
         let identify = {
             let gate = Arc::clone(gate);
             move |request| gate.identify(request)
         };
-        let incoming =
-            |listener, protocol| Incoming::listen(listener, protocol, Arc::clone(gate), shutdown.clone());
-        let grpc_server = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .add_service(InterceptedService::new(evidence.into_server(), identify.clone()))
-            .add_service(InterceptedService::new(push.into_server(), identify))
-            .serve_with_incoming_shutdown(
-                ReceiverStream::new(incoming(grpc, Protocol::Grpc)),
-                shutdown.clone().cancelled_owned(),
-            );
-        let http_server = axum::serve(
-            http::Connections::new(incoming(http, Protocol::Http), self.http),
-            http::router(Arc::clone(shared)),
-        )
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        self.tasks.spawn(async move { log_end("grpc", grpc_server.await) });
-        self.tasks.spawn(async move { log_end("http", http_server.await) });
+        let services = Routes::new(InterceptedService::new(evidence.into_server(), identify.clone()))
+            .add_service(InterceptedService::new(push.into_server(), identify));
+        let api = http::router(Arc::clone(shared));
+        for (port, listener, router) in
+            [(Port::Grpc, grpc, services.prepare().into_axum_router()), (Port::Http, http, api)]
+        {
+            let door = Door::new(port, Arc::clone(gate));
+            self.tasks.spawn(door.serve(listener, router, shutdown.clone()));
+        }
         info!(grpc = %self.grpc, http = %self.http, "listening");
     }
 
@@ -260,6 +277,10 @@ impl Server {
         self.tasks.spawn(reload::run(Arc::clone(&shared), config.intents.clone(), read, stop.clone()));
         if let Some(cluster) = shared.cluster.clone() {
             self.tasks.spawn(replicas::follow(Arc::clone(&shared), cluster, stop.clone()));
+        }
+        self.tasks.spawn(enforcement::tend(Arc::clone(&shared), stop.clone()));
+        if let Some(file) = &config.file {
+            self.tasks.spawn(enforcement::watch::run(Arc::clone(&shared), file.clone(), stop.clone()));
         }
         self.tasks.spawn(async move { shared.publisher.keep_leases(now(&shared), stop).await });
     }
@@ -291,9 +312,19 @@ fn now(shared: &Arc<Shared>) -> Now {
     Arc::new(move || shared.moment())
 }
 
-fn log_end(server: &str, result: Result<(), impl std::error::Error>) {
-    if let Err(problem) = result {
-        warn!(server, %problem, "server ended");
+/// Where HTTP listens.
+fn address_of(http: &Listener, config: &Config) -> SocketAddr {
+    match http.address(&Address::Tcp(config.listen.http)) {
+        Address::Tcp(address) => address,
+        Address::Unix(_) => config.listen.http,
+    }
+}
+
+/// Whether evidence survives a restart, and what makes the numbers of plans durable. With others it does, and the plan that all agree on has them.
+fn durability(store: Option<&Store>) -> (bool, GenerationGate) {
+    match store {
+        Some(store) => (store.is_durable(), store.generations()),
+        None => (true, Store::in_memory().generations()),
     }
 }
 
@@ -325,7 +356,7 @@ fn keep(
     };
     let generation = {
         let shared = Arc::clone(shared);
-        move || shared.plan.load().generation
+        move || shared.plan.load().generation.max(shared.enforcement.generation())
     };
     let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
     Committer::spawn(settings, store, aggregate, stats, shared.clock, generation, recorded)
@@ -336,18 +367,67 @@ fn keep(
 fn join(
     config: &Config,
     nats: &config::Nats,
-    http: &TcpListener,
+    http: &Listener,
     shared: &mut Shared,
     records: Option<Records>,
 ) -> Result<Intake, StartError> {
+    shared.keep_places();
     let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
     let (queue, reports) = Queue::new(config.evidence.queue, Arc::clone(&stats));
     let proxies = Arc::clone(&shared.proxies);
     let around = Around { aggregate, stats, clock: shared.clock, records, proxies };
-    let address = http.local_addr().unwrap_or(config.listen.http);
+    let address = address_of(http, config);
     let (cluster, thread) = Cluster::start(nats, address, around, reports).map_err(StartError::Thread)?;
     shared.cluster = Some(Arc::new(cluster));
     Ok((queue, thread))
+}
+
+/// Keys of operators' tokens, if there are any.
+fn operator_keys(
+    config: &Config,
+    sidecars: Option<&Arc<Credentials>>,
+) -> Result<Option<Arc<Credentials>>, StartError> {
+    let own = config.api.token_keys.clone();
+    let keys = match own {
+        Some(file) => {
+            Some(Arc::new(Credentials::load(&Proof { token_keys: Some(file), ..Proof::default() })?))
+        }
+        None => sidecars.filter(|credentials| credentials.has_token_keys()).cloned(),
+    };
+    checked_api(config, keys.is_some())?;
+    Ok(keys)
+}
+
+/// Whoever must prove something can, and loopback means this machine.
+fn checked_api(config: &Config, keys: bool) -> Result<(), StartError> {
+    let api = &config.api;
+    let sidecar = matches!(&config.identity, Some(Identity::Proven(proof)) if proof.sidecar);
+    let proves = api.change == Some(Changers::Proven) || [api.read, api.metrics].contains(&Readers::Proven);
+    if proves && !keys && api.operators.is_empty() {
+        return Err(StartError::Identity(UNPROVABLE));
+    }
+    if api.change == Some(Changers::Loopback) && sidecar {
+        return Err(StartError::Identity(SIDECAR_IS_LOOPBACK));
+    }
+    let accounts =
+        matches!(&config.identity, Some(Identity::Proven(proof)) if proof.tls.is_some() || proof.sidecar);
+    if !api.operators.is_empty() && !accounts {
+        return Err(StartError::Identity(NO_CERTIFICATES));
+    }
+    if api.changers(keys, config.identity == Some(Identity::Nobody)) == Changers::Nobody {
+        warn!(
+            "api: nobody may change anything, so `emac stop-enforcing` is refused: set `api.tokenKeys` or `api.operators`; \
+             `enforcement: stopped` in the configuration works"
+        );
+    }
+    let tls = matches!(&config.identity, Some(Identity::Proven(proof)) if proof.tls.is_some());
+    if keys && !tls && !config.listen.http.ip().is_loopback() {
+        warn!(
+            "api: operators' tokens cross the network to {} in the clear: set identity.tls",
+            config.listen.http
+        );
+    }
+    Ok(())
 }
 
 /// How sidecars prove who they are, said in so many words, and in a way that not everybody could pretend.
@@ -360,11 +440,11 @@ fn checked_identity(config: &Config) -> Result<&Identity, StartError> {
                 config.listen.grpc
             );
         }
-        Identity::Proven(proof) if proof.sidecar && !config.listen.grpc.ip().is_loopback() => {
+        Identity::Proven(proof) if proof.sidecar && !config.listen.grpc.is_local() => {
             return Err(StartError::Identity(OPEN_SIDECAR));
         }
         Identity::Proven(proof) => {
-            if proof.token_keys.is_some() && proof.tls.is_none() && !config.listen.grpc.ip().is_loopback() {
+            if proof.token_keys.is_some() && proof.tls.is_none() && !config.listen.grpc.is_local() {
                 warn!("identity.tokenKeys without identity.tls: tokens cross the network in the clear");
             }
         }
@@ -372,6 +452,8 @@ fn checked_identity(config: &Config) -> Result<&Identity, StartError> {
     Ok(identity)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+fn listen(address: &Address, config: &Config) -> Result<Listener, StartError> {
+    let keepalive = Duration::from_millis(config.connections.keepalive.0);
+    Listener::bind(address, keepalive)
+        .map_err(|source| StartError::Listen { address: address.clone(), source })
 }

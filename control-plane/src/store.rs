@@ -1,62 +1,88 @@
 //! The only disk: totals, marks and the last generation, durable; or nothing at all.
 //!
-//! One redb file in the state directory. A commit is one transaction that carries both the new totals and the marks saying which
-//! reports are in them, and returns once it is flushed, so a crash at any moment leaves either both or neither. Rows hold whole new
-//! values, written only for what changed; the memory of the process is the working copy, read once at start.
+//! One redb file in the state directory. A commit is one transaction that carries both what was added and the marks saying which
+//! reports are in it, and returns once it is flushed, so a crash at any moment leaves either both or neither. It is one row of a log
+//! (`log`), so that it costs what it adds; rows of totals are brought up to date a piece at a time (`sweep`). The memory of the process is
+//! the working copy, read once at start. Every row carries a checksum (`row`).
+//!
+//! A commit that fails may have been stored all the same. The next one has the same number and takes its place in the log, so that memory
+//! is the truth again.
 //!
 //! Windows are not stored: they are about the last seconds, which a restart has lost anyway.
 
+mod generations;
+mod log;
+mod old;
+mod read;
 pub(crate) mod row;
+mod sweep;
 mod tables;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use emac_core::evidence::{HopDelta, JourneyDelta};
 use emac_core::id::{HopKey, JourneyName};
 use emac_core::units::{Generation, Micros};
 use emac_document::{create_folders, sync_folder_of};
-use redb::{Database, DatabaseError, ReadableDatabase, StorageError};
+use redb::{Database, DatabaseError, StorageError};
 
-use crate::marks::{Life, Mark};
+use crate::aggregate::Aggregate;
+use crate::marks::{Life, Mark, MarkChanges};
 use crate::totals::{HopTotals, JourneyTotals};
 
+pub use generations::{GenerationGate, NotReserved};
+use log::Left;
+use read::Found;
+use sweep::Sweep;
+
 /// What the store was built for; another number is another layout.
-pub const SCHEMA: u64 = 1;
+pub const SCHEMA: u64 = 2;
 /// The file inside the state directory.
 pub const FILE: &str = "evidence.redb";
+/// Pages of the file kept in memory: everything that is read again and again is in the aggregate.
+const CACHE_BYTES: usize = 32 << 20;
 
 /// Everything that is durable.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stored {
     /// Which reports are counted.
     pub marks: BTreeMap<Life, Mark>,
-    /// Unknown epochs up to here are refused.
+    /// Unknown epochs of a workload, or of a workload's node, up to here are refused.
+    pub floors: BTreeMap<String, u64>,
+    /// Unknown epochs of whomsoever up to here are refused.
     pub floor: u64,
     /// Totals by journey.
     pub journeys: BTreeMap<JourneyName, JourneyTotals>,
     /// Totals by hop.
     pub hops: BTreeMap<HopKey, HopTotals>,
-    /// Highest generation issued.
+    /// Highest generation that may have been issued.
     pub generation: Generation,
     /// Time served so far, over all lives of this process.
     pub served: Micros,
+    /// The last commit.
+    pub commit: u64,
 }
 
-/// One transaction: new values of what changed.
+/// One transaction: what is added.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    /// New or moved marks.
-    pub marks: BTreeMap<Life, Mark>,
-    /// Marks to remove for age; the new floor comes with them.
-    pub forgotten: Vec<Life>,
-    /// Marks to remove because their transaction was reported as failed, and may have been stored all the same.
-    pub withdrawn: Vec<Life>,
-    /// Unknown epochs up to here are refused.
+    /// Its number: one more than that of the last that was stored.
+    pub commit: u64,
+    /// Marks that move, and those that are forgotten.
+    pub marks: MarkChanges,
+    /// Unknown epochs of whomsoever up to here were refused before it.
     pub floor: u64,
-    /// New totals.
-    pub journeys: BTreeMap<JourneyName, JourneyTotals>,
-    /// New totals.
-    pub hops: BTreeMap<HopKey, HopTotals>,
+    /// What was reported of journeys.
+    pub journeys: BTreeMap<JourneyName, JourneyDelta>,
+    /// What was reported of hops.
+    pub hops: BTreeMap<Arc<HopKey>, HopDelta>,
+    /// Journeys that go; their totals move to the overflow journey.
+    pub evicted_journeys: BTreeMap<JourneyName, JourneyTotals>,
+    /// Hops that go; their totals move to the overflow hop.
+    pub evicted_hops: BTreeMap<Arc<HopKey>, HopTotals>,
     /// Highest generation issued.
     pub generation: Generation,
     /// Time served so far.
@@ -90,6 +116,20 @@ pub enum OpenError {
         /// What was noticed.
         problem: String,
     },
+    /// A row that is not what was written.
+    #[error(
+        "{path}: the row {key:?} of the table {table} is damaged: {problem}. Restore the file from a copy, or move it away to begin with empty totals"
+    )]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Its table.
+        table: &'static str,
+        /// Its key.
+        key: String,
+        /// What was noticed.
+        problem: String,
+    },
     /// Written by another version.
     #[error("{path} has schema {found}, this program reads schema {SCHEMA}; use the version that wrote it")]
     Schema {
@@ -107,19 +147,47 @@ pub struct CommitError(#[source] redb::Error);
 
 /// The disk, or none.
 pub struct Store {
-    disk: Option<Disk>,
+    disk: Option<Arc<Shared>>,
+}
+
+/// The disk, between the writer of evidence and the gate of generations.
+struct Shared {
+    disk: Mutex<Disk>,
+    /// The disk's generation, to be read without waiting for a commit.
+    generation: AtomicU64,
 }
 
 /// A database library gives up on a file after the first error, so each failure is followed by opening the file anew.
 struct Disk {
     reopen: Box<dyn Fn() -> Result<Database, DatabaseError> + Send>,
     database: Option<Database>,
+    /// What is stored never goes back below.
+    generation: Generation,
+    sweep: Sweep,
+}
+
+impl Disk {
+    /// One durable transaction.
+    fn write<T>(&mut self, with: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, CommitError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => (self.reopen)().map_err(|error| CommitError(error.into()))?,
+        };
+        let written = with(&database).map_err(CommitError)?;
+        self.database = Some(database);
+        Ok(written)
+    }
 }
 
 impl Store {
     /// Forgets everything when the process ends.
     pub fn in_memory() -> Self {
         Self { disk: None }
+    }
+
+    fn on(disk: Disk) -> Self {
+        let generation = AtomicU64::new(disk.generation.0);
+        Self { disk: Some(Arc::new(Shared { disk: Mutex::new(disk), generation })) }
     }
 
     /// Opens or creates the store of a state directory and reads all of it.
@@ -135,20 +203,36 @@ impl Store {
         opened.unwrap_or_else(|_| Err(corrupted(&path, "the database library gave up on it")))
     }
 
-    /// Stores all changes, or none. Returns when they are on the disk.
+    /// Stores all changes, or none. Returns when they are on the disk. `aggregate` is as of the commit before.
     ///
     /// # Errors
     /// [`CommitError`] when the disk fails: reports in it must not be acknowledged. They may be on the disk all the same (a flush can
-    /// fail after the write); the next transaction has to set right whatever these changes touched.
-    pub fn commit(&mut self, changes: &Changes) -> Result<(), CommitError> {
-        let Some(disk) = &mut self.disk else { return Ok(()) };
-        let database = match disk.database.take() {
-            Some(database) => database,
-            None => (disk.reopen)().map_err(|error| CommitError(error.into()))?,
+    /// fail after the write); the next commit has the same number and takes their place.
+    pub fn commit(&mut self, changes: &Changes, aggregate: &RwLock<Aggregate>) -> Result<(), CommitError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let mut disk = disk.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let folds = {
+            let aggregate = aggregate.read().unwrap_or_else(PoisonError::into_inner);
+            disk.sweep.next(&aggregate, changes.served)
         };
-        tables::write(&database, changes).map_err(CommitError)?;
-        disk.database = Some(database);
+        let generation = disk.generation.max(changes.generation);
+        let raised = Some(generation).filter(|generation| *generation > disk.generation);
+        let bytes = disk.write(|database| tables::write(database, changes, &folds, raised))?;
+        disk.generation = generation;
+        disk.sweep.committed(folds, Left::by(changes), bytes);
         Ok(())
+    }
+
+    /// Makes the numbers of plans durable before they are issued. It lives on, useless, when the store is gone.
+    pub fn generations(&self) -> GenerationGate {
+        GenerationGate::new(self.disk.as_ref())
+    }
+
+    /// As a store does whose log is long.
+    #[cfg(test)]
+    fn sweep_eagerly(&self) {
+        let mut disk = self.disk.as_ref().unwrap().disk.lock().unwrap();
+        disk.sweep = disk.sweep.clone().eager();
     }
 
     /// Whether anything survives a restart.
@@ -158,15 +242,20 @@ impl Store {
 }
 
 fn open(path: &Path) -> Result<(Store, Stored), OpenError> {
-    let database = Database::create(path).map_err(|error| open_error(path, error))?;
+    let builder = || {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        builder
+    };
+    let database = builder().create(path).map_err(|error| open_error(path, error))?;
     // What is committed is in the file; that the file has a name is its folder's to keep.
     sync_folder_of(path).map_err(|source| OpenError::Io { path: path.to_path_buf(), source })?;
-    let transaction = database.begin_read().map_err(|error| corrupted(path, error))?;
-    let stored = tables::read(&transaction, path)?;
-    drop(transaction);
+    let Found { stored, log_bytes, left } = read::read(&database, path)?;
     let path = path.to_path_buf();
-    let reopen = Box::new(move || Database::open(&path));
-    Ok((Store { disk: Some(Disk { reopen, database: Some(database) }) }, stored))
+    let reopen = Box::new(move || builder().open(&path));
+    let sweep = Sweep::new(log_bytes, left);
+    let disk = Disk { reopen, database: Some(database), generation: stored.generation, sweep };
+    Ok((Store::on(disk), stored))
 }
 
 fn corrupted(path: &Path, problem: impl ToString) -> OpenError {

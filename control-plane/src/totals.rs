@@ -5,16 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use emac_core::evidence::DecisionCounts;
+use emac_core::evidence::{DecisionCounts, HopDelta, JourneyDelta};
 use emac_core::outcome::OutcomeCounts;
 use emac_core::sketch::{Bucket, Sketch};
 use emac_core::units::Micros;
 
+use crate::packed::{Reader, overwrite_varint, varint_length, write_varint};
+
 /// A distribution of latencies with 64-bit counts, in the buckets of [`emac_core::sketch`].
+///
+/// Some two bytes a bucket, because a hundred thousand hops have one each: (distance to the bucket before, count) as varints,
+/// ascending, counts above zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LatencyTotals {
-    /// Count by bucket index (`-1 ..= 864`, see [`Bucket::index`]); counts are above zero.
-    buckets: BTreeMap<i32, u64>,
+    packed: Box<[u8]>,
     /// Sum of the reports' estimated sums in whole microseconds: each off by at most the sketch's relative error.
     sum_us: u64,
 }
@@ -24,40 +28,132 @@ impl LatencyTotals {
     /// careful guess about a value of which only the existence is known.
     pub const OVERFLOW: i32 = 864;
 
-    /// From stored parts; buckets with a count of zero are left out.
+    /// From stored parts: (bucket index of `-1 ..= 864`, see [`Bucket::index`], count); buckets with a count of zero are left out.
     pub fn from_parts(buckets: impl IntoIterator<Item = (i32, u64)>, sum_us: u64) -> Self {
-        Self { buckets: buckets.into_iter().filter(|&(_, count)| count > 0).collect(), sum_us }
+        let mut sorted: BTreeMap<i32, u64> = BTreeMap::new();
+        for (index, count) in buckets {
+            let held = sorted.entry(index).or_default();
+            *held = held.saturating_add(count);
+        }
+        let mut totals = Self { packed: Box::default(), sum_us };
+        totals.merge(sorted.into_iter());
+        totals
     }
 
     /// Adds a report's sketch.
     pub fn add(&mut self, sketch: &Sketch) {
-        for Bucket { index, count, .. } in sketch.buckets() {
-            self.add_to(index, u64::from(count));
+        let buckets = sketch.buckets().map(|Bucket { index, count, .. }| (index, u64::from(count)));
+        let buckets: Vec<_> = buckets.collect();
+        if !self.add_in_place(&buckets) {
+            self.merge(buckets.into_iter());
         }
-        self.add_to(Self::OVERFLOW, sketch.lost());
+        if sketch.lost() > 0 {
+            self.merge([(Self::OVERFLOW, sketch.lost())].into_iter());
+        }
         self.sum_us = self.sum_us.saturating_add(sketch.sum_estimate().round() as u64);
     }
 
-    fn add_to(&mut self, index: i32, count: u64) {
-        if count > 0 {
-            let held = self.buckets.entry(index).or_default();
-            *held = held.saturating_add(count);
+    /// Adds other totals.
+    pub fn add_all(&mut self, other: &Self) {
+        self.merge(other.buckets());
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+    }
+
+    /// Adds ascending buckets where each is there already and its count takes as many bytes as before, which is most additions once a
+    /// distribution is known; else nothing.
+    fn add_in_place(&mut self, buckets: &[(i32, u64)]) -> bool {
+        let (mut sums, mut left) = (Vec::with_capacity(buckets.len()), buckets.iter().peekable());
+        let (mut bytes, mut last) = (Reader::new(&self.packed), FIRST);
+        while let Some(&&(index, more)) = left.peek() {
+            let Ok(gap) = bytes.varint() else { return false };
+            let at = self.packed.len() - bytes.len();
+            let Ok(count) = bytes.varint() else { return false };
+            last = last.saturating_add_unsigned(gap);
+            if last > i64::from(index) {
+                return false;
+            }
+            if last == i64::from(index) {
+                let sum = count.saturating_add(more);
+                if varint_length(sum) != self.packed.len() - bytes.len() - at {
+                    return false;
+                }
+                sums.push((at, sum));
+                left.next();
+            }
         }
+        sums.into_iter().for_each(|(at, sum)| overwrite_varint(&mut self.packed[at..], sum));
+        true
+    }
+
+    /// Adds ascending buckets.
+    fn merge(&mut self, buckets: impl Iterator<Item = (i32, u64)>) {
+        let mut theirs = buckets.filter(|(_, count)| *count > 0).peekable();
+        if theirs.peek().is_none() {
+            return;
+        }
+        let mut merged = Writer { packed: Vec::with_capacity(self.packed.len() + 16), last: FIRST };
+        let mut mine = self.buckets().peekable();
+        loop {
+            match (mine.peek().copied(), theirs.peek().copied()) {
+                (None, None) => break,
+                (Some((index, count)), Some((other, more))) if index == other => {
+                    merged.push(index, count.saturating_add(more));
+                    mine.next();
+                    theirs.next();
+                }
+                (Some((index, count)), other) if other.is_none_or(|(other, _)| index < other) => {
+                    merged.push(index, count);
+                    mine.next();
+                }
+                (_, other) => {
+                    other.into_iter().for_each(|(index, count)| merged.push(index, count));
+                    theirs.next();
+                }
+            }
+        }
+        drop(mine);
+        self.packed = merged.packed.into_boxed_slice();
     }
 
     /// (bucket index, count), ascending, counts above zero.
     pub fn buckets(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
-        self.buckets.iter().map(|(&index, &count)| (index, count))
+        let (mut bytes, mut last) = (Reader::new(&self.packed), FIRST);
+        std::iter::from_fn(move || {
+            let (gap, count) = (bytes.varint().ok()?, bytes.varint().ok()?);
+            last += i64::try_from(gap).ok()?;
+            Some((i32::try_from(last).ok()?, count))
+        })
     }
 
     /// Values.
     pub fn count(&self) -> u64 {
-        self.buckets.values().fold(0, |sum, count| sum.saturating_add(*count))
+        self.buckets().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
     /// Estimated sum of the values.
     pub fn sum(&self) -> Micros {
         Micros(self.sum_us)
+    }
+
+    /// Memory beside the value itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.packed.len()
+    }
+}
+
+/// Where distances begin: the lowest bucket.
+const FIRST: i64 = -1;
+
+struct Writer {
+    packed: Vec<u8>,
+    last: i64,
+}
+
+impl Writer {
+    fn push(&mut self, index: i32, count: u64) {
+        write_varint(&mut self.packed, (i64::from(index) - self.last).unsigned_abs());
+        write_varint(&mut self.packed, count);
+        self.last = i64::from(index);
     }
 }
 
@@ -87,4 +183,83 @@ pub struct HopTotals {
     pub latency: LatencyTotals,
     /// Latency of the alternate's good answers.
     pub alternate_latency: LatencyTotals,
+}
+
+impl JourneyTotals {
+    /// Adds what was reported.
+    pub fn add(&mut self, delta: &JourneyDelta) {
+        self.outcomes.merge(&delta.outcomes);
+        self.within_deadline = self.within_deadline.saturating_add(delta.within_deadline);
+        self.degraded = self.degraded.saturating_add(delta.degraded);
+        self.latency.add(&delta.latency);
+    }
+
+    /// Adds other totals.
+    pub fn add_all(&mut self, other: &Self) {
+        self.outcomes.merge(&other.outcomes);
+        self.within_deadline = self.within_deadline.saturating_add(other.within_deadline);
+        self.degraded = self.degraded.saturating_add(other.degraded);
+        self.latency.add_all(&other.latency);
+    }
+}
+
+impl HopTotals {
+    /// Adds what was reported.
+    pub fn add(&mut self, delta: &HopDelta) {
+        self.outcomes.merge(&delta.outcomes);
+        self.retries = self.retries.saturating_add(delta.retries);
+        self.decisions.merge(&delta.decisions);
+        self.latency.add(&delta.latency);
+        self.alternate_latency.add(&delta.alternate_latency);
+    }
+
+    /// Adds other totals.
+    pub fn add_all(&mut self, other: &Self) {
+        self.outcomes.merge(&other.outcomes);
+        self.retries = self.retries.saturating_add(other.retries);
+        self.decisions.merge(&other.decisions);
+        self.latency.add_all(&other.latency);
+        self.alternate_latency.add_all(&other.alternate_latency);
+    }
+
+    /// Memory beside the value itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.latency.heap_bytes() + self.alternate_latency.heap_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(0x7074), failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        /// Against a plain map, with counts of every length and the largest, where sums stop.
+        #[test]
+        fn distributions_add_up_as_a_map_does(
+            steps in prop::collection::vec(prop::collection::vec((0_usize..12, prop_oneof![1_u32..200, any::<u32>()]), 0..6), 1..30),
+            begin in prop_oneof![Just(0_u64), any::<u64>()],
+        ) {
+            let mut totals = LatencyTotals::from_parts([(3, begin)], 0);
+            let mut map: BTreeMap<i32, u64> = [(3, begin)].into();
+            for step in steps {
+                let mut sketch = Sketch::new();
+                step.iter().for_each(|(value, times)| sketch.record_n(Micros(1 << (2 * value)), *times));
+                for Bucket { index, count, .. } in sketch.buckets() {
+                    let held = map.entry(index).or_default();
+                    *held = held.saturating_add(u64::from(count));
+                }
+                let held = map.entry(LatencyTotals::OVERFLOW).or_default();
+                *held = held.saturating_add(sketch.lost());
+                totals.add(&sketch);
+            }
+            map.retain(|_, count| *count > 0);
+            prop_assert_eq!(totals.buckets().collect::<BTreeMap<_, _>>(), map.clone());
+            let sum_us = totals.sum_us;
+            prop_assert_eq!(totals, LatencyTotals::from_parts(map, sum_us));
+        }
+    }
 }

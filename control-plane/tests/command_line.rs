@@ -148,7 +148,7 @@ async fn a_store_belongs_to_one_process_and_status_shows_it() {
     let (code, stdout, _) = run(folder.path(), &["status", "--server", &server]);
     assert_eq!(code, 0);
     assert!(
-        stdout.contains("checkout  10        50.00 %") && stdout.contains("node-1  shop/front"),
+        stdout.contains("checkout  -     10        50.00 %") && stdout.contains("node-1  shop/front"),
         "{stdout}"
     );
     let (code, stdout, _) = run(folder.path(), &["status", "--server", &server, "--format", "json"]);

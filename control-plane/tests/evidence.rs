@@ -228,7 +228,7 @@ async fn garbage_on_the_wire_ends_its_connection_and_nothing_else() {
     let noise: Vec<u8> = (0..4_096_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &noise].concat();
     for bytes in [noise.as_slice(), b"GET / HTTP/1.1\r\n\r\n", &preface, b""] {
-        for address in [server.grpc(), server.http()] {
+        for address in [server.grpc().to_string(), server.http().to_string()] {
             let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
             // The server may close before all is written or read; that is an answer too.
             let _ = connection.write_all(bytes).await;

@@ -11,7 +11,7 @@ use emac_control_plane::serve::exposition::MetricFamily;
 use emac_core::outcome::Outcome;
 use emac_proto::v1::ReportRequest;
 use prost::Message;
-use support::process::Serving;
+use support::process::{Serving, run};
 use support::{Sidecar, Truth, api, get, report, scrape};
 use tokio::sync::watch;
 
@@ -105,6 +105,32 @@ async fn every_request_is_counted_once_across_kill_9() {
     assert_eq!(serving.wait(), Some(0));
     let serving = Serving::start(folder.path(), &["--state", "state"]).await;
     check(&serving, &truth()).await;
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_a_row_ends_the_start_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serving = Serving::start(folder.path(), &["--state", "state"]).await;
+    let mut sidecar = Sidecar::connect(serving.grpc).await.unwrap();
+    sidecar.send(report("node-1", 7, 1, 11)).await.unwrap();
+    drop(sidecar);
+    serving.signal("TERM");
+    assert_eq!(serving.wait(), Some(0));
+    let file = folder.path().join("state/evidence.redb");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let name = b"shop/front node-1";
+    let found: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
+    assert!(!found.is_empty());
+    found.into_iter().for_each(|at| bytes[at + name.len() - 1] ^= 4);
+    std::fs::write(&file, &bytes).unwrap();
+    let args =
+        ["serve", "--identity", "none", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state", "state"];
+    let (code, _, stderr) = run(folder.path(), &args);
+    assert_ne!(code, 0);
+    for part in ["evidence.redb", "log.2", "checksum", "move it away"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap().len(), bytes.len(), "left where it is");
 }
 
 /// Counts, retries and every bucket are exactly what was sent.

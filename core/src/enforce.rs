@@ -195,6 +195,13 @@ impl Enforcer {
         self.plan.hop(hop).is_some_and(|hop| hop.stream)
     }
 
+    /// How far decisions about a hop go now, as of the last request or [`Enforcer::observe`]: not at all where it has no budget (any more).
+    pub fn mode(&self, hop: HopRef) -> Mode {
+        let released = self.lease.as_ref().is_none_or(|lease| lease.validity() == Validity::Released);
+        let hop = self.plan.hop(hop).filter(|_| !released);
+        hop.map_or(Mode::Observe, |hop| hop.mode.min(self.mode_cap))
+    }
+
     /// Decides about a call that is about to be made. `deadline`: of the journey, if the request carries one.
     pub fn on_request(
         &mut self,

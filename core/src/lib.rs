@@ -31,4 +31,3 @@ pub mod outcome;
 mod probability;
 pub mod sketch;
 pub mod units;
-pub mod window;

@@ -116,7 +116,7 @@ impl Sketch {
 
     /// Buckets that hold something, from low to high.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
-        self.store.counts().iter().enumerate().filter(|&(_, &count)| count > 0).map(|(slot, &count)| Bucket {
+        self.store.nonzero().map(|(slot, count)| Bucket {
             index: slot as i32 - 1,
             lower: Micros(lower_of(slot)),
             upper: Micros(upper_of(slot)),
@@ -162,8 +162,7 @@ impl Sketch {
     /// Estimate of the sum of all values in microseconds: off by at most [`RELATIVE_ERROR_MAX`] while nothing is lost or above
     /// the range.
     pub fn sum_estimate(&self) -> f64 {
-        let counts = self.store.counts().iter().enumerate().filter(|&(_, &count)| count > 0);
-        counts.map(|(slot, &count)| value_of(slot) * f64::from(count)).sum()
+        self.store.nonzero().map(|(slot, count)| value_of(slot) * f64::from(count)).sum()
     }
 
     /// Appends the sketch as bytes; see the module `codec` for the form. At most [`ENCODED_BYTES_MAX`] bytes, none when empty.

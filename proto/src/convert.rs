@@ -11,7 +11,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 
-pub use evidence::NodeReport;
+pub use evidence::{NodeReport, REPORT_BYTES_MAX};
 
 /// A message that breaks its specification: where, and how.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

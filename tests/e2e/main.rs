@@ -14,6 +14,7 @@ mod fallback_static;
 mod grpc;
 mod hostile_headers;
 mod istio_replay;
+mod kill_switch;
 mod lease;
 mod lifecycle;
 mod modes;

@@ -182,6 +182,18 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts it; it need not be ready when this returns. `tags` are those that deploy/istio/README.md tells users to set.
     pub(crate) fn start(tools: &Tools, folder: &Path, kube: &Kube, pod: Pod, tags: &[String]) -> Told<Self> {
+        Self::start_with(tools, folder, kube, pod, tags, &[])
+    }
+
+    /// The same with environment variables of its own.
+    pub(crate) fn start_with(
+        tools: &Tools,
+        folder: &Path,
+        kube: &Kube,
+        pod: Pod,
+        tags: &[String],
+        more: &[(&str, &str)],
+    ) -> Told<Self> {
         let folder = folder.join(pod.name);
         let (secrets, modules) = (folder.join("var/run/secrets"), folder.join("modules"));
         for needed in
@@ -231,6 +243,7 @@ impl Agent {
             .env("ENVOY_STATUS_PORT", (16200 + index).to_string())
             .env("ENVOY_PROMETHEUS_PORT", (16300 + index).to_string())
             .env("WASM_INSECURE_REGISTRIES", crate::registry::HOST);
+        let spec = more.iter().fold(spec, |spec, (name, value)| spec.env(*name, *value));
         let process = spec.start().map_err(told)?;
         Ok(Self { pod, spec, process })
     }

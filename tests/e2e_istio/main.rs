@@ -6,6 +6,7 @@ mod account;
 mod agents;
 mod mesh;
 mod registry;
+mod secure;
 mod shipped;
 mod situations;
 mod tools;

@@ -95,6 +95,7 @@ impl Mesh {
         ] {
             kube.apply(objects)?;
         }
+        kube.apply(&shipped::control_plane(&kube, CONTROL_ADDRESS)?)?;
         progress(began, "istiod");
         let istiod = Istiod::start(&tools, &folder, &kube).await?;
         let control_spec = control_plane(&tools, &folder.join("control-plane"))?;
@@ -197,6 +198,8 @@ impl Mesh {
     }
 }
 
+/// Of the control plane's pod.
+const CONTROL_ADDRESS: &str = "127.0.1.31";
 /// Where the control plane's own port for people is, inside its pod.
 pub(crate) const CONTROL_HTTP: &str = "127.0.0.1:18080";
 
@@ -207,8 +210,10 @@ fn control_plane(tools: &Tools, folder: &std::path::Path) -> Told<Spec> {
     let text = format!(
         "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\n\
          identity: {{sidecar: true, accounts: {{shop/gateway: [shop/shop-gateway], shop/pay: [shop/pay-next]}}}}\n\
-         listen: {{grpc: \"127.0.0.1:18000\", http: \"{CONTROL_HTTP}\"}}\nstate: state\nintents: [journeys]\n"
+         listen: {{grpc: \"127.0.0.1:18000\", http: \"{CONTROL_HTTP}\"}}\nstate: state\nintents: [journeys]\napi: {{tokenKeys: operator.keys}}\n"
     );
+    fs::write(folder.join("operator.keys"), "a-key-of-operators-with-more-than-32-letters\n")
+        .map_err(told)?;
     fs::write(&config, text).map_err(told)?;
     Ok(Spec::new("emac", &tools.emac, folder).args(["serve", "--config", &config.display().to_string()]))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Told;
 use emac_tests::kube::{Kube, told};
@@ -19,11 +19,32 @@ pub(crate) fn service() -> Told {
     fs::read_to_string(folder().join("service.yaml")).map_err(told)
 }
 
+/// The control plane's own sidecar. Where no iptables lead traffic to it, its listeners need an address of their own; and this sidecar, which
+/// only answers in the scenario, is given one that it calls.
+pub(crate) fn control_plane(kube: &Kube, address: &str) -> Told {
+    let text = fs::read_to_string(folder().join("control-plane.yaml")).map_err(told)?;
+    let mut objects = kube.read(&text)?;
+    for object in objects.iter_mut().filter(|object| object["kind"] == "Sidecar") {
+        let spec = &mut object["spec"];
+        for listener in spec["ingress"].as_array_mut().into_iter().flatten() {
+            listener["bind"] = json!(address);
+            listener["captureMode"] = json!("NONE");
+        }
+        spec["egress"] = json!([{
+            "port": {"number": 8081, "protocol": "HTTP", "name": "http-front"},
+            "bind": address, "captureMode": "NONE", "hosts": ["shop/front.shop.svc.cluster.local"],
+        }]);
+    }
+    let texts: Vec<String> = objects.iter().map(Value::to_string).collect();
+    Ok(texts.join("\n---\n"))
+}
+
 /// Every other manifest, as one text.
 pub(crate) fn plugins() -> Told {
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder()).map_err(told)?.flatten().map(|entry| entry.path()).collect();
-    files.retain(|file| file.extension().is_some_and(|e| e == "yaml") && !file.ends_with("service.yaml"));
+    let apart = |file: &PathBuf| file.ends_with("service.yaml") || file.ends_with("control-plane.yaml");
+    files.retain(|file| file.extension().is_some_and(|e| e == "yaml") && !apart(file));
     files.sort();
     let texts: Result<Vec<String>, _> = files.iter().map(fs::read_to_string).collect();
     Ok(texts.map_err(told)?.join("\n---\n"))

@@ -5,9 +5,11 @@
 mod applied;
 mod callee;
 mod healthy;
+mod identity;
 mod refused;
 mod restarted;
 mod routed;
+mod stopped;
 
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -46,9 +48,11 @@ const ALL: &[(&str, for<'a> fn(&'a mut Mesh) -> Played<'a>)] = situations![
     routed::denied,
     routed::weights,
     routed::mirror,
+    stopped::under_load,
     refused::image_missing,
     refused::digest_wrong,
     refused::control_plane_hidden,
+    identity::certificates_of_istiod,
 ];
 
 /// Plays those whose names contain one of `wanted`, or all.

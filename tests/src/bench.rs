@@ -6,6 +6,7 @@ pub mod discover;
 pub mod envoy;
 pub mod push;
 pub mod reaction;
+pub mod scale;
 pub mod simulate;
 pub mod sketch;
 pub mod slack;

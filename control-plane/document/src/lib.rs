@@ -19,6 +19,7 @@ mod reader;
 mod render;
 mod replace;
 pub mod shape;
+mod shown;
 mod source;
 mod suggest;
 mod timestamp;
@@ -39,6 +40,7 @@ pub use promql::{
 pub use reader::Reader;
 pub use render::{render_json, render_text};
 pub use replace::{ReplaceError, StagedFile, create_folders, replace_file, replace_files, sync_folder_of};
+pub use shown::{is_plain, shown, shown_lines};
 pub use source::{Source, Span};
 pub use suggest::did_you_mean;
 pub use timestamp::{InvalidTimestamp, format_timestamp, parse_timestamp};

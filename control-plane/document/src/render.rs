@@ -10,6 +10,7 @@ use miette::{
 use serde_json::{Value, json};
 
 use super::problem::{Place, Problem, Problems, Severity};
+use super::shown::shown_lines;
 use super::source::{Source, Span};
 
 /// Lines longer than this are not shown: a snippet of generated JSON helps nobody.
@@ -92,9 +93,12 @@ impl<'a> Shown<'a> {
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = shown_lines(&self.problem.message);
         match self.problem.location() {
-            Some(location) if self.snippet.is_none() => write!(f, "{location}: {}", self.problem.message),
-            _ => f.write_str(&self.problem.message),
+            Some(location) if self.snippet.is_none() => {
+                write!(f, "{}: {message}", shown_lines(&location.to_string()))
+            }
+            _ => f.write_str(&message),
         }
     }
 }
@@ -117,7 +121,7 @@ impl Diagnostic for Shown<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        self.problem.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
+        self.problem.help.as_ref().map(|help| Box::new(shown_lines(help)) as Box<dyn Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -144,13 +148,18 @@ impl<'a> Snippet<'a> {
         shown.then_some(snippet)
     }
 
+    fn shown(&self) -> &'a str {
+        let range = self.span.start as usize..self.span.end as usize;
+        self.source.shown_text().get(range).unwrap_or("")
+    }
+
     /// The lines around the span with their first line's number and byte.
     fn contents(&self, context: usize) -> (&'a str, usize, usize) {
         let (line, _) = self.source.position(self.span.start);
         let first = line.saturating_sub(context).max(1);
         let range = self.source.lines_range(first, line + context);
         let start = range.start;
-        (self.source.text().get(range).unwrap_or(""), first, start)
+        (self.source.shown_text().get(range).unwrap_or(""), first, start)
     }
 }
 
@@ -163,10 +172,10 @@ impl SourceCode for Snippet<'_> {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let name = self.source.name().to_owned();
+        let name = shown_lines(self.source.name()).into_owned();
         let (text, start, line, column) = if before == 0 && after == 0 {
             let (line, column) = self.source.position(self.span.start);
-            (self.source.slice(self.span), self.span.start as usize, line, column)
+            (self.shown(), self.span.start as usize, line, column)
         } else {
             let (text, line, start) = self.contents(before.max(after));
             (text, start, line, 1)

@@ -1,11 +1,13 @@
 //! A text with its name, and places in it.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::problem::{Problem, Problems};
+use super::shown::in_place;
 
 /// Bytes `start .. end` of a source. 32 bits each: [`super::Limits`] keeps sources far below 4 GiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Span {
 pub struct Source {
     name: String,
     text: String,
+    /// The text as it may be shown, where that differs.
+    shown: OnceLock<Option<String>>,
     line_starts: Vec<u32>,
 }
 
@@ -30,7 +34,7 @@ impl Source {
         let text = text.into();
         let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at as u32 + 1);
         let line_starts = std::iter::once(0).chain(breaks).collect();
-        Arc::new(Self { name: name.into(), text, line_starts })
+        Arc::new(Self { name: name.into(), text, shown: OnceLock::new(), line_starts })
     }
 
     /// Takes bytes that should be UTF-8; reports the first that is not.
@@ -71,6 +75,15 @@ impl Source {
     /// The whole text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The whole text without what a terminal would obey; every byte is where it was.
+    pub(crate) fn shown_text(&self) -> &str {
+        let shown = self.shown.get_or_init(|| match in_place(&self.text) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(shown) => Some(shown),
+        });
+        shown.as_deref().unwrap_or(&self.text)
     }
 
     /// The text of a span; empty when the span is not one of this source.

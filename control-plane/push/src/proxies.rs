@@ -7,6 +7,7 @@
 use super::protocol::{ErrorDetail, Receipt, Shipment};
 use super::snapshot::generation_of;
 use super::standing::End;
+use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 use emac_core::units::Moment;
 use serde::Serialize;
@@ -66,6 +67,9 @@ pub struct Proxy {
     /// When the oldest response was sent that it has not answered, by itself or with a later one.
     #[serde(skip)]
     pub owed_since: Option<Micros>,
+    /// When the newest response was sent.
+    #[serde(skip)]
+    pub sent: Option<Micros>,
 }
 
 /// A stream that ended and that its node did not open again.
@@ -120,6 +124,15 @@ pub struct Totals {
     pub forgotten_by_number: u64,
 }
 
+/// How long things took, over all streams since the start of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Latencies {
+    /// From publishing a plan, or a lease anew, to handing it to a stream that was open.
+    pub push: Sketch,
+    /// From handing a response to its stream to its acceptance.
+    pub acknowledgement: Sketch,
+}
+
 /// The registry. Cheap to share; a lock is held for the length of a few assignments.
 #[derive(Debug, Default)]
 pub struct Proxies {
@@ -129,6 +142,7 @@ pub struct Proxies {
 #[derive(Debug, Default)]
 struct Inner {
     totals: Totals,
+    latencies: Latencies,
     connected: BTreeMap<u64, Proxy>,
     past: BTreeMap<String, Past>,
 }
@@ -156,6 +170,11 @@ impl Proxies {
         Some(Connection { proxies: Arc::clone(self), stream })
     }
 
+    /// Counts a stream that was turned away before it was entered.
+    pub fn turned_away(&self) {
+        self.lock().totals.turned_away += 1;
+    }
+
     /// Streams open now.
     pub fn connected(&self) -> usize {
         self.lock().connected.len()
@@ -177,6 +196,11 @@ impl Proxies {
     /// Sums since the start.
     pub fn totals(&self) -> Totals {
         self.lock().totals
+    }
+
+    /// How long things took since the start.
+    pub fn latencies(&self) -> Latencies {
+        self.lock().latencies.clone()
     }
 
     /// Every change is a few assignments, so a poisoned lock holds nothing half done.
@@ -223,10 +247,14 @@ impl Connection {
         });
     }
 
-    /// Notes a response sent.
-    pub fn pushed(&self, at: Micros) {
+    /// Notes a response sent, and how long ago its news was published, where it is news.
+    pub fn pushed(&self, at: Micros, since_published: Option<Micros>) {
         self.update(|inner, proxy| {
             inner.totals.pushes += 1;
+            if let Some(since) = since_published {
+                inner.latencies.push.record(since);
+            }
+            proxy.sent = Some(at);
             proxy.pushes += 1;
             proxy.owed_since.get_or_insert(at);
         });
@@ -242,6 +270,9 @@ impl Connection {
                 Receipt::Stale { .. } => totals.stale += 1,
                 Receipt::UnknownKind => totals.unknown_kind += 1,
                 Receipt::Acked(shipment) => {
+                    if let Some(sent) = proxy.sent {
+                        inner.latencies.acknowledgement.record(now.at.since(sent));
+                    }
                     totals.acks += 1;
                     proxy.acks += 1;
                     proxy.owed_since = None;
@@ -307,6 +338,7 @@ impl Proxy {
             connected: now.at,
             heard: None,
             owed_since: None,
+            sent: None,
         }
     }
 }
@@ -380,13 +412,18 @@ mod tests {
         let proxies = Arc::<Proxies>::default();
         let connection = proxies.connect(Variant::Delta, 1, at(1)).unwrap();
         let owed = || proxies.list()[0].owed_since;
-        connection.pushed(at(2).at);
-        connection.pushed(at(3).at);
+        connection.pushed(at(2).at, None);
+        connection.pushed(at(3).at, Some(Micros(7)));
         assert_eq!(owed(), Some(at(2).at));
         connection.received(&Receipt::Stale { error: None }, at(4));
         assert_eq!(owed(), Some(at(2).at));
         connection.received(&Receipt::Acked(Shipment::default()), at(5));
         assert_eq!((owed(), proxies.list()[0].heard), (None, Some(at(5).at)));
+        let Latencies { push, acknowledgement } = proxies.latencies();
+        let around = |sketch: &Sketch| sketch.quantile(0.5).unwrap().round();
+        assert_eq!((push.count(), around(&push)), (1, 7.0));
+        let taken = around(&acknowledgement) / 2e6;
+        assert!(acknowledgement.count() == 1 && (0.98..1.02).contains(&taken), "{taken}");
     }
 
     #[test]

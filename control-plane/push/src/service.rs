@@ -17,6 +17,8 @@ use emac_proto::xds::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
 use emac_proto::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -33,6 +35,8 @@ pub struct ServiceLimits {
     pub request_bytes_max: usize,
     /// A stream whose client says nothing for this long at its start is ended: it would hold a place for nothing.
     pub first_request_within: Duration,
+    /// A stream whose client takes nothing of what it is sent for this long is ended.
+    pub read_within: Duration,
     /// Streams end within this time of the server's end, one after the other.
     pub drain: Duration,
     /// Bounds within a stream.
@@ -42,9 +46,10 @@ pub struct ServiceLimits {
 impl Default for ServiceLimits {
     fn default() -> Self {
         Self {
-            streams_max: 10_000,
+            streams_max: 65_536,
             request_bytes_max: 4 << 20,
             first_request_within: Duration::from_secs(30),
+            read_within: Duration::from_secs(30),
             drain: Duration::ZERO,
             stream: StreamLimits::default(),
         }
@@ -60,13 +65,41 @@ pub trait Admission: Send + Sync {
     fn admit(&self, known: &tonic::Extensions) -> Result<Arc<dyn Client>, Status>;
 }
 
-/// A client that was let in.
+/// What a client does wrong, for which its stream is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its first request did not come in time.
+    Silent,
+    /// It does not read what it is sent.
+    SlowReader,
+    /// What it sends is no request.
+    Garbage,
+    /// Its request is longer than any may be.
+    TooLarge,
+    /// Its request breaks the protocol.
+    Request,
+}
+
+/// A client that was let in. Dropped with its stream.
 pub trait Client: Send + Sync {
     /// Whether it may have the resources of these names, `*` standing for all; asked at each of its requests.
     ///
     /// # Errors
     /// The status with which the stream ends.
     fn may_ask(&self, names: &[&str]) -> Result<(), Status>;
+
+    /// Waits until what the client proved itself by has expired; the status with which the stream ends then. By default for ever.
+    fn expired(&self) -> Pin<Box<dyn Future<Output = Status> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Hears why the stream ends, and says with which status.
+    fn refused(&self, _fault: Fault, status: Status) -> Status {
+        status
+    }
+
+    /// Called at the end of a stream: sees to it that it goes, also where the client does not read its end.
+    fn leave(&self) {}
 }
 
 /// Lets everybody have everything: for a listener that only the trusted can reach.
@@ -153,7 +186,11 @@ impl PushService {
         W::Request: Send + 'static,
         W::Response: Send + 'static,
     {
-        let client = self.shared.admission.admit(request.extensions())?;
+        let client = self.shared.admission.admit(request.extensions()).inspect_err(|status| {
+            if status.code() == tonic::Code::ResourceExhausted {
+                self.shared.proxies.turned_away();
+            }
+        })?;
         let connection = self.connect(variant)?;
         // One response may wait; more would only grow old.
         let (out, responses) = mpsc::channel(1);

@@ -1,17 +1,22 @@
 //! A transaction being put together: many reports, one commit.
 //!
-//! Totals in it are whole new values, begun from the aggregate's when first touched, so a batch costs what it touches. Nothing
-//! of it is visible before [`super::Aggregate::apply`], which is called only after the store has it.
+//! It holds what the reports add, summed up by where it is filed, so it costs what they bring. Nothing of it is visible before
+//! [`super::Aggregate::apply`], which is called only after the store has it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use emac_core::evidence::{HopDelta, HopRecord, JourneyDelta};
 use emac_core::id::{HopKey, JourneyName};
 use emac_core::units::{Generation, Micros};
 use emac_proto::convert::NodeReport;
 
-use super::{Aggregate, HOPS_MAX, JOURNEY_OVERFLOW, JOURNEYS_MAX, overflow_hop};
-use crate::marks::{Mark, ReportStatus, life};
+use super::room::{Claims, Entry, Judge};
+use super::{
+    Aggregate, JOURNEY_OVERFLOW, Rank, TIDY_EVERY, bytes_of, is_overflow_hop, overflow_hop, overflow_journey,
+};
+use crate::marks::{Mark, ReportStatus, Served, life};
 use crate::store::Changes;
-use crate::totals::{HopTotals, JourneyTotals};
 
 /// Hop records of one report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,45 +28,57 @@ pub struct Recorded {
 }
 
 /// Reports on their way into store and memory together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Batch {
     pub(super) changes: Changes,
+    /// Without their journeys and hops, which are in the changes.
     pub(super) counted: Vec<NodeReport>,
+    pub(super) hops: Claims<Arc<HopKey>>,
+    pub(super) journeys: Claims<JourneyName>,
+    /// Who named new journeys.
+    pub(super) owners: BTreeMap<JourneyName, String>,
+    /// Calls and requests that found no place of their own.
+    pub(super) lost_calls: u64,
+    pub(super) tidied: bool,
+    /// What is added is of before the last seconds.
+    pub(super) past: bool,
+    /// One of those that found none, for people.
+    lost: Option<String>,
+    finished: bool,
+    now: Micros,
+    served: Served,
 }
 
 impl Batch {
-    /// An empty batch, in which marks that are too old are forgotten.
+    /// An empty batch; now and then one in which marks that are too old are forgotten.
     pub fn new(aggregate: &Aggregate, now: Micros, unix_ms: u64, generation: Generation) -> Self {
-        let forgotten = aggregate.marks.idle(aggregate.served(now), unix_ms);
-        let floor = forgotten.iter().map(|(_, epoch)| *epoch).fold(aggregate.marks.floor(), u64::max);
-        let served = aggregate.served(now);
-        let changes = Changes { forgotten, floor, generation, served, ..Changes::default() };
-        Self { changes, counted: Vec::new() }
-    }
-
-    /// Sets right what a failed transaction may have left on the disk: memory is the truth, so every row it touched is written as it
-    /// stands here, and marks that are not here are withdrawn.
-    pub fn set_right(&mut self, aggregate: &Aggregate, failed: &Changes) {
-        for life in failed.marks.keys().chain(&failed.withdrawn) {
-            match aggregate.marks.get(life) {
-                Some(mark) => drop(self.changes.marks.insert(life.clone(), mark)),
-                None => self.changes.withdrawn.push(life.clone()),
-            }
+        let served = aggregate.moment(now, unix_ms);
+        let commit = aggregate.commit + 1;
+        let floor = aggregate.marks.floor();
+        let mut changes = Changes { commit, floor, generation, served: served.served, ..Changes::default() };
+        let tidied = now.since(aggregate.tidied) >= TIDY_EVERY;
+        if tidied {
+            aggregate.marks.tidy(&mut changes.marks, served);
         }
-        let journey = |name| aggregate.journeys.get(name).map(|it| it.totals.clone()).unwrap_or_default();
-        let hop = |key| aggregate.hops.get(key).map(|it| it.totals.clone()).unwrap_or_default();
-        self.changes.journeys.extend(failed.journeys.keys().map(|name| (name.clone(), journey(name))));
-        self.changes.hops.extend(failed.hops.keys().map(|key| (key.clone(), hop(key))));
+        Self {
+            changes,
+            counted: Vec::new(),
+            hops: Claims::new(&aggregate.hop_room),
+            journeys: Claims::new(&aggregate.journey_room),
+            owners: BTreeMap::new(),
+            lost_calls: 0,
+            tidied,
+            past: false,
+            lost: None,
+            finished: false,
+            now,
+            served,
+        }
     }
 
     /// What the store is to write.
     pub fn changes(&self) -> &Changes {
         &self.changes
-    }
-
-    /// The same, when the store could not.
-    pub fn into_changes(self) -> Changes {
-        self.changes
     }
 
     /// Reports that count.
@@ -80,82 +97,199 @@ impl Batch {
 
     /// Judges a report and, if it counts, adds it.
     pub fn add(&mut self, aggregate: &Aggregate, report: NodeReport) -> ReportStatus {
-        let life = life(&report.workload, &report.node, report.report.epoch);
-        let (sequence, served) = (report.report.sequence, self.changes.served);
-        let staged = &self.changes.marks;
-        // As stores of before have it: a report that comes again must not count again.
-        let bare = (report.node.clone(), report.report.epoch);
-        let is_bare = aggregate.marks.get(&life).is_none()
-            && !staged.contains_key(&life)
-            && aggregate.marks.get(&bare).is_some();
-        let verdict = aggregate.marks.judge(staged, if is_bare { &bare } else { &life }, sequence, served);
+        let verdict = self.judge(aggregate, &report);
         if let ReportStatus::Count { .. } = verdict {
-            self.add_judged(aggregate, report);
+            self.add_evidence(aggregate, report);
         }
         verdict
     }
 
-    /// Adds a report that has been judged to count: here, or by another replica.
-    pub fn add_judged(&mut self, aggregate: &Aggregate, report: NodeReport) {
+    /// Judges a report and, if it counts, moves its mark; what it says is for somebody else to add.
+    pub fn judge(&mut self, aggregate: &Aggregate, report: &NodeReport) -> ReportStatus {
         let life = life(&report.workload, &report.node, report.report.epoch);
-        // A life forgotten by this very batch is alive after all.
-        self.changes.forgotten.retain(|forgotten| *forgotten != life);
-        let mark = Mark { sequence: report.report.sequence, seen: self.changes.served };
-        self.changes.marks.insert(life, mark);
-        self.add_totals(aggregate, &report);
-        self.counted.push(report);
+        let sequence = report.report.sequence;
+        let (marks, staged) = (&aggregate.marks, &mut self.changes.marks);
+        let is_known = staged.marks.contains_key(&life) || marks.get(&life).is_some();
+        // As stores of before have it: a report that comes again must not count again.
+        let bare = (report.node.clone(), report.report.epoch);
+        let is_bare = !is_known && marks.get(&bare).is_some();
+        let verdict = marks.judge(staged, if is_bare { &bare } else { &life }, sequence, self.served);
+        if let ReportStatus::Count { .. } = verdict {
+            if !is_known && !marks.make_room(staged, &life, self.served) {
+                return ReportStatus::Full;
+            }
+            marks.stage(staged, life, Mark { sequence, seen: self.served.served });
+        }
+        verdict
     }
 
-    /// The reports that count, for somebody else to add.
-    pub fn into_counted(self) -> Vec<NodeReport> {
-        self.counted
+    /// Adds a report that another replica judged to count, whatever its mark says here. Its mark has a place even where there is none: who judged
+    /// it found one.
+    pub fn add_judged(&mut self, aggregate: &Aggregate, report: NodeReport) {
+        let life = life(&report.workload, &report.node, report.report.epoch);
+        let (marks, staged) = (&aggregate.marks, &mut self.changes.marks);
+        if !staged.marks.contains_key(&life) && marks.get(&life).is_none() {
+            marks.make_room(staged, &life, self.served);
+        }
+        marks.stage(staged, life, Mark { sequence: report.report.sequence, seen: self.served.served });
+        self.add_evidence(aggregate, report);
     }
 
     /// Leaves the last seconds alone: what is added is of before them.
     pub fn forget_recent(&mut self) {
+        self.past = true;
         self.counted.clear();
     }
 
-    fn add_totals(&mut self, aggregate: &Aggregate, report: &NodeReport) {
-        for (name, delta) in &report.report.delta.journeys {
-            add_journey(self.journey(aggregate, name), delta);
-        }
-        for (key, delta) in &report.report.delta.hops {
-            add_hop(self.hop(aggregate, key), delta);
-        }
+    /// Calls and requests that found no place of their own, and one of those.
+    pub fn without_place(&self) -> Option<(u64, &str)> {
+        self.lost.as_deref().map(|example| (self.lost_calls, example))
     }
 
-    fn journey(&mut self, aggregate: &Aggregate, name: &JourneyName) -> &mut JourneyTotals {
-        let known = |name| aggregate.journeys.contains_key(name) || self.changes.journeys.contains_key(name);
-        let room = aggregate.journeys.len() + self.changes.journeys.len() < JOURNEYS_MAX;
-        let overflow = JourneyName::new(JOURNEY_OVERFLOW).ok().filter(|_| !room && !known(name));
-        let place = overflow.unwrap_or_else(|| name.clone());
-        let before = aggregate.journeys.get(&place);
-        let begin = || before.map(|journey| journey.totals.clone()).unwrap_or_default();
-        self.changes.journeys.entry(place).or_insert_with(begin)
+    /// The last step: entries that have to go take their totals with them. To be called before the changes are stored.
+    pub fn finish(&mut self, aggregate: &Aggregate) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let hops = self
+            .hops
+            .gone()
+            .filter_map(|key| aggregate.hops.get(key).map(|hop| (Arc::clone(key), hop.totals.clone())));
+        self.changes.evicted_hops = hops.collect();
+        let journeys = self.journeys.gone().filter_map(|name| {
+            aggregate.journeys.get(name).map(|journey| (name.clone(), journey.totals.clone()))
+        });
+        self.changes.evicted_journeys = journeys.collect();
     }
 
-    fn hop(&mut self, aggregate: &Aggregate, key: &HopKey) -> &mut HopTotals {
-        let known = aggregate.hops.contains_key(key) || self.changes.hops.contains_key(key);
-        let room = aggregate.hops.len() + self.changes.hops.len() < HOPS_MAX;
-        let place = if known || room { key.clone() } else { overflow_hop() };
-        let before = aggregate.hops.get(&place);
-        let begin = || before.map(|hop| hop.totals.clone()).unwrap_or_default();
-        self.changes.hops.entry(place).or_insert_with(begin)
+    fn add_evidence(&mut self, aggregate: &Aggregate, mut report: NodeReport) {
+        for (name, delta) in std::mem::take(&mut report.report.delta.journeys) {
+            match self.place_of_journey(aggregate, name, report.workload.as_str(), &delta) {
+                Some(place) => merge(&mut self.changes.journeys, place, delta, JourneyDelta::merge),
+                None => self.lose("journey", "overflow", delta.outcomes.total()),
+            }
+        }
+        for (key, delta) in std::mem::take(&mut report.report.delta.hops) {
+            let place = self.place_of_hop(aggregate, key, &delta);
+            merge(&mut self.changes.hops, place, delta, HopDelta::merge);
+        }
+        self.counted.push(report);
+    }
+
+    fn place_of_journey(
+        &mut self,
+        aggregate: &Aggregate,
+        name: JourneyName,
+        workload: &str,
+        delta: &JourneyDelta,
+    ) -> Option<JourneyName> {
+        if aggregate.journeys.contains_key(&name) {
+            self.journeys.stays(&name);
+            return Some(name);
+        }
+        if self.changes.journeys.contains_key(&name) || aggregate.declared.contains(&name) {
+            return Some(name);
+        }
+        let overflow = overflow_journey();
+        let judge = JourneyJudge { aggregate, batch: &self.changes };
+        let (room, limits) = (&aggregate.journey_room, aggregate.limits_of_journeys());
+        if overflow.as_ref() == Some(&name) || self.journeys.claim(room, &limits, workload, self.now, &judge)
+        {
+            self.owners.insert(name.clone(), workload.to_owned());
+            return Some(name);
+        }
+        self.lose("journey", name.as_str(), delta.outcomes.total());
+        overflow
+    }
+
+    fn place_of_hop(&mut self, aggregate: &Aggregate, key: HopKey, delta: &HopDelta) -> Arc<HopKey> {
+        if let Some((known, _)) = aggregate.hops.get_key_value(&key) {
+            self.hops.stays(known);
+            return Arc::clone(known);
+        }
+        if let Some((known, _)) = self.changes.hops.get_key_value(&key) {
+            return Arc::clone(known);
+        }
+        let judge = HopJudge { aggregate, batch: &self.changes };
+        let (room, limits) = (&aggregate.hop_room, aggregate.limits_of_hops());
+        if is_overflow_hop(&key) || self.hops.claim(room, &limits, &key.source, self.now, &judge) {
+            return Arc::new(key);
+        }
+        self.lose("hop to", &key.destination, delta.outcomes.total());
+        Arc::new(overflow_hop())
+    }
+
+    fn lose(&mut self, what: &str, name: &str, calls: u64) {
+        self.lost_calls += calls;
+        self.lost.get_or_insert_with(|| format!("{what} {:?}", name.chars().take(80).collect::<String>()));
     }
 }
 
-fn add_journey(totals: &mut JourneyTotals, delta: &JourneyDelta) {
-    totals.outcomes.merge(&delta.outcomes);
-    totals.within_deadline = totals.within_deadline.saturating_add(delta.within_deadline);
-    totals.degraded = totals.degraded.saturating_add(delta.degraded);
-    totals.latency.add(&delta.latency);
+/// Adds to a place, without a copy when it is the first.
+fn merge<K: Ord, V>(places: &mut BTreeMap<K, V>, place: K, value: V, merge: impl Fn(&mut V, &V)) {
+    match places.get_mut(&place) {
+        Some(there) => merge(there, &value),
+        None => drop(places.insert(place, value)),
+    }
 }
 
-fn add_hop(totals: &mut HopTotals, delta: &HopDelta) {
-    totals.outcomes.merge(&delta.outcomes);
-    totals.retries = totals.retries.saturating_add(delta.retries);
-    totals.decisions.merge(&delta.decisions);
-    totals.latency.add(&delta.latency);
-    totals.alternate_latency.add(&delta.alternate_latency);
+struct HopJudge<'a> {
+    aggregate: &'a Aggregate,
+    batch: &'a Changes,
+}
+
+impl Judge<Arc<HopKey>> for HopJudge<'_> {
+    fn rank(&self, key: &Arc<HopKey>) -> Option<Rank> {
+        let is_free = |_: &&_| !self.batch.hops.contains_key(key);
+        let hop = self.aggregate.hops.get(key).filter(is_free)?;
+        Some(Rank::new(hop.seen, hop.totals.outcomes.total()))
+    }
+
+    fn owner(&self, key: &Arc<HopKey>) -> String {
+        key.source.clone()
+    }
+
+    fn bytes(&self, key: &Arc<HopKey>) -> usize {
+        self.aggregate.hops.get(key).map_or(0, |hop| bytes_of(key, hop))
+    }
+
+    fn all<'k>(&'k self) -> impl Iterator<Item = Entry<'k, Arc<HopKey>>> {
+        let all = self.aggregate.hops.iter().filter(|(key, _)| !is_overflow_hop(key));
+        all.map(|(key, hop)| {
+            let rank = Rank::new(hop.seen, hop.totals.outcomes.total());
+            Entry { key, owner: &key.source, rank }
+        })
+    }
+}
+
+struct JourneyJudge<'a> {
+    aggregate: &'a Aggregate,
+    batch: &'a Changes,
+}
+
+impl Judge<JourneyName> for JourneyJudge<'_> {
+    fn rank(&self, name: &JourneyName) -> Option<Rank> {
+        let is_free =
+            |_: &&_| !self.batch.journeys.contains_key(name) && !self.aggregate.declared.contains(name);
+        let journey = self.aggregate.journeys.get(name).filter(is_free)?;
+        Some(Rank::new(journey.seen, journey.totals.outcomes.total()))
+    }
+
+    fn owner(&self, name: &JourneyName) -> String {
+        self.aggregate.journeys.get(name).and_then(|journey| journey.owner.clone()).unwrap_or_default()
+    }
+
+    fn bytes(&self, _: &JourneyName) -> usize {
+        0
+    }
+
+    fn all<'k>(&'k self) -> impl Iterator<Item = Entry<'k, JourneyName>> {
+        let may_go =
+            |name: &JourneyName| name.as_str() != JOURNEY_OVERFLOW && !self.aggregate.declared.contains(name);
+        let all = self.aggregate.journeys.iter().filter(move |(name, _)| may_go(name));
+        all.map(|(key, journey)| {
+            let rank = Rank::new(journey.seen, journey.totals.outcomes.total());
+            Entry { key, owner: journey.owner.as_deref().unwrap_or_default(), rank }
+        })
+    }
 }

@@ -1,8 +1,9 @@
 //! Where words go: results to standard output, everything else to standard error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use emac_document::{Problems, render_json, render_text};
+use emac_document::{Problems, is_plain, render_json, render_text, shown_lines};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
@@ -19,7 +20,7 @@ pub(super) enum Format {
 
 /// A line for people about what went wrong.
 pub(super) fn complain(message: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "emac: {message}");
+    let _ = writeln!(io::stderr(), "emac: {}", shown_lines(&message.to_string()));
 }
 
 /// Shows problems of files: for people on standard error, for programs on standard output.
@@ -44,12 +45,12 @@ pub(super) fn valid<T>(value: Option<T>, problems: &Problems, format: Format) ->
 
 /// A result for people.
 pub(super) fn print_line(line: impl std::fmt::Display) {
-    let _ = writeln!(io::stdout(), "{line}");
+    let _ = writeln!(io::stdout(), "{}", shown_lines(&line.to_string()));
 }
 
 /// A result of several lines, each with its end.
 pub(super) fn print_text(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = io::stdout().write_all(shown_lines(text).as_bytes());
 }
 
 /// A result for programs: an object, with the problems of the input as `problems`, which is always there.
@@ -61,10 +62,41 @@ pub(super) fn print_answer(mut answer: Value, problems: &Problems) {
 /// A document for programs.
 pub(super) fn print_json(value: &Value) {
     // A reader that has gone away is no failure of ours.
-    let _ = writeln!(io::stdout(), "{value:#}");
+    let _ = writeln!(io::stdout(), "{}", plain_json(&format!("{value:#}")));
+}
+
+/// JSON of which a terminal obeys nothing: what serde leaves of it (DEL, C1, marks of direction) stands in strings only, where it may be escaped.
+fn plain_json(json: &str) -> Cow<'_, str> {
+    let is_kept = |c: char| c == '\n' || is_plain(c);
+    if json.chars().all(is_kept) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len() + 32);
+    for c in json.chars() {
+        let mut units = [0; 2];
+        match is_kept(c) {
+            true => text.push(c),
+            false => c.encode_utf16(&mut units).iter().for_each(|unit| text += &format!("\\u{unit:04x}")),
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// Colours only for a terminal, and never when `NO_COLOR` is set to something (no-color.org).
 pub(super) fn colors(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_stays_what_it_is_and_tells_a_terminal_nothing() {
+        let value = json!({"a\u{202e}": "\u{9b}2J \u{1b}[2J \u{e0041} \n é"});
+        let text = format!("{value:#}");
+        let text = plain_json(&text);
+        assert!(text.chars().all(|c| c == '\n' || is_plain(c)), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 }

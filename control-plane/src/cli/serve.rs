@@ -11,8 +11,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::exit::Exit;
+use super::log_fields::fields;
 use super::output::{Format, colors, complain, show_problems};
-use crate::config::{self, Config, Log, LogFormat, Overrides};
+use crate::config::{self, Address, Config, Log, LogFormat, Overrides};
 use crate::serve::{Intents, Server, StartError};
 use emac_document::Problems;
 
@@ -25,9 +26,9 @@ pub(super) struct Args {
     /// Configuration file; default: built-in defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Listen address for evidence and budgets (gRPC); port 0: any free port
+    /// Listen address for evidence and budgets (gRPC); port 0: any free port; or unix:PATH
     #[arg(long, value_name = "IP:PORT")]
-    grpc: Option<SocketAddr>,
+    grpc: Option<Address>,
     /// Listen address for API and metrics (HTTP); port 0: any free port
     #[arg(long, value_name = "IP:PORT")]
     http: Option<SocketAddr>,
@@ -91,7 +92,7 @@ fn configure(args: &Args, problems: &Problems) -> Option<Config> {
         None => Config::default(),
     };
     let overrides = Overrides {
-        grpc: args.grpc,
+        grpc: args.grpc.clone(),
         http: args.http,
         no_identity: args.identity.is_some(),
         ports_file: args.ports_file.clone(),
@@ -143,7 +144,7 @@ fn start_log(log: &Log) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colors(&io::stderr()));
     let registry = tracing_subscriber::registry().with(filter);
     match log.format {
-        LogFormat::Text => registry.with(lines).init(),
+        LogFormat::Text => registry.with(lines.fmt_fields(fields())).init(),
         LogFormat::Json => registry.with(lines.json()).init(),
     }
 }

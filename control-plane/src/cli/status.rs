@@ -3,15 +3,18 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use hyper::Uri;
 use serde_json::{Value, json};
 
+use super::enforcing::{Told, switched};
 use super::exit::Exit;
-use super::fetch::{self, FetchError, is_server};
+use super::fetch::{FetchError, Server, ServerArgs, is_server};
 use super::output::{Format, complain, print_json, print_text};
+use emac_document::shown;
 
 /// How often `--watch` shows it again.
 const PERIOD: Duration = Duration::from_secs(1);
+/// Most characters of a cell: a workload's name at its longest.
+const CELL_CHARS_MAX: usize = 512;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -20,11 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[command(after_help = "Examples:
   emac status
   emac status --server http://127.0.0.1:8080 --watch
+  emac status --server https://emac.example:8080 --ca ca.pem
   emac status --format json | jq .journeys")]
 pub(super) struct Args {
-    /// The control plane's HTTP address
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    server: Uri,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Refresh every second until interrupted
     #[arg(long)]
     watch: bool,
@@ -34,10 +37,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    if !is_server(&args.server) {
-        complain(format!("--server {} is not of the form http://HOST:PORT", args.server));
+    let uri = &args.server.server;
+    if !is_server(uri) {
+        complain(format!("--server {uri} is not of the form http://HOST:PORT or https://HOST:PORT"));
         return Exit::Usage;
     }
+    let server = match args.server.server() {
+        Ok(server) => server,
+        Err(problem) => {
+            complain(problem);
+            return Exit::InvalidInput;
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -45,12 +56,12 @@ pub(super) fn run(args: &Args) -> Exit {
             return Exit::Runtime;
         }
     };
-    runtime.block_on(show(args))
+    runtime.block_on(show(args, &server))
 }
 
-async fn show(args: &Args) -> Exit {
+async fn show(args: &Args, server: &Server) -> Exit {
     loop {
-        let exit = match fetch(&args.server).await {
+        let exit = match fetch(server).await {
             Ok(status) if args.format == Format::Json => {
                 print_json(&status);
                 Exit::Ok
@@ -60,7 +71,7 @@ async fn show(args: &Args) -> Exit {
                 Exit::Ok
             }
             Err(problem) => {
-                complain(format!("{}: {problem}", args.server));
+                complain(format!("{}: {problem}", args.server.server));
                 Exit::Runtime
             }
         };
@@ -76,25 +87,27 @@ async fn show(args: &Args) -> Exit {
     }
 }
 
-async fn fetch(server: &Uri) -> Result<Value, FetchError> {
+async fn fetch(server: &Server) -> Result<Value, FetchError> {
     let mut status = json!({});
-    for part in ["journeys", "hops", "proxies", "plan", "discovery"] {
-        status[part] = serde_json::from_slice(&fetch::fetch(server, part, PATIENCE).await?)?;
+    for part in ["enforcement", "journeys", "hops", "proxies", "plan", "discovery"] {
+        status[part] = serde_json::from_slice(&server.fetch(part, PATIENCE).await?)?;
     }
     Ok(status)
 }
 
 fn render(status: &Value) -> String {
     let mut text = format!("plan generation {}\n", status["plan"]["generation"]);
+    text += &switched(&status["enforcement"], Told::ByTheWay);
     text += &spans(&status["journeys"]);
     let list = |part: &str, name: &str| status[part][name].as_array().cloned().unwrap_or_default();
-    let header = ["JOURNEY", "REQUESTS", "IN DEADLINE", "DEGRADED", "P50 MS", "P99 MS", "TOTAL"];
+    let header = ["JOURNEY", "MODE", "REQUESTS", "IN DEADLINE", "DEGRADED", "P50 MS", "P99 MS", "TOTAL"];
     text += &table(
         header,
         list("journeys", "journeys").iter().map(|journey| {
             let recent = &journey["recent"];
             [
                 word(&journey["journey"]),
+                mode(journey),
                 word(&recent["requests"]),
                 percent(&recent["success_within_deadline"]),
                 percent(&recent["degraded_share"]),
@@ -106,7 +119,7 @@ fn render(status: &Value) -> String {
     );
     for one in list("journeys", "edges").iter().chain(&list("hops", "bypassed")) {
         if let Some(message) = one["message"].as_str() {
-            text += &format!("{message}\n");
+            text += &format!("{}\n", shown(message, CELL_CHARS_MAX));
         }
     }
     text.push('\n');
@@ -128,6 +141,12 @@ fn render(status: &Value) -> String {
         text += &discovery(&status["discovery"]);
     }
     text
+}
+
+/// How far decisions go, and that they would go further.
+fn mode(journey: &Value) -> String {
+    let mode = word(&journey["mode"]);
+    if journey["stopped"].is_null() { mode } else { format!("{mode} (stopped)") }
 }
 
 /// From when the numbers are.
@@ -177,16 +196,17 @@ fn forgotten(forgotten: &Value) -> String {
 
 /// The first line of what a proxy said, at most so long that the table stays one.
 fn brief(error: &str) -> String {
-    error.lines().next().unwrap_or_default().chars().take(60).collect()
+    let first: String = error.lines().next().unwrap_or_default().chars().take(60).collect();
+    shown(&first, 60).into_owned()
 }
 
 /// Time of day, UTC.
-fn clock(unix_ms: &Value) -> String {
+pub(super) fn clock(unix_ms: &Value) -> String {
     let second = unix_ms.as_u64().unwrap_or_default() / 1_000 % 86_400;
     format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
 }
 
-fn ago(age_ms: &Value) -> Option<String> {
+pub(super) fn ago(age_ms: &Value) -> Option<String> {
     age(age_ms).map(|age| format!("{age} ago"))
 }
 
@@ -250,10 +270,11 @@ fn undeclared(discovery: &Value) -> String {
     text
 }
 
-fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".to_string(),
-        Value::String(text) => text.clone(),
+        // A cell is one line.
+        Value::String(text) => shown(text, CELL_CHARS_MAX).into_owned(),
         other => other.to_string(),
     }
 }
@@ -282,10 +303,17 @@ mod tests {
     fn a_status_is_a_page_of_tables() {
         let status = json!({
             "plan": {"generation": 7},
+            "enforcement": {"stopped": {"all": null, "but": {}, "configuration": null, "journeys": {
+                "checkout": {"by": "jane", "proven": true, "why": "INC-42", "at_unix_ms": 3_600_000},
+            }}, "sidecars": {"connected": 3, "acknowledged": 2, "waiting": [
+                {"node": "sidecar~2", "workload": "shop/cart", "state": "silent", "lease": {"ends_unix_ms": 3_700_000, "then": "release"}},
+            ], "unreachable": [
+                {"node": "sidecar~3", "workload": "shop/pay", "state": "cut off", "ended_age_ms": 4_000, "lease": {"ends_unix_ms": 3_700_000, "then": "hold"}},
+            ]}},
             "journeys": {
                 "began_unix_ms": 3_600_000, "totals_since": "process",
                 "window": {"start_unix_ms": 3_661_500, "end_unix_ms": 3_667_000, "length_ms": 5_500},
-                "journeys": [{"journey": "checkout", "total": {"requests": 90_000}, "recent": {
+                "journeys": [{"journey": "checkout", "mode": "observe", "stopped": {"by": "jane"}, "total": {"requests": 90_000}, "recent": {
                     "requests": 1200, "success_within_deadline": 0.9958, "degraded_share": null, "p50_ms": 41.5, "p99_ms": null,
                 }}],
                 "edges": [{"message": null}, {"message": "no edge has reported for search"}],
@@ -313,10 +341,14 @@ mod tests {
         });
         insta::assert_snapshot!(render(&status), @"
         plan generation 7
+        enforcement is STOPPED for checkout by jane, 01:00:00 UTC: INC-42
+        2 of 3 connected sidecars have acknowledged it
+        not acknowledged: sidecar~2 (shop/cart, silent); does as before until 01:01:40 UTC, then releases its budgets
+        not reached: sidecar~3 (shop/pay, cut off), connected until 4 s ago; does as before until it is reached (lease.onExpiry: hold)
         window: 01:01:01 to 01:01:07 UTC (5.5 s); totals since the control plane started, 01:00:00
 
-        JOURNEY   REQUESTS  IN DEADLINE  DEGRADED  P50 MS  P99 MS  TOTAL
-        checkout  1200      99.58 %      -         41.5    -       90000
+        JOURNEY   MODE               REQUESTS  IN DEADLINE  DEGRADED  P50 MS  P99 MS  TOTAL
+        checkout  observe (stopped)  1200      99.58 %      -         41.5    -       90000
         no edge has reported for search
         pay answered 1 calls in the window
 

@@ -1,18 +1,23 @@
 //! From the text of `emac.yaml` to a checked [`Config`]; every problem is reported, none ends the reading. What is declared here is also the schema and
 //! the reference of the document.
 
+mod api;
+mod capacity;
+mod connections;
 mod discovery;
 mod engine;
 
 use std::path::{Path, PathBuf};
 
+use self::api::{api, enforcement};
+use self::connections::connections;
 use self::discovery::discovery;
 use self::engine::engine;
-use super::{Config, EvidenceConfig, Listen, Log, LogFormat};
+use super::{Address, Config, EvidenceConfig, Listen, Log, LogFormat, Stopped};
 use emac_core::units::Millis;
 use emac_document::shape::Mapping;
 use emac_document::types::{
-    Shown, Type, address, choice, integer, list, mapping, millis, text_like, word_as,
+    Shown, Type, Written, address, choice, integer, list, mapping, millis, text_like, word_as,
 };
 use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, describe, read_file};
 use identity::identity;
@@ -34,7 +39,25 @@ pub fn load(path: &Path, problems: &Problems) -> Option<Config> {
         }
         return None;
     };
-    read(document.reader(problems), path.parent().unwrap_or(Path::new("")))
+    let config = read(document.reader(problems), path.parent().unwrap_or(Path::new("")))?;
+    Some(Config { file: Some(path.to_owned()), ..config })
+}
+
+/// What a file's text stops, whatever is wrong with the rest of it: a stop must not wait for somebody to mend another line. `None` when
+/// `enforcement` itself cannot be read.
+pub(crate) fn enforcement_of(text: &str, name: &str, problems: &Problems) -> Option<Option<Stopped>> {
+    let limits = Limits { bytes_max: BYTES_MAX, ..Limits::default() };
+    let documents = emac_document::parse(&emac_document::Source::new(name, text), &limits, problems);
+    let errors_before = problems.errors();
+    let [document] = documents.as_slice() else {
+        problems.push(Problem::error(format!("expected one document, found {}", documents.len())));
+        return None;
+    };
+    let stopped = document.reader(problems).fields(|fields| {
+        fields.accept_rest();
+        Some(fields.optional("enforcement", |it| enforcement().read(it)).flatten())
+    });
+    stopped.filter(|_| problems.errors() == errors_before)
 }
 
 /// Reads a document; paths in it are relative to `folder`.
@@ -55,7 +78,10 @@ pub(crate) fn table() -> &'static Mapping {
 
 fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
     Some(Config {
-        listen: fields.field("listen", mapping(listen), "listen addresses").optional().unwrap_or_default(),
+        listen: fields
+            .field("listen", mapping(|fields: &mut Fields<'_>| listen(fields, folder)), "listen addresses")
+            .optional()
+            .unwrap_or_default(),
         identity: fields
             .field(
                 "identity",
@@ -63,6 +89,14 @@ fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
                 "how sidecars prove who they are; `none`: not at all, whoever reaches the port may report for every workload and ask for every budget",
             )
             .optional(),
+        connections: fields
+            .field(
+                "connections",
+                mapping(connections),
+                "how many connections and streams peers may have, and when they are ended",
+            )
+            .optional()
+            .unwrap_or_default(),
         ports_file: fields
             .field(
                 "portsFile",
@@ -101,15 +135,36 @@ fn config(fields: &mut Fields<'_>, folder: &Path) -> Option<Config> {
             )
             .optional()
             .unwrap_or_default(),
+        api: fields
+            .field(
+                "api",
+                mapping(|fields: &mut Fields<'_>| api(fields, folder)),
+                "who may ask and change what over HTTP",
+            )
+            .optional()
+            .unwrap_or_default(),
+        enforcement: fields
+            .field(
+                "enforcement",
+                enforcement(),
+                "`stopped`: every sidecar observes, whatever intents say; a mapping stops some journeys; read again when the file changes",
+            )
+            .optional()
+            .flatten(),
+        file: None,
         log: fields.field("log", mapping(log), "logging to standard error").optional().unwrap_or_default(),
     })
 }
 
-fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
+fn listen(fields: &mut Fields<'_>, folder: &Path) -> Option<Listen> {
     let Listen { grpc, http } = Listen::default();
     Some(Listen {
         grpc: fields
-            .field("grpc", address(), "address for evidence and budgets; port 0: any free port")
+            .field(
+                "grpc",
+                grpc_address(folder),
+                "address for evidence and budgets; port 0: any free port; or `unix:PATH`, a socket for the control plane's user and group",
+            )
             .or(grpc),
         http: fields
             .field("http", address(), "address for API, health and metrics; port 0: any free port")
@@ -117,8 +172,25 @@ fn listen(fields: &mut Fields<'_>) -> Option<Listen> {
     })
 }
 
+fn grpc_address<'a>(folder: &Path) -> impl Shown<'a, Value = Address> {
+    const PATTERN: &str = r"^(\S+:[0-9]{1,5}|unix:.+)$";
+    text_like("address", PATTERN, "127.0.0.1:18000", move |it, text| match text.parse() {
+        Ok(Address::Unix(path)) => Some(Address::Unix(folder.join(path))),
+        Ok(address) => Some(address),
+        Err(problem @ super::InvalidAddress) => {
+            it.refuse_with(format!("`{text}` is not an address"), problem.to_string())
+        }
+    })
+}
+
+impl Written for Address {
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
+
 fn evidence(fields: &mut Fields<'_>) -> Option<EvidenceConfig> {
-    let EvidenceConfig { window, queue, commit_delay } = EvidenceConfig::default();
+    let EvidenceConfig { window, queue, commit_delay, capacity } = EvidenceConfig::default();
     Some(EvidenceConfig {
         window: fields
             .field("window", millis(1_000..=300_000), "length of the planner's evidence window, 1s to 5m")
@@ -133,6 +205,10 @@ fn evidence(fields: &mut Fields<'_>) -> Option<EvidenceConfig> {
         commit_delay: fields
             .field("commitDelay", millis(1..=1_000), "delay by which commits are batched, 1ms to 1s")
             .or(commit_delay),
+        capacity: fields
+            .field("capacity", mapping(self::capacity::capacity), "places in the tables of evidence")
+            .optional()
+            .unwrap_or(capacity),
     })
 }
 

@@ -211,6 +211,11 @@ impl Cluster {
         self.agreed.clone()
     }
 
+    /// What it says; nothing, of the lowest generation, before there is one.
+    pub fn plan(&self) -> Arc<PlanSnapshot> {
+        self.agreed.borrow().as_ref().map(|agreed| Arc::clone(&agreed.plan)).unwrap_or_default()
+    }
+
     /// Whether this replica is to make a plan now. One that has just begun first watches for as long as a plan looks back, unless there is no plan at all.
     pub fn may_plan(&self, window: Duration) -> bool {
         let plans = self.plans.get().filter(|plans| plans.is_planner());

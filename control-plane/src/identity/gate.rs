@@ -1,59 +1,161 @@
 //! The one place that decides who a peer is and what it may say.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use emac_core::evidence::HopRecord;
 use emac_core::id::WorkloadName;
-use emac_proto::convert::NodeReport;
 use emac_push::service::{Admission, Client};
 use rustls::ServerConfig;
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Status};
 
-use super::incoming::Transport;
 use super::keep::Credentials;
-use super::refusal::{Refusal, Refusals};
+use super::peer::{Peer, PushClient, Who};
 use super::tls::Protocol;
+use super::transport::{Cut, Origin, Remote, Transport};
 use super::{forwarded, spiffe};
 use crate::clock::Clock;
-use crate::config::{Identity, Proof};
+use crate::config::{ConnectionLimits, Identity, Proof};
+use crate::places::{Full, Place, Places};
+use crate::refusal::{Refusal, Refusals};
 
 /// What all streams ask.
 #[derive(Debug)]
 pub struct Gate {
     /// `None`: nobody proves anything.
-    proof: Option<(Proof, Arc<Credentials>)>,
-    refusals: Refusals,
-    clock: Clock,
+    pub(super) proof: Option<(Proof, Arc<Credentials>)>,
+    pub(super) refusals: Refusals,
+    limits: ConnectionLimits,
+    /// Of connections, by port.
+    connections: [Arc<Places<Origin>>; Port::ALL.len()],
+    /// Of streams, by kind.
+    pub(super) streams: [Arc<Places<Holder>>; StreamKind::ALL.len()],
+    pub(super) clock: Clock,
 }
 
-/// Who opened a stream.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    who: Who,
-    /// When its proof ends.
-    until_unix_s: Option<u64>,
-    gate: Arc<Gate>,
+/// A port, each with places of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Evidence and budgets.
+    Grpc,
+    /// API, health and metrics.
+    Http,
+    /// Traces over gRPC.
+    OtlpGrpc,
+    /// Traces over HTTP.
+    OtlpHttp,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Who {
-    Anybody,
-    /// `<namespace>/<account>`.
-    Account(WorkloadName),
-    /// A token's.
-    Workload(WorkloadName),
+/// A kind of stream, each with places of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// Reports.
+    Evidence,
+    /// Budgets.
+    Push,
+}
+
+/// Who holds places for streams.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    /// Where nobody proves who it is.
+    Origin(Origin),
+    /// An account or a workload that is proven.
+    Proven(WorkloadName),
+}
+
+impl Port {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Grpc, Self::Http, Self::OtlpGrpc, Self::OtlpHttp];
+
+    /// Stable label for metrics and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http",
+            Self::OtlpGrpc => "otlp_grpc",
+            Self::OtlpHttp => "otlp_http",
+        }
+    }
+
+    /// What is spoken there.
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Grpc | Self::OtlpGrpc => Protocol::Grpc,
+            Self::Http | Self::OtlpHttp => Protocol::Http,
+        }
+    }
+}
+
+impl StreamKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Evidence, Self::Push];
+
+    /// Stable label for metrics and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Evidence => "evidence",
+            Self::Push => "budgets",
+        }
+    }
 }
 
 impl Gate {
     /// Who is believed what.
-    pub fn new(identity: &Identity, credentials: Option<Arc<Credentials>>, clock: Clock) -> Self {
+    pub fn new(
+        identity: &Identity,
+        credentials: Option<Arc<Credentials>>,
+        limits: ConnectionLimits,
+        clock: Clock,
+    ) -> Self {
         let proof = match identity {
             Identity::Nobody => None,
             Identity::Proven(proof) => credentials.map(|credentials| (proof.clone(), credentials)),
         };
-        Self { proof, refusals: Refusals::default(), clock }
+        let connections = Port::ALL.map(|_| Places::new(limits.open));
+        let streams = StreamKind::ALL.map(|_| Places::new(limits.streams));
+        Self { proof, refusals: Refusals::default(), limits, connections, streams, clock }
+    }
+
+    /// How much peers may take.
+    pub fn limits(&self) -> &ConnectionLimits {
+        &self.limits
+    }
+
+    /// Connections open now, by port.
+    pub fn connections(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        Port::ALL.iter().zip(&self.connections).map(|(port, places)| (port.label(), places.taken()))
+    }
+
+    /// Streams open now, by kind.
+    pub fn streams(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        StreamKind::ALL.iter().zip(&self.streams).map(|(kind, places)| (kind.label(), places.taken()))
+    }
+
+    /// A place for a connection.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`, with the reason.
+    pub fn connect(&self, port: Port, transport: &Transport) -> Result<Place<Origin>, Status> {
+        let [grpc, http, otlp_grpc, otlp_http] = &self.connections;
+        let places = match port {
+            Port::Grpc => grpc,
+            Port::Http => http,
+            Port::OtlpGrpc => otlp_grpc,
+            Port::OtlpHttp => otlp_http,
+        };
+        places.take(transport.remote.origin()).map_err(|full| {
+            let (label, remote) = (port.label(), transport.remote);
+            match full {
+                Full::All { most } => self.refuse(
+                    Refusal::Connections,
+                    &format!("all {most} connections of port {label} are taken (connections.open); {remote} comes too late"),
+                ),
+                Full::Peer { held } => self.refuse(
+                    Refusal::ConnectionsOfPeer,
+                    &format!("{remote} has {held} connections to port {label}, as many as are free (connections.open)"),
+                ),
+            }
+        })
     }
 
     /// Refusals by reason since the start.
@@ -66,15 +168,16 @@ impl Gate {
         self.proof.as_ref()?.1.until_unix_s()
     }
 
-    pub(super) fn tls(&self, protocol: Protocol) -> Option<Arc<ServerConfig>> {
+    pub(crate) fn tls(&self, protocol: Protocol) -> Option<Arc<ServerConfig>> {
         self.proof.as_ref()?.1.tls(protocol)
     }
 
-    pub(super) fn unix_s(&self) -> u64 {
+    pub(crate) fn unix_s(&self) -> u64 {
         self.clock.unix_ms() / 1_000
     }
 
-    pub(super) fn refuse(&self, refusal: Refusal, why: &str) -> Status {
+    /// Counts, logs at a bounded rate, and makes the status to answer with.
+    pub fn refuse(&self, refusal: Refusal, why: &str) -> Status {
         self.refusals.refuse(refusal, why, self.clock.now())
     }
 
@@ -84,13 +187,36 @@ impl Gate {
     /// `UNAUTHENTICATED`, with the reason.
     pub fn identify(self: &Arc<Self>, mut request: Request<()>) -> Result<Request<()>, Status> {
         let transport = request.extensions().get::<Transport>().cloned();
-        let peer = self.peer(transport.as_ref(), request.metadata())?;
+        let cut = request.extensions().get::<Cut>().cloned().unwrap_or_default();
+        let peer = self.peer(transport.as_ref(), cut, request.metadata())?;
         request.extensions_mut().insert(peer);
         Ok(request)
     }
 
-    fn peer(self: &Arc<Self>, transport: Option<&Transport>, metadata: &MetadataMap) -> Result<Peer, Status> {
-        let peer = |who, until_unix_s| Peer { who, until_unix_s, gate: Arc::clone(self) };
+    /// Whether somebody may send traces: where identities are proven by TLS, whoever proves one, whosesoever it is; else everybody.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, with the reason.
+    pub fn may_send_traces(
+        self: &Arc<Self>,
+        known: Option<&Transport>,
+        metadata: &MetadataMap,
+    ) -> Result<(), Status> {
+        match &self.proof {
+            Some((proof, _)) if proof.tls.is_some() => self.peer(known, Cut::default(), metadata).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    fn peer(
+        self: &Arc<Self>,
+        transport: Option<&Transport>,
+        cut: Cut,
+        metadata: &MetadataMap,
+    ) -> Result<Peer, Status> {
+        let origin = transport.map_or(Origin::Unix, |transport| transport.remote.origin());
+        let gate = Arc::clone(self);
+        let peer = |who, until_unix_s| Peer { who, until_unix_s, origin, cut, gate };
         let Some((proof, credentials)) = &self.proof else { return Ok(peer(Who::Anybody, None)) };
         let from = transport.map(|transport| transport.remote);
         let told = |(refusal, why): (Refusal, String)| self.refuse(refusal, &from_whom(from, &why));
@@ -132,92 +258,17 @@ fn without_uri(what: &str) -> (Refusal, String) {
     (Refusal::Malformed, format!("{what} does not name exactly one URI"))
 }
 
-fn from_whom(from: Option<SocketAddr>, why: &str) -> String {
+fn from_whom(from: Option<Remote>, why: &str) -> String {
     from.map_or_else(|| why.to_owned(), |from| format!("{why} (from {from})"))
-}
-
-impl Peer {
-    /// Whether it may send a report: of its own workload, with its own calls only.
-    ///
-    /// # Errors
-    /// `PERMISSION_DENIED` or `UNAUTHENTICATED`, with the reason.
-    pub fn may_report(&self, report: &NodeReport) -> Result<(), Status> {
-        if self.who == Who::Anybody {
-            return Ok(());
-        }
-        self.is_in_time()?;
-        let workload = &report.workload;
-        if !self.speaks_for(workload) {
-            return Err(self.refuse(Refusal::Workload, &format!("reports for {workload}")));
-        }
-        let delta = &report.report.delta;
-        let own = workload.as_str();
-        // The caller of a call that arrived is not the reporter's to say; that it arrived at the reporter is.
-        let side = |record: &HopRecord| match record.inbound {
-            true => record.hop.destination.clone(),
-            false => record.hop.source.clone(),
-        };
-        let sources = delta.hops.keys().map(|hop| hop.source.clone()).chain(delta.records.iter().map(side));
-        match sources.into_iter().find(|source| source != own) {
-            None => Ok(()),
-            Some(other) => {
-                Err(self.refuse(Refusal::Workload, &format!("reports calls of `{other}` as {workload}")))
-            }
-        }
-    }
-
-    fn speaks_for(&self, workload: &WorkloadName) -> bool {
-        match &self.who {
-            Who::Anybody => true,
-            Who::Workload(own) => own == workload,
-            Who::Account(account) if account == workload => true,
-            Who::Account(account) => {
-                let proof = self.gate.proof.as_ref().map(|(proof, _)| proof);
-                let mut accounts = proof.into_iter().flat_map(|proof| &proof.accounts);
-                let listed = accounts.find(|(name, _)| name == account);
-                listed.is_some_and(|(_, allowed)| allowed.iter().any(|one| one.covers(workload)))
-            }
-        }
-    }
-
-    fn is_in_time(&self) -> Result<(), Status> {
-        match self.until_unix_s {
-            Some(until) if self.gate.unix_s() >= until => {
-                Err(self.refuse(Refusal::Expired, "its proof has expired"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn refuse(&self, refusal: Refusal, why: &str) -> Status {
-        let who = match &self.who {
-            Who::Anybody => "anybody".to_owned(),
-            Who::Account(account) => format!("account {account}"),
-            Who::Workload(workload) => format!("token of {workload}"),
-        };
-        self.gate.refuse(refusal, &format!("{who} {why}"))
-    }
-}
-
-impl Client for Peer {
-    fn may_ask(&self, names: &[&str]) -> Result<(), Status> {
-        if self.who == Who::Anybody {
-            return Ok(());
-        }
-        self.is_in_time()?;
-        let own = |name: &&str| WorkloadName::new(name).is_ok_and(|workload| self.speaks_for(&workload));
-        match names.iter().find(|name| !own(name)) {
-            None => Ok(()),
-            Some(&"*") => Err(self.refuse(Refusal::Resource, "asks for the budgets of all workloads")),
-            Some(name) => Err(self.refuse(Refusal::Resource, &format!("asks for the budgets of {name}"))),
-        }
-    }
 }
 
 impl Admission for Gate {
     fn admit(&self, known: &Extensions) -> Result<Arc<dyn Client>, Status> {
         match known.get::<Peer>() {
-            Some(peer) => Ok(Arc::new(peer.clone())),
+            Some(peer) => {
+                let place = peer.open(StreamKind::Push)?;
+                Ok(Arc::new(PushClient::new(peer.clone(), place)))
+            }
             None => Err(self.refuse(Refusal::Missing, "no identity")),
         }
     }

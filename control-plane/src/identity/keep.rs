@@ -71,6 +71,11 @@ impl Credentials {
         self.tls.is_some()
     }
 
+    /// Whether tokens are verified.
+    pub fn has_token_keys(&self) -> bool {
+        self.token_keys.is_some()
+    }
+
     /// When the control plane's own certificate ends, seconds since 1970.
     pub fn until_unix_s(&self) -> Option<u64> {
         self.settings.load().as_ref().map(|settings| settings.until_unix_s)

@@ -2,7 +2,7 @@
 
 use emac_core::id::WorkloadName;
 
-use super::Refusal;
+use crate::refusal::Refusal;
 
 /// The account in an id, as `<namespace>/<account>`, if its trust domain is one of `believed`.
 ///

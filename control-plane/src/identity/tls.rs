@@ -36,11 +36,11 @@ pub(super) struct Settings {
 
 /// Who a peer's certificate says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     /// Its one URI; `None` when it has none, or several, which SPIFFE forbids.
-    pub(super) uri: Option<String>,
+    pub(crate) uri: Option<String>,
     /// When it ends.
-    pub(super) until_unix_s: u64,
+    pub(crate) until_unix_s: u64,
 }
 
 impl Settings {
@@ -97,7 +97,7 @@ fn certificates(file: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 /// Reads what this crate needs of a certificate that rustls has verified.
-pub(super) fn read(der: &CertificateDer<'_>) -> Option<Certificate> {
+pub(crate) fn read(der: &CertificateDer<'_>) -> Option<Certificate> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let names = certificate.subject_alternative_name().ok()?;
     let mut uris = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {

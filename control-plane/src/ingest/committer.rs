@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use emac_core::units::Generation;
+use emac_core::units::{Generation, Micros};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
@@ -20,10 +20,12 @@ use super::{NodeReport, Records, Stats};
 use crate::aggregate::{Aggregate, Batch};
 use crate::clock::Clock;
 use crate::marks::ReportStatus;
-use crate::store::{Changes, Store};
+use crate::store::Store;
 
 /// Most reports in a transaction: bounds its memory and the wait of the first.
 const BATCH_MAX: usize = 512;
+/// What goes on is said again after this time.
+const TELL_EVERY: Micros = Micros(60 * 1_000_000);
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Answer {
     Expired,
     /// Its sequence is further ahead than reports can come; nothing was counted.
     Implausible,
+    /// Its epoch is further ahead of this calendar than clocks are; nothing was counted.
+    Ahead,
     /// No room for another epoch.
     Full,
     /// The disk failed; nothing was counted.
@@ -112,8 +116,8 @@ pub struct Committer {
     /// Where single calls go, if anybody looks at them.
     records: Option<Records>,
     delay: Duration,
-    /// What failed transactions may have left on the disk.
-    in_doubt: Option<Changes>,
+    /// When somebody was last told that evidence found no place of its own.
+    told: Option<Micros>,
 }
 
 impl Committer {
@@ -132,8 +136,8 @@ impl Committer {
     ) -> std::io::Result<(Queue, JoinHandle<()>)> {
         let (queue, receiver) = Queue::new(settings.queue, Arc::clone(&stats));
         let generation = Box::new(generation);
-        let (delay, in_doubt) = (settings.delay, None);
-        let mut committer = Self { store, aggregate, stats, clock, generation, records, delay, in_doubt };
+        let delay = settings.delay;
+        let mut committer = Self { store, aggregate, stats, clock, generation, records, delay, told: None };
         let thread =
             std::thread::Builder::new().name("committer".into()).spawn(move || committer.run(&receiver))?;
         Ok((queue, thread))
@@ -154,13 +158,13 @@ impl Committer {
         let mut batch = self.empty_batch();
         let judged: Vec<_> = {
             let aggregate = self.aggregate.read().unwrap_or_else(PoisonError::into_inner);
-            waiting
-                .into_iter()
-                .map(|Waiting { report, answer }| {
-                    let sequence = report.report.sequence;
-                    (batch.add(&aggregate, report), sequence, answer)
-                })
-                .collect()
+            let judge = |Waiting { report, answer }: Waiting| {
+                let sequence = report.report.sequence;
+                (batch.add(&aggregate, report), sequence, answer)
+            };
+            let judged = waiting.into_iter().map(judge).collect();
+            batch.finish(&aggregate);
+            judged
         };
         let stored = batch.counted() == 0 || self.store_batch(batch);
         for (verdict, sequence, answer) in judged {
@@ -171,23 +175,19 @@ impl Committer {
 
     fn empty_batch(&self) -> Batch {
         let aggregate = self.aggregate.read().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Batch::new(&aggregate, self.clock.now(), self.clock.unix_ms(), (self.generation)());
-        if let Some(failed) = &self.in_doubt {
-            batch.set_right(&aggregate, failed);
-        }
-        batch
+        Batch::new(&aggregate, self.clock.now(), self.clock.unix_ms(), (self.generation)())
     }
 
     /// Store first, memory second: what can be seen is durable.
     fn store_batch(&mut self, mut batch: Batch) -> bool {
         let begun = self.clock.now();
-        let result = self.store.commit(batch.changes());
+        let result = self.store.commit(batch.changes(), &self.aggregate);
         let now = self.clock.now();
         self.stats.committed(now.since(begun));
         self.stats.last_commit_failed.store(result.is_err(), Relaxed);
         match result {
             Ok(()) => {
-                self.in_doubt = None;
+                self.tell(now, &batch);
                 if let Some(records) = &self.records {
                     batch.take_records().into_iter().for_each(|recorded| records.offer(recorded));
                 }
@@ -197,9 +197,22 @@ impl Committer {
             Err(problem) => {
                 Stats::add(&self.stats.commit_failures, 1);
                 error!(%problem, reports = batch.counted(), "evidence is not acknowledged");
-                self.in_doubt = Some(batch.into_changes());
                 false
             }
+        }
+    }
+
+    /// Says now and then what is counted under an overflow entry.
+    fn tell(&mut self, now: Micros, batch: &Batch) {
+        let Some((calls, example)) = batch.without_place() else { return };
+        if self.told.is_none_or(|told| now.since(told) >= TELL_EVERY) {
+            self.told = Some(now);
+            warn!(
+                calls,
+                example,
+                "evidence is counted under an overflow entry: its table, or its workload's share, is full of hops or journeys in use; \
+                 see emac_table_entries and raise evidence.capacity"
+            );
         }
     }
 
@@ -222,6 +235,7 @@ impl Committer {
             }
             ReportStatus::Expired => self.counting(&self.stats.expired, Answer::Expired),
             ReportStatus::Implausible => self.counting(&self.stats.implausible, Answer::Implausible),
+            ReportStatus::Ahead => self.counting(&self.stats.ahead, Answer::Ahead),
             ReportStatus::Full => self.counting(&self.stats.turned_away, Answer::Full),
         }
     }

@@ -5,42 +5,55 @@
 //! UNAUTHENTICATED and PERMISSION_DENIED that the peer has not proven to be who it reports for ([`crate::identity`]),
 //! FAILED_PRECONDITION that the epoch is too old to be told from one already counted.
 
+use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use emac_proto::convert::REPORT_BYTES_MAX;
 use emac_proto::v1::evidence_service_server::{EvidenceService, EvidenceServiceServer};
 use emac_proto::v1::{ReportRequest, ReportResponse};
 use emac_push::drain::drained;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
-use tracing::debug;
+use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::identity::Peer;
+use crate::config::ConnectionLimits;
+use crate::identity::{Holder, Peer, StreamKind};
+use crate::places::Place;
+use crate::refusal::Refusal;
 
 use super::plausible;
 use super::{Answer, NodeReport, Queue, Stats, SubmitError};
 
-/// Most bytes of a report: 257 hops with two full sketches each take 2.3 MB.
-const MESSAGE_BYTES_MAX: usize = 4 << 20;
-/// Most streams at once, as many as may ask for budgets.
-const STREAMS_MAX: u64 = 10_000;
+/// Most bytes of a message: what a report of the stated limits takes, and room for fields that a newer sidecar may add.
+const MESSAGE_BYTES_MAX: usize = REPORT_BYTES_MAX + (64 << 10);
 
 /// The service.
 #[derive(Debug)]
 pub struct EvidenceReceiver {
     queue: Queue,
     stats: Arc<Stats>,
+    limits: ConnectionLimits,
     shutdown: CancellationToken,
     drain: Duration,
 }
 
 impl EvidenceReceiver {
     /// Streams end within `drain` of the cancellation of `shutdown`, each after the report it is at.
-    pub fn new(queue: Queue, stats: Arc<Stats>, shutdown: CancellationToken, drain: Duration) -> Self {
-        Self { queue, stats, shutdown, drain }
+    pub fn new(
+        queue: Queue,
+        stats: Arc<Stats>,
+        limits: ConnectionLimits,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { queue, stats, limits, shutdown, drain: Duration::ZERO }
+    }
+
+    /// Streams end one after the other, within this time.
+    #[must_use]
+    pub fn with_drain(self, drain: Duration) -> Self {
+        Self { drain, ..self }
     }
 
     /// The tonic server.
@@ -60,14 +73,12 @@ impl EvidenceService for EvidenceReceiver {
         // Nobody comes past the gate without; should somebody, it is nobody.
         let peer = request.extensions().get::<Peer>().cloned();
         let peer = peer.ok_or_else(|| Status::unauthenticated("no identity"))?;
-        let open = Open::new(&self.stats).ok_or_else(|| {
-            Status::resource_exhausted(format!("stream limit reached: {STREAMS_MAX} streams are open"))
-        })?;
+        let open = Open::new(peer.open(StreamKind::Evidence)?, &self.stats);
         let (answers, receiver) = mpsc::channel(1);
-        let (queue, stats) = (self.queue.clone(), Arc::clone(&self.stats));
-        let stream = Stream { queue, stats, peer, order: Order::default(), _open: open };
-        let ended = drained(self.shutdown.clone(), self.drain);
-        tokio::spawn(stream.run(request.into_inner(), answers, ended));
+        let (queue, stats, limits) = (self.queue.clone(), Arc::clone(&self.stats), self.limits);
+        let stream = Stream { queue, stats, limits, peer, order: Order::default(), _open: open };
+        let drained = drained(self.shutdown.clone(), self.drain);
+        tokio::spawn(stream.run(request.into_inner(), answers, drained));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 }
@@ -75,26 +86,37 @@ impl EvidenceService for EvidenceReceiver {
 struct Stream {
     queue: Queue,
     stats: Arc<Stats>,
+    limits: ConnectionLimits,
     peer: Peer,
     order: Order,
     _open: Open,
 }
 
-/// A place among the open streams, given back when dropped.
-struct Open(Arc<Stats>);
+/// An open stream, counted until it is dropped.
+struct Open {
+    stats: Arc<Stats>,
+    _place: Place<Holder>,
+}
 
 impl Open {
-    fn new(stats: &Arc<Stats>) -> Option<Self> {
+    fn new(place: Place<Holder>, stats: &Arc<Stats>) -> Self {
         Stats::add(&stats.streams, 1);
-        let open = Self(Arc::clone(stats));
-        (stats.streams.load(Relaxed) <= STREAMS_MAX).then_some(open)
+        Self { stats: Arc::clone(stats), _place: place }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        Stats::take(&self.0.streams, 1);
+        Stats::take(&self.stats.streams, 1);
     }
+}
+
+/// Why no report comes.
+enum Ended {
+    /// Nobody is there any more.
+    Gone,
+    /// The peer is told.
+    Refused(Status),
 }
 
 impl Stream {
@@ -102,43 +124,112 @@ impl Stream {
         mut self,
         mut reports: Streaming<ReportRequest>,
         answers: mpsc::Sender<Result<ReportResponse, Status>>,
-        ended: impl Future<Output = ()>,
+        drained: impl Future<Output = ()>,
     ) {
-        let mut ended = std::pin::pin!(ended);
+        let peer = self.peer.clone();
+        let stalled = Duration::from_millis(self.limits.stalled.0);
+        let mut first = Some(Duration::from_millis(self.limits.first_message.0));
+        let mut drained = std::pin::pin!(drained);
         loop {
             let next = tokio::select! {
-                () = &mut ended => break,
-                next = reports.message() => next,
+                () = &mut drained => {
+                    Err(Ended::Refused(Status::unavailable("the control plane is shutting down")))
+                }
+                status = peer.expired() => Err(Ended::Refused(status)),
+                next = self.next(&mut reports, first.take()) => next,
             };
-            // A broken stream is the sidecar's restart or the network's: it will come again.
-            let Ok(Some(report)) = next else { break };
-            let answer = self.handle(report).await;
+            let answer = match next {
+                Ok(report) => self.handle(report).await,
+                Err(Ended::Refused(status)) => Err(status),
+                Err(Ended::Gone) => break,
+            };
             let ended = answer.is_err();
-            if answers.send(answer).await.is_err() || ended {
-                break;
+            match tokio::time::timeout(stalled, answers.send(answer)).await {
+                Ok(Ok(())) if !ended => {}
+                Ok(_) => break,
+                Err(_) => {
+                    self.peer.refuse(Refusal::SlowReader, "does not read the answers to its reports");
+                    break;
+                }
             }
+        }
+        peer.leave();
+    }
+
+    /// The next report. `within`: how soon it has to come.
+    async fn next(
+        &self,
+        reports: &mut Streaming<ReportRequest>,
+        within: Option<Duration>,
+    ) -> Result<ReportRequest, Ended> {
+        let message = match within {
+            None => reports.message().await,
+            Some(within) => match tokio::time::timeout(within, reports.message()).await {
+                Ok(message) => message,
+                Err(_) => {
+                    let does = format!("opened a stream of evidence and sent no report within {within:?}");
+                    return Err(Ended::Refused(self.peer.refuse(Refusal::Silent, &does)));
+                }
+            },
+        };
+        match message {
+            Ok(Some(report)) => Ok(report),
+            Ok(None) => Err(Ended::Gone),
+            Err(status) => Err(self.unread(&status)),
         }
     }
 
+    /// What was wrong with what came.
+    fn unread(&self, status: &Status) -> Ended {
+        let words = status.message();
+        // A stream that broke has the transport's error as its cause: the sidecar's restart, or the network's. It will come again.
+        let refusal = match status.code() {
+            _ if status.source().is_some() => return Ended::Gone,
+            Code::Cancelled => return Ended::Gone,
+            Code::OutOfRange => Refusal::TooLarge,
+            _ => Refusal::Garbage,
+        };
+        Stats::add(&self.stats.invalid, 1);
+        let why = match refusal {
+            Refusal::TooLarge => {
+                format!("a report of the stated limits has at most {MESSAGE_BYTES_MAX} bytes: {words}")
+            }
+            _ => format!("not a report: {words}"),
+        };
+        // Sent again it would be as wrong.
+        Ended::Refused(self.peer.refuse_with(refusal, Code::InvalidArgument, &why))
+    }
+
     async fn handle(&mut self, request: ReportRequest) -> Result<ReportResponse, Status> {
-        let report = self.check(request).inspect_err(|status| {
-            Stats::add(&self.stats.invalid, 1);
-            debug!(problem = status.message(), "report refused");
-        })?;
+        let report = self.check(request).inspect_err(|_| Stats::add(&self.stats.invalid, 1))?;
         Stats::add(&self.stats.records, report.report.delta.records.len() as u64);
         let epoch = report.report.epoch;
         let answer = self.queue.submit(report).map_err(|error| self.turned_away(error))?;
+        let refused =
+            |refusal: Refusal, code: Code, why: &str| Err(self.peer.refuse_with(refusal, code, why));
         match answer.await.unwrap_or(Answer::NotStored) {
             Answer::Durable(acknowledged_sequence) => Ok(ReportResponse { epoch, acknowledged_sequence }),
-            Answer::Expired => {
-                Err(Status::failed_precondition("epoch: too long silent to be told from a duplicate"))
-            }
-            Answer::Implausible => Err(Status::failed_precondition(
+            Answer::Expired => refused(
+                Refusal::Sequence,
+                Code::FailedPrecondition,
+                "epoch: too long silent to be told from a duplicate",
+            ),
+            Answer::Implausible => refused(
+                Refusal::Sequence,
+                Code::FailedPrecondition,
                 "sequence: further ahead than time since the last report allows; send it again later",
-            )),
-            Answer::Full => {
-                Err(Status::resource_exhausted("too many sidecars are remembered; send it again later"))
-            }
+            ),
+            Answer::Ahead => refused(
+                Refusal::Sequence,
+                Code::FailedPrecondition,
+                "epoch: a day or more ahead of this control plane's clock; set the clock that is wrong",
+            ),
+            Answer::Full => refused(
+                Refusal::NoRoom,
+                Code::ResourceExhausted,
+                "too many sidecars are remembered; send it again later",
+            ),
+            // Not the peer's fault, and counted and logged where the disk failed.
             Answer::NotStored => {
                 Err(Status::unavailable("evidence cannot be stored now; send it again later"))
             }
@@ -146,20 +237,23 @@ impl Stream {
     }
 
     fn check(&mut self, request: ReportRequest) -> Result<NodeReport, Status> {
-        let report =
-            NodeReport::try_from(request).map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
-        self.peer.may_report(&report)?;
-        plausible::check(&report.report).map_err(Status::invalid_argument)?;
-        self.order.check(&report).map_err(Status::invalid_argument)?;
+        let peer = self.peer.clone();
+        let invalid = |why: String| peer.refuse_with(Refusal::Invalid, Code::InvalidArgument, &why);
+        let report = NodeReport::try_from(request).map_err(|problem| invalid(problem.to_string()))?;
+        peer.may_report(&report)?;
+        plausible::check(&report.report).map_err(invalid)?;
+        self.order.check(&report).map_err(invalid)?;
         Ok(report)
     }
 
     fn turned_away(&self, error: SubmitError) -> Status {
         Stats::add(&self.stats.turned_away, 1);
         match error {
-            SubmitError::QueueFull => {
-                Status::resource_exhausted("the evidence queue is full; send it again later")
-            }
+            SubmitError::QueueFull => self.peer.refuse_with(
+                Refusal::NoRoom,
+                Code::ResourceExhausted,
+                "the evidence queue is full; send it again later",
+            ),
             SubmitError::ShuttingDown => Status::unavailable(error.to_string()),
         }
     }
@@ -188,20 +282,5 @@ impl Order {
         }
         self.last = Some((report.node.clone(), report.report.epoch, report.report.sequence));
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_bounded_and_given_back() {
-        let stats = Arc::default();
-        let mut open: Vec<_> = (0..STREAMS_MAX).map(|_| Open::new(&stats).unwrap()).collect();
-        assert!(Open::new(&stats).is_none());
-        open.pop();
-        assert!(Open::new(&stats).is_some());
-        assert_eq!(stats.snapshot().streams, STREAMS_MAX - 1);
     }
 }

@@ -21,6 +21,8 @@ pub struct Stats {
     pub invalid: AtomicU64,
     /// Reports whose sequence is further ahead than reports can come.
     pub implausible: AtomicU64,
+    /// Reports whose epoch is further ahead of this calendar than clocks are.
+    pub ahead: AtomicU64,
     /// Reports of a forgotten epoch.
     pub expired: AtomicU64,
     /// Reports turned away: queue full, or no room for another epoch.
@@ -43,6 +45,10 @@ pub struct Stats {
     pub reloads: AtomicU64,
     /// Times they were refused.
     pub reloads_refused: AtomicU64,
+    /// The files as they are were refused; the last valid intents are in force.
+    pub intents_refused: AtomicBool,
+    /// Journeys that went with their file or document.
+    pub journeys_removed: AtomicU64,
     commits: Mutex<LatencyTotals>,
     plans: Mutex<LatencyTotals>,
 }
@@ -56,6 +62,7 @@ pub struct StatsSnapshot {
     pub missing: u64,
     pub invalid: u64,
     pub implausible: u64,
+    pub ahead: u64,
     pub expired: u64,
     pub turned_away: u64,
     pub not_stored: u64,
@@ -100,6 +107,7 @@ impl Stats {
             missing: read(&self.missing),
             invalid: read(&self.invalid),
             implausible: read(&self.implausible),
+            ahead: read(&self.ahead),
             expired: read(&self.expired),
             turned_away: read(&self.turned_away),
             not_stored: read(&self.not_stored),

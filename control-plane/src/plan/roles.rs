@@ -52,6 +52,12 @@ impl Roles {
         self.hops.get(place).map_or(&[], Vec::as_slice)
     }
 
+    /// Hops of all leaves, each once.
+    pub(super) fn all_hops(&self) -> Vec<HopKey> {
+        let all: BTreeSet<&HopKey> = self.hops.iter().flatten().collect();
+        all.into_iter().cloned().collect()
+    }
+
     pub(super) fn encloses(&self, place: usize) -> bool {
         !self.enclosed(place).is_empty()
     }

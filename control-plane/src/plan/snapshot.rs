@@ -1,21 +1,22 @@
 //! What planning gives: budgets by workload, and why.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use emac_core::budget::WorkloadBudgets;
 use emac_core::budget::curve::Allocation;
 use emac_core::id::{HopKey, JourneyName, WorkloadName};
 use emac_core::units::{Generation, Millis};
 
-/// A complete plan. Immutable; the next one is built beside it.
+/// A complete plan. Immutable; the next one is built beside it and shares with it what did not change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlanSnapshot {
     /// Grows exactly when `workloads` changed.
     pub generation: Generation,
-    /// What each workload is told; all under `generation`.
-    pub workloads: BTreeMap<WorkloadName, WorkloadBudgets>,
+    /// What each workload is told, under the generation in which that last changed.
+    pub workloads: BTreeMap<WorkloadName, Arc<WorkloadBudgets>>,
     /// What was predicted and why, by journey.
-    pub journeys: BTreeMap<JourneyName, JourneyPlan>,
+    pub journeys: BTreeMap<JourneyName, Arc<JourneyPlan>>,
 }
 
 /// The plan of one journey.

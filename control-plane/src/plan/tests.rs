@@ -18,7 +18,7 @@ use emac_compile::declared::Declared;
 use emac_journey::intent::{self, HopRef, LatencyDefault, Reach, RuntimePolicy};
 use emac_journey::slo::Promises;
 
-const NOW: u64 = 1_700_000_000_000;
+pub(super) const NOW: u64 = 1_700_000_000_000;
 const CHECKOUT: &str = "Series(front, Parallel(cart, Fallback(pricing, 0.8*cached)), Fallback(paya, payb))";
 
 fn workload(name: &str) -> WorkloadName {
@@ -41,7 +41,7 @@ fn hop(source: Option<&str>, destination: &str) -> Reach {
 }
 
 /// The demo's intent: 400 ms, edge -> front -> (cart, pricing), payments.
-fn checkout() -> JourneyInput {
+pub(super) fn checkout() -> JourneyInput {
     let front = Some("shop/front");
     let cached = StaticResponse { status: 200, headers: vec![], body: b"{}".to_vec() };
     let components = [
@@ -72,7 +72,7 @@ fn checkout() -> JourneyInput {
 }
 
 /// `share` of 1 000 calls take `p50..2 p50`, the others ten times that; all succeed unless cut at `cut`.
-fn seen(p50: u64, slow_share: f64, cut: Option<u64>) -> HopEvidence {
+pub(super) fn seen(p50: u64, slow_share: f64, cut: Option<u64>) -> HopEvidence {
     let mut latency = Sketch::new();
     let mut late = 0;
     for i in 0..1_000_u64 {
@@ -85,7 +85,7 @@ fn seen(p50: u64, slow_share: f64, cut: Option<u64>) -> HopEvidence {
     HopEvidence { outcomes, latency, ..HopEvidence::default() }
 }
 
-fn dead() -> HopEvidence {
+pub(super) fn dead() -> HopEvidence {
     HopEvidence {
         outcomes: OutcomeCounts::from_array([0, 1_000, 0, 0, 0, 0, 0, 0]),
         ..HopEvidence::default()
@@ -241,9 +241,9 @@ proptest! {
                 prop_assert!(Some(alone.timeout) >= hop.timeout && alone.reserve <= hop.reserve, "{:?}", hop);
                 prop_assert!(alone.timeout <= Millis(deadline) && max.is_none_or(|max| alone.timeout <= Millis(max)));
             }
-            let wire = emac_proto::v1::WorkloadBudgets::from(resource);
+            let wire = emac_proto::v1::WorkloadBudgets::from(&**resource);
             let back = WorkloadBudgets::try_from(wire);
-            prop_assert_eq!(back.as_ref(), Ok(resource));
+            prop_assert_eq!(back.as_ref(), Ok(&**resource));
         }
     }
 }
@@ -262,8 +262,8 @@ fn what_is_planned_is_what_the_wire_allows() {
         (long, EvidenceByHop::new()),
     ] {
         for resource in first(&intent, &evidence).workloads.values() {
-            let wire = emac_proto::v1::WorkloadBudgets::from(resource);
-            assert_eq!(WorkloadBudgets::try_from(wire).as_ref(), Ok(resource));
+            let wire = emac_proto::v1::WorkloadBudgets::from(&**resource);
+            assert_eq!(WorkloadBudgets::try_from(wire).as_ref(), Ok(&**resource));
         }
     }
 }

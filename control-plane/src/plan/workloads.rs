@@ -1,6 +1,7 @@
 //! From the budgets of hops to the resource of each workload.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use emac_core::budget::{Alone, HopBudget, JourneyBudget, OnExpiry, WorkloadBudgets};
 use emac_core::id::WorkloadName;
@@ -38,6 +39,19 @@ impl Workloads {
         for (source, hop) in hops {
             notes.extend(self.add_hop(&source, hop));
         }
+        notes
+    }
+
+    /// Adds what one of its workloads is told of a journey; returns what did not fit.
+    pub(super) fn add_to<'a>(
+        &mut self,
+        workload: &WorkloadName,
+        intent: &JourneyInput,
+        deadline: Millis,
+        hops: impl Iterator<Item = &'a HopBudget>,
+    ) -> Vec<String> {
+        let mut notes = Vec::from_iter(self.add_journey(intent, deadline, workload.clone()));
+        notes.extend(hops.filter_map(|hop| self.add_hop(workload, hop.clone())));
         notes
     }
 
@@ -98,14 +112,15 @@ impl Workloads {
         self,
         generation: Generation,
         now_unix_ms: u64,
-    ) -> BTreeMap<WorkloadName, WorkloadBudgets> {
-        let mut resources = self.resources;
-        for (workload, resource) in &mut resources {
+    ) -> BTreeMap<WorkloadName, Arc<WorkloadBudgets>> {
+        let digests = self.digests;
+        let finished = |(workload, mut resource): (WorkloadName, WorkloadBudgets)| {
             resource.generation = generation;
             resource.issued_at_unix_ms = now_unix_ms;
-            resource.model_digest = joint_digest(self.digests.get(workload).map_or(&[], Vec::as_slice));
-        }
-        resources
+            resource.model_digest = joint_digest(digests.get(&workload).map_or(&[], Vec::as_slice));
+            (workload, Arc::new(resource))
+        };
+        self.resources.into_iter().map(finished).collect()
     }
 }
 
@@ -131,7 +146,7 @@ fn alone(hop: &HopBudget) -> Option<Alone> {
 }
 
 /// Every workload on the journey: edges, callers and those who answer.
-fn members(intent: &JourneyInput) -> Vec<WorkloadName> {
+pub(super) fn members(intent: &JourneyInput) -> Vec<WorkloadName> {
     let mut names = intent.runtime.edges.clone();
     for leaf in intent.structure.leaves() {
         let hop = hop_ref(intent, leaf);

@@ -1,11 +1,14 @@
-//! The API's answers: `/api/v1/{journeys,hops,proxies,plan,discovery,engine}`; that of `/api/v1/records` is made in `records`.
+//! The API's answers: `/api/v1/{journeys,hops,proxies,plan,discovery,enforcement,engine}`; that of `/api/v1/records` is made in `records`.
 //!
 //! Lists are sorted by name and fields keep their order, so equal states give equal bytes. Whole numbers above 2^53 are text.
 
 mod discovery;
+mod enforcement;
 mod plan;
 
+use emac_core::budget::Mode;
 use emac_core::evidence::{DecisionCounts, DecisionKind, HopDelta, JourneyDelta};
+use emac_core::id::JourneyName;
 use emac_core::outcome::{Outcome, OutcomeCounts};
 use emac_core::sketch::Sketch;
 use serde_json::{Map, Value, json};
@@ -17,15 +20,23 @@ pub(super) use discovery::discovery;
 use emac_core::units::Micros;
 use emac_push::proxies::{Answered, PAST_KEPT, PAST_MAX, Proxy};
 use emac_push::standing::{End, Standing};
+pub(super) use enforcement::{acknowledged, enforcement};
 pub(super) use plan::plan;
 
 /// Journeys with totals and the last seconds, and what is known of their edges.
 pub(super) fn journeys(shared: &Shared) -> Value {
+    let view = shared.enforcement.view();
+    let intents = shared.intents.load();
+    let declared =
+        |name: &JourneyName| Some(intents.planned.iter().find(|it| it.name == *name)?.runtime.mode);
     let (now, evidence) = (shared.clock.now(), shared.evidence());
     let journeys = evidence.journeys().iter().map(|(name, journey)| {
         let totals = &journey.totals;
         json!({
             "journey": name.as_str(),
+            "mode": declared(name).map(|mode| view.stops.mode(name.as_str(), mode).label()),
+            "mode_declared": declared(name).map(Mode::label),
+            "stopped": enforcement::stopped(&view, name.as_str()),
             "total": {
                 "requests": totals.outcomes.total(),
                 "outcomes": outcomes(&totals.outcomes),
@@ -36,7 +47,7 @@ pub(super) fn journeys(shared: &Shared) -> Value {
         })
     });
     let rows = Seen::take(shared, &evidence, now).rows();
-    let edges = standing::edges(&shared.intents.load().planned, &evidence, &rows, now);
+    let edges = standing::edges(&intents.planned, &evidence, &rows, now);
     let edges = edges.iter().map(|edge| {
         let workloads = edge.workloads.iter();
         json!({

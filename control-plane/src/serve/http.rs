@@ -1,7 +1,5 @@
 //! HTTP: health, metrics and the API. Shapes are made in `api` and `metrics`; here is only what travels.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,46 +7,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::Listener;
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use super::exposition::Format;
 use super::state::Shared;
-use super::{api, metrics};
-use crate::identity::Incoming;
-
-/// Connections whose TLS, if any, is done with.
-pub(super) struct Connections {
-    incoming: mpsc::Receiver<io::Result<Incoming>>,
-    address: SocketAddr,
-}
-
-impl Connections {
-    pub(super) fn new(incoming: mpsc::Receiver<io::Result<Incoming>>, address: SocketAddr) -> Self {
-        Self { incoming, address }
-    }
-}
-
-impl Listener for Connections {
-    type Io = Incoming;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Incoming, SocketAddr) {
-        match self.incoming.recv().await {
-            Some(Ok(incoming)) => {
-                let remote = incoming.remote();
-                (incoming, remote)
-            }
-            // Nothing comes any more: the process is ending.
-            _ => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
+use super::{api, guard, metrics, orders, ready};
 
 /// Every route.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -69,13 +32,24 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         )
         .route("/api/v1/engine", get(async |State(shared): State<Arc<Shared>>| json(&api::engine(&shared))))
         .route("/api/v1/records", get(records))
+        .route(
+            "/api/v1/enforcement",
+            get(async |State(shared): State<Arc<Shared>>| json(&api::enforcement(&shared)))
+                .post(orders::enforce),
+        )
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::stand_before))
         .with_state(shared)
 }
 
+/// All reasons, one a line.
 async fn readyz(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    match shared.not_ready() {
-        None => (StatusCode::OK, "ready\n".to_string()),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+    let reasons = ready::reasons(&shared);
+    match reasons.is_empty() {
+        true => (StatusCode::OK, "ready\n".to_string()),
+        false => {
+            let lines = reasons.iter().map(|reason| format!("not ready: {reason}\n")).collect();
+            (StatusCode::SERVICE_UNAVAILABLE, lines)
+        }
     }
 }
 
@@ -93,7 +67,7 @@ async fn records(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// Pretty, because people read it with curl; in the order of the fields, so that two answers can be compared.
-fn json(body: &impl Serialize) -> Response {
+pub(super) fn json(body: &impl Serialize) -> Response {
     match serde_json::to_string_pretty(body) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -1,16 +1,19 @@
 //! The intents in force, and the files they come from.
 //!
 //! Read at the start and again when a file changed, appeared or went, or on SIGHUP. A set of files with any error changes nothing:
-//! the last good intents stay in force, the problems are logged and counted. The accepted model of a journey stands beside its intent
+//! the last good intents stay in force, the problems are logged and counted. A file without any document is such an error: emptied by mistake or
+//! written only in part it must not take its journeys away. A journey is removed by removing its file, or its document from a file that still holds
+//! another; that is logged and counted. The accepted model of a journey stands beside its intent
 //! (`model.yaml`); where there is one, its structure is planned, and one that was edited by hand is an error. SLO documents among the files are resolved for the
 //! availability of components that declare none of their own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::plan::JourneyInput;
 use emac_compile::declared::Declared;
-use emac_document::{Limits, Problems, expand, list_files, read_all};
+use emac_document::{Document, Limits, Problem, Problems, expand, list_files, read_file};
 use emac_journey::slo::Slos;
 
 /// Declared journeys, read from files.
@@ -29,12 +32,35 @@ pub(super) struct Fingerprint(Vec<(PathBuf, Option<(u64, SystemTime)>)>);
 impl Intents {
     /// Reads every intent under some patterns (files, directories, globs). `None` when there was an error; all are in `problems`.
     pub fn load(patterns: &[String], problems: &Problems) -> Option<Self> {
-        let documents = read_all(&expand(patterns, problems), &Limits::default(), problems);
+        let files = list_files(&expand(patterns, problems), problems);
+        let documents: Vec<_> = files.iter().flat_map(|file| documents_of(file, problems)).collect();
         let slos = Slos::read(&documents, problems);
         let declared = Declared::of(&documents, &slos, problems);
         let planned = declared.iter().filter_map(JourneyInput::of).collect();
         (problems.errors() == 0).then_some(Self { planned, declared })
     }
+
+    /// Journeys that were declared before and are no more.
+    pub(super) fn removed_since<'a>(&self, before: &'a Self) -> impl Iterator<Item = &'a str> {
+        let now: BTreeSet<String> = self.names().map(str::to_owned).collect();
+        before.names().filter(move |name| !now.contains(*name))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.declared.iter().map(|journey| journey.intent.name.as_str())
+    }
+}
+
+/// The documents of a file, which must hold one.
+fn documents_of(file: &Path, problems: &Problems) -> Vec<Document> {
+    let errors = problems.errors();
+    let documents = read_file(file, &Limits::default(), problems);
+    if documents.is_empty() && problems.errors() == errors {
+        let problem = Problem::error("no document in it: emptied, or not written to its end");
+        let help = "to remove a journey, remove its file (or its document from a file that holds others)";
+        problems.push(problem.in_file(file.display().to_string()).help(help));
+    }
+    documents
 }
 
 impl Fingerprint {
@@ -60,13 +86,24 @@ fn look(file: &Path) -> Option<(u64, SystemTime)> {
 }
 
 impl Fingerprint {
+    /// Where changes happen: the folders of the files, and those that patterns name or lie in.
+    pub(super) fn folders(&self, patterns: &[String]) -> BTreeSet<PathBuf> {
+        let parent = |path: &Path| match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let roots = patterns.iter().filter(|pattern| !pattern.contains(['*', '?', '['])).map(PathBuf::from);
+        let roots = roots.map(|root| if root.is_dir() { root } else { parent(&root) });
+        self.0.iter().map(|(file, _)| parent(file)).chain(roots).collect()
+    }
+
     /// The same, and the accepted models of intents that stand elsewhere or are not there yet.
     pub(super) fn with_models(mut self, intents: &Intents) -> Self {
-        for Declared { files, .. } in &intents.declared {
-            if !self.0.iter().any(|(file, _)| *file == files.model) {
-                self.0.push((files.model.clone(), look(&files.model)));
-            }
-        }
+        let known: BTreeSet<PathBuf> = self.0.iter().map(|(file, _)| file.clone()).collect();
+        let models: BTreeSet<&PathBuf> =
+            intents.declared.iter().map(|declared| &declared.files.model).collect();
+        let others = models.into_iter().filter(|model| !known.contains(*model));
+        self.0.extend(others.map(|model| (model.clone(), look(model))));
         self
     }
 }

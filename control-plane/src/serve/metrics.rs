@@ -10,13 +10,19 @@
 //!   microseconds, so each cumulative count is exact.
 
 mod discovery;
+mod door;
+mod process;
 mod replicas;
+mod tables;
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use emac_core::evidence::DecisionKind;
 use emac_core::outcome::Outcome;
 use emac_core::sketch::SCHEMA;
 use emac_core::units::Micros;
 
+use super::api;
 use super::exposition::wire::Bucket;
 use super::exposition::{Histogram, MetricFamily, MetricType};
 use super::standing::{self, EdgeSeen, Seen};
@@ -40,14 +46,17 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
         [journeys(&evidence), hops(&evidence), sidecars(&evidence, now), presence(shared, &evidence, now)]
             .concat()
     };
+    families.extend(tables::families(&shared.evidence()));
     let stats = shared.stats.snapshot();
     families.extend(ingestion(&stats));
-    families.extend(identity(shared));
+    families.extend(door::families(shared));
+    families.extend(enforcement(shared));
     families.extend(push(&shared.proxies));
     families.extend(predictions(shared));
     families.extend(replicas::families(shared));
     families.extend(discovery::families(shared));
     families.extend(control_plane(shared, &stats));
+    families.extend(process::families(shared));
     families.retain(|family| !family.metric.is_empty());
     families
 }
@@ -175,6 +184,7 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
         ("invalid", stats.invalid),
         ("expired_epoch", stats.expired),
         ("implausible_sequence", stats.implausible),
+        ("epoch_ahead", stats.ahead),
         ("turned_away", stats.turned_away),
         ("not_stored", stats.not_stored),
     ] {
@@ -204,24 +214,37 @@ fn ingestion(stats: &StatsSnapshot) -> Vec<MetricFamily> {
     vec![reports, missing, records, dropped, failures, queued, streams, commits]
 }
 
-fn identity(shared: &Shared) -> Vec<MetricFamily> {
-    let help = "Peers, reports and requests refused because of who sent them, by reason.";
-    let mut refused = counter("emac_identity_refused_total", help);
-    for (reason, count) in shared.gate.refusals() {
+fn enforcement(shared: &Shared) -> Vec<MetricFamily> {
+    let view = shared.enforcement.view();
+    let help = "1 while enforcement of the journey is stopped by an order or the configuration, else 0.";
+    let mut stopped = gauge("emac_enforcement_stopped", help);
+    for intent in &shared.intents.load().planned {
+        let name = intent.name.as_str();
+        stopped.gauge(&[("journey", name)], f64::from(u8::from(view.stops.why(name).is_some())));
+    }
+    let help = "1 while enforcement of all journeys is stopped, undeclared ones too, else 0.";
+    let mut all = gauge("emac_enforcement_stopped_all", help);
+    all.gauge(&[], f64::from(u8::from(view.stops.all())));
+    let help = "Connected sidecars that have not acknowledged the newest change of enforcement.";
+    let mut waiting = gauge("emac_enforcement_unacknowledged", help);
+    let (connected, acknowledged) = api::acknowledged(shared, &view);
+    waiting.gauge(&[], (connected - acknowledged) as f64);
+    let help = "0 while orders about enforcement would not survive a restart, else 1.";
+    let mut durable = gauge("emac_enforcement_durable", help);
+    durable.gauge(&[], f64::from(u8::from(view.durable)));
+    let mut refused = counter(
+        "emac_api_refused_total",
+        "HTTP requests refused because of who sent them or how, by reason.",
+    );
+    for (reason, count) in shared.guard.refusals() {
         refused.counter(&[("reason", reason)], count);
     }
-    let help =
-        "When the control plane's own certificate ends, as Unix time; only where `identity.tls` is set.";
-    let mut expires = gauge("emac_identity_certificate_expiry_seconds", help);
-    if let Some(until) = shared.gate.own_certificate_until_unix_s() {
-        expires.gauge(&[], until as f64);
-    }
-    vec![refused, expires]
+    vec![stopped, all, waiting, durable, refused]
 }
 
 fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let mut generation = gauge("emac_plan_generation", "Generation of the current plan.");
-    generation.gauge(&[], shared.plan.load().generation.0 as f64);
+    generation.gauge(&[], shared.enforcement.generation().0 as f64);
     let help = "Duration of planning, from reading evidence to publishing.";
     let mut plans = MetricFamily::new("emac_plan_seconds", MetricType::Histogram, help);
     plans.histogram(&[], histogram(&stats.plans));
@@ -230,9 +253,16 @@ fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
     let mut reloads = counter("emac_intent_reloads_total", "Reloads of the intent files by result.");
     reloads.counter(&[("result", "taken")], stats.reloads);
     reloads.counter(&[("result", "refused")], stats.reloads_refused);
+    let mut refused = gauge(
+        "emac_intents_refused",
+        "1 while the intent files are invalid and the last valid intents stay in use, else 0.",
+    );
+    refused.gauge(&[], f64::from(u8::from(shared.stats.intents_refused.load(Relaxed))));
+    let mut removed = counter("emac_journeys_removed_total", "Journeys whose file or document was removed.");
+    removed.counter(&[], shared.stats.journeys_removed.load(Relaxed));
     let mut durable = gauge("emac_store_durable", "1 if evidence survives a restart, else 0.");
     durable.gauge(&[], f64::from(u8::from(shared.durable)));
-    vec![generation, plans, intents, reloads, durable]
+    vec![generation, plans, intents, reloads, refused, removed, durable]
 }
 
 fn push(proxies: &Proxies) -> Vec<MetricFamily> {

@@ -1,7 +1,9 @@
-//! The loop that closes the loop: every period, evidence and intents become a plan, and a changed plan is pushed.
+//! The loop that closes the loop: intents and evidence become a plan, and what changed of it is pushed.
 //!
-//! The plan is made on a blocking thread, put behind the arc-swap and handed to the publisher; nothing waits for it. Changed intents
-//! are planned at once.
+//! Each period, and at once when intents changed, the [`Planner`] works on a blocking thread; nothing waits for it. Its time is bounded:
+//! journeys that somebody changed are planned first and pushed as they come, [`CHUNK`] by [`CHUNK`]; those whose evidence moved have
+//! a quarter of each period, and those that only have evidence half of that. The first plan is pushed as a whole: sidecars that hold
+//! budgets would lose those of journeys not planned yet.
 //!
 //! After a restart with stored evidence the first plan waits for a full window: what sidecars hold was planned from measurements,
 //! and a plan from defaults would undo it. Their leases bridge the gap. Without a state directory a restart cannot be told from a
@@ -10,8 +12,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use emac_core::budget::Mode;
 use emac_core::evidence::{DecisionKind, HopDelta};
+use emac_core::id::HopKey;
 use emac_core::units::{Micros, Millis};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -20,64 +22,160 @@ use tracing::{error, info};
 use super::intents::Intents;
 use super::replicas;
 use super::state::Shared;
-use crate::plan::{self, EvidenceByHop, HopEvidence};
+use crate::aggregate::{Aggregate, Hop};
+use crate::engine::nats::Cluster;
+use crate::plan::{Class, EvidenceByHop, EvidenceSource, HopEvidence, PlanSnapshot, Planner, Step};
+
+/// Journeys that moved have one in so many parts of a period, on all cores.
+const SHARE: u64 = 4;
+/// Longest that changed journeys are planned before those done are pushed.
+const CHUNK: Micros = Micros(150_000);
 
 /// Plans until told to stop.
 pub(super) async fn run(shared: Arc<Shared>, period: Millis, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(Duration::from_millis(period.0));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut planning = Planning::new(&shared, period);
+    let mut waiting = false;
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = shared.replan.notified() => {}
-            _ = ticks.tick() => {}
+        if !waiting {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = shared.replan.notified() => {}
+                _ = ticks.tick() => {}
+            }
         }
-        if shared.clock.now() < shared.plan_from || !replicas::may_plan(&shared) {
+        if stop.is_cancelled() {
+            return;
+        }
+        if shared.clock.now() < shared.plan_from && !shared.enforcement.is_unheard() {
             continue;
         }
-        let planning = Arc::clone(&shared);
-        if let Err(problem) = tokio::task::spawn_blocking(move || step(&planning)).await {
-            error!(%problem, "planning failed; the plan in force stays");
+        if !replicas::may_plan(&shared) {
+            waiting = false;
+            continue;
+        }
+        let state = Arc::clone(&shared);
+        let work = tokio::task::spawn_blocking(move || {
+            let step = planning.step(&state);
+            (planning, step)
+        });
+        match work.await {
+            Ok((same, step)) => {
+                planning = same;
+                waiting = step.waiting > 0;
+            }
+            Err(problem) => {
+                error!(%problem, "planning failed; the plan in force stays");
+                // What it knew may be half done.
+                planning = Planning::new(&shared, period);
+                waiting = false;
+            }
         }
     }
 }
 
-/// Makes one plan and pushes it.
-fn step(shared: &Shared) {
-    let begun = shared.clock.now();
-    let intents = shared.intents.load_full();
-    let evidence = evidence(shared, begun, &intents);
-    let previous = shared.plan.load_full();
-    let next = plan::plan(&intents.planned, &evidence, Some(&previous), shared.clock.unix_ms());
-    let next = Arc::new(next);
-    if let Some(cluster) = &shared.cluster {
-        replicas::propose(cluster, shared, &previous, next);
-        shared.stats.planned(shared.clock.now().since(begun));
-        return;
-    }
-    // In force first: whoever gets budgets can look up why.
-    shared.plan.store(Arc::clone(&next));
-    let published = shared.publisher.publish(&next.workloads, shared.moment());
-    if next.generation != previous.generation {
-        let (generation, workloads) = (next.generation.0, published.issued.len());
-        info!(generation, workloads, removed = published.removed.len(), "new plan");
-    }
-    shared.stats.planned(shared.clock.now().since(begun));
+/// The planner, and what it was last told.
+struct Planning {
+    planner: Planner,
+    intents: Option<Arc<Intents>>,
+    /// Whether a whole plan has been made.
+    begun: bool,
+    /// Time for journeys that moved, each period.
+    share: Micros,
 }
 
-fn evidence(shared: &Shared, now: Micros, intents: &Intents) -> EvidenceByHop {
-    let enforced = |journey: &str| {
-        let mut found = intents.planned.iter().filter(|intent| intent.name.as_str() == journey);
-        found.any(|intent| intent.runtime.mode == Mode::Enforce)
+impl Planning {
+    fn new(shared: &Shared, period: Millis) -> Self {
+        let planner = Planner::new(shared.plan.load().generation);
+        let share = Micros(period.to_micros().0 / SHARE);
+        Self { planner, intents: None, begun: false, share }
+    }
+
+    /// Where several plan by turns: goes on from the plan that all agreed on, unless it is this planner's own.
+    fn agree(&mut self, cluster: &Cluster) -> Arc<PlanSnapshot> {
+        let agreed = cluster.plan();
+        if self.planner.snapshot().generation != agreed.generation {
+            self.planner = Planner::resume(Arc::clone(&agreed));
+            (self.intents, self.begun) = (None, false);
+        }
+        agreed
+    }
+
+    /// Works for a while and pushes what came of it.
+    fn step(&mut self, shared: &Shared) -> Step {
+        let begun = shared.clock.now();
+        let agreed = shared.cluster.as_ref().map(|cluster| (cluster, self.agree(cluster)));
+        let intents = shared.intents.load_full();
+        if !self.intents.as_ref().is_some_and(|known| Arc::ptr_eq(known, &intents)) {
+            self.planner.retarget(&intents.planned);
+            self.intents = Some(intents);
+        }
+        let step = {
+            let (whole, share) = (!self.begun, self.share);
+            let may_go_on = |class| {
+                let passed = shared.clock.now().since(begun);
+                whole
+                    || match class {
+                        Class::Changed => passed < CHUNK,
+                        Class::Moved => passed < share,
+                        Class::Refresh => passed.0 < share.0 / 2,
+                    }
+            };
+            self.planner.step(&Evidence { shared, now: begun }, shared.moment(), may_go_on)
+        };
+        self.begun = true;
+        // Journeys change in what is shown of them also when no budget does.
+        let plan = self.planner.snapshot();
+        match (agreed, shared.generations.reserve(plan.generation)) {
+            (Some((cluster, agreed)), _) => replicas::propose(cluster, shared, &agreed, plan),
+            (None, Ok(())) => push(shared, plan),
+            (None, Err(problem)) => error!(%problem, "plan not pushed"),
+        }
+        shared.stats.planned(shared.clock.now().since(begun));
+        step
+    }
+}
+
+/// Puts a plan in force here.
+pub(super) fn push(shared: &Shared, plan: &Arc<PlanSnapshot>) {
+    // In force first: whoever gets budgets can look up why.
+    let before = shared.plan.swap(Arc::clone(plan));
+    let published = shared.enforcement.publish(Arc::clone(plan), shared.moment());
+    if plan.generation != before.generation {
+        let (generation, workloads) = (plan.generation.0, published.issued.len());
+        info!(generation, workloads, removed = published.removed.len(), "new plan");
+    }
+}
+
+/// What the sidecars report, as the planner asks for it.
+struct Evidence<'a> {
+    shared: &'a Shared,
+    now: Micros,
+}
+
+impl EvidenceSource for Evidence<'_> {
+    fn last_seen(&self, hops: &[HopKey]) -> Option<Micros> {
+        let evidence = self.shared.evidence();
+        hops.iter().flat_map(|wanted| like(&evidence, wanted)).filter_map(|(_, hop)| hop.seen).max()
+    }
+
+    fn read(&self, hops: &[HopKey], enforced: bool) -> EvidenceByHop {
+        let evidence = self.shared.evidence();
+        let keys = hops.iter().flat_map(|wanted| like(&evidence, wanted)).map(|(key, _)| key);
+        let lately = evidence.lately_of(self.now, keys.map(Arc::as_ref));
+        lately.into_iter().map(|(key, delta)| (key, seen(delta, enforced))).collect()
+    }
+}
+
+/// The hop of a key; of a key without operation the hops of all operations.
+fn like<'e>(evidence: &'e Aggregate, wanted: &'e HopKey) -> impl Iterator<Item = (&'e Arc<HopKey>, &'e Hop)> {
+    let same = move |key: &HopKey| {
+        (&key.journey, &key.source, &key.destination)
+            == (&wanted.journey, &wanted.source, &wanted.destination)
+            && (wanted.operation.is_empty() || key.operation == wanted.operation)
     };
-    let lately = shared.evidence().lately(now);
-    lately
-        .into_iter()
-        .map(|(key, delta)| {
-            let enforced = enforced(&key.journey);
-            (key, seen(delta, enforced))
-        })
-        .collect()
+    evidence.hops().range::<HopKey, _>(wanted..).take_while(move |(key, _)| same(key))
 }
 
 /// Decisions are counted whether or not they are acted upon; only an enforced one asks the alternate.

@@ -7,13 +7,19 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::folders::Folders;
 use super::intents::{Fingerprint, Intents};
 use super::state::Shared;
 use emac_document::{Problems, render_text};
 
-/// How often files are looked at. Not by events of the file system: those are lost on network and mounted volumes, which is where
-/// intents come from in a cluster.
+/// How often files are looked at where nobody tells of changes.
 const PERIOD: Duration = Duration::from_millis(500);
+/// How often where changes are told: those on network volumes are not.
+const PERIOD_TOLD: Duration = Duration::from_secs(2);
+/// After a change, how long nothing must happen before the files are read, and how long that is waited for: whoever writes many files
+/// means one change.
+const QUIET: Duration = Duration::from_millis(15);
+const QUIET_WITHIN: Duration = Duration::from_millis(150);
 
 /// Watches until told to stop. `read` is what the intents in force were read from.
 pub(super) async fn run(
@@ -22,11 +28,16 @@ pub(super) async fn run(
     mut read: Fingerprint,
     stop: CancellationToken,
 ) {
+    let mut folders = Folders::default();
     loop {
+        let wanted = read.folders(&patterns);
+        folders.watch(wanted.clone());
+        let period = if folders.cover(&wanted) { PERIOD_TOLD } else { PERIOD };
         let asked = tokio::select! {
             () = stop.cancelled() => return,
             () = shared.reload.notified() => true,
-            () = tokio::time::sleep(PERIOD) => false,
+            () = settled(&folders) => false,
+            () = tokio::time::sleep(period) => false,
         };
         let (shared, patterns, before) = (Arc::clone(&shared), patterns.clone(), read.clone());
         let look = move || {
@@ -40,17 +51,31 @@ pub(super) async fn run(
     }
 }
 
+/// Returns when something has changed and then nothing for a moment.
+async fn settled(folders: &Folders) {
+    folders.changed().await;
+    let busy = async { while tokio::time::timeout(QUIET, folders.changed()).await.is_ok() {} };
+    // Who writes without end is read in between.
+    let _ = tokio::time::timeout(QUIET_WITHIN, busy).await;
+}
+
 fn reload(shared: &Shared, patterns: &[String]) {
     let problems = Problems::new();
     match Intents::load(patterns, &problems) {
         Some(intents) => {
             info!(journeys = intents.planned.len(), "intents read again");
-            shared.intents.store(Arc::new(intents));
+            for journey in intents.removed_since(&shared.intents.load()) {
+                warn!(journey, "journey removed: its file or document is gone");
+                shared.stats.journeys_removed.fetch_add(1, Relaxed);
+            }
+            shared.stats.intents_refused.store(false, Relaxed);
+            shared.put_in_force(intents);
             shared.stats.reloads.fetch_add(1, Relaxed);
             shared.replan.notify_one();
         }
         None => {
             shared.stats.reloads_refused.fetch_add(1, Relaxed);
+            shared.stats.intents_refused.store(true, Relaxed);
             warn!("intents are invalid; the last valid ones stay in use\n{}", render_text(&problems, false));
         }
     }

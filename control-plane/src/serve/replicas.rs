@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, warn};
 
+use super::plan_loop::push;
 use super::state::Shared;
 use crate::engine::nats::Cluster;
 use crate::plan::PlanSnapshot;
@@ -22,12 +23,15 @@ pub(super) fn propose(
     cluster: &Cluster,
     shared: &Shared,
     previous: &Arc<PlanSnapshot>,
-    next: Arc<PlanSnapshot>,
+    next: &Arc<PlanSnapshot>,
 ) {
     let unchanged = next.generation == previous.generation;
-    if cluster.propose(previous, &next) && unchanged {
-        // Unless another was put in force meanwhile.
-        shared.plan.compare_and_swap(previous, next);
+    if cluster.propose(previous, next) && unchanged {
+        let here = shared.plan.load_full();
+        if here.generation == next.generation {
+            // Unless another was put in force meanwhile.
+            shared.plan.compare_and_swap(&here, Arc::clone(next));
+        }
     }
 }
 
@@ -48,11 +52,10 @@ pub(super) async fn follow(shared: Arc<Shared>, cluster: Arc<Cluster>, stop: Can
     let mut said = Vec::new();
     while let Some(Ok(())) = stop.run_until_cancelled(agreed.changed()).await {
         let Some(next) = agreed.borrow_and_update().clone() else { continue };
-        let previous = shared.plan.swap(Arc::clone(&next.plan));
-        let published = shared.publisher.publish(&next.plan.workloads, shared.moment());
-        if next.plan.generation != previous.generation {
-            let (generation, workloads) = (next.plan.generation.0, published.issued.len());
-            info!(generation, workloads, removed = published.removed.len(), "new plan");
+        let pushing = Arc::clone(&shared);
+        // Publishing waits for who throws the kill switch, and the other way round.
+        if let Err(problem) = tokio::task::spawn_blocking(move || push(&pushing, &next.plan)).await {
+            error!(%problem, "an agreed plan could not be put in force");
         }
         let differing = differing(&shared);
         if differing != said && !differing.is_empty() && !cluster.standing().plans {

@@ -1,23 +1,27 @@
 //! What the tasks of a running control plane share.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use emac_core::units::{Micros, Millis};
+use emac_core::id::JourneyName;
+use emac_core::units::Micros;
 use tokio::sync::Notify;
 
 use super::discovery::Discovery;
+use super::enforcement::{Enforcement, Keep};
+use super::guard::Guard;
 use super::intents::Intents;
+use super::ready::Overflow;
 use super::records::LastRecords;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
+use crate::config::{EvidenceConfig, Stopped};
 use crate::engine::nats::Cluster;
 use crate::identity::Gate;
 use crate::ingest::{Stats, otlp};
 use crate::plan::PlanSnapshot;
-use crate::store::Stored;
+use crate::store::{GenerationGate, Stored};
 use emac_core::units::Moment;
 use emac_push::proxies::Proxies;
 use emac_push::snapshot::Publisher;
@@ -30,10 +34,18 @@ pub(super) struct Shared {
     pub(super) stats: Arc<Stats>,
     /// The plan in force. Readers never wait.
     pub(super) plan: ArcSwap<PlanSnapshot>,
+    /// Makes the numbers of plans durable before they are pushed.
+    pub(super) generations: GenerationGate,
     /// Who peers are and what they may say.
     pub(super) gate: Arc<Gate>,
     /// The intents in force.
     pub(super) intents: ArcSwap<Intents>,
+    /// What is stopped; every plan passes it on its way to the publisher.
+    pub(super) enforcement: Enforcement,
+    /// When evidence last found no place.
+    pub(super) overflow: Overflow,
+    /// Who may ask and change what over HTTP.
+    pub(super) guard: Guard,
     /// Budgets on their way to sidecars.
     pub(super) publisher: Arc<Publisher>,
     /// Who is connected for budgets.
@@ -65,18 +77,35 @@ impl Shared {
     pub(super) fn new(
         clock: Clock,
         stored: Stored,
-        window: Millis,
-        durable: bool,
+        evidence: &EvidenceConfig,
+        (durable, generations): (bool, GenerationGate),
         intents: Intents,
-        gate: Arc<Gate>,
+        (gate, guard): (Arc<Gate>, Guard),
+        (keep, stopped): (Keep, Option<Stopped>),
     ) -> Self {
+        let (publisher, proxies): (Arc<Publisher>, Arc<Proxies>) = Default::default();
+        let enforcement = Enforcement::new(
+            Arc::clone(&publisher),
+            Arc::clone(&proxies),
+            keep,
+            stopped,
+            stored.generation,
+            clock.unix_ms(),
+        );
         let plan = PlanSnapshot { generation: stored.generation, ..PlanSnapshot::default() };
         let restarted = stored.hops.values().any(|totals| totals.outcomes.total() > 0);
+        let window = evidence.window;
+        let mut aggregate = Aggregate::new(stored, window).with_capacity(evidence.capacity);
+        aggregate.declare(names(&intents));
         Self {
             gate,
+            generations,
             intents: ArcSwap::from_pointee(intents),
-            publisher: Arc::default(),
-            proxies: Arc::default(),
+            enforcement,
+            overflow: Overflow::default(),
+            guard,
+            publisher,
+            proxies,
             plan_from: if restarted { clock.now().after(window.to_micros()) } else { Micros(0) },
             discovery: ArcSwapOption::empty(),
             records: LastRecords::default(),
@@ -84,7 +113,7 @@ impl Shared {
             replan: Notify::new(),
             reload: Notify::new(),
             clock,
-            aggregate: Arc::new(RwLock::new(Aggregate::new(stored, window))),
+            aggregate: Arc::new(RwLock::new(aggregate)),
             stats: Arc::default(),
             plan: ArcSwap::from_pointee(plan),
             durable,
@@ -92,6 +121,17 @@ impl Shared {
             began_unix_ms: clock.unix_ms(),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Puts intents in force: their journeys have a place in the evidence from now on.
+    pub(super) fn put_in_force(&self, intents: Intents) {
+        self.aggregate.write().unwrap_or_else(PoisonError::into_inner).declare(names(&intents));
+        self.intents.store(Arc::new(intents));
+    }
+
+    /// Every replica files the same evidence at the same place.
+    pub(super) fn keep_places(&self) {
+        self.aggregate.write().unwrap_or_else(PoisonError::into_inner).keep_places();
     }
 
     /// Evidence for reading; held briefly, because the committer waits for it.
@@ -109,14 +149,12 @@ impl Shared {
         self.stopping.store(true, Relaxed);
     }
 
-    /// Why this control plane should get no traffic, if so.
-    pub(super) fn not_ready(&self) -> Option<Cow<'static, str>> {
-        let last_commit_failed = self.stats.last_commit_failed.load(Relaxed);
-        let of_cluster = || self.cluster.as_ref()?.problem().map(Cow::Owned);
-        match (self.stopping.load(Relaxed), last_commit_failed) {
-            (true, _) => Some("shutting down".into()),
-            (false, true) => of_cluster().or(Some("evidence cannot be stored".into())),
-            (false, false) => of_cluster(),
-        }
+    /// Whether it ends.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
     }
+}
+
+fn names(intents: &Intents) -> impl Iterator<Item = JourneyName> {
+    intents.declared.iter().map(|declared| declared.intent.name.clone())
 }

@@ -1,12 +1,14 @@
 //! A disk for tests that fails when told to: before a flush, or after it, when everything is stored and nobody knows.
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend};
+use redb::{Database, DatabaseError, StorageBackend};
 
-use super::{Disk, Store, Stored, tables};
+use super::sweep::Sweep;
+use super::{Disk, OpenError, Store, Stored, read};
 
 /// How it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +30,34 @@ pub(crate) struct Flaky {
 impl Flaky {
     pub(crate) fn store(&self) -> Store {
         let (disk, database) = (self.clone(), self.open().ok());
-        Store { disk: Some(Disk { reopen: Box::new(move || disk.open()), database }) }
+        let found =
+            database.as_ref().map(|it| read::read(it, Path::new("flaky")).unwrap()).unwrap_or_default();
+        // A small store would not be swept otherwise.
+        let sweep = Sweep::new(found.log_bytes, found.left).eager();
+        let generation = found.stored.generation;
+        Store::on(Disk { reopen: Box::new(move || disk.open()), database, generation, sweep })
     }
 
     pub(crate) fn fail(&self, fault: Fault) {
         self.fault.store(fault as u8, SeqCst);
     }
 
-    /// What a restart would find.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.bytes.lock().unwrap().clone()
+    }
+
+    /// What a restart finds in these bytes.
+    pub(super) fn read(bytes: Vec<u8>) -> Result<Stored, OpenError> {
+        let path = Path::new("flaky");
+        let disk = Self { bytes: Arc::new(Mutex::new(bytes)), fault: Arc::default() };
+        let database = disk.open().map_err(|error| super::corrupted(path, error))?;
+        Ok(read::read(&database, path)?.stored)
+    }
+
+    /// What a restart would find after a kill right now.
     pub(crate) fn stored(&self) -> Stored {
-        let database = self.open().unwrap();
-        tables::read(&database.begin_read().unwrap(), std::path::Path::new("flaky")).unwrap()
+        // A copy: opening writes, and the store may be in use.
+        Self::read(self.bytes()).unwrap()
     }
 
     fn open(&self) -> Result<Database, DatabaseError> {

@@ -72,7 +72,7 @@ impl Server {
                 journeys: Vec::new(),
                 hops: Vec::new(),
             };
-            (workload, budgets)
+            (workload, Arc::new(budgets))
         };
         let plan: BTreeMap<_, _> = workloads.iter().map(budgets).collect();
         self.publisher.publish(&plan, moment(generation));

@@ -210,7 +210,9 @@ async fn bounds_hold() {
 
     let mut verbose = server.delta().await;
     verbose.subscribe(&[&"x".repeat(2_000)]).await;
-    assert_eq!(verbose.error().await.code(), Code::OutOfRange);
+    let status = verbose.error().await;
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("at most 1000 bytes"), "{status}");
     server.until(|p| p.connected() == 0).await;
 
     let mut first = server.delta().await;

@@ -41,7 +41,9 @@ impl Authority {
     /// For the control plane; ends `ends` seconds from now.
     pub fn server(&self, ends: i64) -> Signed {
         let mut params = params(ends);
-        params.subject_alt_names = vec![SanType::DnsName("emac.test".try_into().unwrap())];
+        let names = ["emac.test", "localhost"].map(|name| SanType::DnsName(name.try_into().unwrap()));
+        let loopback = SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
+        params.subject_alt_names = names.into_iter().chain([loopback]).collect();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(params)
     }

@@ -38,7 +38,7 @@ async fn refused(serving: &Serving, reason: &str) -> f64 {
 }
 
 fn refusals(reason: &str) -> String {
-    format!("emac_identity_refused_total{{reason=\"{reason}\"}}")
+    format!("emac_refused_total{{reason=\"{reason}\"}}")
 }
 
 /// A sample of `/metrics`, over HTTPS.
@@ -277,6 +277,113 @@ async fn a_token_speaks_for_its_workload_until_it_expires_or_its_key_is_gone() {
     until("the old key is still good", async || report(&token, nth(4)).await == Err(Code::Unauthenticated))
         .await;
     assert_eq!(report(&next, nth(5)).await, Ok(()));
+}
+
+/// Streams that are open when a token expires end then, and say why; nobody waits for the next report.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_end_with_the_token_they_were_opened_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "the-first-key-of-thirty-two-chars";
+    std::fs::write(folder.path().join("token.keys"), key).unwrap();
+    let serving = serve(folder.path(), "{tokenKeys: token.keys}").await;
+    let keys = emac_control_plane::identity::token::Keys::read(key).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let token = keys.mint(&emac_core::id::WorkloadName::new("shop/front").unwrap(), now + 3);
+    let peer = Peer::connect(serving.grpc, None, &Proof::Token(token)).await.unwrap();
+    let (_reports, mut answers, _) = peer.reporting(nth(1)).await.unwrap();
+    let (_names, mut budgets) = peer.asking(&["shop/front"]).await.unwrap();
+    let until_expired = async |ended: &mut dyn AsyncEnd| {
+        let status = tokio::time::timeout(PATIENCE, ended.end()).await.expect("the stream stays");
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unauthenticated, "token of shop/front comes with a proof that has expired")
+        );
+    };
+    until_expired(&mut answers).await;
+    until_expired(&mut budgets).await;
+    assert_eq!(refused(&serving, "expired").await, 2.0);
+}
+
+/// A stream of answers, read to its end.
+trait AsyncEnd {
+    fn end(&mut self) -> std::pin::Pin<Box<dyn Future<Output = tonic::Status> + Send + '_>>;
+}
+
+impl<T: Send + 'static> AsyncEnd for tonic::Streaming<T> {
+    fn end(&mut self) -> std::pin::Pin<Box<dyn Future<Output = tonic::Status> + Send + '_>> {
+        Box::pin(async {
+            loop {
+                match self.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return tonic::Status::ok("ended well"),
+                    Err(status) => return status,
+                }
+            }
+        })
+    }
+}
+
+/// People's own tool reads a control plane that speaks HTTPS, by the authority's word about a host's name or about an id of the mesh.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_speaks_https() {
+    let (folder, authority) = tls_folder();
+    let serving = serve(folder.path(), TLS).await;
+    let server = format!("https://{}", serving.http);
+    let status = |more: &[&str]| run(folder.path(), &[&["status", "--server", &server], more].concat());
+    let (code, stdout, stderr) = status(&["--ca", "ca.pem"]);
+    assert!(code == 0 && stdout.starts_with("plan generation "), "{stderr}");
+    Authority::new("stranger").client(FRONT, authority::HOUR).write(folder.path(), "stranger");
+    std::fs::write(folder.path().join("other.pem"), &Authority::new("other").pem).unwrap();
+    for (more, says) in [
+        (&[][..], "https needs --ca"),
+        (&["--ca", "other.pem"], "invalid peer certificate: UnknownIssuer"),
+        (&["--ca", "none.pem"], "none.pem: "),
+        (&["--ca", "ca.pem", "--server-id", FRONT], "its certificate is for none, not spiffe://"),
+        (&["--ca", "ca.pem", "--cert", "stranger.pem", "--key", "stranger.key"], "alert"),
+    ] {
+        let (code, _, stderr) = status(more);
+        assert!(code != 0 && stderr.contains(says), "{more:?}: {stderr}");
+    }
+    // A certificate of a mesh has an id and no host's name.
+    let id = "spiffe://cluster.local/ns/emac-system/sa/emac";
+    authority.client(id, authority::HOUR).write(folder.path(), "own");
+    authority.client(FRONT, authority::HOUR).write(folder.path(), "front");
+    until("the new certificate is not served", async || status(&["--ca", "ca.pem"]).0 != 0).await;
+    let (code, _, stderr) = status(&["--ca", "ca.pem"]);
+    assert!(code != 0 && stderr.contains("not valid for name"), "{stderr}");
+    let (code, _, stderr) =
+        status(&["--ca", "ca.pem", "--server-id", id, "--cert", "front.pem", "--key", "front.key"]);
+    assert_eq!(code, 0, "{stderr}");
+    let (code, _, stderr) = status(&["--ca", "ca.pem", "--server-id", FRONT]);
+    assert!(code != 0 && stderr.contains(&format!("its certificate is for {id}")), "{stderr}");
+}
+
+/// Ports of traces end TLS as the others do, and ask for a certificate.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traces_come_from_who_proves_an_identity() {
+    let (folder, authority) = tls_folder();
+    let more = "discovery: {enabled: true, otlp: {grpc: \"127.0.0.1:0\", http: \"127.0.0.1:0\"}}";
+    std::fs::write(folder.path().join("emac.yaml"), format!("{HEAD}identity: {TLS}\n{more}\n")).unwrap();
+    let serving = Serving::start_proving(folder.path(), &["--config", "emac.yaml"]).await;
+    let ports = std::fs::read(folder.path().join("ports.json")).unwrap();
+    let ports: serde_json::Value = serde_json::from_slice(&ports).unwrap();
+    let port = |name: &str| ports[name].as_str().unwrap().parse().unwrap();
+    let front = Proof::Certificate(authority.client(FRONT, authority::HOUR));
+    // Over HTTP a handshake without a certificate is possible, since people read there; traces are not taken.
+    let post =
+        async |proof: &Proof| peer::post(port("otlp_http"), &authority, proof, "/v1/traces", b"{}").await;
+    assert_eq!(post(&front).await, 200);
+    assert_eq!(post(&Proof::None).await, 401);
+    let grpc = async |proof: &Proof| match Peer::connect(port("otlp_grpc"), Some(&authority), proof).await {
+        Ok(peer) => peer.export().await,
+        Err(status) => Err(status),
+    };
+    grpc(&front).await.unwrap();
+    assert!(grpc(&Proof::None).await.is_err());
+    let stranger =
+        Proof::Certificate(authority.client("spiffe://other.org/ns/shop/sa/front", authority::HOUR));
+    assert_eq!(grpc(&stranger).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(metric(&serving, &authority, &refusals("no_identity")).await, 1.0);
 }
 
 /// A peer may call its node what it likes, and number its reports: the marks of another workload's sidecar are not its to move.

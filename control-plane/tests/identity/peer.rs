@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 use emac_proto::v1::evidence_service_client::EvidenceServiceClient;
 use emac_proto::v1::{ReportRequest, ReportResponse};
-use emac_proto::xds::DeltaDiscoveryRequest;
 use emac_proto::xds::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use emac_proto::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::http::Uri;
@@ -86,6 +86,30 @@ impl Peer {
         Ok((sender, answers, answer))
     }
 
+    /// Asks for budgets, and keeps the stream open.
+    pub async fn asking(
+        &self,
+        names: &[&str],
+    ) -> Result<(mpsc::Sender<DeltaDiscoveryRequest>, tonic::Streaming<DeltaDiscoveryResponse>), Status> {
+        let (sender, request) = self.open(DeltaDiscoveryRequest {
+            type_url: WORKLOAD_BUDGETS_TYPE_URL.into(),
+            resource_names_subscribe: names.iter().map(ToString::to_string).collect(),
+            ..DeltaDiscoveryRequest::default()
+        });
+        let mut client = AggregatedDiscoveryServiceClient::new(self.channel.clone());
+        Ok((sender, client.delta_aggregated_resources(request).await?.into_inner()))
+    }
+
+    /// Sends an empty export of traces.
+    pub async fn export(&self) -> Result<(), Status> {
+        let mut client = tonic::client::Grpc::new(self.channel.clone());
+        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export".parse().unwrap();
+        // An empty message is one of any type.
+        let codec = tonic_prost::ProstCodec::<(), ()>::default();
+        client.unary(Request::new(()), path, codec).await.map(|_| ())
+    }
+
     /// Asks for budgets; well when an answer comes, whatever is in it.
     pub async fn ask(&self, names: &[&str]) -> Result<(), Status> {
         let (_sender, request) = self.open(DeltaDiscoveryRequest {
@@ -108,6 +132,24 @@ pub async fn get(http: SocketAddr, authority: &Authority, path: &str) -> (u16, S
     let answer = sender.send_request(request).await.unwrap();
     let status = answer.status().as_u16();
     (status, String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+}
+
+/// POST of JSON over HTTPS; the status.
+pub async fn post(
+    http: SocketAddr,
+    authority: &Authority,
+    proof: &Proof,
+    path: &str,
+    body: &'static [u8],
+) -> u16 {
+    let stream = secure(http, tls(authority, proof, b"http/1.1")).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request =
+        hyper::Request::post(path).header("host", "emac.test").header("content-type", "application/json");
+    let answer =
+        sender.send_request(request.body(http_body_util::Full::new(Bytes::from_static(body))).unwrap());
+    answer.await.unwrap().status().as_u16()
 }
 
 fn tls(authority: &Authority, proof: &Proof, protocol: &[u8]) -> Arc<ClientConfig> {

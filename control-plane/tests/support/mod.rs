@@ -30,7 +30,11 @@ pub const WORKLOAD: &str = "shop/front";
 /// Free ports on loopback, in memory.
 pub fn config() -> Config {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    Config { listen: Listen { grpc: any, http: any }, identity: Some(Identity::Nobody), ..Config::default() }
+    Config {
+        listen: Listen { grpc: any.into(), http: any },
+        identity: Some(Identity::Nobody),
+        ..Config::default()
+    }
 }
 
 /// One open stream of a sidecar.
@@ -40,7 +44,7 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    pub async fn connect(grpc: SocketAddr) -> Result<Self, Status> {
+    pub async fn connect(grpc: impl std::fmt::Display) -> Result<Self, Status> {
         let endpoint = Channel::from_shared(format!("http://{grpc}")).unwrap();
         let channel = endpoint.connect().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let (reports, receiver) = mpsc::channel(16);

@@ -37,18 +37,31 @@ impl Serving {
 
     /// As [`Serving::start`]; how peers prove who they are is among the arguments.
     pub async fn start_proving(folder: &Path, more: &[&str]) -> Self {
+        Self::start_on(folder, "127.0.0.1:0", more).await
+    }
+
+    /// As [`Serving::start_proving`], with gRPC on this address; one of a socket is told as port 0.
+    pub async fn start_on(folder: &Path, grpc: &str, more: &[&str]) -> Self {
         let ports: PathBuf = folder.join("ports.json");
         let _ = std::fs::remove_file(&ports);
-        let free = ["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ports-file", "ports.json"];
-        let mut child = emac(folder, &[&free, more].concat()).stderr(Stdio::null()).spawn().unwrap();
+        let free = ["serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--ports-file", "ports.json"];
+        let child = emac(folder, &[&free, more].concat()).stderr(Stdio::null()).spawn().unwrap();
+        Self::of(child, &ports).await
+    }
+
+    /// Waits until a process has written where it listens.
+    pub async fn of(mut child: Child, ports: &Path) -> Self {
         let begun = Instant::now();
         while !ports.exists() {
             assert!(child.try_wait().unwrap().is_none(), "emac serve ended before it listened");
             assert!(begun.elapsed() < PATIENCE, "emac serve does not listen");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        let ports: serde_json::Value = serde_json::from_slice(&std::fs::read(&ports).unwrap()).unwrap();
-        let address = |name: &str| ports[name].as_str().unwrap().parse().unwrap();
+        let ports: serde_json::Value = serde_json::from_slice(&std::fs::read(ports).unwrap()).unwrap();
+        let address = |name: &str| match ports[name].as_str().unwrap() {
+            socket if socket.starts_with("unix:") => SocketAddr::from(([127, 0, 0, 1], 0)),
+            address => address.parse().unwrap(),
+        };
         Self { grpc: address("grpc"), http: address("http"), child }
     }
 

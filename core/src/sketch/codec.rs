@@ -81,15 +81,10 @@ pub(super) fn encode(store: &Store, out: &mut Vec<u8>) {
     }
     out.push(VERSION);
     write_varint(out, held + store.lost());
-    let mut gap = 0;
-    for &count in store.counts() {
-        match count.checked_sub(1) {
-            None => gap += 1,
-            Some(less_one) => {
-                write_token(out, gap, less_one);
-                gap = 0;
-            }
-        }
+    let mut next = 0;
+    for (slot, count) in store.nonzero() {
+        write_token(out, slot - next, count - 1);
+        next = slot + 1;
     }
 }
 

@@ -43,6 +43,16 @@ impl Store {
         self.counts.as_deref().map_or(&[], |counts| counts.as_slice())
     }
 
+    /// (slot, count) of the counts above zero, ascending. Eight empty slots cost as much as one full one.
+    pub(super) fn nonzero(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        let eights = self.counts().chunks(8).enumerate();
+        let full = eights.filter(|(_, eight)| eight.iter().fold(0, |any, count| any | count) > 0);
+        full.flat_map(|(at, eight)| {
+            let counts = eight.iter().enumerate().filter(|&(_, &count)| count > 0);
+            counts.map(move |(slot, &count)| (8 * at + slot, count))
+        })
+    }
+
     /// Adds `n` to a slot; a slot past the end is the caller's mistake and adds nothing.
     #[inline]
     pub(super) fn add(&mut self, slot: usize, n: u32) {

@@ -55,6 +55,10 @@ pub(super) fn expire(
         // Nobody waits for the journey any more; what goes on in its name has no deadline.
         return vm.counters.add(Event::Late);
     }
+    if !call.still_acts(vm) {
+        // Enforcement was stopped while it waited: it waits as if there were no filter.
+        return;
+    }
     match fallback::after_timeout(call, vm, host) {
         Replaced::Answered => {}
         Replaced::Asked(token) => vm.asked.push(Asked { token, id, stream: Weak::clone(stream) }),

@@ -262,6 +262,16 @@ impl CallState {
         }
     }
 
+    /// Whether what was decided before the call may still be done: budgets may have changed since, and with them how far they let go.
+    pub(super) fn still_acts(&mut self, vm: &mut Vm) -> bool {
+        if vm.enforcer.is_current(self.hop.budget) {
+            return true;
+        }
+        self.follow_plan(vm);
+        vm.enforcer.cap_mode(self.mode_cap);
+        vm.enforcer.mode(self.hop.budget) == Mode::Enforce
+    }
+
     /// An answer that is not the destination's: marks it degraded where it is.
     pub(super) fn end_with_fallback(&mut self, vm: &Vm, host: &dyn Host) {
         let degraded = vm.enforcer.fallback(self.hop.budget).is_some_and(|fallback| fallback.is_degraded());

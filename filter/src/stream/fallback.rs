@@ -122,7 +122,6 @@ pub(super) fn after_answer(call: &mut CallState, vm: &mut Vm, host: &dyn Host, e
 
 /// Nobody answered in time.
 pub(super) fn after_timeout(call: &mut CallState, vm: &mut Vm, host: &dyn Host) -> Replaced {
-    call.follow_plan(vm);
     if !call.watched {
         return Replaced::No;
     }

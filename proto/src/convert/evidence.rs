@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use emac_core::evidence::{self as domain, Delta, Report};
 use emac_core::id::{HopKey, JourneyName, WorkloadName};
 use emac_core::outcome::{EndedBy, Outcome, OutcomeCounts};
-use emac_core::sketch::Sketch;
+use emac_core::sketch::{ENCODED_BYTES_MAX, Sketch};
 use emac_core::units::{Micros, Millis};
 
 use super::{InvalidMessage, at_most, in_range, text};
@@ -20,6 +20,38 @@ const JOURNEYS_MAX: usize = 64;
 const HOPS_MAX: usize = 257;
 const RECORDS_MAX: usize = 1_024;
 const NODE_BYTES_MAX: usize = 253;
+
+/// Most bytes of a report within these limits, each field in its shortest encoding, as every sender writes it: what a transport must let
+/// through.
+pub const REPORT_BYTES_MAX: usize = {
+    let head =
+        field(NODE_BYTES_MAX) + field(2 * WorkloadName::PART_BYTES_MAX + 1) + 4 * NUMBER + field(8 * NUMBER);
+    head + JOURNEYS_MAX * field(JOURNEY_BYTES)
+        + HOPS_MAX * field(HOP_BYTES)
+        + RECORDS_MAX * field(RECORD_BYTES)
+};
+/// Tag and varint of 64 bits.
+const NUMBER: usize = 1 + 10;
+const OUTCOMES_BYTES: usize = 8 * NUMBER;
+const KEY_BYTES: usize = field(JourneyName::BYTES_MAX) + 3 * field(HopKey::PART_BYTES_MAX);
+const JOURNEY_BYTES: usize =
+    field(JourneyName::BYTES_MAX) + field(OUTCOMES_BYTES) + field(ENCODED_BYTES_MAX) + 2 * NUMBER;
+const HOP_BYTES: usize =
+    field(KEY_BYTES) + field(OUTCOMES_BYTES) + 2 * field(ENCODED_BYTES_MAX) + NUMBER + field(7 * NUMBER);
+/// Three ids, the hop, two times, outcome and inbound (a byte each), attempts (32 bits), status (16 bits), whoever ended it.
+const RECORD_BYTES: usize =
+    field(16) + field(8) + field(16) + field(KEY_BYTES) + 2 * NUMBER + 2 * 2 + (1 + 5) + (1 + 3) + NUMBER;
+
+/// Tag, length and content of a field.
+const fn field(content: usize) -> usize {
+    let length = match content {
+        0..=0x7f => 1,
+        0x80..=0x3fff => 2,
+        0x4000..=0x1f_ffff => 3,
+        _ => 4,
+    };
+    1 + length + content
+}
 
 /// A checked report and who sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ const ROUNDS: u64 = 7;
 /// A round that takes longer has failed; nothing here should come near.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Plan = BTreeMap<WorkloadName, WorkloadBudgets>;
+type Plan = BTreeMap<WorkloadName, Arc<WorkloadBudgets>>;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The section of the report; some seconds.
@@ -72,7 +72,7 @@ fn journey(name: &str) -> JourneyName {
 /// A plan in which the first `changed` workloads are told something new by each generation.
 fn plan(generation: u64, changed: usize) -> Plan {
     let timeout = |i: usize| Millis(if i < changed { 100 + generation } else { 100 });
-    (0..WORKLOADS).map(|i| (workload(i), budgets(workload(i), generation, timeout(i)))).collect()
+    (0..WORKLOADS).map(|i| (workload(i), Arc::new(budgets(workload(i), generation, timeout(i))))).collect()
 }
 
 fn budgets(workload: WorkloadName, generation: u64, timeout: Millis) -> WorkloadBudgets {

@@ -28,8 +28,8 @@ fn documents(file: &str) -> Vec<Value> {
 }
 
 fn kubernetes() -> Vec<Value> {
-    let files =
-        ["sidecars", "gateway-api", "gateway-classic", "service"].map(|name| format!("istio/{name}.yaml"));
+    let files = ["sidecars", "gateway-api", "gateway-classic", "service", "control-plane"]
+        .map(|name| format!("istio/{name}.yaml"));
     files.iter().map(String::as_str).chain(["prometheus/operator.yaml"]).flat_map(documents).collect()
 }
 
@@ -72,7 +72,7 @@ fn objects_keep_to_their_schemas() {
     let checked: Vec<_> = kubernetes().iter().map(|object| crds.problems(object)).collect();
     let problems: Vec<_> = checked.iter().flatten().flatten().collect();
     assert!(problems.is_empty(), "{problems:#?}");
-    assert_eq!(checked.iter().filter(|checked| checked.is_some()).count(), 5, "all but the core Service");
+    assert_eq!(checked.iter().filter(|checked| checked.is_some()).count(), 7, "all but the core Service");
 }
 
 /// The check itself can fail: a misspelt field, a value outside its list, a wrong type, a missing part.
@@ -289,6 +289,73 @@ fn module_for_envoy(folder: &Path) -> PathBuf {
     let path = folder.join("noop.wasm");
     std::fs::write(&path, emac_tests::envoy::noop_wasm().unwrap()).unwrap();
     path
+}
+
+/// The sidecar of the control plane hands on to loopback, where `emac serve` listens by default, every port of the Service.
+#[test]
+fn the_control_planes_sidecar_forwards_every_port_of_the_service_to_loopback() {
+    let service = of_kind("Service").remove(0);
+    let ports: BTreeSet<String> =
+        service["spec"]["ports"].as_array().unwrap().iter().map(|port| port["port"].to_string()).collect();
+    let sidecar = of_kind("Sidecar").remove(0);
+    let ingress = sidecar["spec"]["ingress"].as_array().unwrap();
+    let forwarded: BTreeSet<String> = ingress.iter().map(|one| one["port"]["number"].to_string()).collect();
+    assert_eq!(forwarded, ports);
+    for one in ingress {
+        assert_eq!(one["defaultEndpoint"], format!("127.0.0.1:{}", one["port"]["number"]));
+    }
+    let labels = &service["spec"]["selector"];
+    assert_eq!(&sidecar["spec"]["workloadSelector"]["labels"], labels);
+    let strict = of_kind("PeerAuthentication").remove(0);
+    assert_eq!(&strict["spec"]["selector"]["matchLabels"], labels);
+    assert_eq!(strict["spec"]["mtls"]["mode"], "STRICT");
+}
+
+/// Every alert fires on its fault and is silent without, and is asked for both.
+#[test]
+fn alerts_about_the_control_plane_fire_on_their_fault() {
+    let test = "deploy: control-plane.rules.yml";
+    let Some(promtool) = promtool() else { return not_run(test, "no promtool (make tools, PROMTOOL_BIN)") };
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["control-plane.rules.yml", "control-plane.tests.yml"] {
+        std::fs::copy(deploy("prometheus").join(file), folder.path().join(file)).unwrap();
+    }
+    let run = |what: &str, file: &str| {
+        let run =
+            Command::new(&promtool).args([what, "rules", file]).current_dir(folder.path()).output().unwrap();
+        let told = [run.stdout, run.stderr].concat();
+        (run.status.success(), String::from_utf8_lossy(&told).into_owned())
+    };
+    let (accepted, message) = run("check", "control-plane.rules.yml");
+    assert!(accepted, "{message}");
+    let (passed, message) = run("test", "control-plane.tests.yml");
+    assert!(passed, "{message}");
+    let rules = documents("prometheus/control-plane.rules.yml").remove(0);
+    let tests = std::fs::read_to_string(deploy("prometheus/control-plane.tests.yml")).unwrap();
+    let control_plane = std::fs::read_to_string(repo_root().join("docs/reference.md")).unwrap();
+    let rules = rules["groups"][0]["rules"].as_array().unwrap().clone();
+    assert!(rules.len() > 10);
+    for rule in &rules {
+        let alert = rule["alert"].as_str().unwrap();
+        assert!(tests.contains(&format!("{alert} fires")) && tests.contains(&format!("{alert} is silent")));
+        for word in rule["expr"].as_str().unwrap().split(|c: char| !(c.is_alphanumeric() || c == '_')) {
+            let name = word.strip_suffix("_bucket").unwrap_or(word);
+            if name.starts_with("emac_") || name.starts_with("process_") {
+                assert!(
+                    control_plane.contains(&format!("| `{name}`")),
+                    "{alert}: {name} is no metric of docs/reference.md"
+                );
+            }
+        }
+    }
+    // The tests can fail: an alert that never fires.
+    let text = std::fs::read_to_string(deploy("prometheus/control-plane.rules.yml")).unwrap();
+    std::fs::write(
+        folder.path().join("control-plane.rules.yml"),
+        text.replace("emac_ready == 0", "emac_ready == 2"),
+    )
+    .unwrap();
+    assert!(!run("test", "control-plane.tests.yml").0);
 }
 
 #[test]

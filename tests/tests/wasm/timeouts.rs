@@ -1,8 +1,8 @@
 //! Timeout, deadline and retry decisions before a call, and how far each mode lets them go.
 
-use emac_proto::v1::{DecisionCounts, HopBudget, Mode, ReportRequest};
+use emac_proto::v1::{DecisionCounts, HopBudget, Mode, ReportRequest, WorkloadBudgets};
 
-use crate::support::{Sidecar, budgets, hop, module_or_return, scarce_retries, with_hops};
+use crate::support::{Sidecar, budgets, hop, module_or_return, scarce_retries, static_fallback, with_hops};
 
 fn decisions(of: impl Fn(&DecisionCounts) -> u64) -> impl Fn(&ReportRequest) -> u64 {
     move |report| report.hops.iter().filter_map(|hop| hop.decisions.as_ref()).map(&of).sum()
@@ -53,6 +53,31 @@ fn an_answer_in_time_may_take_its_time_to_end() {
     assert_eq!(call.cut_after_ms(), None);
     assert_eq!(call.finish().status(), 200);
     assert_eq!(sidecar.outcome("cart").success, 1);
+}
+
+/// Whoever stops enforcement means the calls under way too.
+#[test]
+fn a_call_under_way_when_enforcement_is_stopped_waits_as_if_there_were_no_filter() {
+    let stopped = |mode: Mode| {
+        let mut budgets = with_hops([HopBudget {
+            mode: mode.into(),
+            fallback: Some(static_fallback()),
+            ..hop("cart", 9_000)
+        }]);
+        budgets.journeys[0].deadline_ms = 60_000;
+        budgets
+    };
+    for (after, cut) in [(stopped(Mode::Observe), false), (budgets(), false), (stopped(Mode::Enforce), true)]
+    {
+        let sidecar = Sidecar::holding(module_or_return!(), &stopped(Mode::Enforce));
+        let mut call = sidecar.call("cart", 50_000).send();
+        sidecar.push(&WorkloadBudgets { generation: 2, ..after });
+        assert_eq!(call.cut_after_ms().is_some(), cut);
+        if !cut {
+            call.respond(200, &[], b"late");
+        }
+        assert_eq!((call.finish().status(), sidecar.outcome("cart").fallback), (200, u64::from(cut)));
+    }
 }
 
 #[test]

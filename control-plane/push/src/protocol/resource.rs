@@ -1,5 +1,6 @@
 //! What there is to send: immutable, versioned, shared between all streams.
 
+use emac_core::units::Micros;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,10 +31,21 @@ pub struct ResourceSet {
 /// yet" must not reach a client as "you have no budgets". A kind that is there and empty is answered as such.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    published: Micros,
     sets: BTreeMap<Arc<str>, Arc<ResourceSet>>,
 }
 
 impl Snapshot {
+    /// Nothing yet, published at a time.
+    pub fn published_at(published: Micros) -> Self {
+        Self { published, sets: BTreeMap::new() }
+    }
+
+    /// When it was published.
+    pub fn published(&self) -> Micros {
+        self.published
+    }
+
     /// This snapshot with the set of one kind replaced.
     #[must_use]
     pub fn with(mut self, type_url: &str, set: Arc<ResourceSet>) -> Self {

@@ -9,6 +9,9 @@ use emac_proto::xds::Node;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Most bytes kept of a node's id; what follows tells no two nodes apart.
+const NODE_BYTES_MAX: usize = 512;
+
 /// How much one client may ask for and be sent at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
@@ -188,7 +191,7 @@ impl<W: Watch> Stream<W> {
 
     fn remember_node(&mut self, request: &W::Request) {
         if let (None, Some(node)) = (&self.node_id, request.node()) {
-            self.node_id = Some(node.id.clone());
+            self.node_id = Some(node.id[..node.id.floor_char_boundary(NODE_BYTES_MAX)].to_owned());
         }
     }
 

@@ -10,6 +10,7 @@ use emac_proto::v1;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What publishing a plan came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Published {
 /// The issued resources.
 #[derive(Debug, Default)]
 pub struct Issuer {
+    /// The newest plan's: renewals are issued under it.
+    generation: Generation,
     leases: BTreeMap<WorkloadName, IssuedLease>,
 }
 
@@ -35,7 +38,7 @@ struct IssuedLease {
     /// Name of the resource, shared with every snapshot and stream.
     name: Name,
     /// Newest of the plan; what the next issue carries.
-    offered: WorkloadBudgets,
+    offered: Arc<WorkloadBudgets>,
     /// Generation of the issued resource.
     generation: Generation,
     resource: Resource,
@@ -45,11 +48,16 @@ struct IssuedLease {
 // === impl Issuer ===
 
 impl Issuer {
-    /// Takes over a plan. Workloads that are not in it lose their resource. Cost: one encoding per changed workload.
-    pub fn publish(&mut self, plan: &BTreeMap<WorkloadName, WorkloadBudgets>, now: Moment) -> Published {
-        let mut published = Published { removed: self.retain(plan), ..Published::default() };
+    /// Takes over a plan. Workloads that are not in it lose their resource; those that are told the same keep theirs, whatever its
+    /// generation. Cost: a look at each workload, a comparison where it is not the very same value as before, one encoding where it changed.
+    pub fn publish(&mut self, plan: &BTreeMap<WorkloadName, Arc<WorkloadBudgets>>, now: Moment) -> Published {
+        let gone = self.leases.extract_if(.., |workload, _| !plan.contains_key(workload));
+        let removed = gone.map(|(workload, _)| workload).collect();
+        let mut published = Published { removed, ..Published::default() };
+        let newest = plan.values().map(|budgets| budgets.generation).max().unwrap_or_default();
+        self.generation = self.generation.max(newest);
         for (workload, budgets) in plan {
-            self.offer(workload, budgets, now, &mut published);
+            self.offer(workload, (budgets, newest), now, &mut published);
         }
         published
     }
@@ -58,7 +66,8 @@ impl Issuer {
     pub fn renew(&mut self, now: Moment) -> usize {
         let mut renewed = 0;
         for (workload, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.renew_at <= now.at) {
-            *lease = IssuedLease::issue(workload, lease.offered.clone(), now);
+            let generation = lease.generation.max(self.generation);
+            *lease = IssuedLease::issue(workload, Arc::clone(&lease.offered), generation, now);
             renewed += 1;
         }
         renewed
@@ -81,26 +90,25 @@ impl Issuer {
         ResourceSet { version: self.version(), resources }
     }
 
-    fn retain(&mut self, plan: &BTreeMap<WorkloadName, WorkloadBudgets>) -> Vec<WorkloadName> {
-        let gone = self.leases.extract_if(.., |workload, _| !plan.contains_key(workload));
-        gone.map(|(workload, _)| workload).collect()
-    }
-
     fn offer(
         &mut self,
         workload: &WorkloadName,
-        budgets: &WorkloadBudgets,
+        (budgets, newest): (&Arc<WorkloadBudgets>, Generation),
         now: Moment,
         out: &mut Published,
     ) {
         match self.leases.get_mut(workload) {
-            Some(lease) if budgets.generation < lease.generation => out.refused.push(workload.clone()),
-            Some(lease) if same(&lease.offered, budgets) => {
-                lease.offered.generation = budgets.generation;
+            Some(lease) if Arc::ptr_eq(&lease.offered, budgets) || same(&lease.offered, budgets) => {
+                lease.offered = Arc::clone(budgets);
                 out.unchanged += 1;
             }
-            _ => {
-                self.leases.insert(workload.clone(), IssuedLease::issue(workload, budgets.clone(), now));
+            Some(lease) if newest < lease.generation => out.refused.push(workload.clone()),
+            lease => {
+                // What it holds may be of a plan between.
+                let held = lease.map_or(Generation(0), |lease| lease.generation);
+                let generation = if budgets.generation > held { budgets.generation } else { newest };
+                let lease = IssuedLease::issue(workload, Arc::clone(budgets), generation, now);
+                self.leases.insert(workload.clone(), lease);
                 out.issued.push(workload.clone());
             }
         }
@@ -122,13 +130,18 @@ impl Issuer {
 // === impl Lease ===
 
 impl IssuedLease {
-    fn issue(workload: &WorkloadName, offered: WorkloadBudgets, now: Moment) -> Self {
-        let mut message = v1::WorkloadBudgets::from(&offered);
+    fn issue(
+        workload: &WorkloadName,
+        offered: Arc<WorkloadBudgets>,
+        generation: Generation,
+        now: Moment,
+    ) -> Self {
+        let mut message = v1::WorkloadBudgets::from(&*offered);
         message.workload = workload.to_string();
+        message.generation = generation.0;
         message.issued_at_unix_ms = now.unix_ms;
         let body = message.encode_to_vec();
         let digest = short(Sha256::new_with_prefix(&body));
-        let generation = offered.generation;
         // The time of issue makes a renewal a new version, also across a restart of the control plane, where a counter would
         // begin again and a client that reconnects would be taken to hold what is current.
         let version = format!("g{}.{}.{digest}", generation.0, now.unix_ms).into();

@@ -34,13 +34,13 @@ impl Default for Publisher {
 }
 
 impl Publisher {
-    /// Takes over a plan; streams are told if any resource changed.
-    pub fn publish(&self, plan: &BTreeMap<WorkloadName, WorkloadBudgets>, now: Moment) -> Published {
+    /// Takes over a plan; streams are told if any resource changed. The first is told though it be empty: until then clients wait.
+    pub fn publish(&self, plan: &BTreeMap<WorkloadName, Arc<WorkloadBudgets>>, now: Moment) -> Published {
         let mut issuer = self.issuer();
         let published = issuer.publish(plan, now);
         let first = self.snapshots.borrow().get(WORKLOAD_BUDGETS_TYPE_URL).is_none();
         if first || !published.issued.is_empty() || !published.removed.is_empty() {
-            self.send(&issuer);
+            self.send(&issuer, now.at);
         }
         published
     }
@@ -50,7 +50,7 @@ impl Publisher {
         let mut issuer = self.issuer();
         let renewed = issuer.renew(now);
         if renewed > 0 {
-            self.send(&issuer);
+            self.send(&issuer, now.at);
         }
         renewed
     }
@@ -86,8 +86,9 @@ impl Publisher {
         self.snapshots.subscribe()
     }
 
-    fn send(&self, issuer: &Issuer) {
-        let snapshot = Snapshot::default().with(WORKLOAD_BUDGETS_TYPE_URL, Arc::new(issuer.set()));
+    fn send(&self, issuer: &Issuer, published: Micros) {
+        let snapshot = Snapshot::published_at(published);
+        let snapshot = snapshot.with(WORKLOAD_BUDGETS_TYPE_URL, Arc::new(issuer.set()));
         self.snapshots.send_replace(Arc::new(snapshot));
     }
 

@@ -9,7 +9,7 @@ use emac_document::{Problem, Problems, sha256_hex};
 use emac_trace::Assembler;
 use hyper::Uri;
 
-use super::super::fetch::{fetch, is_server};
+use super::super::fetch::{Server, is_server};
 use super::digest;
 use crate::evidence_log::{self, Kept};
 use crate::serve::records::{Line, decode};
@@ -105,13 +105,14 @@ fn none() -> Problem {
 
 fn answered(place: &str) -> Result<String, Problem> {
     let wrong = || Problem::error("is no address of a control plane").help("expected http://HOST:PORT");
-    let server: Uri = place.parse().map_err(|_| wrong())?;
-    if !is_server(&server) {
+    let uri: Uri = place.parse().map_err(|_| wrong())?;
+    if !is_server(&uri) {
         return Err(wrong());
     }
+    let server = Server::at(uri).map_err(Problem::error)?;
     let failed = |error: &dyn std::fmt::Display| Problem::error(format!("no hop records: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let bytes = runtime.map_err(|error| failed(&error))?.block_on(fetch(&server, "records", PATIENCE));
+    let bytes = runtime.map_err(|error| failed(&error))?.block_on(server.fetch("records", PATIENCE));
     let bytes =
         bytes.map_err(|error| failed(&error).help("is `emac serve` of this version running there?"))?;
     String::from_utf8(bytes.to_vec()).map_err(|error| failed(&error))

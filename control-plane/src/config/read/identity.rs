@@ -30,7 +30,7 @@ fn proof(fields: &mut Fields<'_>, folder: &Path) -> Option<Proof> {
     let domains = fields.field("trustDomains", list(trust_domain()), says).optional();
     let says = "PEM files with which gRPC and HTTP end TLS; read again when they change";
     let tls = fields.field("tls", mapping(|fields: &mut Fields<'_>| tls(fields, folder)), says).optional();
-    let says = "a sidecar in front ends TLS: its `x-forwarded-client-cert` is believed; only with `listen.grpc` on loopback";
+    let says = "a sidecar in front ends TLS: its `x-forwarded-client-cert` is believed; only with `listen.grpc` on loopback or a unix socket";
     let sidecar = fields.field("sidecar", flag(), says).or(false);
     let says =
         "file of the keys of tokens, one a line; the first signs, all verify; read again when it changes";

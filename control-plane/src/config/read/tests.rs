@@ -1,8 +1,11 @@
 //! Configurations as people write them, and as they get them wrong.
 
-use super::super::{Allowed, Discovery, Engine, Identity, Nats, NatsTls, Overrides, Proof, TlsFiles};
+use super::super::{
+    Allowed, Api, Capacity, Changers, ConnectionLimits, Discovery, Engine, Identity, Nats, NatsTls,
+    Overrides, Proof, Readers, TlsFiles,
+};
 use super::*;
-use emac_core::id::WorkloadName;
+use emac_core::id::{JourneyName, WorkloadName};
 use emac_document::{Source, parse, render_text};
 
 fn read_text(text: &str) -> Result<Config, String> {
@@ -19,9 +22,7 @@ const HEAD: &str = "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\n";
 #[test]
 fn nothing_said_means_the_defaults() {
     assert_eq!(read_text(HEAD), Ok(Config::default()));
-    assert!(
-        Config::default().listen.grpc.ip().is_loopback() && Config::default().listen.http.ip().is_loopback()
-    );
+    assert!(Config::default().listen.grpc.is_local() && Config::default().listen.http.ip().is_loopback());
 }
 
 #[test]
@@ -30,15 +31,19 @@ fn every_field_is_read_and_paths_are_relative_to_the_file() {
         "{HEAD}listen: {{grpc: \"0.0.0.0:1\", http: \"[::1]:2\"}}
 identity: {{trustDomains: [td], tls: {{certificate: c.pem, key: /k.pem, authorities: a.pem}}, tokenKeys: keys,
   accounts: {{shop/gateway: [shop/edge, \"web/*\"]}}}}
+connections: {{open: 9, streams: 8, streamsPerConnection: 7, firstMessage: 6s, idle: 5s, keepalive: 4s, stalled: 3s}}
 portsFile: ports.json
 state: /var/lib/emac
 intents: [journeys, \"more/*.yaml\"]
-evidence: {{window: 3s, queue: 7, commitDelay: 20ms}}
+evidence: {{window: 3s, queue: 7, commitDelay: 20ms,
+  capacity: {{hops: 50, hopsPerWorkload: 5, hopsMemoryMiB: 64, journeys: 9, journeysPerWorkload: 2, epochs: 99}}}}
 plan: {{period: 250ms}}
 engine: {{nats: {{url: [\"nats://a:1\", \"tls://b:2\"], cluster: prod, prefix: p, replicas: 3, replica: emac-0, user: u, passwordFile: pw, credentials: user.creds,
   tls: {{authorities: ca.pem, certificate: n.pem, key: n.key}}, streamBytes: 1048576}}}}
 discovery: {{enabled: true, window: 1m, step: 10s, silence: 2s, minTraces: 7, recurrence: {{windows: 3, of: 4, absent: 5}}, queue: 9,
   mesh: [k8s], aliases: {{cart-svc: cart.shop}}, otlp: {{grpc: \"127.0.0.1:4317\"}}, candidates: found}}
+api: {{change: proven, read: proven, tokenKeys: op.keys, operators: [ops/jane], hosts: [Emac.ops]}}
+enforcement: {{stopped: [checkout], by: jane, why: INC-42}}
 log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
 "
     );
@@ -61,10 +66,31 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
                 ],
             )],
         })),
+        connections: ConnectionLimits {
+            open: 9,
+            streams: 8,
+            streams_per_connection: 7,
+            first_message: Millis(6_000),
+            idle: Millis(5_000),
+            keepalive: Millis(4_000),
+            stalled: Millis(3_000),
+        },
         ports_file: Some("/etc/emac/ports.json".into()),
         state: Some("/var/lib/emac".into()),
         intents: vec!["/etc/emac/journeys".into(), "/etc/emac/more/*.yaml".into()],
-        evidence: EvidenceConfig { window: Millis(3_000), queue: 7, commit_delay: Millis(20) },
+        evidence: EvidenceConfig {
+            window: Millis(3_000),
+            queue: 7,
+            commit_delay: Millis(20),
+            capacity: Capacity {
+                hops: 50,
+                hops_per_workload: 5,
+                hops_memory_mib: 64,
+                journeys: 9,
+                journeys_per_workload: 2,
+                epochs: 99,
+            },
+        },
         plan_period: Millis(250),
         engine: Engine::Nats(Box::new(Nats {
             url: vec!["nats://a:1".into(), "tls://b:2".into()],
@@ -93,6 +119,20 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
             otlp: crate::config::Otlp { grpc: Some("127.0.0.1:4317".parse().unwrap()), http: None },
             candidates: Some("/etc/emac/found".into()),
         },
+        api: Api {
+            change: Some(Changers::Proven),
+            read: Readers::Proven,
+            metrics: Readers::Anyone,
+            token_keys: Some("/etc/emac/op.keys".into()),
+            operators: vec![WorkloadName::new("ops/jane").unwrap()],
+            hosts: vec!["emac.ops".to_owned()],
+        },
+        enforcement: Some(Stopped {
+            journeys: Some(vec![JourneyName::new("checkout").unwrap()]),
+            by: Some("jane".to_owned()),
+            why: Some("INC-42".to_owned()),
+        }),
+        file: None,
         log: Log { format: LogFormat::Json, level: "warn,emac_control_plane=debug".into() },
     };
     assert_eq!(read_text(&text), Ok(expected));
@@ -127,6 +167,18 @@ log: {format: xml, level: inof}
 }
 
 #[test]
+fn a_socket_is_relative_to_the_file_as_every_path() {
+    let grpc =
+        |text: &str| read_text(&format!("{HEAD}listen: {{grpc: \"{text}\"}}\n")).map(|it| it.listen.grpc);
+    assert_eq!(grpc("unix:emac.sock"), Ok(Address::Unix("/etc/emac/emac.sock".into())));
+    assert_eq!(grpc("unix:/run/emac.sock"), Ok(Address::Unix("/run/emac.sock".into())));
+    for text in ["unix:", "localhost:1", "emac.sock"] {
+        let problem = grpc(text).unwrap_err();
+        assert!(problem.contains("or unix:PATH"), "{problem}");
+    }
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let mut config = read_text(&format!("{HEAD}state: a\nintents: [b]\n")).unwrap();
     let overrides = Overrides {
@@ -138,7 +190,7 @@ fn flags_win_over_the_file() {
     overrides.apply(&mut config);
     assert_eq!((config.state, config.intents), (Some("c".into()), vec!["d".to_string()]));
     assert_eq!(config.listen.http.port(), 0);
-    assert_eq!(config.listen.grpc.port(), 18_000, "what no flag says stays");
+    assert_eq!(config.listen.grpc.to_string(), "127.0.0.1:18000", "what no flag says stays");
 }
 
 #[test]
@@ -158,5 +210,31 @@ fn an_identity_that_proves_nothing_or_not_what_is_meant_is_refused() {
     ] {
         let problem = read(identity).unwrap_err();
         assert!(problem.contains(says), "{identity}: {problem}");
+    }
+}
+
+#[test]
+fn a_line_stops_everything_or_some_whatever_is_wrong_elsewhere() {
+    let of = |text: &str| {
+        let problems = Problems::new();
+        let read = enforcement_of(text, "emac.yaml", &problems);
+        read.ok_or_else(|| render_text(&problems, false))
+    };
+    let all = || Some(Stopped::default());
+    assert_eq!(of(HEAD), Ok(None));
+    assert_eq!(of(&format!("{HEAD}enforcement: running\n")), Ok(None));
+    assert_eq!(of(&format!("{HEAD}enforcement: stopped\n")), Ok(all()));
+    assert_eq!(of(&format!("{HEAD}enforcement: {{stopped: all}}\n")), Ok(all()));
+    assert_eq!(of("listen: {grpc: nonsense}\nwhat: is this\nenforcement: stopped\n"), Ok(all()));
+    for (text, says) in [
+        ("enforcement: stoped\n", "stopped"),
+        ("enforcement: {stopped: []}\n", "no journey is named"),
+        ("enforcement: {why: x}\n", "`stopped` is missing"),
+        ("enforcement: {stopped: [Checkout]}\n", "not allowed in a name"),
+        ("enforcement: {stopped: all, why: \"\\e[2J\"}\n", "controls a terminal"),
+        ("enforcement: {stopped: all\n", "emac.yaml"),
+    ] {
+        let problem = of(text).unwrap_err();
+        assert!(problem.contains(says), "{text}: {problem}");
     }
 }

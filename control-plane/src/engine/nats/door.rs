@@ -3,7 +3,6 @@
 //! What this replica knows already is answered here, by the same judgement that counts: a duplicate needs no second place in the stream, and a report that
 //! would not count is refused as a control plane that is alone refuses it. Who counts is [`super::share`]'s business.
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -24,7 +23,7 @@ use super::view::Position;
 use crate::aggregate::Aggregate;
 use crate::clock::Clock;
 use crate::ingest::{Answer, Stats, Waiting};
-use crate::marks::{ReportStatus, life};
+use crate::marks::{MarkChanges, ReportStatus, Served, life};
 
 /// Reports on their way at once.
 const FLIGHT: u32 = 4_096;
@@ -103,14 +102,16 @@ impl Door {
         let life = life(&report.workload, &report.node, report.report.epoch);
         let verdict = {
             let aggregate = self.aggregate.read().unwrap_or_else(PoisonError::into_inner);
-            let served = aggregate.served(self.clock.now());
-            aggregate.marks().judge(&BTreeMap::new(), &life, report.report.sequence, served)
+            let now = self.clock.moment();
+            let now = Served { served: aggregate.served(now.at), unix_ms: now.unix_ms };
+            aggregate.marks().judge(&MarkChanges::default(), &life, report.report.sequence, now)
         };
         let (counter, answer) = match verdict {
             ReportStatus::Count { .. } => return None,
             ReportStatus::Duplicate { sequence } => (&self.stats.duplicates, Answer::Durable(sequence)),
             ReportStatus::Expired => (&self.stats.expired, Answer::Expired),
             ReportStatus::Implausible => (&self.stats.implausible, Answer::Implausible),
+            ReportStatus::Ahead => (&self.stats.ahead, Answer::Ahead),
             ReportStatus::Full => (&self.stats.turned_away, Answer::Full),
         };
         Stats::add(counter, 1);

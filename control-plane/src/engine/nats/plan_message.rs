@@ -96,7 +96,7 @@ const BOUNDS: [Bound; 5] =
 pub(super) fn encode(plan: &PlanSnapshot) -> Bytes {
     pack(&Plan {
         generation: plan.generation.0,
-        workloads: plan.workloads.values().map(v1::WorkloadBudgets::from).collect(),
+        workloads: plan.workloads.values().map(|it| v1::WorkloadBudgets::from(&**it)).collect(),
         journeys: plan.journeys.iter().map(|(name, journey)| journey_to_wire(name, journey)).collect(),
     })
 }
@@ -109,11 +109,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<PlanSnapshot, String> {
     for budgets in wire.workloads {
         let budgets =
             emac_core::budget::WorkloadBudgets::try_from(budgets).map_err(|error| error.to_string())?;
-        plan.workloads.insert(budgets.workload.clone(), budgets);
+        plan.workloads.insert(budgets.workload.clone(), budgets.into());
     }
     for journey in wire.journeys {
         let name = JourneyName::new(&journey.name).map_err(|error| error.to_string())?;
-        plan.journeys.insert(name, journey_of_wire(journey)?);
+        plan.journeys.insert(name, journey_of_wire(journey)?.into());
     }
     Ok(plan)
 }
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(decode(&encode(&plan)), Ok(plan.clone()));
         // Every word of the reasons.
         for (place, damped) in DAMPED.into_iter().enumerate() {
-            for journey in plan.journeys.values_mut() {
+            for journey in plan.journeys.values_mut().map(std::sync::Arc::make_mut) {
                 journey.damped = damped;
                 journey.notes.push(format!("note {place}"));
                 for leaf in &mut journey.leaves {

@@ -8,7 +8,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use emac_core::budget::WorkloadBudgets;
 use prost::Message;
 use prost::bytes::Bytes;
 use tokio::sync::watch;
@@ -157,7 +156,6 @@ impl Plans {
         if next.generation == last && !self.is_due(previous, next) {
             return true;
         }
-        let next = &Arc::new(with_own_generations(previous, next));
         let plan = Arc::clone(next);
         let encoded = tokio::task::spawn_blocking(move || plan_message::encode(&plan)).await;
         let written = self.write(&found, next.generation.0, encoded.unwrap_or_default()).await;
@@ -189,21 +187,6 @@ impl Plans {
             }
         }
     }
-}
-
-/// A workload that is told nothing new keeps the generation under which it was told. Replicas issue and renew at times of their own: only so has a workload's
-/// resource one generation on all of them, and a sidecar that comes from another replica is not offered a lower one.
-fn with_own_generations(previous: &PlanSnapshot, next: &PlanSnapshot) -> PlanSnapshot {
-    let mut next = next.clone();
-    for (workload, budgets) in &mut next.workloads {
-        let Some(told) = previous.workloads.get(workload) else { continue };
-        let (generation, issued_at_unix_ms) = (told.generation, told.issued_at_unix_ms);
-        let under_old = WorkloadBudgets { generation, issued_at_unix_ms, ..budgets.clone() };
-        if under_old == *told {
-            *budgets = under_old;
-        }
-    }
-    next
 }
 
 fn planner(found: &Found) -> String {

@@ -191,11 +191,15 @@ impl Share {
         let common = &self.common;
         let aggregate = common.aggregate.read().unwrap_or_else(PoisonError::into_inner);
         let mut batch = Batch::new(&aggregate, common.clock.now(), common.clock.unix_ms(), Generation(0));
-        let mut verdicts = Vec::new();
+        let (mut counted, mut verdicts) = (Vec::new(), Vec::new());
         for entry in entries.into_iter().filter(|entry| !entry.payload.is_empty()) {
             let report = unpack::<ReportRequest>(&entry.payload);
             match report.and_then(|report| NodeReport::try_from(report).map_err(|error| error.to_string())) {
-                Ok(report) => verdicts.push(batch.add(&aggregate, report)),
+                Ok(report) => {
+                    let verdict = batch.judge(&aggregate, &report);
+                    verdicts.push(verdict);
+                    counted.extend(matches!(verdict, ReportStatus::Count { .. }).then_some(report));
+                }
                 Err(problem) => {
                     Stats::add(&common.stats.invalid, 1);
                     warn!(
@@ -207,7 +211,7 @@ impl Share {
                 }
             }
         }
-        (batch.into_counted(), verdicts)
+        (counted, verdicts)
     }
 
     /// Writes an entry after the last one known, and waits until this replica's own view shows it.
@@ -284,6 +288,7 @@ fn note(stats: &Stats, verdict: ReportStatus) {
         ReportStatus::Duplicate { .. } => Stats::add(&stats.duplicates, 1),
         ReportStatus::Implausible => Stats::add(&stats.implausible, 1),
         ReportStatus::Expired => Stats::add(&stats.expired, 1),
+        ReportStatus::Ahead => Stats::add(&stats.ahead, 1),
         ReportStatus::Full => Stats::add(&stats.turned_away, 1),
     }
 }

@@ -50,6 +50,17 @@ struct Wire {
     /// Microseconds.
     #[prost(uint64, tag = "7")]
     served: u64,
+    #[prost(message, repeated, tag = "8")]
+    floors: Vec<WireFloor>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireFloor {
+    /// A workload, or a workload and its node.
+    #[prost(string, tag = "1")]
+    of: String,
+    #[prost(uint64, tag = "2")]
+    epoch: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -182,11 +193,12 @@ fn encode(snapshot: &Snapshot) -> prost::bytes::Bytes {
     let journeys = stored
         .journeys
         .iter()
-        .map(|(name, totals)| WireJourney { name: name.to_string(), totals: row::encode_journey(totals) });
+        .map(|(name, totals)| WireJourney { name: name.to_string(), totals: row::encode_journey(totals, 0) });
     let hops = stored.hops.iter().map(|(key, totals)| WireHop {
         key: vec![key.journey.clone(), key.source.clone(), key.destination.clone(), key.operation.clone()],
-        totals: row::encode_hop(totals),
+        totals: row::encode_hop(totals, 0),
     });
+    let floors = stored.floors.iter().map(|(of, epoch)| WireFloor { of: of.clone(), epoch: *epoch });
     pack(&Wire {
         sequence: position.sequence,
         partitions: partitions.collect(),
@@ -195,6 +207,7 @@ fn encode(snapshot: &Snapshot) -> prost::bytes::Bytes {
         journeys: journeys.collect(),
         hops: hops.collect(),
         served: stored.served.0,
+        floors: floors.collect(),
     })
 }
 
@@ -209,23 +222,27 @@ fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
     let mut journeys = BTreeMap::new();
     for it in wire.journeys {
         let name = JourneyName::new(&it.name).map_err(|error| error.to_string())?;
-        journeys.insert(name, row::decode_journey(&it.totals).map_err(|error| error.to_string())?);
+        let (totals, _) = row::decode_journey(&it.totals).map_err(|error| error.to_string())?;
+        journeys.insert(name, totals);
     }
     let mut hops = BTreeMap::new();
     for it in wire.hops {
         let [journey, source, destination, operation] =
             <[String; 4]>::try_from(it.key).map_err(|key| format!("a hop with {} names", key.len()))?;
         let key = HopKey { journey, source, destination, operation };
-        hops.insert(key, row::decode_hop(&it.totals).map_err(|error| error.to_string())?);
+        let (totals, _) = row::decode_hop(&it.totals).map_err(|error| error.to_string())?;
+        hops.insert(key, totals);
     }
     Ok(Snapshot {
         stored: Stored {
             marks: wire.marks.into_iter().map(mark).collect(),
+            floors: wire.floors.into_iter().map(|it| (it.of, it.epoch)).collect(),
             floor: wire.floor,
             journeys,
             hops,
             generation: Generation(0),
             served: Micros(wire.served),
+            commit: 0,
         },
         position: Position { sequence: wire.sequence, since: None, partitions: partitions.collect() },
     })
@@ -253,11 +270,13 @@ mod tests {
         let mark = Mark { sequence: 8, seen: Micros(7) };
         let stored = Stored {
             marks: [(("shop/front node".to_owned(), u64::MAX), mark)].into(),
+            floors: [("shop/front".to_owned(), 5), ("shop/front node".to_owned(), 6)].into(),
             floor: 3,
             journeys: [(JourneyName::new("j").unwrap(), journey)].into(),
             hops: [(key, hop), (HopKey::default(), HopTotals::default())].into(),
             generation: Generation(0),
             served: Micros(11),
+            commit: 0,
         };
         let held = Partition { holder: Some("emac-0".into()), entry: 12, evidence: 13 };
         let partitions = vec![held, Partition::default()];

@@ -121,7 +121,7 @@ impl View {
         let mut position = snapshot.position;
         position.partitions.resize(usize::from(self.layout.partitions), Partition::default());
         let mut aggregate = self.aggregate.write().unwrap_or_else(PoisonError::into_inner);
-        *aggregate = Aggregate::new(snapshot.stored, aggregate.window());
+        aggregate.begin_anew(snapshot.stored);
         self.position.send_replace(Position { since: None, ..position });
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use emac_core::evidence::{Delta, HopDelta, Report};
 use emac_core::id::{HopKey, WorkloadName};
 use emac_core::outcome::{Outcome, OutcomeCounts};
-use emac_core::units::{Micros, Millis};
+use emac_core::units::Millis;
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +31,7 @@ fn committer(store: Store) -> Committer {
         generation: Box::new(|| Generation(1)),
         records: None,
         delay: Duration::ZERO,
-        in_doubt: None,
+        told: None,
     }
 }
 
@@ -158,7 +158,7 @@ proptest! {
         let counted = |hop: usize| next.iter().skip(hop).step_by(2).map(|next| next - 1).sum::<u64>();
         let memory: BTreeMap<_, _> = {
             let aggregate = committer.aggregate.read().unwrap();
-            aggregate.hops().iter().map(|(key, hop)| (key.clone(), hop.totals.clone())).collect()
+            aggregate.hops().iter().map(|(key, hop)| ((**key).clone(), hop.totals.clone())).collect()
         };
         drop(committer);
         let stored = disk.stored();

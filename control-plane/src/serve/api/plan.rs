@@ -6,16 +6,21 @@ use emac_core::units::Millis;
 use serde_json::{Map, Value, json};
 
 use super::super::state::Shared;
+use super::enforcement::stopped;
 use crate::plan::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan};
 
-/// The plan in force: predictions and derivation by journey, budgets by workload.
+/// The plan in force: predictions and derivation by journey, budgets by workload as they are published, less what is stopped.
 pub(in super::super) fn plan(shared: &Shared) -> Value {
-    let plan = shared.plan.load();
-    let journeys = plan.journeys.iter().map(|(name, journey)| (name.to_string(), json_of_journey(journey)));
+    let (plan, view) = (shared.plan.load(), shared.enforcement.view());
+    let journeys = plan.journeys.iter().map(|(name, journey)| {
+        let mut shown = json_of_journey(journey);
+        shown["stopped"] = stopped(&view, name.as_str());
+        (name.to_string(), shown)
+    });
     let workloads =
-        plan.workloads.iter().map(|(name, budgets)| (name.to_string(), json_of_workload(budgets)));
+        view.out.workloads().iter().map(|(name, budgets)| (name.to_string(), json_of_workload(budgets)));
     json!({
-        "generation": plan.generation.0,
+        "generation": view.out.generation.0,
         "journeys": Value::Object(Map::from_iter(journeys)),
         "workloads": Value::Object(Map::from_iter(workloads)),
     })

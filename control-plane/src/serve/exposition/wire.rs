@@ -145,6 +145,12 @@ impl MetricFamily {
         self.metric.push(Metric { label: pairs(labels), counter, ..Metric::default() });
     }
 
+    /// Adds a counter of a part of a whole, as seconds are.
+    pub fn counter_f64(&mut self, labels: &[(&str, &str)], value: f64) {
+        let counter = Some(Counter { value: Some(value) });
+        self.metric.push(Metric { label: pairs(labels), counter, ..Metric::default() });
+    }
+
     /// Adds a gauge.
     pub fn gauge(&mut self, labels: &[(&str, &str)], value: f64) {
         let gauge = Some(Gauge { value: Some(value) });

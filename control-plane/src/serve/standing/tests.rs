@@ -157,7 +157,7 @@ fn every_proxy_is_listed_once_with_how_it_stands() {
     for connection in [&live, &idle, &silent, &refuses] {
         connection.received(&Receipt::Acked(shipment(7)), at(11));
     }
-    silent.pushed(s(80));
+    silent.pushed(s(80), None);
     old.received(&Receipt::Acked(shipment(6)), at(11));
     let error = ErrorDetail { code: 3, message: "hops[0].timeout_ms".into() };
     refuses.received(&Receipt::Nacked { shipment: shipment(7), error }, at(12));

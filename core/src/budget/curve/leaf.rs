@@ -1,8 +1,10 @@
 //! Curves of leaves: measured, declared by two quantiles, or immediate.
 
+use alloc::vec::Vec;
+
 use super::{Curve, Grid};
-use crate::sketch::Sketch;
-use crate::units::Millis;
+use crate::sketch::{CountBounds, Sketch};
+use crate::units::{Micros, Millis};
 
 /// 0.99 quantile of the standard normal distribution.
 const Z_99: f64 = 2.326_347_874_040_841;
@@ -38,11 +40,13 @@ pub fn at_once(grid: &Grid, success: f64) -> Curve {
 /// Share of `calls` that answered well by each time, the latencies of good answers being `latency`. `default` counts for a few
 /// calls, so that the curve goes on rising where nothing was seen yet.
 ///
-/// A bucket counts only once its upper edge has passed: the share is never overstated. O(cells · buckets).
+/// A bucket counts only once its upper edge has passed: the share is never overstated. O(cells + buckets).
 pub fn measured(grid: &Grid, latency: &Sketch, calls: u64, default: &Curve) -> Curve {
     let calls = calls.max(latency.count()) as f64 + PRIOR_CALLS;
-    let share = |(t, prior): (_, &f64)| (latency.count_at_most(t).lower as f64 + PRIOR_CALLS * prior) / calls;
-    Curve::new(grid.times().zip(default.values()).map(share))
+    let times: Vec<Micros> = grid.times().collect();
+    let counts = latency.counts_at_most(&times).into_iter();
+    let share = |(count, prior): (CountBounds, &f64)| (count.lower as f64 + PRIOR_CALLS * prior) / calls;
+    Curve::new(counts.zip(default.values()).map(share))
 }
 
 /// Lower end of the Wilson score interval of every point: what a curve measured on `calls` calls still promises, pointwise at the

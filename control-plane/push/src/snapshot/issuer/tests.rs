@@ -10,7 +10,7 @@ fn name(workload: &str) -> WorkloadName {
     WorkloadName::new(workload).unwrap()
 }
 
-fn plan(generation: u64, workloads: &[(&str, &str)]) -> BTreeMap<WorkloadName, WorkloadBudgets> {
+fn plan(generation: u64, workloads: &[(&str, &str)]) -> BTreeMap<WorkloadName, Arc<WorkloadBudgets>> {
     let budgets = |(workload, digest): &(&str, &str)| {
         let budgets = WorkloadBudgets {
             workload: name(workload),
@@ -22,7 +22,7 @@ fn plan(generation: u64, workloads: &[(&str, &str)]) -> BTreeMap<WorkloadName, W
             journeys: Vec::new(),
             hops: Vec::new(),
         };
-        (name(workload), budgets)
+        (name(workload), Arc::new(budgets))
     };
     workloads.iter().map(budgets).collect()
 }
@@ -49,6 +49,19 @@ fn only_what_changed_gets_a_new_version() {
     assert_ne!(before["shop/cart"], after["shop/cart"]);
     assert!(after["shop/cart"].starts_with("g2."));
     assert_eq!(issuer.generation(&name("shop/front")), Some(Generation(1)));
+}
+
+#[test]
+fn what_a_plan_shares_with_the_one_before_is_renewed_under_the_newer_number() {
+    let mut issuer = Issuer::default();
+    let first = plan(1, &[("shop/cart", "x"), ("shop/front", "x")]);
+    issuer.publish(&first, at(0));
+    let mut second = first.clone();
+    second.extend(plan(2, &[("shop/cart", "y")]));
+    let published = issuer.publish(&second, at(10));
+    assert_eq!((published.issued, published.unchanged), (vec![name("shop/cart")], 1));
+    issuer.renew(at(VALID.0 / 3));
+    assert_eq!(issuer.generation(&name("shop/front")), Some(Generation(2)));
 }
 
 #[test]

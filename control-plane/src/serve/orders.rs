@@ -1,0 +1,146 @@
+//! `POST /api/v1/enforcement`: from the bytes of a request to an order, and its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use emac_document::did_you_mean;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::api;
+use super::enforcement::{Action, Order, Overtaken};
+use super::guard::Refused;
+use super::http::json as answer;
+use super::state::Shared;
+use crate::identity::Changer;
+
+/// Names of a few hundred journeys and a reason fit.
+const BODY_BYTES_MAX: usize = 64 << 10;
+/// How long a body may take to come.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+/// Longest `why` and `who`, in characters.
+const WORDS_MAX: usize = 500;
+
+/// What is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    action: Action,
+    /// Left out: all.
+    journeys: Option<Vec<String>>,
+    why: String,
+    /// Heard only where nothing proves who it is.
+    who: Option<String>,
+    /// Refused if another order came since this revision.
+    revision: Option<u64>,
+}
+
+/// Takes an order.
+pub(super) async fn enforce(
+    State(shared): State<Arc<Shared>>,
+    Extension(changer): Extension<Changer>,
+    body: Body,
+) -> Response {
+    let bytes = match read(body).await {
+        Ok(bytes) => bytes,
+        Err(refused) => return shared.guard.answer(&refused, shared.clock.now()),
+    };
+    match understood(&shared, &bytes) {
+        Ok(asked) => obey(shared, asked, changer).await,
+        Err((status, why)) => (status, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, Refused> {
+    match tokio::time::timeout(BODY_WITHIN, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let why = format!("the body is longer than {BODY_BYTES_MAX} bytes");
+            Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why))
+        }
+        Ok(Err(error)) => Err(Refused::new(StatusCode::BAD_REQUEST, "malformed", error.to_string())),
+        Err(_) => {
+            let why = format!("the body did not come within {} s", BODY_WITHIN.as_secs());
+            Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "too_slow", why))
+        }
+    }
+}
+
+fn understood(shared: &Shared, bytes: &[u8]) -> Result<Asked, (StatusCode, String)> {
+    let bad = |why: String| (StatusCode::BAD_REQUEST, why);
+    let asked: Asked = serde_json::from_slice(bytes).map_err(|error| bad(format!("the body: {error}")))?;
+    for (name, text) in [("why", Some(&asked.why)), ("who", asked.who.as_ref())] {
+        let Some(text) = text else { continue };
+        if text.trim().is_empty() || text.chars().count() > WORDS_MAX || text.chars().any(char::is_control) {
+            return Err(bad(format!(
+                "{name}: 1 to {WORDS_MAX} characters, none of which controls a terminal"
+            )));
+        }
+    }
+    let Some(names) = &asked.journeys else { return Ok(asked) };
+    if names.is_empty() {
+        return Err(bad("journeys: none is named; leave it out for all".to_owned()));
+    }
+    let intents = shared.intents.load();
+    let known: Vec<&str> = intents.planned.iter().map(|intent| intent.name.as_str()).collect();
+    let stops = shared.enforcement.stops();
+    for name in names {
+        // What was stopped can be resumed, though its intent is gone.
+        let stopped = asked.action == Action::Resume && stops.switch.journeys.contains_key(name);
+        if !stopped && !known.contains(&name.as_str()) {
+            let near = did_you_mean(name, known.iter().copied());
+            let help = near.map_or_else(
+                || {
+                    "sidecars that hold budgets of a journey without an intent are reached by stopping all"
+                        .to_owned()
+                },
+                |near| format!("did you mean `{near}`?"),
+            );
+            return Err((
+                StatusCode::NOT_FOUND,
+                format!("no journey `{}` is planned; {help}", name.escape_debug()),
+            ));
+        }
+    }
+    Ok(asked)
+}
+
+async fn obey(shared: Arc<Shared>, asked: Asked, changer: Changer) -> Response {
+    let (by, proven) = match changer {
+        Changer::Operator(name) => (name, true),
+        Changer::Loopback => (asked.who.unwrap_or_else(|| "somebody".to_owned()), false),
+    };
+    let order = Order { by, proven, why: asked.why, at_unix_ms: shared.clock.unix_ms() };
+    let done = {
+        let shared = Arc::clone(&shared);
+        let work = move || {
+            let ordered = shared.enforcement.order(
+                asked.action,
+                asked.journeys,
+                order,
+                asked.revision,
+                shared.moment(),
+            );
+            shared.replan.notify_one();
+            ordered.map(|changed| (changed, api::enforcement(&shared)))
+        };
+        tokio::task::spawn_blocking(work).await
+    };
+    match done {
+        Ok(Ok((changed, mut state))) => {
+            state["changed"] = json!(changed);
+            answer(&state)
+        }
+        Ok(Err(Overtaken { revision })) => {
+            let why =
+                format!("another order came between: the revision is {revision}; look again, then repeat\n");
+            (StatusCode::CONFLICT, why).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
