@@ -371,7 +371,7 @@ fn join(
     shared: &mut Shared,
     records: Option<Records>,
 ) -> Result<Intake, StartError> {
-    shared.keep_places();
+    shared.be_one_of_several();
     let (aggregate, stats) = (Arc::clone(&shared.aggregate), Arc::clone(&shared.stats));
     let (queue, reports) = Queue::new(config.evidence.queue, Arc::clone(&stats));
     let proxies = Arc::clone(&shared.proxies);

@@ -129,8 +129,9 @@ impl Shared {
         self.intents.store(Arc::new(intents));
     }
 
-    /// Every replica files the same evidence at the same place.
-    pub(super) fn keep_places(&self) {
+    /// As one of several: every replica files the same evidence at the same place, and issues a workload's budgets under the same generation.
+    pub(super) fn be_one_of_several(&self) {
+        self.publisher.renew_under_own();
         self.aggregate.write().unwrap_or_else(PoisonError::into_inner).keep_places();
     }
 

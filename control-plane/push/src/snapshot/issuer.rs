@@ -30,6 +30,8 @@ pub struct Published {
 pub struct Issuer {
     /// The newest plan's: renewals are issued under it.
     generation: Generation,
+    /// Renewals are issued under the workload's own generation instead.
+    own: bool,
     leases: BTreeMap<WorkloadName, IssuedLease>,
 }
 
@@ -62,11 +64,18 @@ impl Issuer {
         published
     }
 
+    /// From now on renewals are issued under the generation in which a workload's budgets last changed, for several issuers of the same plans: each renews
+    /// at times of its own, and a client that comes from one to another must not be offered a lower generation.
+    pub fn renew_under_own(&mut self) {
+        self.own = true;
+    }
+
     /// Issues anew what is due. Returns how many.
     pub fn renew(&mut self, now: Moment) -> usize {
         let mut renewed = 0;
         for (workload, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.renew_at <= now.at) {
-            let generation = lease.generation.max(self.generation);
+            let newest = if self.own { lease.offered.generation } else { self.generation };
+            let generation = lease.generation.max(newest);
             *lease = IssuedLease::issue(workload, Arc::clone(&lease.offered), generation, now);
             renewed += 1;
         }

@@ -45,6 +45,11 @@ impl Publisher {
         published
     }
 
+    /// See [`Issuer::renew_under_own`].
+    pub fn renew_under_own(&self) {
+        self.issuer().renew_under_own();
+    }
+
     /// Issues the leases anew that are due. Returns how many.
     pub fn renew(&self, now: Moment) -> usize {
         let mut issuer = self.issuer();

@@ -65,6 +65,25 @@ fn what_a_plan_shares_with_the_one_before_is_renewed_under_the_newer_number() {
 }
 
 #[test]
+fn one_of_several_issuers_renews_under_the_number_that_all_have() {
+    let (mut early, mut late) = (Issuer::default(), Issuer::default());
+    early.renew_under_own();
+    late.renew_under_own();
+    let first = plan(1, &[("shop/cart", "x"), ("shop/front", "x")]);
+    let mut second = first.clone();
+    second.extend(plan(2, &[("shop/cart", "y")]));
+    early.publish(&first, at(0));
+    early.publish(&second, at(10));
+    // The other has just begun, and renews nothing for a while.
+    late.publish(&second, at(VALID.0 / 3));
+    early.renew(at(VALID.0 / 3));
+    for (workload, number) in [("shop/front", 1), ("shop/cart", 2)] {
+        let number = Some(Generation(number));
+        assert_eq!((early.generation(&name(workload)), late.generation(&name(workload))), (number, number));
+    }
+}
+
+#[test]
 fn a_new_generation_of_the_same_budgets_rides_with_the_renewal() {
     let mut issuer = Issuer::default();
     issuer.publish(&plan(1, &[("shop/cart", "x")]), at(0));
