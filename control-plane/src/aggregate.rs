@@ -21,9 +21,9 @@ use emac_core::id::{HopKey, JourneyName, WorkloadName};
 use emac_core::units::{Generation, Micros, Millis};
 use emac_proto::convert::NodeReport;
 
+use crate::changes::Stored;
 use crate::config::Capacity;
 use crate::marks::{self, Marks, Served};
-use crate::store::Stored;
 use crate::totals::{HopTotals, JourneyTotals};
 
 pub use batch::{Batch, Recorded};

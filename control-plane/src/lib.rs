@@ -64,6 +64,7 @@ pub mod refusal;
 
 // Evidence in.
 pub mod aggregate;
+pub mod changes;
 pub mod evidence_log;
 pub mod ingest;
 pub mod marks;

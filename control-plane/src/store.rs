@@ -18,21 +18,17 @@ pub(crate) mod row;
 mod sweep;
 mod tables;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use emac_core::evidence::{HopDelta, JourneyDelta};
-use emac_core::id::{HopKey, JourneyName};
-use emac_core::units::{Generation, Micros};
+use emac_core::units::Generation;
 use emac_document::{create_folders, sync_folder_of};
 use redb::{Database, DatabaseError, StorageError};
 
 use crate::aggregate::Aggregate;
-use crate::marks::{Life, Mark, MarkChanges};
-use crate::totals::{HopTotals, JourneyTotals};
 
+pub use crate::changes::{Changes, Stored};
 pub use generations::{GenerationGate, NotReserved};
 use log::Left;
 use read::Found;
@@ -44,50 +40,6 @@ pub const SCHEMA: u64 = 2;
 pub const FILE: &str = "evidence.redb";
 /// Pages of the file kept in memory: everything that is read again and again is in the aggregate.
 const CACHE_BYTES: usize = 32 << 20;
-
-/// Everything that is durable.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Stored {
-    /// Which reports are counted.
-    pub marks: BTreeMap<Life, Mark>,
-    /// Unknown epochs of a workload, or of a workload's node, up to here are refused.
-    pub floors: BTreeMap<String, u64>,
-    /// Unknown epochs of whomsoever up to here are refused.
-    pub floor: u64,
-    /// Totals by journey.
-    pub journeys: BTreeMap<JourneyName, JourneyTotals>,
-    /// Totals by hop.
-    pub hops: BTreeMap<HopKey, HopTotals>,
-    /// Highest generation that may have been issued.
-    pub generation: Generation,
-    /// Time served so far, over all lives of this process.
-    pub served: Micros,
-    /// The last commit.
-    pub commit: u64,
-}
-
-/// One transaction: what is added.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Changes {
-    /// Its number: one more than that of the last that was stored.
-    pub commit: u64,
-    /// Marks that move, and those that are forgotten.
-    pub marks: MarkChanges,
-    /// Unknown epochs of whomsoever up to here were refused before it.
-    pub floor: u64,
-    /// What was reported of journeys.
-    pub journeys: BTreeMap<JourneyName, JourneyDelta>,
-    /// What was reported of hops.
-    pub hops: BTreeMap<Arc<HopKey>, HopDelta>,
-    /// Journeys that go; their totals move to the overflow journey.
-    pub evicted_journeys: BTreeMap<JourneyName, JourneyTotals>,
-    /// Hops that go; their totals move to the overflow hop.
-    pub evicted_hops: BTreeMap<Arc<HopKey>, HopTotals>,
-    /// Highest generation issued.
-    pub generation: Generation,
-    /// Time served so far.
-    pub served: Micros,
-}
 
 /// Why a store cannot be used. Each names the file and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -15,8 +15,8 @@ use super::room::{Claims, Entry, Judge};
 use super::{
     Aggregate, JOURNEY_OVERFLOW, Rank, TIDY_EVERY, bytes_of, is_overflow_hop, overflow_hop, overflow_journey,
 };
+use crate::changes::Changes;
 use crate::marks::{Mark, ReportStatus, Served, life};
-use crate::store::Changes;
 
 /// Hop records of one report.
 #[derive(Clone, Debug, PartialEq, Eq)]

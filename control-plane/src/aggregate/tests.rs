@@ -6,8 +6,8 @@ use emac_core::sketch::Sketch;
 use proptest::prelude::*;
 
 use super::*;
+use crate::changes::Changes;
 use crate::marks::ReportStatus;
-use crate::store::Changes;
 
 const WINDOW: Millis = Millis(5_000);
 

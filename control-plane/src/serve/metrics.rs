@@ -38,6 +38,9 @@ const NATIVE_SHIFT: i32 = 638 - 1;
 /// Half octaves of microseconds: 1.024 ms is the 20th, 134 s the 54th.
 const CLASSIC_HALF_OCTAVES: std::ops::RangeInclusive<u32> = 20..=54;
 
+/// Up to so many hops each shows every outcome and decision; beyond it those that happened.
+const HOPS_WHOLE_MAX: usize = 4_096;
+
 /// Every family that has something to say, in a fixed order.
 pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     let now = shared.clock.now();
@@ -90,6 +93,8 @@ fn hops(evidence: &Aggregate) -> Vec<MetricFamily> {
     let mut retries = counter("emac_hop_retries_total", "Retries of a hop.");
     let mut decisions =
         counter("emac_hop_decisions_total", "Enforcement decisions for a hop by kind, including dry-run.");
+    // A hundred thousand hops with sixteen series each are more than anybody can scrape.
+    let lean = evidence.hops().len() > HOPS_WHOLE_MAX;
     for (key, hop) in evidence.hops() {
         let labels = [
             ("journey", key.journey.as_str()),
@@ -99,12 +104,20 @@ fn hops(evidence: &Aggregate) -> Vec<MetricFamily> {
         ];
         let with = |name, value| [labels.as_slice(), &[(name, value)]].concat();
         for outcome in Outcome::ALL {
-            requests.counter(&with("outcome", outcome.label()), hop.totals.outcomes.get(outcome));
+            let count = hop.totals.outcomes.get(outcome);
+            if count > 0 || !lean {
+                requests.counter(&with("outcome", outcome.label()), count);
+            }
         }
         for kind in DecisionKind::ALL {
-            decisions.counter(&with("decision", kind.label()), hop.totals.decisions.get(kind));
+            let count = hop.totals.decisions.get(kind);
+            if count > 0 || !lean {
+                decisions.counter(&with("decision", kind.label()), count);
+            }
         }
-        retries.counter(&labels, hop.totals.retries);
+        if hop.totals.retries > 0 || !lean {
+            retries.counter(&labels, hop.totals.retries);
+        }
     }
     vec![requests, retries, decisions]
 }

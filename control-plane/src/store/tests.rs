@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::fs;
 
-use emac_core::evidence::{Delta, Report};
-use emac_core::id::WorkloadName;
+use emac_core::evidence::{Delta, HopDelta, JourneyDelta, Report};
+use emac_core::id::{HopKey, JourneyName, WorkloadName};
 use emac_core::outcome::{Outcome, OutcomeCounts};
 use emac_core::sketch::Sketch;
-use emac_core::units::Millis;
+use emac_core::units::{Micros, Millis};
 use emac_proto::convert::NodeReport;
 use proptest::prelude::*;
 use redb::ReadableDatabase;
@@ -16,7 +16,7 @@ use super::flaky::{Fault, Flaky};
 use super::*;
 use crate::aggregate::Batch;
 use crate::config::Capacity;
-use crate::marks::ReportStatus;
+use crate::marks::{Mark, ReportStatus};
 use crate::totals::LatencyTotals;
 
 const SMALL: Capacity = Capacity {

@@ -146,7 +146,7 @@ async fn a_change_needs_a_token_of_an_operator_that_may_and_is_its_own() {
         status.code() == tonic::Code::PermissionDenied && status.message().contains("an operator's"),
         "{status}"
     );
-    assert_eq!(scrape(serving.http).await["emac_identity_refused_total{reason=\"scope\"}"], 1.0);
+    assert_eq!(scrape(serving.http).await["emac_refused_total{reason=\"scope\"}"], 1.0);
     assert!(Sidecar::connect(serving.grpc).await.is_err(), "without a token nobody reports either");
 }
 
@@ -159,7 +159,7 @@ async fn readers_may_have_to_prove_who_they_are_too() {
     let host = format!("Host: {}", serving.http);
     assert_eq!(get(serving.http, "/api/v1/plan", &[&host]).await.status, 401);
     assert_eq!(get(serving.http, "/metrics", &[&host]).await.status, 200);
-    assert_eq!(get(serving.http, "/readyz", &[&host]).await.status, 200);
+    assert_eq!(get(serving.http, "/healthz", &[&host]).await.status, 200);
     let eve = run(path, &["token", "--keys", "op.keys", "--operator", "eve", "--allow", "read"]).1;
     let answer = get(serving.http, "/api/v1/plan", &[&host, &bearer(eve.trim())]).await;
     assert_eq!(answer.status, 200, "{}", answer.body);

@@ -155,8 +155,8 @@ impl Bench {
             whole.push(self.change(&(0..journeys).collect::<Vec<_>>(), plan.sidecars).await?);
             self.listen(Duration::from_secs(3)).await?;
         }
-        let (hops, overflow_share) = self.hops().await?;
         let rss_bytes = self.server.rss_bytes().unwrap_or_default();
+        let (hops, overflow_share) = self.hops().await?;
         Ok(Measured {
             sidecars,
             journeys,
