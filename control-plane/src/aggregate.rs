@@ -5,7 +5,7 @@
 //!
 //! Bounds: [`Capacity`]; what finds no place is filed under an overflow entry, and so is what an entry held that had to go (`room`), so
 //! that totals stay exact while memory stays bounded. A batch costs what it brings; what looks at everything is done on a clock
-//! ([`TIDY_EVERY`]).
+//! (`TIDY_EVERY`).
 
 mod batch;
 mod fill;
