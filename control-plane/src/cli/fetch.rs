@@ -10,6 +10,8 @@ use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 
 use super::access::{Access, Duplex};
+use super::exit::Exit;
+use super::output::complain;
 
 /// Bytes of an answer we are ready to read.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
@@ -46,11 +48,34 @@ pub(super) struct Answer {
 }
 
 impl ServerArgs {
+    /// Runs a command that asks the control plane; what is wrong with the arguments is told.
+    pub(super) fn ask(&self, command: impl AsyncFnOnce(Server) -> Exit) -> Exit {
+        let uri = &self.server;
+        if !is_server(uri) {
+            complain(format!("--server {uri} is not of the form http://HOST:PORT or https://HOST:PORT"));
+            return Exit::Usage;
+        }
+        let server = match self.server() {
+            Ok(server) => server,
+            Err(problem) => {
+                complain(problem);
+                return Exit::InvalidInput;
+            }
+        };
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(command(server)),
+            Err(error) => {
+                complain(error);
+                Exit::Runtime
+            }
+        }
+    }
+
     /// Reads the token.
     ///
     /// # Errors
     /// For people: which file, and what is wrong.
-    pub(super) fn server(&self) -> Result<Server, String> {
+    fn server(&self) -> Result<Server, String> {
         let token_file = self.token_file.clone().or_else(|| std::env::var_os(TOKEN_FILE).map(PathBuf::from));
         let read =
             |file: PathBuf| std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()));

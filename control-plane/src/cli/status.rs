@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::enforcing::{Told, switched};
 use super::exit::Exit;
-use super::fetch::{FetchError, Server, ServerArgs, is_server};
+use super::fetch::{FetchError, Server, ServerArgs};
 use super::output::{Format, complain, print_json, print_text};
 use emac_document::shown;
 
@@ -37,26 +37,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let uri = &args.server.server;
-    if !is_server(uri) {
-        complain(format!("--server {uri} is not of the form http://HOST:PORT or https://HOST:PORT"));
-        return Exit::Usage;
-    }
-    let server = match args.server.server() {
-        Ok(server) => server,
-        Err(problem) => {
-            complain(problem);
-            return Exit::InvalidInput;
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(error);
-            return Exit::Runtime;
-        }
-    };
-    runtime.block_on(show(args, &server))
+    args.server.ask(async |server| show(args, &server).await)
 }
 
 async fn show(args: &Args, server: &Server) -> Exit {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::enforcing::{Told, switched};
 use super::exit::Exit;
-use super::fetch::{FetchError, Server, ServerArgs, is_server, said};
+use super::fetch::{FetchError, Server, ServerArgs, said};
 use super::output::{Format, complain, print_json, print_line, print_text};
 use emac_document::parse_duration;
 
@@ -78,25 +78,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Exit {
 }
 
 fn run(action: &str, args: &OrderArgs) -> Exit {
-    if !is_server(&args.server.server) {
-        complain(format!("--server {} is not of the form http://HOST:PORT", args.server.server));
-        return Exit::Usage;
-    }
-    let server = match args.server.server() {
-        Ok(server) => server,
-        Err(problem) => {
-            complain(problem);
-            return Exit::InvalidInput;
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(error);
-            return Exit::Runtime;
-        }
-    };
-    runtime.block_on(order(action, args, &server))
+    args.server.ask(async |server| order(action, args, &server).await)
 }
 
 async fn order(action: &str, args: &OrderArgs, server: &Server) -> Exit {
