@@ -244,7 +244,7 @@ impl Server {
         let drain = if shared.cluster.is_some() { DRAIN } else { Duration::ZERO };
         let evidence = EvidenceReceiver::new(queue, Arc::clone(&shared.stats), limits, shutdown.clone())
             .with_drain(drain);
-        let (snapshots, proxies) = (shared.publisher.subscribe(), Arc::clone(&shared.proxies));
+        let (feed, proxies) = (shared.publisher.feed(), Arc::clone(&shared.proxies));
         let push_limits = ServiceLimits {
             streams_max: limits.streams,
             first_request_within: Duration::from_millis(limits.first_message.0),
@@ -252,7 +252,7 @@ impl Server {
             drain,
             ..ServiceLimits::default()
         };
-        let push = PushService::new(snapshots, proxies, now(shared), shutdown.clone())
+        let push = PushService::new(feed, proxies, now(shared), shutdown.clone())
             .with_limits(push_limits)
             .with_admission(Arc::clone(gate) as Arc<dyn Admission>);
         let identify = {

@@ -91,7 +91,7 @@ fn latency_of(mut body: &[u8]) -> Histogram {
     while !body.is_empty() {
         let family = MetricFamily::decode_length_delimited(&mut body).unwrap();
         if family.name() == "journey_latency_seconds" {
-            return family.metric[0].histogram.clone().unwrap();
+            return family.metric[0].histogram.as_deref().unwrap().clone();
         }
     }
     panic!("no journey_latency_seconds");

@@ -9,6 +9,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "grpc")]
+pub mod codec;
 pub mod convert;
 
 /// Messages and services of `emac/v1`.

@@ -16,6 +16,7 @@ fn generated_code_is_up_to_date() {
         .client_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
         .server_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
         .btree_map(".")
+        .codec_path("crate::codec::LeanCodec")
         .out_dir(out.path())
         .compile_fds(descriptors)
         .unwrap();

@@ -85,6 +85,11 @@ pub fn envoy() -> Option<PathBuf> {
     tool("ENVOY_BIN", "envoy/bin/envoy", "envoy")
 }
 
+/// The pinned nats-server (`NATS_SERVER_BIN` overrides).
+pub fn nats_server() -> Option<PathBuf> {
+    tool("NATS_SERVER_BIN", "nats/bin/nats-server", "nats-server")
+}
+
 /// Prometheus of the distribution (`PROMETHEUS_BIN` overrides).
 pub fn prometheus() -> Option<PathBuf> {
     tool("PROMETHEUS_BIN", "prometheus/usr/bin/prometheus", "prometheus")

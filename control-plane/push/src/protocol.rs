@@ -31,6 +31,7 @@ pub use kind::{Kind, KindTable, Scope, State, TtlPolicy};
 pub use resource::{Name, Resource, ResourceSet, Snapshot, Version};
 pub use sotw::SotwWatch;
 pub use stream::{Due, Part, Received, Request, Stream, StreamLimits, Watch};
+pub(crate) use subscription::WILDCARD;
 
 /// A stream of the state-of-the-world variant.
 pub type SotwStream = Stream<SotwWatch>;

@@ -9,8 +9,9 @@
 
 mod session;
 
-use super::protocol::{Code, Kind, KindTable, Snapshot, State, StreamError, StreamLimits, Watch};
+use super::protocol::{Code, Kind, KindTable, State, StreamError, StreamLimits, Watch};
 use super::proxies::{Connection, Proxies, Variant};
+use super::snapshot::Feed;
 use super::{Now, protocol};
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 use emac_proto::xds::aggregated_discovery_service_server::{
@@ -20,8 +21,10 @@ use emac_proto::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRe
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -124,15 +127,26 @@ pub struct PushService {
     shared: Arc<Shared>,
 }
 
-/// The responses of one stream.
-type Answers<R> = ReceiverStream<Result<R, Status>>;
+/// The responses of one stream. Boxed: a channel has room for 32 of whatever it carries, however few may wait.
+type Answers<R> = Unboxed<Result<R, Status>>;
+
+/// What comes out of a channel of boxes.
+pub struct Unboxed<T>(ReceiverStream<Box<T>>);
+
+impl<T> Stream for Unboxed<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        Pin::new(&mut self.0).poll_next(cx).map(|it| it.map(|boxed| *boxed))
+    }
+}
 
 /// What all streams use.
 #[derive(Clone)]
 struct Shared {
     kinds: Arc<KindTable>,
     limits: ServiceLimits,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    feed: Arc<Feed>,
     proxies: Arc<Proxies>,
     admission: Arc<dyn Admission>,
     now: Now,
@@ -142,18 +156,13 @@ struct Shared {
 // === impl PushService ===
 
 impl PushService {
-    /// Serves budgets from `snapshots` until `shutdown`, on which every stream ends with `UNAVAILABLE` so that its client
+    /// Serves budgets from `feed` until `shutdown`, on which every stream ends with `UNAVAILABLE` so that its client
     /// looks for another server.
-    pub fn new(
-        snapshots: watch::Receiver<Arc<Snapshot>>,
-        proxies: Arc<Proxies>,
-        now: Now,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub fn new(feed: Arc<Feed>, proxies: Arc<Proxies>, now: Now, shutdown: CancellationToken) -> Self {
         // Partial state, as the protocol has it for every kind but listeners and clusters.
         let kinds = Arc::new(KindTable::new(vec![Kind::new(WORKLOAD_BUDGETS_TYPE_URL, State::Partial)]));
         let (limits, admission) = (ServiceLimits::default(), Arc::new(AdmitAll));
-        Self { shared: Arc::new(Shared { kinds, limits, snapshots, proxies, admission, now, shutdown }) }
+        Self { shared: Arc::new(Shared { kinds, limits, feed, proxies, admission, now, shutdown }) }
     }
 
     /// With other bounds.
@@ -196,7 +205,7 @@ impl PushService {
         let (out, responses) = mpsc::channel(1);
         let session = session::Session::<W>::new(Arc::clone(&self.shared), connection, client);
         tokio::spawn(session.run(request.into_inner(), out));
-        Ok(Response::new(ReceiverStream::new(responses)))
+        Ok(Response::new(Unboxed(ReceiverStream::new(responses))))
     }
 
     fn connect(&self, variant: Variant) -> Result<Connection, Status> {
@@ -233,7 +242,6 @@ impl From<StreamError> for Status {
         let code = match error.code() {
             Code::InvalidArgument => tonic::Code::InvalidArgument,
             Code::ResourceExhausted => tonic::Code::ResourceExhausted,
-            Code::Unavailable => tonic::Code::Unavailable,
         };
         Self::new(code, error.to_string())
     }

@@ -8,10 +8,12 @@
 //! Per-workload push: a workload whose budgets did not change keeps its resource, and with it its version, although the plan has
 //! a new generation; the new generation reaches it with the next renewal.
 //!
-//! [`Issuer`] is pure; [`Publisher`] adds the lock and the channel by which streams learn of a new snapshot.
+//! [`Issuer`] is pure; [`Publisher`] adds the lock, and [`Feed`] wakes the streams that a new snapshot concerns.
 
+mod feed;
 mod issuer;
 mod publisher;
 
+pub use feed::{Change, Feed, Follower};
 pub use issuer::{Issuer, Published, generation_of};
 pub use publisher::Publisher;

@@ -48,7 +48,10 @@ pub(super) async fn serve(
     let open = streams.open.subscribe();
     let service = {
         let (gate, transport) = (Arc::clone(gate), connection.transport);
-        service_fn(move |request| answer(router.clone(), transport.clone(), Arc::clone(&gate), request))
+        // Boxed: what answers is gone once a stream's response has begun, and ten thousand streams would keep its room.
+        service_fn(move |request| {
+            Box::pin(answer(router.clone(), transport.clone(), Arc::clone(&gate), request))
+        })
     };
     let serving = Builder::new(streams)
         .timer(TokioTimer::new())

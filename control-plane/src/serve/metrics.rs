@@ -46,8 +46,11 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     let now = shared.clock.now();
     let mut families = {
         let evidence = shared.evidence();
-        [journeys(&evidence), hops(&evidence), sidecars(&evidence, now), presence(shared, &evidence, now)]
-            .concat()
+        let mut families = journeys(&evidence);
+        families.extend(hops(&evidence));
+        families.extend(sidecars(&evidence, now));
+        families.extend(presence(shared, &evidence, now));
+        families
     };
     families.extend(tables::families(&shared.evidence()));
     let stats = shared.stats.snapshot();

@@ -50,7 +50,7 @@ impl Server {
         let (publisher, proxies) = (Publisher::default(), Arc::<Proxies>::default());
         let shutdown = CancellationToken::new();
         let now = Arc::new(|| moment(0));
-        let service = PushService::new(publisher.subscribe(), Arc::clone(&proxies), now, shutdown.clone());
+        let service = PushService::new(publisher.feed(), Arc::clone(&proxies), now, shutdown.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tonic::transport::Server::builder().add_service(shape(service).into_server());

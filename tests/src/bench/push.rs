@@ -165,7 +165,7 @@ async fn rounds(names: impl Fn(usize) -> Vec<String>, expected: usize) -> Result
 
 async fn serve(publisher: &Publisher, stop: CancellationToken) -> Result<String, Failure> {
     let now = Arc::new(Moment::default);
-    let service = PushService::new(publisher.subscribe(), Arc::<Proxies>::default(), now, stop);
+    let service = PushService::new(publisher.feed(), Arc::<Proxies>::default(), now, stop);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
     let server = tonic::transport::Server::builder().add_service(service.into_server());

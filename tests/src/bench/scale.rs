@@ -5,22 +5,27 @@
 //! changed and with all of them; from a report to its acknowledgement, which is given once it is durable; the processor time and memory of
 //! the server while all of that goes on; from the start of the process to the first budgets.
 //!
+//! Several control planes share one nats-server; sidecars are spread over them, their processor time is added, and the memory is that of the largest.
+//!
 //! The sidecars share the machine with the server, and here they are the more expensive half: read the server's cores and the times together.
 
 mod run;
+mod servers;
 mod sidecar;
 mod world;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-pub use run::{Measured, measure};
+pub use run::{Measured, Programs, measure};
 
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Sidecars, each of a workload of its own; ten to a journey.
     pub sidecars: usize,
+    /// Control planes: one with a store of its own, or several on a NATS.
+    pub replicas: usize,
     /// Each reports this often.
     pub report_every: Duration,
     /// How long the steady state is watched.
@@ -63,6 +68,10 @@ pub fn table(measured: &[Measured]) -> String {
     row("report to durable, p99", &|m| millis(m.durable_ms[1]));
     row("server, steady", &|m| format!("{:.2} cores", m.cores));
     row("memory", &|m| format!("{:.0} MB", m.rss_bytes as f64 / 1e6));
+    if measured.iter().any(|m| m.replicas > 1) {
+        row("NATS, steady", &|m| format!("{:.2} cores", m.nats_cores));
+        row("NATS, memory", &|m| format!("{:.0} MB", m.nats_rss_bytes as f64 / 1e6));
+    }
     row("hops in overflow", &|m| format!("{:.1} %", 100.0 * m.overflow_share));
     out
 }

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use emac_tests::bench::scale::{Measured, Plan, measure, table};
+use emac_tests::bench::scale::{Measured, Plan, Programs, measure, table};
 
 /// Measures the real `emac serve` under many sidecars on this machine, and prints (or writes) a table.
 ///
 /// Examples:
 ///   bench-scale --sidecars 100
+///   bench-scale --sidecars 1000,10000 --replicas 3
 ///   bench-scale --out bench/scale.md
 #[derive(Parser)]
 #[command(verbatim_doc_comment)]
@@ -18,6 +19,9 @@ struct Arguments {
     /// Sizes, one after the other. Each sidecar takes two descriptors here, one in each process.
     #[arg(long, value_delimiter = ',', default_value = "100,1000,5000,10000")]
     sidecars: Vec<usize>,
+    /// Control planes: 1 keeps its evidence itself, several share a nats-server. One table each.
+    #[arg(long, value_delimiter = ',', default_value = "1,3")]
+    replicas: Vec<usize>,
     /// How often each sidecar reports, milliseconds.
     #[arg(long, default_value_t = 5_000)]
     report_ms: u64,
@@ -33,6 +37,9 @@ struct Arguments {
     /// The binary; default: beside this one.
     #[arg(long)]
     emac: Option<PathBuf>,
+    /// The nats-server; default: that of `make tools`, or the one on the PATH.
+    #[arg(long)]
+    nats: Option<PathBuf>,
     /// Replace the table below the line `## Measured` of this file; what stands above stays.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -50,28 +57,34 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let beside = std::env::current_exe()?.with_file_name("emac");
-    let emac = arguments.emac.clone().unwrap_or(beside);
+    let programs = Programs {
+        emac: arguments.emac.clone().unwrap_or(beside),
+        nats: arguments.nats.clone().or_else(emac_tests::nats_server),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut measured: Vec<Measured> = Vec::new();
-    for &sidecars in &arguments.sidecars {
-        eprintln!("bench-scale: {sidecars} sidecars");
-        let plan = Plan {
-            sidecars,
-            report_every: Duration::from_millis(arguments.report_ms),
-            steady: Duration::from_secs(arguments.steady_s),
-            single_changes: arguments.single,
-            whole_changes: arguments.whole,
-        };
-        measured.push(runtime.block_on(measure(&emac, &plan))?);
-        eprintln!("{}", table(&measured));
-    }
-    runtime.shutdown_background();
-    let report = format!(
-        "## Measured\n\n`make bench-scale` on {}; each sidecar reports ten hops every {} ms.\n\n{}",
+    let mut report = format!(
+        "## Measured\n\n`make bench-scale` on {}; each sidecar reports ten hops every {} ms.\n",
         emac_tests::bench::machine(),
         arguments.report_ms,
-        table(&measured)
     );
+    for &replicas in &arguments.replicas {
+        let mut measured: Vec<Measured> = Vec::new();
+        for &sidecars in &arguments.sidecars {
+            eprintln!("bench-scale: {sidecars} sidecars, {}", title(replicas));
+            let plan = Plan {
+                sidecars,
+                replicas,
+                report_every: Duration::from_millis(arguments.report_ms),
+                steady: Duration::from_secs(arguments.steady_s),
+                single_changes: arguments.single,
+                whole_changes: arguments.whole,
+            };
+            measured.push(runtime.block_on(measure(&programs, &plan))?);
+            eprintln!("{}", table(&measured));
+        }
+        report += &format!("\n### {}\n\n{}", title(replicas), table(&measured));
+    }
+    runtime.shutdown_background();
     let Some(path) = &arguments.out else {
         print!("{report}");
         return Ok(());
@@ -80,4 +93,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error + Send + S
     let above = before.split("## Measured").next().unwrap_or_default();
     emac_document::replace_file(path, format!("{above}{report}").as_bytes())?;
     Ok(())
+}
+
+fn title(replicas: usize) -> String {
+    match replicas {
+        1 => "One replica with its own store".to_owned(),
+        _ => format!("{replicas} replicas on one nats-server that syncs every write"),
+    }
 }

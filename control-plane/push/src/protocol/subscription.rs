@@ -8,7 +8,7 @@ use super::resource::{Name, Resource, ResourceSet};
 use std::collections::BTreeSet;
 
 /// The name that stands for every name.
-pub(super) const WILDCARD: &str = "*";
+pub(crate) const WILDCARD: &str = "*";
 
 /// The resources of one kind that one client wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

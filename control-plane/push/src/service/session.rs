@@ -2,15 +2,15 @@
 
 use super::{Client, Fault, Shared};
 use crate::drain::drained;
-use crate::protocol::{Receipt, Received, Request, Scope, Snapshot, Stream, StreamError, Watch};
+use crate::protocol::{Receipt, Received, Request, Scope, Stream, Watch};
 use crate::proxies::Connection;
+use crate::snapshot::Follower;
 use crate::standing::End;
 use emac_core::units::Micros;
 use emac_document::shown;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 
@@ -30,6 +30,8 @@ pub(super) struct Session<W: Watch> {
     machine: Stream<W>,
     /// How the stream ended, as far as the client has said.
     end: End,
+    /// Wakes it for what the client asked for.
+    follower: Follower,
     /// A snapshot was published that the client has been told nothing of.
     news: bool,
     /// Since when the client has taken nothing, with something to take.
@@ -48,14 +50,24 @@ enum Event<R> {
 impl<W: Watch> Session<W> {
     pub(super) fn new(shared: Arc<Shared>, connection: Connection, client: Arc<dyn Client>) -> Self {
         let machine = Stream::new(Arc::clone(&shared.kinds), Scope::Aggregated, shared.limits.stream);
-        Self { shared, connection, client, machine, end: End::Dismissed, news: false, stalled: None }
+        let follower = shared.feed.follow();
+        Self {
+            shared,
+            connection,
+            client,
+            machine,
+            end: End::Dismissed,
+            follower,
+            news: false,
+            stalled: None,
+        }
     }
 
     /// Serves the stream to its end; whatever the end, the registry's entry goes with it.
     pub(super) async fn run(
         mut self,
         mut requests: Streaming<W::Request>,
-        out: Sender<Result<W::Response, Status>>,
+        out: Sender<Box<Result<W::Response, Status>>>,
     ) {
         let drained = drained(self.shared.shutdown.clone(), self.shared.limits.drain);
         let client = Arc::clone(&self.client);
@@ -72,22 +84,21 @@ impl<W: Watch> Session<W> {
             let message = shown(status.message(), WORDS_MAX);
             tracing::debug!(code = ?status.code(), %message, "stream ended");
             // A client that does not take it in time, or has gone, is told nothing.
-            let _ = tokio::time::timeout(FAREWELL, out.send(Err(status))).await;
+            let _ = tokio::time::timeout(FAREWELL, out.send(Box::new(Err(status)))).await;
         }
     }
 
     async fn serve(
         &mut self,
         requests: &mut Streaming<W::Request>,
-        out: &Sender<Result<W::Response, Status>>,
+        out: &Sender<Box<Result<W::Response, Status>>>,
     ) -> Result<(), Status> {
         if !self.greet(requests).await? {
             return Ok(());
         }
-        let mut snapshots = self.shared.snapshots.clone();
         let mut ready = true;
         loop {
-            match self.next(requests, &mut snapshots, out, ready).await? {
+            match self.next(requests, out, ready).await? {
                 Event::Request(None) => return Ok(()),
                 Event::Gone => {
                     // Both halves go at once and either may be seen first; only this one knows why.
@@ -155,8 +166,7 @@ impl<W: Watch> Session<W> {
     async fn next(
         &mut self,
         requests: &mut Streaming<W::Request>,
-        snapshots: &mut watch::Receiver<Arc<Snapshot>>,
-        out: &Sender<Result<W::Response, Status>>,
+        out: &Sender<Box<Result<W::Response, Status>>>,
         ready: bool,
     ) -> Result<Event<W::Request>, Status> {
         let due = sleep_until(self.machine.wake_at(), (self.shared.now)().at);
@@ -168,8 +178,7 @@ impl<W: Watch> Session<W> {
                 self.note_end(&request);
                 request.map(Event::Request).map_err(|status| self.unheard(status))
             }
-            changed = snapshots.changed() => {
-                changed.map_err(|_| StreamError::SourceClosed)?;
+            () = self.follower.changed() => {
                 self.news = true;
                 Ok(Event::Changed)
             }
@@ -177,14 +186,14 @@ impl<W: Watch> Session<W> {
             permit = out.reserve(), if ready => {
                 let Ok(permit) = permit else { return Ok(Event::Gone) };
                 self.stalled = None;
-                let snapshot = Arc::clone(&snapshots.borrow_and_update());
+                let snapshot = self.follower.latest();
                 let response = self.machine.poll(&snapshot, (self.shared.now)().at);
                 let more = response.is_some();
                 if let Some(response) = response {
                     let now = (self.shared.now)().at;
                     let since = std::mem::take(&mut self.news).then(|| now.since(snapshot.published()));
                     self.connection.pushed(now, since);
-                    permit.send(Ok(response));
+                    permit.send(Box::new(Ok(response)));
                 }
                 Ok(Event::Sent { more })
             }
@@ -200,7 +209,9 @@ impl<W: Watch> Session<W> {
         let heard = self.machine.on_request(request).map_err(Status::from);
         let Received { type_url, receipt } =
             heard.map_err(|status| self.client.refused(Fault::Request, status))?;
-        self.client.may_ask(&self.machine.asked().collect::<Vec<_>>())?;
+        let asked: Vec<_> = self.machine.asked().collect();
+        self.client.may_ask(&asked)?;
+        self.follower.ask(asked.into_iter());
         self.connection.introduce(self.machine.node_id(), request.named());
         self.connection.received(&receipt, (self.shared.now)());
         self.log(&type_url, &receipt);

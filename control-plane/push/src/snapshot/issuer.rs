@@ -70,14 +70,14 @@ impl Issuer {
         self.own = true;
     }
 
-    /// Issues anew what is due. Returns how many.
-    pub fn renew(&mut self, now: Moment) -> usize {
-        let mut renewed = 0;
+    /// Issues anew what is due. Returns the names.
+    pub fn renew(&mut self, now: Moment) -> Vec<Name> {
+        let mut renewed = Vec::new();
         for (workload, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.renew_at <= now.at) {
             let newest = if self.own { lease.offered.generation } else { self.generation };
             let generation = lease.generation.max(newest);
             *lease = IssuedLease::issue(workload, Arc::clone(&lease.offered), generation, now);
-            renewed += 1;
+            renewed.push(Name::clone(&lease.name));
         }
         renewed
     }

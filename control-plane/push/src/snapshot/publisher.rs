@@ -1,5 +1,6 @@
-//! The issuer behind a lock, and the channel that tells streams of a new snapshot.
+//! The issuer behind a lock, and the feed that tells streams of a new snapshot.
 
+use super::feed::{Change, Feed};
 use super::issuer::{Issuer, Published};
 use crate::Now;
 use crate::protocol::Snapshot;
@@ -11,7 +12,6 @@ use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Renewals are gathered for this long, so that leases falling due one by one make a few snapshots a second, not one each. The
@@ -21,26 +21,22 @@ const RENEWAL_TICK: Duration = Duration::from_millis(250);
 /// Where plans go in and snapshots come out. Shared by reference: all methods take `&self`.
 ///
 /// Nothing has been published at first, and clients wait; see [`Snapshot`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Publisher {
     issuer: Mutex<Issuer>,
-    snapshots: watch::Sender<Arc<Snapshot>>,
-}
-
-impl Default for Publisher {
-    fn default() -> Self {
-        Self { issuer: Mutex::default(), snapshots: watch::Sender::new(Arc::default()) }
-    }
+    feed: Arc<Feed>,
 }
 
 impl Publisher {
-    /// Takes over a plan; streams are told if any resource changed. The first is told though it be empty: until then clients wait.
+    /// Takes over a plan; streams are told of the resources that changed. The first is told though it be empty: until then clients wait.
     pub fn publish(&self, plan: &BTreeMap<WorkloadName, Arc<WorkloadBudgets>>, now: Moment) -> Published {
         let mut issuer = self.issuer();
         let published = issuer.publish(plan, now);
-        let first = self.snapshots.borrow().get(WORKLOAD_BUDGETS_TYPE_URL).is_none();
-        if first || !published.issued.is_empty() || !published.removed.is_empty() {
-            self.send(&issuer, now.at);
+        let first = self.snapshot().get(WORKLOAD_BUDGETS_TYPE_URL).is_none();
+        let news = || published.issued.iter().chain(&published.removed).map(WorkloadName::as_str);
+        if first || news().next().is_some() {
+            let change = if first { Change::Everything } else { Change::Names(news()) };
+            self.put(&issuer, now.at, change);
         }
         published
     }
@@ -54,10 +50,10 @@ impl Publisher {
     pub fn renew(&self, now: Moment) -> usize {
         let mut issuer = self.issuer();
         let renewed = issuer.renew(now);
-        if renewed > 0 {
-            self.send(&issuer, now.at);
+        if !renewed.is_empty() {
+            self.put(&issuer, now.at, Change::Names(renewed.iter().map(|name| &**name)));
         }
-        renewed
+        renewed.len()
     }
 
     /// When [`Publisher::renew`] has work next; `None` while there is no lease.
@@ -83,18 +79,18 @@ impl Publisher {
 
     /// What is current.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshots.borrow())
+        self.feed.latest()
     }
 
-    /// News of what is current. The latest wins: a receiver that is late skips what lies between.
-    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshots.subscribe()
+    /// Where it is followed. The latest wins: who is late skips what lies between.
+    pub fn feed(&self) -> Arc<Feed> {
+        Arc::clone(&self.feed)
     }
 
-    fn send(&self, issuer: &Issuer, published: Micros) {
+    fn put<'n>(&self, issuer: &Issuer, published: Micros, change: Change<impl Iterator<Item = &'n str>>) {
         let snapshot = Snapshot::published_at(published);
         let snapshot = snapshot.with(WORKLOAD_BUDGETS_TYPE_URL, Arc::new(issuer.set()));
-        self.snapshots.send_replace(Arc::new(snapshot));
+        self.feed.put(Arc::new(snapshot), change);
     }
 
     /// A panic while the lock was held leaves whole leases, each old or new: going on is safe.

@@ -16,9 +16,9 @@ pub struct Metric {
     /// Set in a family of counters.
     #[prost(message, optional, tag = "3")]
     pub counter: Option<Counter>,
-    /// Set in a family of histograms.
-    #[prost(message, optional, tag = "7")]
-    pub histogram: Option<Histogram>,
+    /// Set in a family of histograms; boxed, for most metrics are counters.
+    #[prost(message, optional, boxed, tag = "7")]
+    pub histogram: Option<Box<Histogram>>,
 }
 
 /// A label.
@@ -159,7 +159,8 @@ impl MetricFamily {
 
     /// Adds a histogram.
     pub fn histogram(&mut self, labels: &[(&str, &str)], histogram: Histogram) {
-        self.metric.push(Metric { label: pairs(labels), histogram: Some(histogram), ..Metric::default() });
+        let histogram = Some(Box::new(histogram));
+        self.metric.push(Metric { label: pairs(labels), histogram, ..Metric::default() });
     }
 }
 
@@ -190,10 +191,9 @@ impl Histogram {
 }
 
 fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
-    let mut pairs: Vec<LabelPair> = labels
-        .iter()
-        .map(|&(name, value)| LabelPair { name: Some(name.to_string()), value: Some(value.to_string()) })
-        .collect();
+    let pair =
+        |&(name, value): &(&str, &str)| LabelPair { name: Some(name.into()), value: Some(value.into()) };
+    let mut pairs: Vec<LabelPair> = labels.iter().map(pair).collect();
     pairs.sort_by(|a, b| a.name.cmp(&b.name));
     pairs
 }

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::servers::Servers;
 use super::sidecar::{self, Failure, Said, Surroundings};
 use super::{Plan, world};
-use crate::supervise::{Process, Spec};
 use crate::testbed::client::get;
 
 /// Sidecars that connect at a time, as a rolling update lets them.
 const CONNECTING: usize = 200;
+const NO_NATS: &str =
+    "several replicas need a nats-server: `make tools`, or name it with --nats or NATS_SERVER_BIN";
 /// A change that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -22,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Measured {
     /// As asked for.
     pub sidecars: usize,
+    /// As asked for: one has a store of its own, several share a NATS.
+    pub replicas: usize,
     /// Declared.
     pub journeys: usize,
     /// Reported.
@@ -38,87 +42,71 @@ pub struct Measured {
     pub durable_ms: [f64; 2],
     /// In the steady state.
     pub reports_per_s: f64,
-    /// Processor time of the server a second, in the steady state.
+    /// Processor time of all control planes a second, in the steady state.
     pub cores: f64,
-    /// Of the server, at the end.
+    /// The same of NATS.
+    pub nats_cores: f64,
+    /// Of the largest control plane, at the end.
     pub rss_bytes: u64,
+    /// Of NATS, at the end.
+    pub nats_rss_bytes: u64,
     /// Share of calls that were counted under the overflow hop.
     pub overflow_share: f64,
 }
 
-/// Measures; `emac` is the binary.
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The binary that is measured.
+    pub emac: PathBuf,
+    /// The nats-server, where there is one.
+    pub nats: Option<PathBuf>,
+}
+
+/// Measures one size.
 ///
 /// # Errors
 /// What went wrong, with the end of the server's log.
-pub async fn measure(emac: &Path, plan: &Plan) -> Result<Measured, Failure> {
+pub async fn measure(programs: &Programs, plan: &Plan) -> Result<Measured, Failure> {
     let dir = tempfile::tempdir()?;
-    let mut bench = Bench::start(emac, plan, dir.path()).await?;
+    let mut bench = Bench::start(programs, plan, dir.path()).await?;
     let result = bench.all(plan).await;
     bench.around.stop.cancel();
-    let log = bench.server.log_tail();
-    bench.server.terminate(Duration::from_secs(10)).await;
-    result.map_err(|problem| format!("{problem}\n{log}").into())
+    let logs = bench.servers.logs();
+    bench.servers.end().await;
+    result.map_err(|problem| format!("{problem}\n{logs}").into())
 }
 
 struct Bench {
-    server: Process,
+    servers: Servers,
     intents: PathBuf,
-    http: std::net::SocketAddr,
     around: Surroundings,
     said: mpsc::UnboundedReceiver<Said>,
-    began: Instant,
     /// How often the journeys were changed; each adds a millisecond to their deadline.
     round: u64,
     durable: Vec<Duration>,
 }
 
 impl Bench {
-    async fn start(emac: &Path, plan: &Plan, dir: &Path) -> Result<Self, Failure> {
+    async fn start(programs: &Programs, plan: &Plan, dir: &Path) -> Result<Self, Failure> {
         let intents = dir.join("journeys");
         std::fs::create_dir(&intents)?;
         for number in 0..plan.sidecars.div_ceil(world::WORKLOADS) {
             world::write_intent(&intents, number, world::DEADLINE_MS)?;
         }
-        let ports = dir.join("ports.json");
-        let path = |path: &Path| path.to_string_lossy().into_owned();
-        let args = [
-            "serve",
-            "--grpc",
-            "127.0.0.1:0",
-            "--http",
-            "127.0.0.1:0",
-            "--identity",
-            "none",
-            "--intent",
-            &path(&intents),
-            "--state",
-            &path(&dir.join("state")),
-            "--ports-file",
-            &path(&ports),
-        ];
-        let began = Instant::now();
-        let mut server = Spec::new("control-plane", emac, dir).args(args).start()?;
-        let ports = loop {
-            if let Ok(text) = std::fs::read(&ports) {
-                break serde_json::from_slice::<serde_json::Value>(&text)?;
-            }
-            if server.exited().is_some() || began.elapsed() > PATIENCE {
-                return Err(format!("the server does not listen\n{}", server.log_tail()).into());
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        let address = |name: &str| -> Result<std::net::SocketAddr, Failure> {
-            Ok(ports[name].as_str().ok_or("no port")?.parse()?)
+        let servers = match (plan.replicas, &programs.nats) {
+            (1, _) => Servers::alone(&programs.emac, &intents, dir).await?,
+            (_, None) => return Err(NO_NATS.into()),
+            (replicas, Some(nats)) => Servers::several(&programs.emac, nats, &intents, dir, replicas).await?,
         };
         let (sender, said) = mpsc::unbounded_channel();
         let around = Surroundings {
-            grpc: address("grpc")?,
+            grpc: servers.grpc.clone().into(),
             report_every: plan.report_every,
             said: sender,
             stop: CancellationToken::new(),
         };
-        let http = address("http")?;
-        Ok(Self { server, intents, http, around, said, began, round: 0, durable: Vec::new() })
+        Ok(Self { servers, intents, around, said, round: 0, durable: Vec::new() })
     }
 
     async fn all(&mut self, plan: &Plan) -> Result<Measured, Failure> {
@@ -127,7 +115,7 @@ impl Bench {
         // The first is there before the plan is.
         tokio::spawn(sidecar::run(0, self.around.clone()));
         let first = self.until_held(&BTreeSet::from([0]), world::DEADLINE_MS).await?;
-        let first_plan = first.duration_since(self.began);
+        let first_plan = first.duration_since(self.servers.began);
         let connecting = Instant::now();
         let around = self.around.clone();
         let sidecars = plan.sidecars;
@@ -143,7 +131,7 @@ impl Bench {
         let connected = self.until_held(&others, world::DEADLINE_MS).await?.duration_since(connecting);
         // Every sidecar has reported, and the plan has followed.
         self.listen(plan.report_every * 2 + Duration::from_secs(5)).await?;
-        let (reports_per_s, durable_ms, cores) = self.steady(plan.steady).await?;
+        let (reports_per_s, durable_ms, [cores, nats_cores]) = self.steady(plan.steady).await?;
         let mut single = Vec::new();
         for n in 0..plan.single_changes {
             let number = (n * 7_919) % journeys;
@@ -155,10 +143,11 @@ impl Bench {
             whole.push(self.change(&(0..journeys).collect::<Vec<_>>(), plan.sidecars).await?);
             self.listen(Duration::from_secs(3)).await?;
         }
-        let rss_bytes = self.server.rss_bytes().unwrap_or_default();
+        let [rss_bytes, nats_rss_bytes] = self.servers.rss_bytes();
         let (hops, overflow_share) = self.hops().await?;
         Ok(Measured {
             sidecars,
+            replicas: plan.replicas,
             journeys,
             hops,
             first_plan,
@@ -168,7 +157,9 @@ impl Bench {
             durable_ms,
             reports_per_s,
             cores,
+            nats_cores,
             rss_bytes,
+            nats_rss_bytes,
             overflow_share,
         })
     }
@@ -229,21 +220,22 @@ impl Bench {
         }
     }
 
-    /// Reports a second, how long they took to be durable, and cores of the server.
-    async fn steady(&mut self, length: Duration) -> Result<(f64, [f64; 2], f64), Failure> {
+    /// Reports a second, how long they took to be durable, and cores of the control planes and of NATS.
+    async fn steady(&mut self, length: Duration) -> Result<(f64, [f64; 2], [f64; 2]), Failure> {
         self.durable.clear();
-        let (begun, before) = (Instant::now(), self.server.cpu_time().unwrap_or_default());
+        let (begun, before) = (Instant::now(), self.servers.cpu_time());
         self.listen(length).await?;
-        let (passed, after) = (begun.elapsed(), self.server.cpu_time().unwrap_or_default());
+        let (passed, after) = (begun.elapsed(), self.servers.cpu_time());
         let took = std::mem::take(&mut self.durable);
         let ms = |q| super::quantile(&took, q).as_secs_f64() * 1e3;
-        let cores = after.saturating_sub(before).as_secs_f64() / passed.as_secs_f64();
+        let cores = |of: usize| after[of].saturating_sub(before[of]).as_secs_f64() / passed.as_secs_f64();
+        let cores = [cores(0), cores(1)];
         Ok((took.len() as f64 / passed.as_secs_f64(), [ms(0.5), ms(0.99)], cores))
     }
 
     /// Hops told apart, and the share of calls that were not.
     async fn hops(&self) -> Result<(usize, f64), Failure> {
-        let (_, text) = get(self.http, "/metrics").await?;
+        let (_, text) = get(self.servers.http, "/metrics").await?;
         let (mut keys, mut all, mut overflow) = (BTreeSet::new(), 0.0, 0.0);
         for line in text.lines().filter(|line| line.starts_with("emac_hop_requests_total{")) {
             let Some((labels, value)) = line.rsplit_once(' ') else { continue };
@@ -252,7 +244,8 @@ impl Bench {
             if labels.contains("destination=\"_overflow\"") {
                 overflow += value;
             }
-            keys.insert(labels.split(",outcome=").next().unwrap_or_default().to_owned());
+            let told_apart = labels.split(',').filter(|label| !label.starts_with("outcome="));
+            keys.insert(told_apart.collect::<Vec<_>>().join(","));
         }
         Ok((keys.len(), if all > 0.0 { overflow / all } else { 0.0 }))
     }

@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use emac_proto::WORKLOAD_BUDGETS_TYPE_URL;
 use emac_proto::v1::evidence_service_client::EvidenceServiceClient;
-use emac_proto::v1::{ReportRequest, WorkloadBudgets};
+use emac_proto::v1::{ReportRequest, ReportResponse, WorkloadBudgets};
 use emac_proto::xds::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use emac_proto::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use hyper::client::conn::http2;
@@ -16,11 +17,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 use tonic::body::Body;
 
 use super::world;
+
+/// Wait of a sidecar whose report could not be taken.
+const RETRY: Duration = Duration::from_millis(100);
 
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -38,7 +44,8 @@ pub(super) enum Said {
 /// What all of them need to know.
 #[derive(Clone)]
 pub(super) struct Surroundings {
-    pub(super) grpc: SocketAddr,
+    /// Where control planes are; each sidecar keeps to one.
+    pub(super) grpc: Arc<[SocketAddr]>,
     pub(super) report_every: Duration,
     pub(super) said: mpsc::UnboundedSender<Said>,
     pub(super) stop: CancellationToken,
@@ -54,7 +61,7 @@ pub(super) async fn run(sidecar: usize, around: Surroundings) {
 }
 
 async fn live(sidecar: usize, around: Surroundings) -> Result<(), Failure> {
-    let connection = Connection::open(around.grpc).await?;
+    let connection = Connection::open(around.grpc[sidecar % around.grpc.len()]).await?;
     let (budgets, evidence) =
         (take_budgets(sidecar, connection.clone(), &around), send_evidence(sidecar, connection, &around));
     tokio::try_join!(budgets, evidence)?;
@@ -88,32 +95,58 @@ fn deadline(response: &DeltaDiscoveryResponse) -> Option<u64> {
 }
 
 async fn send_evidence(sidecar: usize, connection: Connection, around: &Surroundings) -> Result<(), Failure> {
-    let (reports, queue) = mpsc::channel::<ReportRequest>(1);
-    let mut client = EvidenceServiceClient::with_origin(connection, origin());
+    let client = EvidenceServiceClient::with_origin(connection, origin());
     let mut report = world::report(sidecar, 7);
     report.epoch = now_ns();
     // Not all at once: real ones started at different times.
     tokio::time::sleep(around.report_every.mul_f64((sidecar % 1_009) as f64 / 1_009.0)).await;
-    let mut answers = None;
     let mut ticks = tokio::time::interval(around.report_every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut queue = Some(queue);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stream = None;
     loop {
         ticks.tick().await;
         report.end_unix_ms = now_ns() / 1_000_000;
         report.start_unix_ms = report.end_unix_ms.saturating_sub(1_000);
         let begun = Instant::now();
-        reports.send(report.clone()).await?;
-        if let Some(queue) = queue.take() {
-            answers = Some(client.report(ReceiverStream::new(queue)).await?.into_inner());
-        }
-        let Some(answers) = answers.as_mut() else { return Ok(()) };
-        if answers.message().await?.is_none() {
-            return Ok(());
+        while let Err(status) = send(&mut stream, &client, &report).await {
+            if status.code() != Code::Unavailable {
+                return Err(status.into());
+            }
+            // As a real one: nothing is lost, it comes again.
+            stream = None;
+            tokio::time::sleep(RETRY).await;
         }
         around.said.send(Said::Durable(begun.elapsed()))?;
         report.sequence += 1;
     }
+}
+
+/// The two halves of a stream of evidence.
+type Evidence = (mpsc::Sender<ReportRequest>, tonic::Streaming<ReportResponse>);
+
+/// Sends a report, on a new stream if there is none, and waits for its acknowledgement.
+async fn send(
+    stream: &mut Option<Evidence>,
+    client: &EvidenceServiceClient<Connection>,
+    report: &ReportRequest,
+) -> Result<(), tonic::Status> {
+    let answers = match stream {
+        Some((reports, answers)) => {
+            reports.send(report.clone()).await.map_err(|_| ended())?;
+            answers
+        }
+        None => {
+            let (reports, queue) = mpsc::channel(1);
+            reports.send(report.clone()).await.map_err(|_| ended())?;
+            let answers = client.clone().report(ReceiverStream::new(queue)).await?.into_inner();
+            &mut stream.insert((reports, answers)).1
+        }
+    };
+    answers.message().await?.map(|_| ()).ok_or_else(ended)
+}
+
+fn ended() -> tonic::Status {
+    tonic::Status::unavailable("the stream ended")
 }
 
 fn request() -> DeltaDiscoveryRequest {
