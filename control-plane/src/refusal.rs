@@ -137,10 +137,11 @@ impl Refusal {
 
 /// Counts refusals, and logs them at a bounded rate.
 #[derive(Debug, Default)]
-pub struct Refusals([Reason; Refusal::ALL.len()]);
+pub struct Refusals([Tally; Refusal::ALL.len()]);
 
+/// Refusals for one reason.
 #[derive(Debug, Default)]
-struct Reason {
+pub struct Tally {
     count: AtomicU64,
     log: Mutex<Logged>,
 }
@@ -157,7 +158,7 @@ impl Refusals {
         Refusal::ALL
             .iter()
             .zip(&self.0)
-            .map(|(refusal, reason)| (refusal.label(), reason.count.load(Relaxed)))
+            .map(|(refusal, tally)| (refusal.label(), tally.count()))
     }
 
     /// Counts, logs if it is time to, and makes the status to answer with.
@@ -168,18 +169,30 @@ impl Refusals {
     /// The same with a code of its own.
     pub fn refuse_as(&self, refusal: Refusal, code: Code, why: &str, now: Micros) -> Status {
         let why = shown(why, WORDS_MAX);
-        if let Some(reason) = self.0.get(refusal as usize) {
-            reason.count.fetch_add(1, Relaxed);
-            let mut log = reason.log.lock().unwrap_or_else(PoisonError::into_inner);
-            if now >= log.next {
-                let not_logged = std::mem::take(&mut log.silent);
-                log.next = now.after(LOG_EVERY);
-                warn!(reason = refusal.label(), not_logged, "peer refused: {why}");
-            } else {
-                log.silent += 1;
-            }
+        if let Some(tally) = self.0.get(refusal as usize) {
+            tally.add("peer", refusal.label(), &why, now);
         }
         Status::new(code, why)
+    }
+}
+
+impl Tally {
+    /// Refusals since the start.
+    pub fn count(&self) -> u64 {
+        self.count.load(Relaxed)
+    }
+
+    /// Counts one of `what` more, and logs it if none was for [`LOG_EVERY`].
+    pub fn add(&self, what: &str, reason: &str, why: &str, now: Micros) {
+        self.count.fetch_add(1, Relaxed);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if now < log.next {
+            log.silent += 1;
+            return;
+        }
+        let not_logged = std::mem::take(&mut log.silent);
+        log.next = now.after(LOG_EVERY);
+        warn!(reason, not_logged, "{what} refused: {why}");
     }
 }
 

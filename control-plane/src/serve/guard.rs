@@ -8,9 +8,8 @@
 //!
 //! Every refusal is an answer with a reason, counted, and logged once in ten seconds for each reason.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
@@ -18,12 +17,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use emac_core::units::Micros;
 use emac_document::shown;
-use tracing::warn;
 
 use super::state::Shared;
 use crate::config::{Changers, Config};
 use crate::identity::{Operators, Shown, Transport};
-use crate::refusal::{LOG_EVERY, Refusal, WORDS_MAX};
+use crate::refusal::{Refusal, Tally, WORDS_MAX};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FORWARDED_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -60,14 +58,7 @@ pub(super) struct Guard {
     operators: Operators,
     /// Our names, in lower case, without a port.
     hosts: Vec<String>,
-    refused: Mutex<BTreeMap<&'static str, Counted>>,
-}
-
-#[derive(Debug, Default)]
-struct Counted {
-    count: u64,
-    log_next: Micros,
-    not_logged: u64,
+    refused: [Tally; REASONS.len()],
 }
 
 impl Refused {
@@ -80,8 +71,7 @@ impl Guard {
     pub(super) fn new(config: &Config, operators: Operators) -> Self {
         // Which no foreign page can be led here under: browsers resolve it themselves.
         let hosts = config.api.hosts.iter().cloned().chain(["localhost".to_owned()]).collect();
-        let refused = REASONS.map(|reason| (reason, Counted::default()));
-        Self { operators, hosts, refused: Mutex::new(BTreeMap::from(refused)) }
+        Self { operators, hosts, refused: REASONS.map(|_| Tally::default()) }
     }
 
     /// Who may change something.
@@ -90,24 +80,16 @@ impl Guard {
     }
 
     /// Refusals by reason since the start.
-    pub(super) fn refusals(&self) -> Vec<(&'static str, u64)> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.iter().map(|(reason, counted)| (*reason, counted.count)).collect()
+    pub(super) fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        REASONS.into_iter().zip(self.refused.iter().map(Tally::count))
     }
 
     /// Counts a refusal, logs it if it is time to, and makes the answer.
     pub(super) fn answer(&self, refused: &Refused, now: Micros) -> Response {
         let Refused { status, reason, why } = refused;
         let why = shown(why, WORDS_MAX);
-        let mut all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted = all.entry(reason).or_default();
-        counted.count += 1;
-        if now >= counted.log_next {
-            let not_logged = std::mem::take(&mut counted.not_logged);
-            counted.log_next = now.after(LOG_EVERY);
-            warn!(reason, not_logged, "request refused: {why}");
-        } else {
-            counted.not_logged += 1;
+        if let Some(place) = REASONS.iter().position(|known| known == reason) {
+            self.refused[place].add("request", reason, &why, now);
         }
         let mut answer = (*status, format!("{why}\n")).into_response();
         if *status == StatusCode::UNAUTHORIZED {

@@ -164,6 +164,8 @@ impl EvidenceSource for Evidence<'_> {
         let evidence = self.shared.evidence();
         let keys = hops.iter().flat_map(|wanted| like(&evidence, wanted)).map(|(key, _)| key);
         let lately = evidence.lately_of(self.now, keys.map(Arc::as_ref));
+        let stopped = |journey: &String| self.shared.enforcement.stops().why(journey).is_some();
+        let enforced = enforced && !hops.first().is_some_and(|hop| stopped(&hop.journey));
         lately.into_iter().map(|(key, delta)| (key, seen(delta, enforced))).collect()
     }
 }
@@ -178,7 +180,7 @@ fn like<'e>(evidence: &'e Aggregate, wanted: &'e HopKey) -> impl Iterator<Item =
     evidence.hops().range::<HopKey, _>(wanted..).take_while(move |(key, _)| same(key))
 }
 
-/// Decisions are counted whether or not they are acted upon; only an enforced one asks the alternate.
+/// Decisions are counted whether or not they are acted upon; only one that is acted upon asks the alternate, and while a journey is stopped none is.
 fn seen(delta: HopDelta, enforced: bool) -> HopEvidence {
     let asked =
         delta.decisions.get(DecisionKind::FallbackBefore) + delta.decisions.get(DecisionKind::FallbackAfter);

@@ -10,6 +10,10 @@ use crate::host::Host;
 const FIRST_WAIT: Micros = Micros(200_000);
 /// A sidecar among thousands waits no longer than this after the control plane is back.
 const LONGEST_WAIT: Micros = Micros(10_000_000);
+/// Over which sidecars come back that lost a control plane in the same instant. Their budgets outlast it many times.
+const SPREAD: Micros = Micros(1_000_000);
+/// The longest wait with its jitter.
+const LONGEST_PAUSE: Micros = Micros(LONGEST_WAIT.0 + LONGEST_WAIT.0 / 8);
 
 /// One stream's life.
 #[derive(Debug)]
@@ -57,7 +61,7 @@ impl Link {
             return State::Open;
         }
         // A clock that went far back must not mean waiting for it to catch up.
-        if now < self.next_try && self.next_try.since(now) <= LONGEST_WAIT {
+        if now < self.next_try && self.next_try.since(now) <= LONGEST_PAUSE {
             return State::Down;
         }
         self.stream = host.open_stream(target.as_str(), self.service, self.method, target.authorization());
@@ -132,10 +136,12 @@ impl Link {
         self.stream.is_some()
     }
 
-    /// Doubles; the microseconds of the clock serve as jitter (up to an eighth), so that sidecars do not come back all at once.
+    /// Doubles, with a jitter of up to an eighth, at least [`SPREAD`]. Thousands notice within milliseconds that a process died, so the microseconds of the
+    /// clock are scattered (Fibonacci hashing; Knuth, The Art of Computer Programming 3, 6.4).
     fn back_off(&mut self, now: Micros) {
-        let jitter = Micros(now.0 % (self.wait.0 / 8).max(1));
-        self.next_try = now.after(self.wait).after(jitter);
+        let scattered = now.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let jitter = scattered % (self.wait.0 / 8).max(SPREAD.0);
+        self.next_try = now.after(self.wait).after(Micros(jitter));
         self.wait = Micros(self.wait.0.saturating_mul(2)).min(LONGEST_WAIT);
     }
 }
@@ -164,12 +170,33 @@ mod tests {
             }
         }
         assert!((30..60).contains(&tries.len()), "{}", tries.len());
-        let longest = tries.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-        assert!(longest <= LONGEST_WAIT.0 * 9 / 8 + 100_000, "{longest}");
+        let waits: Vec<u64> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let (longest, last) = (waits.iter().copied().max().unwrap(), waits.last().copied().unwrap());
+        assert!(last >= LONGEST_WAIT.0, "the jitter of the longest wait must not end it: {waits:?}");
+        assert!(longest <= LONGEST_PAUSE.0 + 100_000, "{longest}");
         link.keep_open(&host, &target(), Micros(now + 20_000_000));
         link.hear(Micros(now + 20_000_000));
         link.on_close(Micros(now + 20_000_000));
-        assert_eq!(link.keep_open(&host, &target(), Micros(now + 20_300_000)), State::Opened);
+        assert_eq!(link.keep_open(&host, &target(), Micros(now + 21_300_000)), State::Opened);
+    }
+
+    #[test]
+    fn sidecars_that_lose_a_control_plane_in_one_instant_come_back_one_after_the_other() {
+        let mut tenths = [0_u32; 10];
+        for n in 0..1_000 {
+            let (host, mut link) = (Fake::default(), Link::new("s", "m"));
+            // All within seven milliseconds.
+            let died = 1_800_000_000_000_000 + n * 7;
+            link.keep_open(&host, &target(), Micros(died - 5_000_000));
+            link.hear(Micros(died - 1_000_000));
+            link.on_close(Micros(died));
+            let back = (0..).map(|tick| died + tick * 1_000);
+            let mut back = back.filter(|at| link.keep_open(&host, &target(), Micros(*at)) == State::Opened);
+            let after_ms = (back.next().unwrap() - died) / 1_000;
+            assert!((200..=1_200).contains(&after_ms), "{after_ms}");
+            tenths[((after_ms - 200) / 100).min(9) as usize] += 1;
+        }
+        assert!(tenths.iter().all(|count| (50..150).contains(count)), "{tenths:?}");
     }
 
     proptest! {
@@ -190,7 +217,7 @@ mod tests {
             }
             host.refuses_streams.set(false);
             let last = jumps.last().copied().unwrap_or_default();
-            let later = Micros(last).after(Micros(LONGEST_WAIT.0 * 9 / 8));
+            let later = Micros(last).after(LONGEST_PAUSE);
             prop_assert_eq!(link.keep_open(&host, &target(), later), State::Opened);
         }
     }
