@@ -117,6 +117,8 @@ fn write(folder: &Path, deadline_ms: u64) {
     let deadline = format!("threshold: {deadline_ms}ms");
     let intent = INTENT.replace("lease: {validFor: 60s,", &lease).replace("threshold: 400ms", &deadline);
     assert_ne!(intent, INTENT);
+    let intent = intent.replace("mode: observe", "mode: enforce");
+    assert!(intent.contains("mode: enforce"));
     fs::write(folder.join("intent.tmp"), intent).unwrap();
     fs::rename(folder.join("intent.tmp"), folder.join("journeys/intent.yaml")).unwrap();
 }
