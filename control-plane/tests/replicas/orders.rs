@@ -36,6 +36,14 @@ async fn movers(world: &World) -> Vec<Mover> {
         mover.until(true).await;
         movers.push(mover);
     }
+    // Replicas tell each other of their sidecars every second.
+    for replica in &world.replicas {
+        let begun = Instant::now();
+        while state(replica).await["sidecars"]["connected"] != movers.len() {
+            assert!(begun.elapsed() < PATIENCE, "{}", state(replica).await["sidecars"]);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
     movers
 }
 
