@@ -140,11 +140,15 @@ async fn credentials_of_a_user_are_taken_and_wrong_ones_named() {
         "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1});
     let of_operator = operator.says(&operator, &json!({"type": "operator", "version": 2}));
     let of_account = operator.says(&account, &json!({"type": "account", "version": 2, "limits": limits}));
+    // JetStream wants an account of the server's own.
+    let system = Key::new(ACCOUNT, 5);
+    let of_system = operator.says(&system, &json!({"type": "account", "version": 2, "limits": {"subs": -1, "conn": -1, "payload": -1, "data": -1}}));
+    let (named, own) = (account.public(), system.public());
     let nats = Nats::alone(
         folder,
         &format!(
-            "operator: \"{of_operator}\"\nresolver: MEMORY\nresolver_preload: {{{}: \"{of_account}\"}}\n",
-            account.public()
+            "operator: \"{of_operator}\"\nsystem_account: {own}\nresolver: MEMORY\n\
+             resolver_preload: {{{named}: \"{of_account}\", {own}: \"{of_system}\"}}\n"
         ),
     );
     let of_user =
