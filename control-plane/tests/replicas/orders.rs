@@ -205,3 +205,54 @@ async fn opposite_orders_at_once_come_to_the_same_everywhere() {
         round(&world, &mut movers[0], !stopped).await;
     }
 }
+
+/// The replica that took the order dies before NATS is back, and comes back before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_nobody_else_has_survives_the_replica_that_has_it() {
+    if program().is_none() {
+        return not_run("a_stop_that_nobody_else_has_survives_the_replica_that_has_it");
+    }
+    let mut world = World::start(|folder| vec![Nats::alone(folder, "")], 2).await;
+    let folder = world.folder.path().to_owned();
+    let mut movers = movers(&world).await;
+    world.nats[0].kill();
+    while world.replicas[0].readiness().await.0 == 200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let args = [&STOP[..], &["--wait", "0"]].concat();
+    assert_eq!(emac(&folder, &world.replicas[0], &args).await.0, 3);
+    movers[0].until(false).await;
+    world.replicas[0].kill();
+    world.replicas[0].restart();
+    // It has no plan, and no way to one; whoever comes to it is let pass.
+    for mover in &mut movers {
+        mover.go(world.replicas[0].grpc).await;
+        assert_eq!((mover.acts(), mover.oddities()), (false, (0, 0)));
+    }
+    let alone = state(&world.replicas[0]).await;
+    assert_eq!((&alone["durable"], &alone["replicas"]["waiting_orders"]), (&true.into(), &1.into()));
+    world.nats[0].start();
+    world.open();
+    world.settled(2).await;
+    assert_eq!(agreed(&world).await["stopped"]["all"]["by"], "jane");
+    round(&world, &mut movers[0], false).await;
+    assert_eq!(emac(&folder, &world.replicas[1], &RESUME).await.0, 0);
+    all(&movers, true).await;
+    round(&world, &mut movers[1], true).await;
+}
+
+/// Every replica reads its own file, at its own time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_all_replicas_read_stops_all_and_is_lifted_by_all() {
+    if program().is_none() {
+        return not_run("a_line_that_all_replicas_read_stops_all_and_is_lifted_by_all");
+    }
+    let world = World::start(|folder| vec![Nats::alone(folder, "")], 2).await;
+    let mut movers = movers(&world).await;
+    for there in [true, false, true, false] {
+        world.replicas.iter().for_each(|replica| replica.line("enforcement: stopped", there));
+        all(&movers, !there).await;
+        agreed(&world).await;
+        round(&world, &mut movers[0], !there).await;
+    }
+}
