@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::status::{ago, clock, word};
 
+/// A replica says every 0.4 s that it is there.
+const SILENT_MS: u64 = 2_500;
+
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
@@ -27,7 +30,33 @@ pub(super) fn switched(enforcement: &Value, told: Told) -> String {
     } else if told == Told::Asked && enforcement["durable"] == false {
         text += "it does not survive a restart of the control plane, which has no state directory\n";
     }
-    text + &sidecars(&enforcement["sidecars"])
+    text + &replicas(&enforcement["replicas"]) + &sidecars(&enforcement["sidecars"])
+}
+
+/// Replicas of the control plane that do not do as ordered.
+fn replicas(replicas: &Value) -> String {
+    let mut text = String::new();
+    if let Some(why) = replicas["not_told"].as_str() {
+        text += &format!(
+            "ONLY THIS REPLICA does as ordered, the others are told as soon as they can be: {why}\n"
+        );
+    }
+    for one in replicas["not_obeying"].as_array().into_iter().flatten() {
+        let ms = one["silent_ms"].as_u64().unwrap_or(0);
+        let silent = if ms < SILENT_MS { String::new() } else { format!(", not heard for {} s", ms / 1_000) };
+        text += &format!(
+            "replica {} ({}{silent}) does not do as ordered yet\n",
+            word(&one["replica"]),
+            word(&one["http"])
+        );
+    }
+    text
+}
+
+/// Whether every replica does as ordered, where there are several.
+pub(super) fn all_obey(enforcement: &Value) -> bool {
+    let replicas = &enforcement["replicas"];
+    replicas["not_told"].is_null() && replicas["not_obeying"].as_array().is_none_or(Vec::is_empty)
 }
 
 fn orders(stopped: &Value) -> String {
@@ -84,7 +113,8 @@ fn sidecars(sidecars: &Value) -> String {
 }
 
 fn named(one: &Value) -> String {
-    format!("{} ({}, {})", word(&one["node"]), word(&one["workload"]), word(&one["state"]))
+    let at = one["replica"].as_str().map(|replica| format!(", at {replica}")).unwrap_or_default();
+    format!("{} ({}, {}{at})", word(&one["node"]), word(&one["workload"]), word(&one["state"]))
 }
 
 /// What it does with what it holds.

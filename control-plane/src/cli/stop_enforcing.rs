@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::enforcing::{Told, switched};
+use super::enforcing::{Told, all_obey, switched};
 use super::exit::Exit;
 use super::fetch::{FetchError, Server, ServerArgs, said};
 use super::output::{Format, complain, print_json, print_line, print_text};
@@ -22,8 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
   emac stop-enforcing --why 'INC-42: checkouts fail'
   emac stop-enforcing --journey checkout --why INC-42 --server https://emac.emac-system.svc:8080 --ca ca.pem --token-file jane.token
 
-Exit codes: 0 every connected sidecar has acknowledged; 3 ordered, but a sidecar has not acknowledged within --wait or is not reached, or the
-order would not survive a restart; 1 the control plane did not answer or refuses who asks; 65 it refuses what is asked; 64 usage.")]
+Exit codes: 0 every connected sidecar has acknowledged, at every replica; 3 ordered, but a sidecar has not acknowledged within --wait or is not reached, a
+replica does not obey yet, or the order would not survive a restart; 1 the control plane did not answer or refuses who asks; 65 it refuses what is asked; 64 usage.")]
 pub(super) struct StopArgs {
     #[command(flatten)]
     order: OrderArgs,
@@ -147,7 +147,7 @@ async fn follow(args: &OrderArgs, server: &Server, taken: Value, began: Instant)
 }
 
 fn all_know(state: &Value) -> bool {
-    state["sidecars"]["acknowledged"] == state["sidecars"]["connected"]
+    all_obey(state) && state["sidecars"]["acknowledged"] == state["sidecars"]["connected"]
 }
 
 async fn state(server: &Server) -> Result<Value, FetchError> {

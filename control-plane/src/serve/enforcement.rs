@@ -7,14 +7,20 @@
 //! **Generations.** A sidecar takes budgets anew only under a higher generation. So what is published has a generation of its own: the plan's,
 //! or one more than the last, whichever is higher. It is kept with the switch, so that it grows over restarts too.
 //!
+//! **Several replicas.** They share orders ([`several`], [`share`]): one given here is in force here at once, and elsewhere as soon as NATS has it.
+//! Generations are then those of the plan, raised by a number that is shared with the orders.
+//!
 //! **Sidecars without a plan.** While all journeys are stopped a connected workload that no plan knows (its intents are gone, or none was planned
 //! yet) gets budgets without any journey: it may hold others for ever (`lease.onExpiry: hold`).
 
 mod keep;
 mod publication;
+mod several;
+pub(super) mod share;
 mod switch;
 pub(super) mod watch;
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +53,10 @@ pub(super) struct Enforcement {
     /// One order at a time, from taking it to having it kept.
     turn: Mutex<()>,
     inner: Mutex<Publication>,
+    /// NATS is not there, where several replicas share orders.
+    apart: AtomicBool,
+    /// Orders that somebody else's has overtaken, the last few.
+    overtaken: Mutex<Vec<Order>>,
     /// What readers see: they do not wait while a plan of thousands is published.
     view: Arc<ArcSwap<View>>,
 }
@@ -93,7 +103,16 @@ impl Enforcement {
         let durable = matches!(keep, Keep::File(_));
         let inner = Publication::begin(stops, out, durable, unheard);
         let view = Arc::clone(&inner.view);
-        Self { publisher, proxies, keep, turn: Mutex::new(()), inner: Mutex::new(inner), view }
+        Self {
+            publisher,
+            proxies,
+            keep,
+            turn: Mutex::new(()),
+            inner: Mutex::new(inner),
+            apart: AtomicBool::new(false),
+            overtaken: Mutex::default(),
+            view,
+        }
     }
 
     /// Publishes a plan, less what is stopped.
@@ -139,7 +158,13 @@ impl Enforcement {
             if seen.is_some_and(|seen| seen != switch.revision) {
                 return Err(Overtaken { revision: switch.revision });
             }
-            let changed = switch.take(action, journeys, order);
+            let changed = switch.take(action, journeys.clone(), order.clone());
+            if inner.several {
+                switch.several.wait(action, journeys, seen, order);
+                if changed {
+                    switch.several.raised = self.raise(&mut inner, now);
+                }
+            }
             inner.obey(switch, changed, (&self.publisher, &self.proxies), now);
             changed
         };
@@ -154,7 +179,12 @@ impl Enforcement {
         if inner.stops.configured == configured {
             return false;
         }
-        let stops = Stops { configured, switch: inner.stops.switch.clone() };
+        let mut stops = Stops { configured, switch: inner.stops.switch.clone() };
+        if inner.several {
+            // Every replica reads its own file; numbers are everybody's.
+            stops.switch.several.raised = self.raise(&mut inner, now);
+            stops.switch.several.lifted = stops.switch.several.waiting.is_empty();
+        }
         inner.change(stops, (&self.publisher, &self.proxies), now);
         true
     }
@@ -177,6 +207,11 @@ impl Enforcement {
     /// Whether a plan should not wait: a sidecar may act that should not, or not act that should.
     pub(super) fn is_unheard(&self) -> bool {
         self.view.load().unheard
+    }
+
+    fn raise(&self, inner: &mut Publication, now: Moment) -> u64 {
+        let raised = inner.stops.switch.several.raised;
+        inner.raise(raised, self.apart.load(Relaxed), now.unix_ms)
     }
 
     /// For who holds the turn.

@@ -241,7 +241,8 @@ fn enforcement(shared: &Shared) -> Vec<MetricFamily> {
     let help = "1 while enforcement of all journeys is stopped, undeclared ones too, else 0.";
     let mut all = gauge("emac_enforcement_stopped_all", help);
     all.gauge(&[], f64::from(u8::from(view.stops.all())));
-    let help = "Connected sidecars that have not acknowledged the newest change of enforcement.";
+    let help =
+        "Sidecars connected to any replica that have not acknowledged the newest change of enforcement.";
     let mut waiting = gauge("emac_enforcement_unacknowledged", help);
     let (connected, acknowledged) = api::acknowledged(shared, &view);
     waiting.gauge(&[], (connected - acknowledged) as f64);

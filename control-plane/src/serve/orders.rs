@@ -10,9 +10,11 @@ use axum::response::{IntoResponse, Response};
 use emac_document::did_you_mean;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::task::JoinError;
 
 use super::api;
+use super::enforcement::share::told;
 use super::enforcement::{Action, Order, Overtaken};
 use super::guard::Refused;
 use super::http::json as answer;
@@ -116,22 +118,7 @@ async fn obey(shared: Arc<Shared>, asked: Asked, changer: Changer) -> Response {
         Changer::Loopback => (asked.who.unwrap_or_else(|| "somebody".to_owned()), false),
     };
     let order = Order { by, proven, why: asked.why, at_unix_ms: shared.clock.unix_ms() };
-    let done = {
-        let shared = Arc::clone(&shared);
-        let work = move || {
-            let ordered = shared.enforcement.order(
-                asked.action,
-                asked.journeys,
-                order,
-                asked.revision,
-                shared.moment(),
-            );
-            shared.replan.notify_one();
-            ordered.map(|changed| (changed, api::enforcement(&shared)))
-        };
-        tokio::task::spawn_blocking(work).await
-    };
-    match done {
+    match ordered(&shared, (asked.action, asked.journeys), order, asked.revision).await {
         Ok(Ok((changed, mut state))) => {
             state["changed"] = json!(changed);
             answer(&state)
@@ -143,4 +130,38 @@ async fn obey(shared: Arc<Shared>, asked: Asked, changer: Changer) -> Response {
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
+}
+
+/// Gives an order: it is in force here before anything else; then the other replicas are told, as far as NATS is there.
+async fn ordered(
+    shared: &Arc<Shared>,
+    (action, journeys): (Action, Option<Vec<String>>),
+    order: Order,
+    seen: Option<u64>,
+) -> Result<Result<(bool, Value), Overtaken>, JoinError> {
+    let giving = {
+        let (shared, order) = (Arc::clone(shared), order.clone());
+        move || {
+            if let Some(cluster) = &shared.cluster {
+                shared.enforcement.set_apart(!cluster.is_connected());
+            }
+            let ordered = shared.enforcement.order(action, journeys, order, seen, shared.moment());
+            shared.replan.notify_one();
+            shared.tell.notify_one();
+            ordered
+        }
+    };
+    let changed = match tokio::task::spawn_blocking(giving).await? {
+        Ok(changed) => changed,
+        Err(overtaken) => return Ok(Err(overtaken)),
+    };
+    told(shared).await;
+    if shared.enforcement.was_overtaken(&order) {
+        return Ok(Err(Overtaken { revision: shared.enforcement.stops().switch.revision }));
+    }
+    let state = {
+        let shared = Arc::clone(shared);
+        tokio::task::spawn_blocking(move || api::enforcement(&shared)).await?
+    };
+    Ok(Ok((changed, state)))
 }

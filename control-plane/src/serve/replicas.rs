@@ -1,16 +1,23 @@
-//! Where this process is one of several: what is planned goes to all of them, and what all of them agreed on is put in force here.
+//! Where this process is one of several: what is planned and ordered goes to all of them, and what all of them agreed on is put in force here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::enforcement::share::Sharing;
 use super::plan_loop::push;
 use super::state::Shared;
-use crate::engine::nats::Cluster;
+use crate::engine::nats::{AgreedPlan, Changes, Cluster};
 use crate::plan::PlanSnapshot;
+
+/// How often a replica looks whether its NATS is there.
+const LOOK: Duration = Duration::from_millis(500);
+/// How soon what failed is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Whether this process makes the plans: alone it does.
 pub(super) fn may_plan(shared: &Shared) -> bool {
@@ -45,25 +52,73 @@ pub(super) fn differing(shared: &Shared) -> Vec<String> {
     differ.map(ToString::to_string).collect()
 }
 
+/// What one replica of several follows: people's orders first, then the plan, so that nothing is published that an order heard before it has stopped.
+struct Following {
+    shared: Arc<Shared>,
+    cluster: Arc<Cluster>,
+    sharing: Sharing,
+    agreed: watch::Receiver<Option<AgreedPlan>>,
+    /// There is a plan that is not put in force.
+    news: bool,
+    changes: Option<Changes>,
+    /// Journeys that were said to differ.
+    said: Vec<String>,
+}
+
 /// Puts in force what all replicas agreed on, until told to stop.
 pub(super) async fn follow(shared: Arc<Shared>, cluster: Arc<Cluster>, stop: CancellationToken) {
-    let mut agreed = cluster.agreed();
-    agreed.mark_changed();
-    let mut said = Vec::new();
-    while let Some(Ok(())) = stop.run_until_cancelled(agreed.changed()).await {
-        let Some(next) = agreed.borrow_and_update().clone() else { continue };
-        let pushing = Arc::clone(&shared);
+    let (agreed, sharing) = (cluster.agreed(), Sharing::default());
+    let mut following =
+        Following { shared, cluster, sharing, agreed, news: true, changes: None, said: Vec::new() };
+    while stop.run_until_cancelled(following.turn()).await.is_some() {}
+}
+
+impl Following {
+    /// Takes and tells what there is, then waits for news.
+    async fn turn(&mut self) {
+        let (shared, cluster) = (&self.shared, &self.cluster);
+        self.changes = self.changes.take().or_else(|| cluster.changes());
+        shared.enforcement.set_apart(!cluster.is_connected());
+        let taken = self.sharing.take(shared, cluster).await;
+        if taken && std::mem::take(&mut self.news) {
+            let next = self.agreed.borrow_and_update().clone();
+            if let Some(next) = next {
+                self.put_in_force(next).await;
+            }
+        }
+        let told = taken && self.sharing.tell(&self.shared, &self.cluster).await;
+        self.cluster.obey(self.shared.enforcement.stops().switch.several.raised);
+        self.wait(if told { LOOK } else { RETRY }).await;
+    }
+
+    async fn wait(&mut self, most: Duration) {
+        let change = async {
+            match &mut self.changes {
+                Some(changes) => changes.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Ok(()) = self.agreed.changed() => self.news = true,
+            () = change => {}
+            () = self.shared.tell.notified() => {}
+            () = tokio::time::sleep(most) => {}
+        }
+    }
+
+    async fn put_in_force(&mut self, next: AgreedPlan) {
+        let pushing = Arc::clone(&self.shared);
         // Publishing waits for who throws the kill switch, and the other way round.
         if let Err(problem) = tokio::task::spawn_blocking(move || push(&pushing, &next.plan)).await {
             error!(%problem, "an agreed plan could not be put in force");
         }
-        let differing = differing(&shared);
-        if differing != said && !differing.is_empty() && !cluster.standing().plans {
+        let differing = differing(&self.shared);
+        if differing != self.said && !differing.is_empty() && !self.cluster.standing().plans {
             warn!(
                 ?differing,
                 "the plan is made from other files than this replica has: give all replicas the same journeys and models"
             );
         }
-        said = differing;
+        self.said = differing;
     }
 }

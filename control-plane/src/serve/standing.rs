@@ -48,8 +48,9 @@ pub(super) struct Row {
     pub(super) report: Option<Node>,
     /// Generation of the budgets its workload should hold.
     pub(super) offered: Option<u64>,
-    /// The replica it is connected to, if that is another one.
+    /// The replica it is connected to, if that is another one, and what that tells of it.
     pub(super) replica: Option<String>,
+    pub(super) told: Option<Present>,
 }
 
 /// What is known of a journey's edge.
@@ -154,6 +155,7 @@ impl Seen {
             report: report.cloned(),
             offered,
             replica: None,
+            told: None,
         }
     }
 
@@ -177,6 +179,7 @@ impl Seen {
             report: report.cloned(),
             offered,
             replica: Some(replica.to_owned()),
+            told: Some(present.clone()),
         }
     }
 }

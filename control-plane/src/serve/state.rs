@@ -54,6 +54,8 @@ pub(super) struct Shared {
     pub(super) plan_from: Micros,
     /// Plan now, not at the next period.
     pub(super) replan: Notify,
+    /// Give an order to the other replicas now.
+    pub(super) tell: Notify,
     /// Read the intents again.
     pub(super) reload: Notify,
     /// What discovery knows; nothing while it is off.
@@ -111,6 +113,7 @@ impl Shared {
             records: LastRecords::default(),
             otlp: Arc::default(),
             replan: Notify::new(),
+            tell: Notify::new(),
             reload: Notify::new(),
             clock,
             aggregate: Arc::new(RwLock::new(aggregate)),
@@ -132,6 +135,7 @@ impl Shared {
     /// As one of several: every replica files the same evidence at the same place, and issues a workload's budgets under the same generation.
     pub(super) fn be_one_of_several(&self) {
         self.publisher.renew_under_own();
+        self.enforcement.be_one_of_several();
         self.aggregate.write().unwrap_or_else(PoisonError::into_inner).keep_places();
     }
 

@@ -3,12 +3,17 @@
 
 #![allow(unreachable_pub)] // a test binary exports nothing
 
+#[path = "../identity/authority.rs"]
+mod authority;
 mod cut;
 mod load;
+mod mover;
 mod nats;
+mod orders;
 mod replica;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 mod trouble;
 mod world;
 

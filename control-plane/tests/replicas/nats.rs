@@ -85,7 +85,9 @@ impl Nats {
         self.child = Some(command.spawn().unwrap());
         let begun = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "nats-server does not listen");
+            let said = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "nats-server does not listen: {said}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

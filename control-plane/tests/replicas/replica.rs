@@ -31,7 +31,7 @@ impl Replica {
         write(&folder, 400);
         let urls = urls.iter().map(|url| format!("\"{url}\"")).collect::<Vec<_>>().join(", ");
         let config = format!(
-            "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\nidentity: none\nportsFile: ports.json\nintents: [journeys]\n\
+            "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\nidentity: none\nstate: state\nportsFile: ports.json\nintents: [journeys]\n\
              listen: {{grpc: \"127.0.0.1:0\", http: \"127.0.0.1:0\"}}\nlog: {{level: info}}\n\
              engine: {{nats: {{url: [{urls}], replica: {name}, {more}}}}}\n"
         );
@@ -66,6 +66,16 @@ impl Replica {
     /// Replaces the journey by one with this deadline.
     pub fn intend(&self, deadline_ms: u64) {
         write(&self.folder, deadline_ms);
+    }
+
+    /// Gives the configuration one more line, or takes it away again.
+    pub fn line(&self, line: &str, there: bool) {
+        let before = fs::read_to_string(self.folder.join("emac.yaml")).unwrap();
+        let after =
+            if there { format!("{before}{line}\n") } else { before.replace(&format!("{line}\n"), "") };
+        assert_ne!(before, after);
+        fs::write(self.folder.join("emac.tmp"), after).unwrap();
+        fs::rename(self.folder.join("emac.tmp"), self.folder.join("emac.yaml")).unwrap();
     }
 
     pub fn log(&self) -> String {
@@ -117,6 +127,8 @@ fn write(folder: &Path, deadline_ms: u64) {
     let deadline = format!("threshold: {deadline_ms}ms");
     let intent = INTENT.replace("lease: {validFor: 60s,", &lease).replace("threshold: 400ms", &deadline);
     assert_ne!(intent, INTENT);
+    let intent = intent.replace("mode: observe", "mode: enforce");
+    assert!(intent.contains("mode: enforce"));
     fs::write(folder.join("intent.tmp"), intent).unwrap();
     fs::rename(folder.join("intent.tmp"), folder.join("journeys/intent.yaml")).unwrap();
 }

@@ -15,7 +15,7 @@ use crate::support::{Sidecar, Truth, report};
 use crate::world::World;
 
 /// Waits until `/readyz` says something.
-async fn says(replica: &Replica, status: u16, what: &str) {
+pub async fn says(replica: &Replica, status: u16, what: &str) {
     let begun = Instant::now();
     loop {
         let (found, text) = replica.readiness().await;
@@ -35,7 +35,7 @@ async fn send(replica: &Replica, sequence: u64) -> Result<u64, Code> {
 }
 
 /// Sends until it is acknowledged.
-async fn deliver(replica: &Replica, sequence: u64) {
+pub async fn deliver(replica: &Replica, sequence: u64) {
     let begun = Instant::now();
     while send(replica, sequence).await != Ok(sequence) {
         assert!(begun.elapsed() < PATIENCE, "report {sequence} is never acknowledged: {}", replica.log());
@@ -153,6 +153,31 @@ async fn a_missing_right_is_named_and_giving_it_is_enough() {
     let replica = Replica::start(folder.path(), "emac-0", &[nats.url()], "cluster: test");
     says(&replica, 503, "not ready: NATS is not connected").await;
     says(&replica, 503, "authorization violation").await;
+}
+
+/// The first to come plans, and may not write plans; the second may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planner_that_may_not_write_gives_its_place_up() {
+    if program().is_none() {
+        return not_run("a_planner_that_may_not_write_gives_its_place_up");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let users = "authorization {users: [{user: all, password: secret}, {user: some, password: secret, permissions: {publish: {allow: \">\", \
+                 deny: [\"$KV.emac-state.plan\"]}, subscribe: \">\"}}]}\n";
+    let nats = Nats::alone(folder.path(), users);
+    std::fs::write(folder.path().join("password"), "secret\n").unwrap();
+    let as_user = |user: &str| format!("cluster: test, user: {user}, passwordFile: ../password");
+    let weak = Replica::start(folder.path(), "weak", &[nats.url()], &as_user("some"));
+    says(&weak, 503, "the plan cannot be written").await;
+    let begun = Instant::now();
+    let strong = Replica::start(folder.path(), "strong", &[nats.url()], &as_user("all"));
+    says(&strong, 200, "ready").await;
+    println!("planned {:?} after a replica came that may", begun.elapsed());
+    // What only a planner needs keeps nobody from serving.
+    says(&weak, 200, "ready").await;
+    let engine = weak.engine().await;
+    assert_eq!(engine["planner"], strong.engine().await["replica"]);
+    assert!(weak.log().contains("this replica cannot write plans"), "{}", weak.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

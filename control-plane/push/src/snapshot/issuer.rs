@@ -65,7 +65,8 @@ impl Issuer {
     }
 
     /// From now on renewals are issued under the generation in which a workload's budgets last changed, for several issuers of the same plans: each renews
-    /// at times of its own, and a client that comes from one to another must not be offered a lower generation.
+    /// at times of its own, and a client that comes from one to another must not be offered a lower generation. So budgets that come under a higher
+    /// generation are issued at once, though they tell the same.
     pub fn renew_under_own(&mut self) {
         self.own = true;
     }
@@ -107,7 +108,7 @@ impl Issuer {
         out: &mut Published,
     ) {
         match self.leases.get_mut(workload) {
-            Some(lease) if Arc::ptr_eq(&lease.offered, budgets) || same(&lease.offered, budgets) => {
+            Some(lease) if stays(lease, budgets, self.own) => {
                 lease.offered = Arc::clone(budgets);
                 out.unchanged += 1;
             }
@@ -158,6 +159,12 @@ impl IssuedLease {
         let name = workload.as_str().into();
         Self { name, offered, generation, resource: Resource { version, body: body.into() }, renew_at }
     }
+}
+
+/// Whether what was issued need not be issued anew. `own`: each workload has a generation of its own.
+fn stays(lease: &IssuedLease, budgets: &Arc<WorkloadBudgets>, own: bool) -> bool {
+    let raised = own && budgets.generation > lease.generation;
+    !raised && (Arc::ptr_eq(&lease.offered, budgets) || same(&lease.offered, budgets))
 }
 
 /// Between a quarter and a third of the validity, by the workload's name.

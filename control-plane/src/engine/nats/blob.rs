@@ -108,13 +108,36 @@ async fn read_parts(layout: &Layout, head: &Head) -> Result<Bytes, String> {
     Ok(bytes.into())
 }
 
+/// The head as it is now; the default when there never was one. Of one that was deleted only the revision is left.
+///
+/// # Errors
+/// What cannot be read.
+pub(super) async fn find(layout: &Layout, key: &str) -> Result<Found, String> {
+    let entry = layout.state.entry(key).await.map_err(|error| format!("{key}: {error}"))?;
+    let Some(entry) = entry else { return Ok(Found::default()) };
+    if entry.operation != Operation::Put {
+        return Ok(Found { revision: entry.revision, head: Head::default() });
+    }
+    let head = Head::decode(&entry.value[..]).map_err(|error| format!("{key}: {error}"))?;
+    Ok(Found { revision: entry.revision, head })
+}
+
+/// The value of a head; `None` when there is none.
+///
+/// # Errors
+/// What cannot be read.
+pub(super) async fn value(layout: &Layout, key: &str, found: &Found) -> Result<Option<Bytes>, String> {
+    if found.head.digest.is_empty() {
+        return Ok(None);
+    }
+    read(layout, &found.head).await.map(Some).map_err(|problem| format!("{key}: {problem}"))
+}
+
 /// The value as it is now; `None` when there never was one.
 ///
 /// # Errors
 /// What cannot be read.
 pub(super) async fn read_now(layout: &Layout, key: &str) -> Result<Option<Bytes>, String> {
-    let entry = layout.state.entry(key).await.map_err(|error| format!("{key}: {error}"))?;
-    let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else { return Ok(None) };
-    let head = Head::decode(&entry.value[..]).map_err(|error| format!("{key}: {error}"))?;
-    read(layout, &head).await.map(Some).map_err(|problem| format!("{key}: {problem}"))
+    let found = find(layout, key).await?;
+    value(layout, key, &found).await
 }

@@ -14,6 +14,8 @@ use super::kept::Kept;
 use super::layout::Layout;
 use super::members::{BEAT, Members};
 use super::message::Beat;
+use super::orders::Orders;
+use super::planner::fitness::Fitness;
 use super::planner::{AgreedPlan, Plans};
 use super::presence::{self, Elsewhere};
 use super::share::Shares;
@@ -32,9 +34,16 @@ pub(super) struct Crew {
     pub(super) position: watch::Receiver<Position>,
     pub(super) http: SocketAddr,
     pub(super) stop: CancellationToken,
+    /// How far this replica follows the shared orders.
+    pub(super) obeys: watch::Receiver<u64>,
+    pub(super) fitness: Arc<Fitness>,
 }
 
 impl Crew {
+    pub(super) fn orders(&self) -> Orders {
+        Orders { layout: self.layout.clone(), kept: Arc::clone(&self.kept) }
+    }
+
     pub(super) fn plans(&self, agreed: watch::Sender<Option<AgreedPlan>>) -> Arc<Plans> {
         Arc::new(Plans {
             layout: self.layout.clone(),
@@ -45,6 +54,7 @@ impl Crew {
             stop: self.stop.clone(),
             agreed,
             written: std::sync::Mutex::default(),
+            fitness: Arc::clone(&self.fitness),
         })
     }
 
@@ -52,7 +62,16 @@ impl Crew {
     pub(super) fn meet(&self, tasks: &mut JoinSet<()>, elsewhere: Arc<Elsewhere>) {
         let (layout, members) = (|| self.layout.clone(), || Arc::clone(&self.members));
         tasks.spawn(listen(layout(), members()));
-        tasks.spawn(beat(layout(), members(), self.position.clone(), self.http, self.stop.clone()));
+        let beats = Beats {
+            layout: layout(),
+            members: members(),
+            position: self.position.clone(),
+            http: self.http,
+            stop: self.stop.clone(),
+            obeys: self.obeys.clone(),
+            fitness: Arc::clone(&self.fitness),
+        };
+        tasks.spawn(beats.run());
         tasks.spawn(elsewhere.listen(layout(), members()));
         tasks.spawn(presence::tell(layout(), members(), Arc::clone(&self.around.proxies), self.around.clock));
     }
@@ -102,21 +121,42 @@ impl Crew {
     }
 }
 
-async fn beat(
+/// What a replica says of itself.
+struct Beats {
     layout: Layout,
     members: Arc<Members>,
     position: watch::Receiver<Position>,
     http: SocketAddr,
     stop: CancellationToken,
-) {
-    let (client, mut ticks) = (layout.context.client(), tokio::time::interval(BEAT));
-    loop {
-        ticks.tick().await;
-        let leaving = stop.is_cancelled();
-        let ready = position.borrow().is_live() && !leaving;
-        let beat = Beat { id: members.me().to_owned(), http: http.to_string(), ready, leaving };
-        // What cannot be sent is silence, which says what it should.
-        let _ = client.publish(layout.names.replicas(), beat.encode_to_vec().into()).await;
+    obeys: watch::Receiver<u64>,
+    fitness: Arc<Fitness>,
+}
+
+impl Beats {
+    /// For ever: every now and then, and at once when an order was obeyed.
+    async fn run(mut self) {
+        let (client, mut ticks) = (self.layout.context.client(), tokio::time::interval(BEAT));
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Ok(()) = self.obeys.changed() => {}
+            }
+            let beat = self.beat();
+            // What cannot be sent is silence, which says what it should.
+            let _ = client.publish(self.layout.names.replicas(), beat.encode_to_vec().into()).await;
+        }
+    }
+
+    fn beat(&mut self) -> Beat {
+        let leaving = self.stop.is_cancelled();
+        Beat {
+            id: self.members.me().to_owned(),
+            http: self.http.to_string(),
+            ready: self.position.borrow().is_live() && !leaving,
+            leaving,
+            obeys: *self.obeys.borrow_and_update(),
+            unfit: self.fitness.is_unfit(Instant::now()),
+        }
     }
 }
 

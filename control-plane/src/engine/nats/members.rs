@@ -64,6 +64,11 @@ impl Members {
         self.heard().beats.get(id).is_some_and(|(at, beat)| is_live(*at, beat, now))
     }
 
+    /// Whether a replica lately said that it cannot write plans.
+    pub(super) fn is_unfit(&self, id: &str) -> bool {
+        self.heard().beats.get(id).is_some_and(|(_, beat)| beat.unfit)
+    }
+
     /// Those that may take work, by name.
     pub(super) fn ready(&self, now: Instant) -> Vec<String> {
         let heard = self.heard();

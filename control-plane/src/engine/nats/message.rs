@@ -45,6 +45,12 @@ pub(super) struct Beat {
     /// It is ending.
     #[prost(bool, tag = "4")]
     pub(super) leaving: bool,
+    /// How far it follows the shared orders about enforcement.
+    #[prost(uint64, tag = "5")]
+    pub(super) obeys: u64,
+    /// It tried to write plans and could not: another should plan.
+    #[prost(bool, tag = "6")]
+    pub(super) unfit: bool,
 }
 
 /// The proxies that are connected to a replica.

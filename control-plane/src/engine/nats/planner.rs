@@ -1,8 +1,10 @@
 //! One planner at a time, and the plan that all replicas serve.
 //!
 //! Who plans stands in the bucket and changes by compare-and-swap; its lease is its heartbeat ([`super::members`]), and whoever is ready takes the place of one
-//! that is dead. The plan itself is a value of the bucket, written by compare-and-swap too: a planner that was replaced without noticing is refused there, and
+//! that is dead, or that says of itself that it tried to write plans and could not. The plan itself is a value of the bucket, written by compare-and-swap too: a planner that was replaced without noticing is refused there, and
 //! since each plan is made from the one it replaces, its generation is higher, whatever the clocks of two planners say.
+
+pub(super) mod fitness;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +25,7 @@ use super::plan_message;
 use super::status::{Part, Status};
 use super::view::Position;
 use crate::plan::PlanSnapshot;
+use fitness::Fitness;
 
 const PLANNER: &str = "planner";
 const PLAN: &str = "plan";
@@ -51,6 +54,8 @@ pub(super) struct Plans {
     pub(super) agreed: watch::Sender<Option<AgreedPlan>>,
     /// When a plan was written last.
     pub(super) written: Mutex<Option<Instant>>,
+    /// Whether this replica can write plans at all.
+    pub(super) fitness: Arc<Fitness>,
 }
 
 impl fmt::Debug for Plans {
@@ -77,10 +82,18 @@ impl Plans {
             tokio::time::sleep(LOOK).await;
             let (now, found) = (Instant::now(), self.kept.head(PLANNER));
             let planner = planner(&found);
-            let free = planner != self.members.me() && !self.members.is_live(&planner, now);
+            if planner == self.members.me() {
+                continue;
+            }
+            // What this one could not write is another's business now.
+            if !self.status.is_well(Part::Plan) && self.members.is_live(&planner, now) {
+                self.status.well(Part::Plan);
+            }
+            let free = !self.members.is_live(&planner, now) || self.members.is_unfit(&planner);
             if self.position.borrow().is_live()
                 && self.members.hears(now)
                 && free
+                && !self.fitness.is_unfit(now)
                 && !self.stop.is_cancelled()
             {
                 self.name(self.members.me(), &found, &planner).await;
@@ -176,11 +189,15 @@ impl Plans {
             Ok(found) => {
                 *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 self.status.well(Part::Plan);
+                self.fitness.wrote();
                 Some(found)
             }
             Err(problem) => {
                 if self.status.is_connected() && self.is_planner() {
                     let problem = self.status.explain(problem);
+                    if self.fitness.could_not(Instant::now()) {
+                        warn!(problem, "this replica cannot write plans; another may take its place");
+                    }
                     self.status.trouble(Part::Plan, format!("the plan cannot be written: {problem}"));
                 }
                 None

@@ -40,6 +40,8 @@ pub(super) enum Part {
     Log(u16),
     /// Writing plans.
     Plan,
+    /// Reading and writing people's orders.
+    Orders,
 }
 
 #[derive(Debug, Default)]

@@ -44,6 +44,7 @@ pub(in super::super) fn enforcement(shared: &Shared) -> Value {
         },
         "journeys": modes.collect::<Vec<_>>(),
         "sidecars": sidecars(shared, &view),
+        "replicas": replicas(shared, &view),
         "changes": match shared.guard.changers() {
             Changers::Proven => "proven",
             Changers::Loopback => "loopback",
@@ -83,6 +84,25 @@ fn given(given: &Given) -> Value {
     })
 }
 
+/// Which other replicas do not do as ordered, as far as they tell; `null` where there are none.
+fn replicas(shared: &Shared, view: &View) -> Value {
+    let Some(cluster) = &shared.cluster else { return Value::Null };
+    let several = &view.stops.switch.several;
+    let why = || cluster.problem().unwrap_or_else(|| "they are being told".to_owned());
+    let behind = cluster.behind(several.raised).into_iter().map(|behind| {
+        json!({
+            "replica": behind.replica,
+            "http": behind.http,
+            "silent_ms": u64::try_from(behind.silent.as_millis()).unwrap_or(u64::MAX),
+        })
+    });
+    json!({
+        "not_told": (several.is_untold() || !cluster.is_connected()).then(why),
+        "waiting_orders": several.waiting.len(),
+        "not_obeying": behind.collect::<Vec<_>>(),
+    })
+}
+
 /// How a sidecar stands to the newest order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heard {
@@ -96,7 +116,7 @@ enum Heard {
     WithoutBudgets,
 }
 
-/// Counts of connected sidecars: all, and those that took budgets since the newest order.
+/// Counts of sidecars that are connected to any replica: all, and those that took budgets since the newest order.
 pub(in super::super) fn acknowledged(shared: &Shared, view: &View) -> (usize, usize) {
     let rows = rows(shared);
     let heard: Vec<Heard> = rows.iter().filter_map(|row| heard(row, view)).collect();
@@ -134,9 +154,17 @@ fn heard(row: &Row, view: &View) -> Option<Heard> {
     let has_budgets = workload.as_ref().is_some_and(|name| view.out.workloads().contains_key(name));
     let needed = workload.and_then(|name| view.out.needed.get(&name).copied()).unwrap_or(view.out.ordered);
     let stream = row.stream.as_ref();
-    let held = stream.and_then(|proxy| proxy.accepted.as_ref()?.generation).map(Generation);
+    let told = row.told.as_ref();
+    let held = stream.and_then(|proxy| proxy.accepted.as_ref()?.generation);
+    let held = held.or(told.map(|told| told.accepted).filter(|held| *held > 0)).map(Generation);
     let knows = held.is_some_and(|held| held >= needed);
     match (row.ended, stream) {
+        // Of budgets for who is in no plan only its own replica knows.
+        (None, None) if told.is_some() => Some(match knows {
+            true => Heard::Yes,
+            false if !has_budgets && held.is_none() => Heard::WithoutBudgets,
+            false => Heard::Waiting,
+        }),
         (None, Some(_)) if !has_budgets => Some(Heard::WithoutBudgets),
         (None, Some(_)) if knows => Some(Heard::Yes),
         (None, Some(_)) => Some(Heard::Waiting),
@@ -151,6 +179,8 @@ fn heard(row: &Row, view: &View) -> Option<Heard> {
 fn sidecar(row: &Row, view: &View, now: Micros, now_unix_ms: u64) -> Value {
     let stream = row.stream.as_ref();
     let accepted = stream.and_then(|proxy| proxy.accepted.as_ref());
+    let acknowledged = accepted.and_then(|accepted| accepted.generation);
+    let acknowledged = acknowledged.or(row.told.as_ref().map(|told| told.accepted).filter(|held| *held > 0));
     let budgets = WorkloadName::new(&row.workload).ok().and_then(|name| view.out.workloads().get(&name));
     let lease = accepted.zip(budgets).map(|(accepted, budgets)| {
         let ends = accepted.at_unix_ms.saturating_add(budgets.valid_for.0);
@@ -165,7 +195,8 @@ fn sidecar(row: &Row, view: &View, now: Micros, now_unix_ms: u64) -> Value {
         "workload": row.workload,
         "state": row.standing.label(),
         "ended_age_ms": row.ended.map(|(at, _)| now.since(at).to_millis_floor().0),
-        "generation_acknowledged": accepted.and_then(|accepted| accepted.generation),
+        "replica": row.replica,
+        "generation_acknowledged": acknowledged,
         "generation_offered": row.offered,
         "refused": stream.filter(|proxy| proxy.refused_last).and_then(|proxy| Some(&proxy.refused.as_ref()?.error)),
         "lease": lease,

@@ -16,7 +16,7 @@ const FILE: &str = "enforcement.json";
 pub(in super::super) enum Keep {
     /// Nowhere: a restart forgets them.
     Nowhere,
-    /// In a file, which is replaced whole and durable before [`Keep::save`] returns.
+    /// In a file, which is replaced whole and durable before [`Keep::save`] returns; its folder is made.
     File(PathBuf),
 }
 
@@ -50,6 +50,8 @@ impl Keep {
             Self::File(path) => {
                 let value = serde_json::to_value(switch).map_err(|error| error.to_string())?;
                 let text = format!("{:#}\n", json!({"digest": digest(&value), "enforcement": value}));
+                // The store makes it, where evidence is kept in one.
+                path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|error| error.to_string())?;
                 replace_file(path, text.as_bytes()).map_err(|error| error.to_string())
             }
         }

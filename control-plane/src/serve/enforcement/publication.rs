@@ -35,6 +35,12 @@ pub(super) struct Publication {
     pub(super) unkept: Option<String>,
     /// See [`View`].
     unheard: bool,
+    /// Several replicas publish the same plans, under the same numbers.
+    pub(super) several: bool,
+    /// The orders that all replicas share were read.
+    pub(super) known: bool,
+    /// Stands in for a plan's generation while there is none; only where there are several.
+    bare: Option<u64>,
     /// What readers see: they do not wait while a plan of thousands is published.
     pub(super) view: Arc<ArcSwap<View>>,
 }
@@ -89,8 +95,20 @@ impl Publication {
     pub(super) fn begin(stops: Arc<Stops>, out: Arc<Out>, durable: bool, unheard: bool) -> Self {
         let view = View { stops: Arc::clone(&stops), out: Arc::clone(&out), unheard, durable, unkept: None };
         let view = Arc::new(ArcSwap::from_pointee(view));
-        let (version, plan, made_of, unkept) = (0, None, None, None);
-        Self { stops, version, plan, out, made_of, durable, unkept, unheard, view }
+        Self {
+            stops,
+            version: 0,
+            plan: None,
+            out,
+            made_of: None,
+            durable,
+            unkept: None,
+            unheard,
+            several: false,
+            known: false,
+            bare: None,
+            view,
+        }
     }
 
     /// Takes a plan.
@@ -110,7 +128,10 @@ impl Publication {
     /// To readers.
     pub(super) fn show(&self) {
         let (unheard, unkept) = (self.unheard, self.unkept.clone());
-        let durable = self.durable && unkept.is_none();
+        let kept = self.durable && unkept.is_none();
+        let shared = self.several && self.known && !self.stops.switch.several.is_untold();
+        let durable = kept || shared;
+        let unkept = unkept.filter(|_| !shared);
         let (stops, out) = (Arc::clone(&self.stops), Arc::clone(&self.out));
         self.view.store(Arc::new(View { stops, out, unheard, durable, unkept }));
     }
@@ -126,6 +147,7 @@ impl Publication {
     }
 
     pub(super) fn change(&mut self, stops: Stops, (publisher, proxies): (&Publisher, &Proxies), now: Moment) {
+        let any = stops.any() || self.stops.any();
         self.stops = Arc::new(stops);
         self.version += 1;
         self.unheard = self.plan.is_none();
@@ -133,7 +155,9 @@ impl Publication {
         let generation = self.out.generation.0;
         Arc::make_mut(&mut self.stops).switch.generation = generation;
         self.show();
-        warn!(generation, "{}", said(&self.stops));
+        if any {
+            warn!(generation, "{}", said(&self.stops));
+        }
     }
 
     /// Publishes the last plan as far as it is not stopped, if that is news.
@@ -147,9 +171,13 @@ impl Publication {
         if self.made_of.as_ref() == Some(&of) {
             return Published { unchanged: self.out.workloads().len(), ..Published::default() };
         }
-        let generation = plan.max(Generation(self.out.generation.0.saturating_add(1)));
-        let budgets = self.budgets(generation, &of.2);
         let ordered = self.made_of.as_ref().is_none_or(|made| made.1 != self.version);
+        let generation = if self.several {
+            self.raised(now)
+        } else {
+            plan.max(Generation(self.out.generation.0.saturating_add(1)))
+        };
+        let budgets = self.budgets(generation, &of.2, ordered);
         self.made_of = Some(of);
         if budgets.workloads().is_empty() && self.out.workloads().is_empty() {
             // Nothing was there, nothing is: no generation is spent on it.
@@ -173,21 +201,68 @@ impl Publication {
         published
     }
 
-    /// The plan's budgets, less what is stopped, and those of strangers.
-    fn budgets(&self, generation: Generation, strangers: &BTreeSet<WorkloadName>) -> Budgets {
-        let plan = self.plan.as_ref();
-        let unchanged = |plan: &&Arc<PlanSnapshot>| plan.generation == generation && !self.stops.any();
-        if let Some(plan) = plan.filter(unchanged) {
+    /// The plan's generation, raised. Never below what was published: where this replica published without a plan, or the shared orders were lost, it raises
+    /// more, and all will.
+    fn raised(&mut self, now: Moment) -> Generation {
+        let base = self.base(now.unix_ms);
+        let published = self.out.generation.0;
+        let several = &mut Arc::make_mut(&mut self.stops).switch.several;
+        let reached = base.saturating_add(several.raised);
+        if reached < published {
+            several.raised += published - reached + 1;
+            several.lifted = several.waiting.is_empty();
+        }
+        Generation(base.saturating_add(several.raised))
+    }
+
+    /// What is raised.
+    fn base(&mut self, now_unix_ms: u64) -> u64 {
+        match &self.plan {
+            Some(plan) => plan.generation.0,
+            None => *self.bare.get_or_insert(now_unix_ms),
+        }
+    }
+
+    /// By how much a change raises generations. `apart`: others may have plans of which this replica has not heard, and sidecars that come from them shall
+    /// obey it too: then to above whatever a planner numbers by the calendar.
+    pub(super) fn raise(&mut self, raised: u64, apart: bool, now_unix_ms: u64) -> u64 {
+        let above = if apart { now_unix_ms.saturating_sub(self.base(now_unix_ms)) } else { 0 };
+        raised.max(above) + 1
+    }
+
+    /// The plan's budgets, less what is stopped, and those of strangers. `ordered`: what is stopped is not what it was.
+    fn budgets(&self, generation: Generation, strangers: &BTreeSet<WorkloadName>, ordered: bool) -> Budgets {
+        let raised = self.stops.switch.several.raised;
+        let same =
+            |plan: &PlanSnapshot| if self.several { raised == 0 } else { plan.generation == generation };
+        if let Some(plan) = self.plan.as_ref().filter(|plan| same(plan) && !self.stops.any()) {
             return Budgets::Planned(Arc::clone(plan));
         }
-        let mut workloads = plan.map(|plan| plan.workloads.clone()).unwrap_or_default();
-        workloads.extend(strangers.iter().map(|name| (name.clone(), Arc::new(empty(name.clone())))));
-        for budgets in workloads.values_mut() {
-            let budgets = Arc::make_mut(budgets);
-            budgets.generation = generation;
-            apply(&self.stops, budgets);
-        }
-        Budgets::Changed(workloads)
+        let number = |budgets: &WorkloadBudgets| match self.several {
+            true => Generation(budgets.generation.0.saturating_add(raised)),
+            false => generation,
+        };
+        let made = |(name, planned): (&WorkloadName, &Arc<WorkloadBudgets>)| {
+            let number = number(planned);
+            // A workload that is told nothing new keeps its number, and so what was made of it.
+            let before = self.out.workloads().get(name).filter(|it| !ordered && it.generation == number);
+            let budgets = before
+                .filter(|_| self.several)
+                .map_or_else(|| Arc::new(self.allowed(planned, number)), Arc::clone);
+            (name.clone(), budgets)
+        };
+        let planned = self.plan.iter().flat_map(|plan| &plan.workloads).map(made);
+        let strange = strangers
+            .iter()
+            .map(|name| (name.clone(), Arc::new(WorkloadBudgets { generation, ..empty(name.clone()) })));
+        Budgets::Changed(planned.chain(strange).collect())
+    }
+
+    /// Of budgets what is not stopped.
+    fn allowed(&self, planned: &WorkloadBudgets, generation: Generation) -> WorkloadBudgets {
+        let mut budgets = WorkloadBudgets { generation, ..planned.clone() };
+        apply(&self.stops, &mut budgets);
+        budgets
     }
 
     /// Connected workloads that the plan does not know.

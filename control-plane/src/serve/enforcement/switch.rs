@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use emac_core::budget::{Mode, WorkloadBudgets};
 use serde::{Deserialize, Serialize};
 
+use super::several::Several;
 use crate::config::Stopped;
 
 /// Changes remembered, newest last; older ones are in the log.
@@ -59,6 +60,9 @@ pub(in super::super) struct Switch {
     pub(in super::super) journeys: BTreeMap<String, Order>,
     /// What was ordered, newest last.
     pub(in super::super) history: Vec<Given>,
+    /// What only one of several replicas knows.
+    #[serde(default, skip_serializing_if = "Several::is_nothing")]
+    pub(in super::super) several: Several,
 }
 
 /// Both voices.

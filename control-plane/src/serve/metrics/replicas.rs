@@ -9,6 +9,8 @@ use super::gauge;
 pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     let Some(cluster) = &shared.cluster else { return Vec::new() };
     let standing = cluster.standing();
+    let stops = shared.enforcement.stops();
+    let several = &stops.switch.several;
     let one = |name: &str, help: &str, value: usize| {
         let mut family = gauge(name, help);
         family.gauge(&[], value as f64);
@@ -28,6 +30,16 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
             "emac_engine_differing_journeys",
             "Journeys whose files here are not those that the plan in force was made from.",
             differing(shared).len(),
+        ),
+        one(
+            "emac_engine_orders_waiting",
+            "1 while orders about enforcement act on this replica that the others have not got, else 0.",
+            usize::from(several.is_untold()),
+        ),
+        one(
+            "emac_engine_replicas_not_obeying",
+            "Other replicas that do not do as the newest order about enforcement says, as far as they tell.",
+            cluster.behind(several.raised).len(),
         ),
     ]
 }

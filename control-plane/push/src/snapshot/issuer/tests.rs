@@ -84,6 +84,16 @@ fn one_of_several_issuers_renews_under_the_number_that_all_have() {
 }
 
 #[test]
+fn one_of_several_issuers_issues_at_once_what_was_raised() {
+    let mut issuer = Issuer::default();
+    issuer.renew_under_own();
+    issuer.publish(&plan(1, &[("shop/cart", "x")]), at(0));
+    let published = issuer.publish(&plan(2, &[("shop/cart", "x")]), at(10));
+    assert_eq!((published.issued, published.unchanged), (vec![name("shop/cart")], 0));
+    assert_eq!(issuer.generation(&name("shop/cart")), Some(Generation(2)));
+}
+
+#[test]
 fn a_new_generation_of_the_same_budgets_rides_with_the_renewal() {
     let mut issuer = Issuer::default();
     issuer.publish(&plan(1, &[("shop/cart", "x")]), at(0));
