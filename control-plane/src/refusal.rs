@@ -155,10 +155,7 @@ struct Logged {
 impl Refusals {
     /// Refusals by reason since the start.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Refusal::ALL
-            .iter()
-            .zip(&self.0)
-            .map(|(refusal, tally)| (refusal.label(), tally.count()))
+        Refusal::ALL.iter().zip(&self.0).map(|(refusal, tally)| (refusal.label(), tally.count()))
     }
 
     /// Counts, logs if it is time to, and makes the status to answer with.

@@ -1,8 +1,12 @@
 //! Reports on their way into NATS: published, and acknowledged to the sidecar once JetStream has them.
 //!
+//! What comes for a partition while a message of it is on its way goes with the next one, together: a server that syncs each write to the disk takes some
+//! hundred messages a second, whatever is in them. A report that finds nothing on its way waits for nothing.
+//!
 //! What this replica knows already is answered here, by the same judgement that counts: a duplicate needs no second place in the stream, and a report that
 //! would not count is refused as a control plane that is alone refuses it. Who counts is [`super::share`]'s business.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -11,13 +15,15 @@ use std::time::Duration;
 use async_nats::jetstream::message::PublishMessage;
 use emac_core::units::Micros;
 use emac_proto::convert::NodeReport;
+use emac_proto::v1::ReportRequest;
+use prost::Message as _;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tracing::warn;
 
 use super::layout::{Layout, whole};
 use super::members::hash;
-use super::message::pack;
+use super::message::{Evidence, pack};
 use super::status::{Part, Status};
 use super::view::Position;
 use crate::aggregate::Aggregate;
@@ -29,6 +35,12 @@ use crate::marks::{MarkChanges, ReportStatus, Served, life};
 const FLIGHT: u32 = 4_096;
 /// A report that JetStream has not acknowledged by then is not acknowledged to its sidecar either; should it be stored after all, its mark tells.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Messages on their way at once: as many as there are partitions, by default.
+const LANES: u64 = 16;
+/// Most reports of a message, and most bytes unless one report alone has more: half of what NATS takes by default.
+const TOGETHER_MAX: usize = 512;
+const BYTES_MAX: usize = 512 << 10;
 
 /// Headers of a message, and what the log adds to a report.
 const ENVELOPE: usize = 4 << 10;
@@ -56,41 +68,69 @@ impl Door {
     ) -> std::io::Result<JoinHandle<()>> {
         let (door, flight) = (Arc::new(self), Arc::new(Semaphore::new(FLIGHT as usize)));
         std::thread::Builder::new().name("door".into()).spawn(move || {
+            let mut lanes = BTreeMap::new();
             while let Ok(waiting) = reports.recv() {
                 Stats::take(&door.stats.queued, 1);
                 let Ok(place) = runtime.block_on(Arc::clone(&flight).acquire_owned()) else { return };
-                let door = Arc::clone(&door);
-                runtime.spawn(async move {
-                    let answer = door.pass(waiting.report).await;
+                if let Some(known) = door.known(&waiting.report) {
                     // A stream that has gone away will send again.
-                    let _ = waiting.answer.send(answer);
-                    drop(place);
+                    let _ = waiting.answer.send(known);
+                    continue;
+                }
+                let passing = Passing::new(waiting, door.clock.now(), place);
+                let lane = lanes.entry(passing.hash % LANES).or_insert_with(|| {
+                    let (sender, queue) = mpsc::unbounded_channel();
+                    runtime.spawn(Arc::clone(&door).publish_all(queue));
+                    sender
                 });
+                // Its task ends only when this thread does.
+                let _ = lane.send(passing);
             }
+            drop(lanes);
             let _ = runtime.block_on(flight.acquire_many(FLIGHT));
         })
     }
 
-    async fn pass(&self, report: NodeReport) -> Answer {
-        if let Some(known) = self.known(&report) {
-            return known;
+    /// Publishes what comes, message after message.
+    async fn publish_all(self: Arc<Self>, mut queue: mpsc::UnboundedReceiver<Passing>) {
+        let mut reports = Vec::new();
+        while queue.recv_many(&mut reports, TOGETHER_MAX).await > 0 {
+            while !reports.is_empty() {
+                let partitions = self.layout.borrow().as_ref().map_or(1, |layout| layout.partitions);
+                let rest = reports.split_off(fitting(&reports, partitions));
+                self.pass(std::mem::replace(&mut reports, rest)).await;
+            }
         }
-        let begun = self.clock.now();
-        let published = self.publish(&report).await;
-        self.stats.committed(Micros(self.clock.now().0.saturating_sub(begun.0)));
-        match published {
+    }
+
+    /// Publishes reports together and answers each.
+    async fn pass(&self, together: Vec<Passing>) {
+        let (mut reports, mut answers) = (Vec::new(), Vec::new());
+        for Passing { report, answer, hash, begun, place } in together {
+            answers.push((report.sequence, answer, begun, place));
+            reports.push((hash, report));
+        }
+        let count = answers.len() as u64;
+        let stored = match self.publish(reports).await {
             Ok(()) => {
                 self.status.well(Part::Evidence);
-                Answer::Durable(report.report.sequence)
+                true
             }
             Err(problem) => {
                 Stats::add(&self.stats.commit_failures, 1);
-                Stats::add(&self.stats.not_stored, 1);
+                Stats::add(&self.stats.not_stored, count);
                 if let Some(problem) = problem {
                     self.status.trouble(Part::Evidence, format!("reports cannot be stored: {problem}"));
                 }
-                Answer::NotStored
+                false
             }
+        };
+        let now = self.clock.now();
+        for (sequence, answer, begun, _place) in answers {
+            self.stats.committed(now.since(begun));
+            let said = if stored { Answer::Durable(sequence) } else { Answer::NotStored };
+            // A stream that has gone away will send again.
+            let _ = answer.send(said);
         }
     }
 
@@ -118,24 +158,28 @@ impl Door {
         Some(answer)
     }
 
-    /// Returns once JetStream has it. No reason is given when NATS is away, which is said elsewhere.
-    async fn publish(&self, report: &NodeReport) -> Result<(), Option<String>> {
+    /// Returns once JetStream has them; they are of one partition. No reason is given when NATS is away, which is said elsewhere.
+    async fn publish(&self, reports: Vec<(u64, ReportRequest)>) -> Result<(), Option<String>> {
         let layout = self.layout.borrow().clone().ok_or(None)?;
-        if !self.status.is_connected() {
+        let Some((hash, first)) = reports.first().filter(|_| self.status.is_connected()) else {
             return Err(None);
-        }
-        let NodeReport { node, workload, report: told } = report;
-        let partition = partition(report, layout.partitions);
-        let payload = pack(&NodeReport::to_wire(node, workload, told));
+        };
+        let (workload, node) = (first.workload.clone(), first.node.clone());
+        let subject = layout.names.evidence(partition(*hash, layout.partitions));
+        let payload = pack(&Evidence { reports: reports.into_iter().map(|(_, report)| report).collect() });
         let most = layout.context.client().max_payload().saturating_sub(ENVELOPE);
         if payload.len() > most {
             let bytes = payload.len();
-            warn!(%workload, node, bytes, most, "a report is longer than NATS takes and waits; set `max_payload: 8MB` in its configuration");
+            warn!(
+                workload,
+                node,
+                bytes,
+                most,
+                "a report is longer than NATS takes and waits; set `max_payload: 8MB` in its configuration"
+            );
             return Err(None);
         }
-        let id = format!("{workload} {node} {} {}", told.epoch, told.sequence);
-        let message = PublishMessage::build().payload(payload).message_id(id);
-        let subject = layout.names.evidence(partition);
+        let message = PublishMessage::build().payload(payload);
         let sent = async {
             let sent = layout.context.send_publish(subject.clone(), message).await;
             let stored = async { sent.map_err(|e| whole(&e))?.await.map_err(|e| whole(&e)) };
@@ -149,8 +193,36 @@ impl Door {
     }
 }
 
-/// Both lives of a sidecar and all of its epochs are in one partition, in order.
-fn partition(report: &NodeReport, partitions: u16) -> u16 {
-    let hash = hash(&format!("{} {}", report.workload, report.node));
+/// A report on its way.
+struct Passing {
+    report: ReportRequest,
+    answer: oneshot::Sender<Answer>,
+    /// Of its sidecar: both lives of one and all of its epochs are in one partition, in order.
+    hash: u64,
+    begun: Micros,
+    place: OwnedSemaphorePermit,
+}
+
+impl Passing {
+    fn new(waiting: Waiting, begun: Micros, place: OwnedSemaphorePermit) -> Self {
+        let NodeReport { node, workload, report } = &waiting.report;
+        let hash = hash(&format!("{workload} {node}"));
+        let report = NodeReport::to_wire(node, workload, report);
+        Self { report, answer: waiting.answer, hash, begun, place }
+    }
+}
+
+/// How many of the first go in one message: those of one partition, in order, no longer than a message may be; at least one.
+fn fitting(reports: &[Passing], partitions: u16) -> usize {
+    let of = |passing: &Passing| partition(passing.hash, partitions);
+    let (first, mut bytes) = (reports.first().map(of), 0);
+    let fit = reports.iter().take_while(|passing| {
+        bytes += passing.report.encoded_len();
+        bytes <= BYTES_MAX && Some(of(passing)) == first
+    });
+    fit.count().max(1)
+}
+
+fn partition(hash: u64, partitions: u16) -> u16 {
     u16::try_from(hash % u64::from(partitions.max(1))).unwrap_or(0)
 }

@@ -16,6 +16,14 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Most bytes of a message once it is decompressed.
 const UNPACKED_MAX: u64 = 1 << 30;
 
+/// Reports of one partition that were published together. A message without any is one report by itself.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Evidence {
+    /// Beyond every field of a report, so that neither is taken for the other.
+    #[prost(message, repeated, tag = "1000")]
+    pub(super) reports: Vec<ReportRequest>,
+}
+
 /// An entry of the log of what counts, under the subject of a partition.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Counted {

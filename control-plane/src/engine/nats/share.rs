@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 use super::layout::Layout;
 use super::members::{Members, assign};
 use super::merge::merge;
-use super::message::{Counted, pack, unpack};
+use super::message::{Counted, Evidence, pack, unpack};
 use super::reader::{Begin, Entry, Reader};
 use super::status::{Part, Status};
 use super::view::{Partition, Position};
@@ -193,21 +193,18 @@ impl Share {
         let mut batch = Batch::new(&aggregate, common.clock.now(), common.clock.unix_ms(), Generation(0));
         let (mut counted, mut verdicts) = (Vec::new(), Vec::new());
         for entry in entries.into_iter().filter(|entry| !entry.payload.is_empty()) {
-            let report = unpack::<ReportRequest>(&entry.payload);
-            match report.and_then(|report| NodeReport::try_from(report).map_err(|error| error.to_string())) {
-                Ok(report) => {
-                    let verdict = batch.judge(&aggregate, &report);
-                    verdicts.push(verdict);
-                    counted.extend(matches!(verdict, ReportStatus::Count { .. }).then_some(report));
-                }
-                Err(problem) => {
-                    Stats::add(&common.stats.invalid, 1);
-                    warn!(
-                        partition = self.partition,
-                        sequence = entry.sequence,
-                        problem,
-                        "evidence that is no report; skipped"
-                    );
+            for report in reports(&entry.payload) {
+                match report {
+                    Ok(report) => {
+                        let verdict = batch.judge(&aggregate, &report);
+                        verdicts.push(verdict);
+                        counted.extend(matches!(verdict, ReportStatus::Count { .. }).then_some(report));
+                    }
+                    Err(problem) => {
+                        Stats::add(&common.stats.invalid, 1);
+                        let (partition, sequence) = (self.partition, entry.sequence);
+                        warn!(partition, sequence, problem, "evidence that is no report; skipped");
+                    }
                 }
             }
         }
@@ -266,6 +263,15 @@ impl Share {
                 "judged evidence is not removed"
             );
         }
+    }
+}
+
+/// The reports of a message, or the one that it is.
+fn reports(payload: &[u8]) -> Vec<Result<NodeReport, String>> {
+    let checked = |report: ReportRequest| NodeReport::try_from(report).map_err(|error| error.to_string());
+    match unpack::<Evidence>(payload) {
+        Ok(Evidence { reports }) if !reports.is_empty() => reports.into_iter().map(checked).collect(),
+        _ => vec![unpack::<ReportRequest>(payload).and_then(checked)],
     }
 }
 
