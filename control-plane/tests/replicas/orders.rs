@@ -132,9 +132,9 @@ async fn an_order_at_one_replica_is_obeyed_at_all_and_survives_all_of_them() {
     world.replicas.iter_mut().for_each(Replica::restart);
     world.open();
     world.settled(3).await;
-    for place in 0..3 {
-        movers[place].go(world.replicas[place].grpc).await;
-        assert_eq!((movers[place].acts(), movers[place].oddities()), (false, (0, 0)), "forgotten");
+    for (mover, replica) in movers.iter_mut().zip(&world.replicas) {
+        mover.go(replica.grpc).await;
+        assert_eq!((mover.acts(), mover.oddities()), (false, (0, 0)), "forgotten");
     }
     assert_eq!(agreed(&world).await["stopped"]["all"]["why"], "INC-42: checkouts fail");
 
