@@ -56,7 +56,7 @@ use layout::{Layout, LayoutError};
 use members::Members;
 pub use message::Present;
 use orders::Orders;
-pub use orders::{Changes, SharedOrders};
+pub use orders::{Behind, Changes, SharedOrders};
 pub use planner::AgreedPlan;
 use planner::Plans;
 use presence::Elsewhere;
@@ -98,17 +98,6 @@ pub struct Standing {
     pub unheld: usize,
     /// This replica makes the plans.
     pub plans: bool,
-}
-
-/// A replica that does not do as the newest order says, as far as is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Behind {
-    /// Its name.
-    pub replica: String,
-    /// Its API.
-    pub http: String,
-    /// For how long it has not been heard.
-    pub silent: Duration,
 }
 
 /// This replica's part in the cluster. Everything runs until [`Cluster::leave`].
@@ -254,84 +243,6 @@ impl Cluster {
             Some(plans) => self.runtime.block_on(plans.propose(previous, next)),
             None => false,
         }
-    }
-
-    /// People's orders as NATS has them now.
-    ///
-    /// # Errors
-    /// Why they cannot be read.
-    pub async fn orders(&self) -> Result<SharedOrders, String> {
-        let read = self.shared_orders()?.read().await;
-        match &read {
-            Ok(_) => self.status.well(Part::Orders),
-            Err(problem) if self.status.is_connected() => {
-                let problem = self.status.explain(problem);
-                self.status
-                    .trouble(Part::Orders, format!("orders about enforcement cannot be read: {problem}"));
-            }
-            Err(_) => {}
-        }
-        read
-    }
-
-    /// People's orders, if those that this replica has heard of are newer than a revision.
-    ///
-    /// # Errors
-    /// When NATS was never there.
-    pub async fn orders_after(&self, revision: u64) -> Result<Option<SharedOrders>, String> {
-        Ok(self.shared_orders()?.newer_than(revision).await)
-    }
-
-    /// Puts people's orders in the place of those that were read before; `Err` where that failed, which is said unless another replica was faster.
-    ///
-    /// # Errors
-    /// With what is there instead, if that could be read.
-    pub async fn write_orders(
-        &self,
-        before: &SharedOrders,
-        bytes: Vec<u8>,
-    ) -> Result<SharedOrders, Option<SharedOrders>> {
-        let orders = self.shared_orders().map_err(|_| None)?;
-        let problem = match orders.write(before, bytes.into()).await {
-            Ok(written) => {
-                self.status.well(Part::Orders);
-                return Ok(written);
-            }
-            Err(problem) => problem,
-        };
-        match orders.read().await {
-            Ok(found) if found.revision() != before.revision() => Err(Some(found)),
-            _ => {
-                if self.status.is_connected() {
-                    let problem = self.status.explain(problem);
-                    let text =
-                        format!("orders about enforcement cannot be given to the other replicas: {problem}");
-                    self.status.trouble(Part::Orders, text);
-                }
-                Err(None)
-            }
-        }
-    }
-
-    /// Changes of the bucket; `None` before NATS is there.
-    pub fn changes(&self) -> Option<Changes> {
-        self.orders.get().map(Orders::changes)
-    }
-
-    fn shared_orders(&self) -> Result<&Orders, String> {
-        self.orders.get().ok_or_else(|| "NATS is not connected".to_owned())
-    }
-
-    /// Tells the others how far this replica follows the shared orders.
-    pub fn obey(&self, raised: u64) {
-        self.obeys.send_if_modified(|obeys| std::mem::replace(obeys, raised) != raised);
-    }
-
-    /// Replicas heard lately that do not follow the shared orders so far, as far as they told.
-    pub fn behind(&self, raised: u64) -> Vec<Behind> {
-        let others = self.members.all(Instant::now()).into_iter();
-        let others = others.filter(|(_, beat)| beat.id != self.me && !beat.leaving && beat.obeys < raised);
-        others.map(|(silent, beat)| Behind { replica: beat.id, http: beat.http, silent }).collect()
     }
 
     /// Whether NATS is there.

@@ -30,7 +30,8 @@ fn documents(file: &str) -> Vec<Value> {
 fn kubernetes() -> Vec<Value> {
     let files = ["sidecars", "gateway-api", "gateway-classic", "service", "control-plane"]
         .map(|name| format!("istio/{name}.yaml"));
-    files.iter().map(String::as_str).chain(["prometheus/operator.yaml"]).flat_map(documents).collect()
+    let more = ["prometheus/operator.yaml", "replicas/control-plane.yaml"];
+    files.iter().map(String::as_str).chain(more).flat_map(documents).collect()
 }
 
 fn of_kind(kind: &str) -> Vec<Value> {
@@ -72,7 +73,11 @@ fn objects_keep_to_their_schemas() {
     let checked: Vec<_> = kubernetes().iter().map(|object| crds.problems(object)).collect();
     let problems: Vec<_> = checked.iter().flatten().flatten().collect();
     assert!(problems.is_empty(), "{problems:#?}");
-    assert_eq!(checked.iter().filter(|checked| checked.is_some()).count(), 7, "all but the core Service");
+    assert_eq!(
+        checked.iter().filter(|checked| checked.is_some()).count(),
+        7,
+        "all but what is Kubernetes' own"
+    );
 }
 
 /// The check itself can fail: a misspelt field, a value outside its list, a wrong type, a missing part.
@@ -309,6 +314,64 @@ fn the_control_planes_sidecar_forwards_every_port_of_the_service_to_loopback() {
     let strict = of_kind("PeerAuthentication").remove(0);
     assert_eq!(&strict["spec"]["selector"]["matchLabels"], labels);
     assert_eq!(strict["spec"]["mtls"]["mode"], "STRICT");
+}
+
+/// The replicas are those that the Service finds and the budget counts, read the configuration beside them, and are as many as the copies in NATS.
+#[test]
+fn three_replicas_fit_their_service_their_configuration_and_their_nats() {
+    let (deployment, service) = (of_kind("Deployment").remove(0), of_kind("Service").remove(0));
+    let spec = &deployment["spec"];
+    let labels = &service["spec"]["selector"];
+    let budget = of_kind("PodDisruptionBudget").remove(0);
+    for wanted in [
+        &spec["selector"]["matchLabels"],
+        &spec["template"]["metadata"]["labels"],
+        &budget["spec"]["selector"]["matchLabels"],
+    ] {
+        assert_eq!(wanted, labels);
+    }
+    assert_eq!((&spec["replicas"], &budget["spec"]["maxUnavailable"]), (&json!(3), &json!(1)));
+    let pod = &spec["template"]["spec"];
+    let container = &pod["containers"][0];
+    let port = |of: &Value, name: &str| {
+        of.as_array().unwrap().iter().find(|port| port["name"] == name).cloned().unwrap()
+    };
+    for name in ["grpc-sidecars", "http-api"] {
+        let (ours, theirs) = (port(&container["ports"], name), port(&service["spec"]["ports"], name));
+        assert_eq!(ours["containerPort"], theirs["targetPort"]);
+    }
+    assert_eq!(container["readinessProbe"]["httpGet"], json!({"path": "/readyz", "port": 8080}));
+    let volumes: BTreeSet<&str> =
+        pod["volumes"].as_array().unwrap().iter().map(|volume| volume["name"].as_str().unwrap()).collect();
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    assert_eq!(volumes, mounts.iter().map(|mount| mount["name"].as_str().unwrap()).collect());
+
+    let map = of_kind("ConfigMap").remove(0);
+    assert!(container["args"].as_array().unwrap().contains(&json!("/etc/emac/config/emac.yaml")));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("emac.yaml");
+    std::fs::write(&file, map["data"]["emac.yaml"].as_str().unwrap()).unwrap();
+    let config = yaml::documents(&file).remove(0);
+    let schema: Value =
+        serde_json::from_str(&std::fs::read_to_string(deploy("schemas/control-plane-config.json")).unwrap())
+            .unwrap();
+    let problems: Vec<String> = jsonschema::validator_for(&schema)
+        .unwrap()
+        .iter_errors(&config)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+    let nats = &config["engine"]["nats"];
+    let values = documents("replicas/nats-values.yaml").remove(0);
+    assert_eq!(values["config"]["cluster"]["replicas"], nats["replicas"]);
+    assert_eq!(nats["url"].as_array().unwrap().len(), 3);
+    assert_eq!(values["config"]["merge"]["max_payload"], 8 << 20);
+    assert_eq!(values["config"]["merge"]["authorization"]["users"][0]["user"], nats["user"]);
+    let mounted = |place: &Value| {
+        let place = place.as_str().unwrap();
+        mounts.iter().any(|mount| place.starts_with(mount["mountPath"].as_str().unwrap()))
+    };
+    assert!(mounted(&nats["passwordFile"]) && mounted(&config["state"]) && mounted(&config["intents"][0]));
 }
 
 /// Every alert fires on its fault and is silent without, and is asked for both.
