@@ -242,6 +242,7 @@ impl From<StreamError> for Status {
         let code = match error.code() {
             Code::InvalidArgument => tonic::Code::InvalidArgument,
             Code::ResourceExhausted => tonic::Code::ResourceExhausted,
+            Code::Unavailable => tonic::Code::Unavailable,
         };
         Self::new(code, error.to_string())
     }

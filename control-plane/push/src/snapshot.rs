@@ -14,6 +14,6 @@ mod feed;
 mod issuer;
 mod publisher;
 
-pub use feed::{Change, Feed, Follower};
+pub use feed::{Change, Closed, Feed, Follower};
 pub use issuer::{Issuer, Published, generation_of};
 pub use publisher::Publisher;

@@ -7,6 +7,8 @@ pub enum Code {
     InvalidArgument,
     /// The client asks for more than it may hold.
     ResourceExhausted,
+    /// This server cannot serve now; another attempt may succeed.
+    Unavailable,
 }
 
 /// What ends a stream. Everything less is answered within the protocol.
@@ -33,6 +35,9 @@ pub enum StreamError {
         /// Names allowed.
         max: usize,
     },
+    /// Whoever publishes the snapshots has gone.
+    #[error("the source of resources has closed")]
+    SourceClosed,
 }
 
 impl StreamError {
@@ -41,6 +46,7 @@ impl StreamError {
         match self {
             Self::NoTypeUrl | Self::WrongKind { .. } => Code::InvalidArgument,
             Self::TooManyNames { .. } => Code::ResourceExhausted,
+            Self::SourceClosed => Code::Unavailable,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Client, Fault, Shared};
 use crate::drain::drained;
-use crate::protocol::{Receipt, Received, Request, Scope, Stream, Watch};
+use crate::protocol::{Receipt, Received, Request, Scope, Stream, StreamError, Watch};
 use crate::proxies::Connection;
 use crate::snapshot::Follower;
 use crate::standing::End;
@@ -178,7 +178,8 @@ impl<W: Watch> Session<W> {
                 self.note_end(&request);
                 request.map(Event::Request).map_err(|status| self.unheard(status))
             }
-            () = self.follower.changed() => {
+            changed = self.follower.changed() => {
+                changed.map_err(|_| StreamError::SourceClosed)?;
                 self.news = true;
                 Ok(Event::Changed)
             }

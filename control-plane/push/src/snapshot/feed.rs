@@ -17,11 +17,19 @@ pub struct Feed {
 #[derive(Debug, Default)]
 struct Inner {
     latest: Arc<Snapshot>,
+    /// Whoever publishes has gone.
+    closed: bool,
     /// How many followers there have been; each is known by its number.
     followers: u64,
+    /// Of every follower, whatever it asked for.
+    everybody: BTreeMap<u64, watch::Sender<()>>,
     /// By the name asked for, `*` standing for all. A name without followers has no entry.
     bells: BTreeMap<Name, BTreeMap<u64, watch::Sender<()>>>,
 }
+
+/// Nobody publishes any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
 
 /// What of a snapshot is not as in the one before.
 #[derive(Clone, Debug)]
@@ -55,13 +63,8 @@ impl Feed {
     pub fn put<'n>(&self, snapshot: Arc<Snapshot>, change: Change<impl Iterator<Item = &'n str>>) {
         let mut inner = self.lock();
         inner.latest = snapshot;
-        let ring = |bells: &BTreeMap<u64, watch::Sender<()>>| {
-            bells.values().for_each(|bell| {
-                bell.send_replace(());
-            });
-        };
         match change {
-            Change::Everything => inner.bells.values().for_each(ring),
+            Change::Everything => ring(&inner.everybody),
             Change::Names(names) => {
                 let mut names = names.peekable();
                 if names.peek().is_some() {
@@ -72,13 +75,21 @@ impl Feed {
         }
     }
 
+    /// Nothing will be put here any more; every follower is told.
+    pub(super) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        ring(&inner.everybody);
+    }
+
     /// Somebody who waits for news.
     pub fn follow(self: &Arc<Self>) -> Follower {
         let mut inner = self.lock();
         inner.followers += 1;
         let number = inner.followers;
-        drop(inner);
         let (bell, heard) = watch::channel(());
+        inner.everybody.insert(number, bell.clone());
+        drop(inner);
         Follower { feed: Arc::clone(self), number, names: BTreeSet::new(), bell, heard }
     }
 
@@ -123,10 +134,17 @@ impl Follower {
         self.names = wanted;
     }
 
-    /// Comes with the next news that [`Follower::latest`] has not given yet.
-    pub async fn changed(&mut self) {
+    /// Comes with the next news that [`Follower::latest`] has not given yet. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Closed`], once and for all.
+    pub async fn changed(&mut self) -> Result<(), Closed> {
+        if self.feed.lock().closed {
+            return Err(Closed);
+        }
         // The other end is held here too, so it cannot be gone.
         let _ = self.heard.changed().await;
+        if self.feed.lock().closed { Err(Closed) } else { Ok(()) }
     }
 
     /// What is current; nothing is news after this.
@@ -140,8 +158,15 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         let mut inner = self.feed.lock();
+        inner.everybody.remove(&self.number);
         self.names.iter().for_each(|name| inner.leave(name, self.number));
     }
+}
+
+fn ring(bells: &BTreeMap<u64, watch::Sender<()>>) {
+    bells.values().for_each(|bell| {
+        bell.send_replace(());
+    });
 }
 
 #[cfg(test)]
@@ -152,7 +177,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     fn rung(follower: &mut Follower) -> bool {
-        pin!(follower.changed()).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+        pin!(follower.changed()).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(Ok(()))
     }
 
     fn put(feed: &Feed, names: &[&str]) {
@@ -191,7 +216,10 @@ mod tests {
         assert!(!rung(&mut follower), "nobody asks for it any more");
         put(&feed, &["stock"]);
         assert!(rung(&mut follower));
+        feed.close();
+        assert!(!rung(&mut follower), "that is no news");
         drop(follower);
-        assert!(feed.lock().bells.is_empty(), "who is gone leaves nothing behind");
+        let left = feed.lock();
+        assert!(left.bells.is_empty() && left.everybody.is_empty(), "who is gone leaves nothing behind");
     }
 }

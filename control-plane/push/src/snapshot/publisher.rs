@@ -27,6 +27,12 @@ pub struct Publisher {
     feed: Arc<Feed>,
 }
 
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.feed.close();
+    }
+}
+
 impl Publisher {
     /// Takes over a plan; streams are told of the resources that changed. The first is told though it be empty: until then clients wait.
     pub fn publish(&self, plan: &BTreeMap<WorkloadName, Arc<WorkloadBudgets>>, now: Moment) -> Published {
