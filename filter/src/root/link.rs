@@ -138,7 +138,12 @@ impl Link {
 
     /// Doubles, with a jitter of up to an eighth, at least [`SPREAD`]. Thousands notice within milliseconds that a process died, so the microseconds of the
     /// clock are scattered (Fibonacci hashing; Knuth, The Art of Computer Programming 3, 6.4).
+    ///
+    /// A stream that lasted as long as the longest wait was somewhere, though nobody spoke: who resets it, because budgets are stale, is soon back.
     fn back_off(&mut self, now: Micros) {
+        if now.since(self.last_heard) >= LONGEST_WAIT {
+            self.wait = FIRST_WAIT;
+        }
         let scattered = now.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let jitter = scattered % (self.wait.0 / 8).max(SPREAD.0);
         self.next_try = now.after(self.wait).after(Micros(jitter));
