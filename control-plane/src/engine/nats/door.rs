@@ -23,7 +23,7 @@ use tracing::warn;
 
 use super::layout::{Layout, whole};
 use super::members::hash;
-use super::message::{Evidence, pack};
+use super::message::{Evidence, REPORTS_MAX, fitting, pack};
 use super::status::{Part, Status};
 use super::view::Position;
 use crate::aggregate::Aggregate;
@@ -38,9 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Messages on their way at once: as many as there are partitions, by default.
 const LANES: u64 = 16;
-/// Most reports of a message, and most bytes unless one report alone has more: half of what NATS takes by default.
-const TOGETHER_MAX: usize = 512;
-const BYTES_MAX: usize = 512 << 10;
 
 /// Headers of a message, and what the log adds to a report.
 const ENVELOPE: usize = 4 << 10;
@@ -94,10 +91,14 @@ impl Door {
     /// Publishes what comes, message after message.
     async fn publish_all(self: Arc<Self>, mut queue: mpsc::UnboundedReceiver<Passing>) {
         let mut reports = Vec::new();
-        while queue.recv_many(&mut reports, TOGETHER_MAX).await > 0 {
+        while queue.recv_many(&mut reports, REPORTS_MAX).await > 0 {
             while !reports.is_empty() {
                 let partitions = self.layout.borrow().as_ref().map_or(1, |layout| layout.partitions);
-                let rest = reports.split_off(fitting(&reports, partitions));
+                let of = |passing: &Passing| partition(passing.hash, partitions);
+                let first = reports.first().map(of);
+                let alike = reports.iter().take_while(|passing| Some(of(passing)) == first);
+                let fit = fitting(alike.map(|passing| passing.report.encoded_len()));
+                let rest = reports.split_off(fit);
                 self.pass(std::mem::replace(&mut reports, rest)).await;
             }
         }
@@ -210,17 +211,6 @@ impl Passing {
         let report = NodeReport::to_wire(node, workload, report);
         Self { report, answer: waiting.answer, hash, begun, place }
     }
-}
-
-/// How many of the first go in one message: those of one partition, in order, no longer than a message may be; at least one.
-fn fitting(reports: &[Passing], partitions: u16) -> usize {
-    let of = |passing: &Passing| partition(passing.hash, partitions);
-    let (first, mut bytes) = (reports.first().map(of), 0);
-    let fit = reports.iter().take_while(|passing| {
-        bytes += passing.report.encoded_len();
-        bytes <= BYTES_MAX && Some(of(passing)) == first
-    });
-    fit.count().max(1)
 }
 
 fn partition(hash: u64, partitions: u16) -> u16 {

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use emac_proto::convert::NodeReport;
 use emac_proto::v1::ReportRequest;
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -9,6 +10,9 @@ use flate2::write::GzEncoder;
 use prost::Message;
 use prost::bytes::Bytes;
 
+/// Most reports that are written together, and most bytes unless one report alone has more: half of what NATS takes by default.
+pub(super) const REPORTS_MAX: usize = 512;
+pub(super) const BYTES_MAX: usize = 512 << 10;
 /// Longer messages are compressed.
 const COMPRESS_FROM: usize = 16 << 10;
 /// What gzip begins with, and no message here does: a protobuf field with the wire type 7.
@@ -116,6 +120,25 @@ pub(super) struct Head {
     pub(super) order: u64,
 }
 
+/// How many of the first of these lengths go together: at least one.
+pub(super) fn fitting(lengths: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0;
+    let fit = lengths.take_while(|length| {
+        bytes += length;
+        bytes <= BYTES_MAX
+    });
+    fit.count().max(1)
+}
+
+/// The reports of a message of evidence, or the one that it is.
+pub(super) fn reports(payload: &[u8]) -> Vec<Result<NodeReport, String>> {
+    let checked = |report: ReportRequest| NodeReport::try_from(report).map_err(|error| error.to_string());
+    match unpack::<Evidence>(payload) {
+        Ok(Evidence { reports }) if !reports.is_empty() => reports.into_iter().map(checked).collect(),
+        _ => vec![unpack::<ReportRequest>(payload).and_then(checked)],
+    }
+}
+
 /// A message as it is written.
 pub(super) fn pack(message: &impl Message) -> Bytes {
     let plain = message.encode_to_vec();
@@ -146,6 +169,43 @@ pub(super) fn unpack<M: Message + Default>(bytes: &[u8]) -> Result<M, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_together_fits_and_is_always_one() {
+        let most = BYTES_MAX;
+        for (lengths, fit) in [
+            (&[1, 2, 3][..], 3),
+            (&[most, 1], 1),
+            (&[most + 1, 1], 1),
+            (&[1, most], 1),
+            (&[most / 2, most / 2, 1], 2),
+        ] {
+            assert_eq!(fitting(lengths.iter().copied()), fit, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_evidence_is_one_report_or_several_in_their_order() {
+        let report = |sequence| ReportRequest {
+            node: "n".into(),
+            workload: "shop/cart".into(),
+            epoch: 1,
+            sequence,
+            ..ReportRequest::default()
+        };
+        let read = |payload: Bytes| -> Vec<_> {
+            reports(&payload).into_iter().map(|report| report.map(|report| report.report.sequence)).collect()
+        };
+        assert_eq!(read(pack(&report(7))), [Ok(7)]);
+        let several: Vec<_> = (1..=300).map(report).collect();
+        assert_eq!(read(pack(&Evidence { reports: several })), (1..=300).map(Ok).collect::<Vec<_>>());
+        let nobody = ReportRequest { workload: String::new(), ..report(2) };
+        let read = read(pack(&Evidence { reports: vec![report(1), nobody, report(3)] }));
+        assert!(
+            matches!(read.as_slice(), [Ok(1), Err(_), Ok(3)]),
+            "one that is none costs itself only: {read:?}"
+        );
+    }
 
     #[test]
     fn long_messages_are_compressed_and_come_back() {

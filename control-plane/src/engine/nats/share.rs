@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 use super::layout::Layout;
 use super::members::{Members, assign};
 use super::merge::merge;
-use super::message::{Counted, Evidence, pack, unpack};
+use super::message::{BYTES_MAX, Counted, REPORTS_MAX, fitting, pack, reports};
 use super::reader::{Begin, Entry, Reader};
 use super::status::{Part, Status};
 use super::view::{Partition, Position};
@@ -33,9 +33,6 @@ use crate::marks::ReportStatus;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long the first report of an entry waits for company: longer means fewer entries and later totals; acknowledgements do not wait for it.
 const GATHER: Duration = Duration::from_millis(100);
-/// Most reports gathered, and most bytes of an entry unless one report alone has more: half of what NATS takes by default.
-const REPORTS_MAX: usize = 512;
-const BYTES_MAX: usize = 512 << 10;
 /// How often judged evidence is removed.
 const PURGE: Duration = Duration::from_secs(3);
 /// A log that does not show what was written within this is lost: everything is begun anew from what it does show.
@@ -168,7 +165,7 @@ impl Share {
 
     async fn count(&self, mut entries: Vec<Entry>) -> Result<(), Lost> {
         while !entries.is_empty() {
-            let rest = entries.split_off(fitting(&entries));
+            let rest = entries.split_off(fitting(entries.iter().map(|entry| entry.payload.len())));
             self.count_some(entries).await?;
             entries = rest;
         }
@@ -266,25 +263,6 @@ impl Share {
     }
 }
 
-/// The reports of a message, or the one that it is.
-fn reports(payload: &[u8]) -> Vec<Result<NodeReport, String>> {
-    let checked = |report: ReportRequest| NodeReport::try_from(report).map_err(|error| error.to_string());
-    match unpack::<Evidence>(payload) {
-        Ok(Evidence { reports }) if !reports.is_empty() => reports.into_iter().map(checked).collect(),
-        _ => vec![unpack::<ReportRequest>(payload).and_then(checked)],
-    }
-}
-
-/// How many of the first are an entry of the log: at least one.
-fn fitting(entries: &[Entry]) -> usize {
-    let mut bytes = 0;
-    let fit = entries.iter().take_while(|entry| {
-        bytes += entry.payload.len();
-        bytes <= BYTES_MAX
-    });
-    fit.count().max(1)
-}
-
 fn note(stats: &Stats, verdict: ReportStatus) {
     match verdict {
         ReportStatus::Count { missing } => {
@@ -296,34 +274,5 @@ fn note(stats: &Stats, verdict: ReportStatus) {
         ReportStatus::Expired => Stats::add(&stats.expired, 1),
         ReportStatus::Ahead => Stats::add(&stats.ahead, 1),
         ReportStatus::Full => Stats::add(&stats.turned_away, 1),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entries(lengths: &[usize]) -> Vec<Entry> {
-        let entry = |length: &usize| Entry {
-            subject: String::new(),
-            sequence: 1,
-            payload: vec![0; *length].into(),
-            unix_ms: 0,
-        };
-        lengths.iter().map(entry).collect()
-    }
-
-    #[test]
-    fn an_entry_holds_what_fits_and_always_one() {
-        let most = BYTES_MAX;
-        for (lengths, fit) in [
-            (&[1, 2, 3][..], 3),
-            (&[most, 1], 1),
-            (&[most + 1, 1], 1),
-            (&[1, most], 1),
-            (&[most / 2, most / 2, 1], 2),
-        ] {
-            assert_eq!(fitting(&entries(lengths)), fit, "{lengths:?}");
-        }
     }
 }
