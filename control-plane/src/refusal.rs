@@ -179,7 +179,7 @@ impl Tally {
         self.count.load(Relaxed)
     }
 
-    /// Counts one of `what` more, and logs it if none was for [`LOG_EVERY`].
+    /// Counts one of `what` more, and logs it if none was for ten seconds.
     pub fn add(&self, what: &str, reason: &str, why: &str, now: Micros) {
         self.count.fetch_add(1, Relaxed);
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
