@@ -16,6 +16,8 @@
 //!   workload that has most of them, the longest silent first. So who invents epochs or nodes pushes out his own workload's.
 //! - What reported within [`QUIET`], and what began in the future, goes only for the sake of another workload: a clock ahead lifts no floor
 //!   above honest epochs. An unknown epoch more than [`AHEAD_MAX`] ahead of this calendar is refused ([`ReportStatus::Ahead`]).
+//! - Since those do not go for their own node or workload, they do not get all its places: at most half of a node's ([`AHEAD_AT_NODE_MAX`]),
+//!   and none of the last sixteenth of all. So no invented epoch keeps the next honest one out.
 //! - Where nothing may go, new epochs are refused for now ([`ReportStatus::Full`]).
 //!
 //! The price: a leader whose mark went because it was silent is refused afterwards, and counted, until it is replaced.
@@ -34,6 +36,8 @@ pub const GAP_MAX: u64 = 16;
 pub const GAP_EVERY: Micros = Micros(100_000);
 /// Marks of one node: its leaders of the last restarts, some of them at once.
 pub const NODE_MAX: usize = 16;
+/// Marks of one node whose epochs are ahead of this calendar.
+pub const AHEAD_AT_NODE_MAX: usize = NODE_MAX / 2;
 /// A leader that reported within this time is at work.
 pub const QUIET: Micros = Micros(60 * 1_000_000);
 /// How far a leader's calendar may be ahead: a host that takes local time for UTC is 14 hours ahead.
@@ -102,6 +106,17 @@ impl Served {
     /// The epoch of a leader that begins so much later.
     fn epoch_in(self, later: Micros) -> u64 {
         self.unix_ms.saturating_mul(1_000_000).saturating_add(later.0.saturating_mul(1_000))
+    }
+
+    /// Whether this epoch begins later than now.
+    fn is_ahead(self, epoch: u64) -> bool {
+        epoch > self.epoch_in(Micros(0))
+    }
+
+    /// The highest number that a leader of this epoch can have come to, also one whose calendar is as far ahead as is allowed.
+    fn sequence_max(self, epoch: u64) -> u64 {
+        let age_us = self.epoch_in(AHEAD_MAX).saturating_sub(epoch) / 1_000;
+        GAP_MAX.saturating_add(age_us / GAP_EVERY.0)
     }
 
     fn is_quiet(self, mark: Mark) -> bool {
@@ -211,6 +226,7 @@ impl Marks {
             }
             None if life.1 <= self.floor_of(staged, &life.0) => ReportStatus::Expired,
             None if life.1 > now.epoch_in(AHEAD_MAX) => ReportStatus::Ahead,
+            None if sequence > now.sequence_max(life.1) => ReportStatus::Implausible,
             // The first of an unknown life is not a gap when it is not 1: what came before was counted in a store now gone.
             None => ReportStatus::Count { missing: 0 },
         }
@@ -291,12 +307,14 @@ impl Marks {
     // === making room ===
 
     fn room_at_node(&self, staged: &mut MarkChanges, life: &Life, now: Served) -> bool {
-        let known = |staged: &MarkChanges| {
-            let new = staged.marks.range(node(&life.0)).filter(|(life, _)| !self.lives.contains_key(*life));
-            self.lives.range(node(&life.0)).count() + new.count()
-                - staged.forgotten.range(node(&life.0)).count()
-        };
-        if known(staged) < NODE_MAX {
+        let new = staged.marks.range(node(&life.0)).filter(|(life, _)| !self.lives.contains_key(*life));
+        let held = self.lives.range(node(&life.0)).filter(|(life, _)| !staged.forgotten.contains(*life));
+        let epochs: Vec<_> = held.chain(new).map(|((_, epoch), _)| *epoch).collect();
+        let ahead = epochs.iter().filter(|epoch| now.is_ahead(**epoch)).count();
+        if now.is_ahead(life.1) && ahead >= AHEAD_AT_NODE_MAX {
+            return false;
+        }
+        if epochs.len() < NODE_MAX {
             return true;
         }
         let may_go = |(life, mark): &(&Life, &Mark)| may_go(staged, life, **mark, now);
@@ -306,7 +324,8 @@ impl Marks {
     }
 
     fn room_at_all(&self, staged: &mut MarkChanges, life: &Life, now: Served) -> bool {
-        if self.lives.len() + staged.new < self.most + staged.forgotten.len() {
+        let reserved = if now.is_ahead(life.1) { self.most / 16 } else { 0 };
+        if self.lives.len() + staged.new < self.most - reserved + staged.forgotten.len() {
             return true;
         }
         let own = parts(&life.0).0;
@@ -383,7 +402,7 @@ fn is_taken(staged: &MarkChanges, life: &Life) -> bool {
 
 /// A life that is not at work and did not begin in the future.
 fn may_go(staged: &MarkChanges, life: &Life, mark: Mark, now: Served) -> bool {
-    !is_taken(staged, life) && now.is_quiet(mark) && life.1 <= now.epoch_in(Micros(0))
+    !is_taken(staged, life) && now.is_quiet(mark) && !now.is_ahead(life.1)
 }
 
 #[cfg(test)]

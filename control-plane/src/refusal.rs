@@ -56,6 +56,8 @@ pub enum Refusal {
     Invalid,
     /// Its report is numbered as none can be that comes now.
     Sequence,
+    /// It counts more than time allows.
+    Rate,
     /// Its request for budgets breaks the protocol.
     Request,
     /// No room: the queue is full, or too many sidecars are remembered.
@@ -64,7 +66,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Handshake,
         Self::Missing,
         Self::Malformed,
@@ -85,6 +87,7 @@ impl Refusal {
         Self::TooLarge,
         Self::Invalid,
         Self::Sequence,
+        Self::Rate,
         Self::Request,
         Self::NoRoom,
     ];
@@ -112,6 +115,7 @@ impl Refusal {
             Self::TooLarge => "too_large",
             Self::Invalid => "invalid",
             Self::Sequence => "sequence",
+            Self::Rate => "rate",
             Self::Request => "request",
             Self::NoRoom => "no_room",
         }
@@ -126,6 +130,7 @@ impl Refusal {
             | Self::ConnectionsOfPeer
             | Self::Streams
             | Self::StreamsOfPeer
+            | Self::Rate
             | Self::NoRoom => Code::ResourceExhausted,
             Self::Sequence => Code::FailedPrecondition,
             Self::Silent | Self::SlowReader => Code::DeadlineExceeded,

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use emac_core::evidence::{DecisionCounts, HopDelta, JourneyDelta};
 use emac_core::outcome::OutcomeCounts;
-use emac_core::sketch::{Bucket, Sketch};
-use emac_core::units::Micros;
+use emac_core::sketch::{Bucket, Sketch, value_of_index};
 
 use crate::packed::{Reader, overwrite_varint, varint_length, write_varint};
 
@@ -19,8 +18,6 @@ use crate::packed::{Reader, overwrite_varint, varint_length, write_varint};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LatencyTotals {
     packed: Box<[u8]>,
-    /// Sum of the reports' estimated sums in whole microseconds: each off by at most the sketch's relative error.
-    sum_us: u64,
 }
 
 impl LatencyTotals {
@@ -28,14 +25,14 @@ impl LatencyTotals {
     /// careful guess about a value of which only the existence is known.
     pub const OVERFLOW: i32 = 864;
 
-    /// From stored parts: (bucket index of `-1 ..= 864`, see [`Bucket::index`], count); buckets with a count of zero are left out.
-    pub fn from_parts(buckets: impl IntoIterator<Item = (i32, u64)>, sum_us: u64) -> Self {
+    /// From what was stored: (bucket index of `-1 ..= 864`, see [`Bucket::index`], count); buckets with a count of zero are left out.
+    pub fn from_buckets(buckets: impl IntoIterator<Item = (i32, u64)>) -> Self {
         let mut sorted: BTreeMap<i32, u64> = BTreeMap::new();
         for (index, count) in buckets {
             let held = sorted.entry(index).or_default();
             *held = held.saturating_add(count);
         }
-        let mut totals = Self { packed: Box::default(), sum_us };
+        let mut totals = Self::default();
         totals.merge(sorted.into_iter());
         totals
     }
@@ -50,13 +47,11 @@ impl LatencyTotals {
         if sketch.lost() > 0 {
             self.merge([(Self::OVERFLOW, sketch.lost())].into_iter());
         }
-        self.sum_us = self.sum_us.saturating_add(sketch.sum_estimate().round() as u64);
     }
 
     /// Adds other totals.
     pub fn add_all(&mut self, other: &Self) {
         self.merge(other.buckets());
-        self.sum_us = self.sum_us.saturating_add(other.sum_us);
     }
 
     /// Adds ascending buckets where each is there already and its count takes as many bytes as before, which is most additions once a
@@ -125,14 +120,15 @@ impl LatencyTotals {
         })
     }
 
-    /// Values.
+    /// Number of values.
     pub fn count(&self) -> u64 {
         self.buckets().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
-    /// Estimated sum of the values.
-    pub fn sum(&self) -> Micros {
-        Micros(self.sum_us)
+    /// Estimated sum of the values in microseconds, off by at most the sketch's relative error; what is above its range counts as its end.
+    /// Taken from the buckets, so that no report can bring it to the end of a number before their counts are.
+    pub fn sum_us(&self) -> f64 {
+        self.buckets().map(|(index, count)| value_of_index(index) * count as f64).sum()
     }
 
     /// Memory beside the value itself.
@@ -230,9 +226,27 @@ impl HopTotals {
 
 #[cfg(test)]
 mod tests {
+    use emac_core::units::Micros;
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The sum is the buckets', however often the largest report comes.
+    #[test]
+    fn no_number_of_reports_brings_a_sum_to_its_end() {
+        let mut sketch = Sketch::new();
+        sketch.record_n(Micros(1 << 27), u32::MAX);
+        let (mut totals, mut reports) = (LatencyTotals::default(), 0_u32);
+        let mut before = 0.0;
+        while reports < 100 {
+            totals.add(&sketch);
+            reports += 1;
+            let expected = f64::from(reports) * sketch.sum_estimate();
+            assert!(totals.sum_us() > before && (totals.sum_us() / expected - 1.0).abs() < 1e-9);
+            before = totals.sum_us();
+        }
+        assert!(before > u64::MAX as f64);
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(0x7074), failure_persistence: None, ..ProptestConfig::with_cases(300) })]
@@ -243,7 +257,7 @@ mod tests {
             steps in prop::collection::vec(prop::collection::vec((0_usize..12, prop_oneof![1_u32..200, any::<u32>()]), 0..6), 1..30),
             begin in prop_oneof![Just(0_u64), any::<u64>()],
         ) {
-            let mut totals = LatencyTotals::from_parts([(3, begin)], 0);
+            let mut totals = LatencyTotals::from_buckets([(3, begin)]);
             let mut map: BTreeMap<i32, u64> = [(3, begin)].into();
             for step in steps {
                 let mut sketch = Sketch::new();
@@ -258,8 +272,7 @@ mod tests {
             }
             map.retain(|_, count| *count > 0);
             prop_assert_eq!(totals.buckets().collect::<BTreeMap<_, _>>(), map.clone());
-            let sum_us = totals.sum_us;
-            prop_assert_eq!(totals, LatencyTotals::from_parts(map, sum_us));
+            prop_assert_eq!(totals, LatencyTotals::from_buckets(map));
         }
     }
 }

@@ -55,6 +55,12 @@ pub struct Bucket {
     pub count: u32,
 }
 
+/// The value that stands for those of a bucket with [`Bucket::index`] `-1 ..= 864`, in microseconds: off by at most [`RELATIVE_ERROR_MAX`]. The
+/// nearest bucket's for another index; `2^27` for what is above the range.
+pub fn value_of_index(index: i32) -> f64 {
+    value_of(usize::try_from(index.saturating_add(1)).unwrap_or(0).min(SLOT_OVERFLOW))
+}
+
 /// How many values are surely, and how many possibly, at most some limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountBounds {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use emac_core::evidence::HopRecord;
 use emac_core::id::WorkloadName;
+use emac_core::units::Micros;
 use emac_document::shown;
 use emac_proto::convert::NodeReport;
 use emac_push::service::{Client, Fault};
@@ -70,6 +71,11 @@ impl Peer {
                 Err(self.refuse(Refusal::Workload, &format!("reports calls of `{other}` as {workload}")))
             }
         }
+    }
+
+    /// Time since the process began.
+    pub(crate) fn now(&self) -> Micros {
+        self.gate.clock.now()
     }
 
     /// A place for a stream.

@@ -1,9 +1,17 @@
-//! What a report may claim to have counted: a rate no sidecar has, over the time that the report says it covers.
+//! What a report may claim to have counted: a rate no sidecar has, over the time that the report says it covers and over all the reports of its
+//! sidecar; and no more latencies than answers.
 //!
 //! Totals are 64 bits wide and stop at their end instead of wrapping. A report within these bounds adds at most 9 · 10^9 to a total, so that
-//! it takes two thousand million of them to fill one; without, a single forged report would stand in it for ever.
+//! it takes two thousand million of them to fill one; without, a single forged report would stand in it for ever. And since a report says
+//! itself how long a time it covers, what a sidecar counted in all has to be earned by time as well ([`Rates`]).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use emac_core::evidence::{Delta, HopDelta, JourneyDelta, Report};
+use emac_core::outcome::Outcome;
+use emac_core::sketch::Sketch;
+use emac_core::units::Micros;
 
 /// Calls a second of one hop: three times what an Envoy with every core of a large machine passes on.
 const CALLS_PER_S_MAX: u64 = 100_000;
@@ -12,11 +20,17 @@ const SLACK_S: u64 = 60;
 /// Longest time that a report is believed to cover: what gathered while the control plane was away.
 const SPAN_S_MAX: u64 = 86_400;
 
+/// Time over which one sidecar counts at most: what it may have gathered, and what is within a minute of it.
+const BURST: Micros = Micros((SPAN_S_MAX + SLACK_S) * 1_000_000);
+/// Sidecars that counted more than the time since gave them; beyond, the half that counted least is forgotten.
+const SPENT_MAX: usize = 16_384;
+
 /// Checks every count of a report.
 ///
 /// # Errors
 /// Which count is too high, and what was allowed.
 pub(super) fn check(report: &Report) -> Result<(), String> {
+    latencies_are_of_answers(&report.delta)?;
     let span_s = report.end_unix.0.saturating_sub(report.start_unix.0) / 1_000;
     let most = CALLS_PER_S_MAX * (SLACK_S + span_s.min(SPAN_S_MAX));
     match highest(&report.delta) {
@@ -24,6 +38,102 @@ pub(super) fn check(report: &Report) -> Result<(), String> {
             "{of}: a count of {count} is not plausible; at most {most} in the {span_s} s it covers"
         )),
         _ => Ok(()),
+    }
+}
+
+/// A latency is that of a good answer, and each good answer is an outcome: no count of the one may be above the other's.
+fn latencies_are_of_answers(delta: &Delta) -> Result<(), String> {
+    let over = |of: String, what: &str, count: u64, most: u64| match count > most {
+        true => Err(format!("{of}: {count} {what} of {most} good answers; there is at most one of each")),
+        false => Ok(()),
+    };
+    for (name, journey) in &delta.journeys {
+        let good = [Outcome::Success, Outcome::Fallback, Outcome::Alternate];
+        let good = good.into_iter().fold(0, |sum: u64, it| sum.saturating_add(journey.outcomes.get(it)));
+        let of = || format!("journey {name}");
+        over(of(), "latencies", values(&journey.latency), good)?;
+        over(of(), "within their deadline", journey.within_deadline, good)?;
+        over(of(), "degraded", journey.degraded, good)?;
+    }
+    for (key, hop) in &delta.hops {
+        let of = || format!("hop to {}", key.destination);
+        over(of(), "latencies", values(&hop.latency), hop.outcomes.get(Outcome::Success))?;
+        let alternate = hop.outcomes.get(Outcome::Alternate);
+        over(of(), "latencies of the alternate", values(&hop.alternate_latency), alternate)?;
+    }
+    Ok(())
+}
+
+/// Values of a sketch, those it lost too.
+fn values(sketch: &Sketch) -> u64 {
+    sketch.buckets().map(|bucket| u64::from(bucket.count)).fold(sketch.lost(), u64::saturating_add)
+}
+
+/// What sidecars have counted ahead of the time that allows it (the generic cell rate algorithm, ITU-T I.371): each counts at
+/// most [`CALLS_PER_S_MAX`] over any time, and one [`BURST`] more. In memory only: a restart forgives.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    /// By workload and node: until when it takes to allow what was counted.
+    spent: Mutex<HashMap<String, Micros>>,
+}
+
+/// What a report took, to be given back if it is not counted.
+#[derive(Debug)]
+pub(super) struct Taken {
+    sidecar: String,
+    cost: Micros,
+}
+
+impl Rates {
+    /// Takes what a report counts from what its sidecar may.
+    ///
+    /// # Errors
+    /// When that is more than is left, and how long it takes to be allowed.
+    pub(super) fn take(
+        &self,
+        workload: &str,
+        node: &str,
+        report: &Report,
+        now: Micros,
+    ) -> Result<Taken, String> {
+        let (count, of) = highest(&report.delta);
+        let cost = Micros(count.saturating_mul(1_000_000 / CALLS_PER_S_MAX));
+        let sidecar = format!("{workload} {node}");
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = spent.get(&sidecar).copied().unwrap_or(now).max(now).after(cost);
+        let over = until.since(now).0.saturating_sub(BURST.0);
+        if over > 0 {
+            return Err(format!(
+                "{of}: {count} more calls of this sidecar are not plausible, after what it has reported before; at most {CALLS_PER_S_MAX} a second and {} at once. \
+                 Send it again in {} s",
+                CALLS_PER_S_MAX * (BURST.0 / 1_000_000),
+                over.div_ceil(1_000_000)
+            ));
+        }
+        if spent.len() >= SPENT_MAX {
+            make_room(&mut spent, now);
+        }
+        spent.insert(sidecar.clone(), until);
+        Ok(Taken { sidecar, cost })
+    }
+
+    /// Gives back what a report took that was not counted.
+    pub(super) fn give_back(&self, taken: Taken) {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = spent.get_mut(&taken.sidecar) {
+            *until = Micros(until.0.saturating_sub(taken.cost.0));
+        }
+    }
+}
+
+/// Forgets who owes nothing, which is nearly everybody at any time; and else the half that owes least.
+fn make_room(spent: &mut HashMap<String, Micros>, now: Micros) {
+    spent.retain(|_, until| *until > now);
+    if spent.len() >= SPENT_MAX {
+        let mut all: Vec<_> = spent.values().copied().collect();
+        let (_, middle, _) = all.select_nth_unstable(SPENT_MAX / 2);
+        let middle = *middle;
+        spent.retain(|_, until| *until > middle);
     }
 }
 
@@ -86,10 +196,11 @@ mod tests {
             counts[place] = count;
             OutcomeCounts::from_array(counts)
         };
+        let answers = OutcomeCounts::from_array([count, 0, 0, 0, 0, 0, 0, 0]);
         let mut deltas = vec![
             hop(HopDelta { retries: count, ..HopDelta::default() }),
-            journey(JourneyDelta { within_deadline: count, ..JourneyDelta::default() }),
-            journey(JourneyDelta { degraded: count, ..JourneyDelta::default() }),
+            journey(JourneyDelta { outcomes: answers, within_deadline: count, ..JourneyDelta::default() }),
+            journey(JourneyDelta { outcomes: answers, degraded: count, ..JourneyDelta::default() }),
             Delta { health: FilterHealth { overflow: count, ..FilterHealth::default() }, ..Delta::default() },
             Delta { health: FilterHealth { dropped: count, ..FilterHealth::default() }, ..Delta::default() },
         ];
@@ -119,5 +230,122 @@ mod tests {
                 assert!(problem.contains(&format!("at most {most} in the {seconds} s")), "{problem}");
             }
         }
+    }
+
+    /// A sketch that says it has so many values.
+    fn sketch(count: u64) -> Sketch {
+        let mut sketch = Sketch::new();
+        let mut left = count;
+        while left > 0 {
+            let n = u32::try_from(left).unwrap_or(u32::MAX);
+            sketch.record_n(Micros(1_000 << (left % 7)), n);
+            left -= u64::from(n);
+        }
+        sketch
+    }
+
+    #[test]
+    fn there_are_no_more_latencies_than_good_answers() {
+        let outcomes = |outcome: Outcome, count| {
+            let mut counts = [0; 8];
+            counts[outcome as usize] = count;
+            OutcomeCounts::from_array(counts)
+        };
+        let forged: Vec<(Delta, bool)> = vec![
+            (hop(HopDelta { latency: sketch(1), ..HopDelta::default() }), false),
+            (
+                hop(HopDelta {
+                    latency: sketch(3),
+                    outcomes: outcomes(Outcome::Success, 3),
+                    ..HopDelta::default()
+                }),
+                true,
+            ),
+            (
+                hop(HopDelta {
+                    latency: sketch(4),
+                    outcomes: outcomes(Outcome::Success, 3),
+                    ..HopDelta::default()
+                }),
+                false,
+            ),
+            (
+                hop(HopDelta {
+                    latency: sketch(1),
+                    outcomes: outcomes(Outcome::Error, 3),
+                    ..HopDelta::default()
+                }),
+                false,
+            ),
+            (
+                hop(HopDelta {
+                    alternate_latency: sketch(2),
+                    outcomes: outcomes(Outcome::Success, 3),
+                    ..HopDelta::default()
+                }),
+                false,
+            ),
+            (
+                hop(HopDelta {
+                    alternate_latency: sketch(2),
+                    outcomes: outcomes(Outcome::Alternate, 2),
+                    ..HopDelta::default()
+                }),
+                true,
+            ),
+            (
+                journey(JourneyDelta {
+                    latency: sketch(6_000_000_000),
+                    outcomes: outcomes(Outcome::Success, 5),
+                    ..JourneyDelta::default()
+                }),
+                false,
+            ),
+            (
+                journey(JourneyDelta {
+                    latency: sketch(2),
+                    outcomes: outcomes(Outcome::Fallback, 2),
+                    ..JourneyDelta::default()
+                }),
+                true,
+            ),
+            (journey(JourneyDelta { degraded: 1, ..JourneyDelta::default() }), false),
+            (
+                journey(JourneyDelta {
+                    within_deadline: 1,
+                    outcomes: outcomes(Outcome::Timeout, 9),
+                    ..JourneyDelta::default()
+                }),
+                false,
+            ),
+        ];
+        for (place, (delta, plausible)) in forged.into_iter().enumerate() {
+            assert_eq!(check(&report(delta, 60)).is_ok(), plausible, "{place}");
+        }
+    }
+
+    #[test]
+    fn the_same_day_is_not_counted_again_and_again() {
+        let (rates, day) = (Rates::default(), report(each(8_646_000_000).remove(0), 86_400));
+        let take = |node: &str, now: u64| rates.take("shop/front", node, &day, Micros(now * 1_000_000));
+        assert!(take("a", 5).is_ok());
+        let problem = (0..1_500).map(|_| take("a", 13).unwrap_err()).next_back().unwrap();
+        assert!(problem.contains("Send it again in 86452 s"), "{problem}");
+        // Another sidecar's is its own; what was not counted is given back; and time gives all back.
+        rates.give_back(take("b", 13).unwrap());
+        assert!(take("b", 13).is_ok());
+        assert!(take("a", 5 + 86_460).is_ok());
+    }
+
+    #[test]
+    fn what_sidecars_owe_is_bounded_and_the_largest_debts_stay() {
+        let (rates, light, heavy) =
+            (Rates::default(), report(each(1).remove(0), 1), report(each(8_646_000_000).remove(0), 86_400));
+        rates.take("shop/front", "heavy", &heavy, Micros(0)).unwrap();
+        for node in 0..3 * SPENT_MAX {
+            rates.take("shop/front", &format!("{node}"), &light, Micros(0)).unwrap();
+        }
+        assert!(rates.spent.lock().unwrap().len() <= SPENT_MAX);
+        assert!(rates.take("shop/front", "heavy", &heavy, Micros(0)).is_err());
     }
 }

@@ -23,7 +23,7 @@ use crate::identity::{Holder, Peer, StreamKind};
 use crate::places::Place;
 use crate::refusal::Refusal;
 
-use super::plausible;
+use super::plausible::{self, Rates};
 use super::{Answer, NodeReport, Queue, Stats, SubmitError};
 
 /// Most bytes of a message: what a report of the stated limits takes, and room for fields that a newer sidecar may add.
@@ -34,6 +34,7 @@ const MESSAGE_BYTES_MAX: usize = REPORT_BYTES_MAX + (64 << 10);
 pub struct EvidenceReceiver {
     queue: Queue,
     stats: Arc<Stats>,
+    rates: Arc<Rates>,
     limits: ConnectionLimits,
     shutdown: CancellationToken,
     drain: Duration,
@@ -47,7 +48,7 @@ impl EvidenceReceiver {
         limits: ConnectionLimits,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { queue, stats, limits, shutdown, drain: Duration::ZERO }
+        Self { queue, stats, rates: Arc::default(), limits, shutdown, drain: Duration::ZERO }
     }
 
     /// Streams end one after the other, within this time.
@@ -76,7 +77,8 @@ impl EvidenceService for EvidenceReceiver {
         let open = Open::new(peer.open(StreamKind::Evidence)?, &self.stats);
         let (answers, receiver) = mpsc::channel(1);
         let (queue, stats, limits) = (self.queue.clone(), Arc::clone(&self.stats), self.limits);
-        let stream = Stream { queue, stats, limits, peer, order: Order::default(), _open: open };
+        let rates = Arc::clone(&self.rates);
+        let stream = Stream { queue, stats, rates, limits, peer, order: Order::default(), _open: open };
         let drained = drained(self.shutdown.clone(), self.drain);
         tokio::spawn(stream.run(request.into_inner(), answers, drained));
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -86,6 +88,7 @@ impl EvidenceService for EvidenceReceiver {
 struct Stream {
     queue: Queue,
     stats: Arc<Stats>,
+    rates: Arc<Rates>,
     limits: ConnectionLimits,
     peer: Peer,
     order: Order,
@@ -204,10 +207,24 @@ impl Stream {
         let report = self.check(request).inspect_err(|_| Stats::add(&self.stats.invalid, 1))?;
         Stats::add(&self.stats.records, report.report.delta.records.len() as u64);
         let epoch = report.report.epoch;
-        let answer = self.queue.submit(report).map_err(|error| self.turned_away(error))?;
         let refused =
             |refusal: Refusal, code: Code, why: &str| Err(self.peer.refuse_with(refusal, code, why));
-        match answer.await.unwrap_or(Answer::NotStored) {
+        let taken = self.rates.take(report.workload.as_str(), &report.node, &report.report, self.peer.now());
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(why) => return refused(Refusal::Rate, Code::ResourceExhausted, &why),
+        };
+        let answer = match self.queue.submit(report) {
+            Ok(answer) => answer.await.unwrap_or(Answer::NotStored),
+            Err(error) => {
+                self.rates.give_back(taken);
+                return Err(self.turned_away(error));
+            }
+        };
+        if !matches!(answer, Answer::Durable(_)) {
+            self.rates.give_back(taken);
+        }
+        match answer {
             Answer::Durable(acknowledged_sequence) => Ok(ReportResponse { epoch, acknowledged_sequence }),
             Answer::Expired => refused(
                 Refusal::Sequence,
@@ -217,7 +234,7 @@ impl Stream {
             Answer::Implausible => refused(
                 Refusal::Sequence,
                 Code::FailedPrecondition,
-                "sequence: further ahead than time since the last report allows; send it again later",
+                "sequence: further ahead than time since the last report, or since its epoch, allows; send it again later",
             ),
             Answer::Ahead => refused(
                 Refusal::Sequence,

@@ -53,6 +53,53 @@ fn a_sequence_counts_once_and_gaps_are_seen() {
 }
 
 #[test]
+fn epochs_of_the_future_leave_places_for_the_next_honest_one() {
+    let mut marks = Marks::default();
+    let forged = |n: u64| life("a", NOW_NS + 23 * 3_600 * 1_000_000_000 + n);
+    let verdicts: Vec<_> = (0..100).map(|n| count(&mut marks, &forged(n), 1, at(Micros(0)))).collect();
+    let counted = verdicts.iter().filter(|verdict| matches!(verdict, ReportStatus::Count { .. })).count();
+    assert_eq!(counted, AHEAD_AT_NODE_MAX);
+    // The pod of that name restarts again and again, as long as the forged ones stand.
+    for restart in 0..50_u64 {
+        let served = Micros(restart * QUIET.0);
+        let honest = life("a", NOW_NS - 1_000 + restart);
+        assert_eq!(
+            count(&mut marks, &honest, 1, at(served)),
+            ReportStatus::Count { missing: 0 },
+            "{restart}"
+        );
+    }
+    assert!(marks.len() <= NODE_MAX);
+}
+
+#[test]
+fn epochs_of_the_future_do_not_get_the_last_places_of_the_table() {
+    let mut marks = Marks::default().with_room(160);
+    let forged = |n: u64| life(&format!("node-{n}"), NOW_NS + 1_000_000_000 + n);
+    let verdicts: Vec<_> = (0..200).map(|n| count(&mut marks, &forged(n), 1, at(Micros(0)))).collect();
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict != ReportStatus::Full).count(), 150);
+    for n in 0..1_000 {
+        let (honest, served) = (life(&format!("pod-{n}"), EPOCH), Micros(n * QUIET.0));
+        assert_ne!(count(&mut marks, &honest, 1, at(served)), ReportStatus::Full, "{n}");
+    }
+}
+
+#[test]
+fn the_first_number_of_a_life_is_bounded_by_its_age() {
+    let now = at(Micros(0));
+    let hour_ago = NOW_NS - 3_600 * 1_000_000_000;
+    // A day that its calendar may be ahead, an hour of life: ten reports a second.
+    let most = GAP_MAX + 25 * 3_600 * 10;
+    for (sequence, verdict) in [
+        (most, ReportStatus::Count { missing: 0 }),
+        (most + 1, ReportStatus::Implausible),
+        (u64::MAX, ReportStatus::Implausible),
+    ] {
+        assert_eq!(count(&mut Marks::default(), &life("a", hour_ago), sequence, now), verdict, "{sequence}");
+    }
+}
+
+#[test]
 fn a_number_far_ahead_is_refused_and_the_next_report_counts() {
     let (mut marks, life, now) = (Marks::default(), life("a", EPOCH), at(Micros(0)));
     count(&mut marks, &life, 7, now);

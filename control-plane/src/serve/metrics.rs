@@ -327,7 +327,7 @@ fn seconds(duration: Micros) -> f64 {
 }
 
 fn histogram(latency: &LatencyTotals) -> Histogram {
-    let (sum, count) = (seconds(latency.sum()), latency.count());
+    let (sum, count) = (latency.sum_us() / 1e6, latency.count());
     let mut histogram = Histogram {
         sample_count: Some(count),
         sample_sum: Some(sum),

@@ -22,8 +22,7 @@ struct LatencyRow {
     /// Their counts, one each.
     #[prost(uint64, repeated, tag = "2")]
     count: Vec<u64>,
-    #[prost(uint64, tag = "3")]
-    sum_us: u64,
+    // Tag 3 was their sum, which now comes from the buckets.
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -105,7 +104,7 @@ fn checksum(table: &str, key: &[&[u8]], row: &[u8]) -> u32 {
 impl From<&LatencyTotals> for LatencyRow {
     fn from(totals: &LatencyTotals) -> Self {
         let (index, count) = totals.buckets().unzip();
-        Self { index, count, sum_us: totals.sum().0 }
+        Self { index, count }
     }
 }
 
@@ -117,7 +116,7 @@ fn latency(row: Option<LatencyRow>) -> Result<LatencyTotals, InvalidRow> {
     if let Some(strange) = row.index.iter().find(|index| !(-1..=LatencyTotals::OVERFLOW).contains(*index)) {
         return Err(InvalidRow::Bucket(*strange));
     }
-    Ok(LatencyTotals::from_parts(row.index.into_iter().zip(row.count), row.sum_us))
+    Ok(LatencyTotals::from_buckets(row.index.into_iter().zip(row.count)))
 }
 
 /// What older versions wrote ends before the outcomes they did not know: none of those were counted.

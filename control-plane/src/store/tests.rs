@@ -207,7 +207,7 @@ fn a_store_of_schema_1_is_taken_over_once() {
     let journey = first.journeys.values().next().unwrap();
     assert_eq!(journey.outcomes.to_array(), [1, 2, 3, 4, 5, 6, 7, 0]);
     assert_eq!((journey.within_deadline, journey.degraded), (2, 1));
-    assert_eq!(journey.latency, LatencyTotals::from_parts([(-1, 3), (400, u64::MAX - 9), (864, 1)], 77));
+    assert_eq!(journey.latency, LatencyTotals::from_buckets([(-1, 3), (400, u64::MAX - 9), (864, 1)]));
     let (key, hop) = first.hops.iter().next().unwrap();
     assert_eq!((key.source.as_str(), key.destination.as_str(), hop.retries), ("shop/front", "cart", 6));
     // From now on it is a store of this schema.

@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_snapshot_comes_back_as_it_was() {
         let outcomes = OutcomeCounts::from_array([1, 2, 3, 4, 5, 6, 7, u64::MAX]);
-        let latency = LatencyTotals::from_parts([(-1, 3), (864, 1 << 40)], 99);
+        let latency = LatencyTotals::from_buckets([(-1, 3), (864, 1 << 40)]);
         let journey = JourneyTotals { outcomes, within_deadline: 5, degraded: 2, latency: latency.clone() };
         let hop = HopTotals { outcomes, retries: 9, latency, ..HopTotals::default() };
         let key = HopKey {
