@@ -10,12 +10,14 @@
 //! | it vanishes | pings (HTTP/2, TCP) every `connections.keepalive`, not answered for as long |
 //! | it reads nothing | `connections.stalled`: a write that gets on for so long not by a byte; a stream's next message that finds no room |
 //! | it idles | `connections.idle` |
+//! | it begins a message and does not send the rest | `connections.firstMessage`; memory for such messages is bounded (`messages`) |
 //! | it opens many | places ([`crate::places`]), streams a connection (announced), size of headers |
 
 mod descriptors;
 mod grpc;
 mod http;
 mod listener;
+mod messages;
 mod wire;
 
 use std::sync::Arc;

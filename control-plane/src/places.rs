@@ -35,11 +35,12 @@ pub enum Full {
     },
 }
 
-/// A place, given back when dropped.
+/// A place, or some, given back when dropped.
 #[derive(Debug)]
 pub struct Place<K: Ord> {
     places: Arc<Places<K>>,
     peer: K,
+    count: usize,
 }
 
 impl<K: Ord + Clone> Places<K> {
@@ -53,18 +54,14 @@ impl<K: Ord + Clone> Places<K> {
     /// # Errors
     /// [`Full`].
     pub fn take(self: &Arc<Self>, peer: K) -> Result<Place<K>, Full> {
-        let mut taken = self.lock();
-        let free = self.most.saturating_sub(taken.all);
-        if free == 0 {
-            return Err(Full::All { most: self.most });
-        }
-        let held = taken.by_peer.get(&peer).copied().unwrap_or_default();
-        if held >= free {
-            return Err(Full::Peer { held });
-        }
-        taken.all += 1;
-        taken.by_peer.insert(peer.clone(), held + 1);
-        Ok(Place { places: Arc::clone(self), peer })
+        let mut place = self.none(peer);
+        place.grow(1)?;
+        Ok(place)
+    }
+
+    /// No place yet, for a peer that will need some ([`Place::grow`]).
+    pub fn none(self: &Arc<Self>, peer: K) -> Place<K> {
+        Place { places: Arc::clone(self), peer, count: 0 }
     }
 
     /// Places taken now.
@@ -80,12 +77,46 @@ impl<K: Ord> Places<K> {
     }
 }
 
+impl<K: Ord + Clone> Place<K> {
+    /// Places held.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// So many more, or none of them.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn grow(&mut self, more: usize) -> Result<(), Full> {
+        if more == 0 {
+            return Ok(());
+        }
+        let most = self.places.most;
+        let mut taken = self.places.lock();
+        let free = most.saturating_sub(taken.all);
+        if free < more {
+            return Err(Full::All { most });
+        }
+        let held = taken.by_peer.get(&self.peer).copied().unwrap_or_default();
+        if free - more < held {
+            return Err(Full::Peer { held });
+        }
+        taken.all += more;
+        taken.by_peer.insert(self.peer.clone(), held + more);
+        self.count += more;
+        Ok(())
+    }
+}
+
 impl<K: Ord> Drop for Place<K> {
     fn drop(&mut self) {
+        if self.count == 0 {
+            return;
+        }
         let mut taken = self.places.lock();
-        taken.all = taken.all.saturating_sub(1);
+        taken.all = taken.all.saturating_sub(self.count);
         if let Some(held) = taken.by_peer.get_mut(&self.peer) {
-            *held -= 1;
+            *held = held.saturating_sub(self.count);
             if *held == 0 {
                 taken.by_peer.remove(&self.peer);
             }
@@ -121,6 +152,24 @@ mod tests {
         drop(held);
         assert_eq!((places.taken(), places.lock().by_peer.len()), (0, 0));
         assert!(places.take(9).is_ok());
+    }
+
+    #[test]
+    fn places_grow_all_or_none_and_go_together() {
+        let places = Places::new(100);
+        let mut first = places.none(1);
+        assert_eq!(places.taken(), 0);
+        first.grow(30).unwrap();
+        assert_eq!(first.grow(71), Err(Full::All { most: 100 }));
+        assert_eq!(first.grow(41), Err(Full::Peer { held: 30 }));
+        first.grow(20).unwrap();
+        let mut second = places.none(2);
+        second.grow(25).unwrap();
+        assert_eq!((second.grow(1), places.taken(), first.count()), (Err(Full::Peer { held: 25 }), 75, 50));
+        drop(first);
+        assert_eq!(places.taken(), 25);
+        drop(second);
+        assert_eq!((places.taken(), places.lock().by_peer.len()), (0, 0));
     }
 
     /// Two rollouts of ten thousand at once, all of one workload, or of as many workloads, fit into the default.

@@ -1,15 +1,13 @@
 //! Why a peer, its connection, its stream or what it says is refused: told to it, counted, and logged at a bounded rate.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 
 use emac_core::units::Micros;
 use emac_document::shown;
+use emac_push::paced::Paced;
 use tonic::{Code, Status};
 use tracing::warn;
 
-/// A line of log a reason in this time; the rest is only counted.
-pub(crate) const LOG_EVERY: Micros = Micros(10_000_000);
 /// Most characters of a refusal in a log line or an answer: a peer's own word at its longest (512), and what is wrong with it.
 pub const WORDS_MAX: usize = 1_024;
 
@@ -148,13 +146,7 @@ pub struct Refusals([Tally; Refusal::ALL.len()]);
 #[derive(Debug, Default)]
 pub struct Tally {
     count: AtomicU64,
-    log: Mutex<Logged>,
-}
-
-#[derive(Debug, Default)]
-struct Logged {
-    next: Micros,
-    silent: u64,
+    log: Paced,
 }
 
 impl Refusals {
@@ -187,14 +179,9 @@ impl Tally {
     /// Counts one of `what` more, and logs it if none was for ten seconds.
     pub fn add(&self, what: &str, reason: &str, why: &str, now: Micros) {
         self.count.fetch_add(1, Relaxed);
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if now < log.next {
-            log.silent += 1;
-            return;
+        if let Some(not_logged) = self.log.due(now) {
+            warn!(reason, not_logged, "{what} refused: {why}");
         }
-        let not_logged = std::mem::take(&mut log.silent);
-        log.next = now.after(LOG_EVERY);
-        warn!(reason, not_logged, "{what} refused: {why}");
     }
 }
 
@@ -208,8 +195,8 @@ mod tests {
         for _ in 0..1_000 {
             refusals.refuse(Refusal::Workload, "x", Micros(1));
         }
-        let log = refusals.0[Refusal::Workload as usize].log.lock().unwrap();
-        assert_eq!((log.silent, log.next), (999, Micros(10_000_001)));
+        let log = &refusals.0[Refusal::Workload as usize].log;
+        assert_eq!((log.due(Micros(10_000_000)), log.due(Micros(10_000_001))), (None, Some(1_000)));
         let counts: Vec<_> = refusals.counts().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counts, [("workload", 1_000)]);
     }

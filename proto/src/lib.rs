@@ -50,7 +50,7 @@ pub mod xds {
     pub use crate::wire::envoy::config::core::v3::Node;
     pub use crate::wire::envoy::service::discovery::v3::*;
     pub use crate::wire::google::rpc::Status;
-    pub use prost_types::{Any, Struct, Value, value};
+    pub use prost_types::Any;
 }
 
 /// Type URL of the budgets resource.

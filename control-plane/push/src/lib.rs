@@ -8,6 +8,7 @@
 //! serves one kind of its own, `emac.v1.WorkloadBudgets`.
 
 pub mod drain;
+pub mod paced;
 pub mod protocol;
 pub mod proxies;
 pub mod service;

@@ -9,6 +9,7 @@
 
 mod session;
 
+use super::paced::Paced;
 use super::protocol::{Code, Kind, KindTable, State, StreamError, StreamLimits, Watch};
 use super::proxies::{Connection, Proxies, Variant};
 use super::snapshot::Feed;
@@ -66,6 +67,19 @@ pub trait Admission: Send + Sync {
     /// # Errors
     /// The status with which the stream ends.
     fn admit(&self, known: &tonic::Extensions) -> Result<Arc<dyn Client>, Status>;
+}
+
+/// What a layer below the service said to the client, if that is why nothing more can be read of it: a status on its way through a body comes
+/// out as the cause of another.
+pub fn said_below(status: &Status) -> Option<Status> {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        match error.downcast_ref::<Status>() {
+            Some(said) => return Some(Status::new(said.code(), said.message())),
+            None => cause = error.source(),
+        }
+    }
+    None
 }
 
 /// What a client does wrong, for which its stream is ended.
@@ -151,6 +165,14 @@ struct Shared {
     admission: Arc<dyn Admission>,
     now: Now,
     shutdown: CancellationToken,
+    log: Arc<Log>,
+}
+
+/// Lines that clients can cause.
+#[derive(Default)]
+struct Log {
+    refused: Paced,
+    unknown_kind: Paced,
 }
 
 // === impl PushService ===
@@ -162,7 +184,18 @@ impl PushService {
         // Partial state, as the protocol has it for every kind but listeners and clusters.
         let kinds = Arc::new(KindTable::new(vec![Kind::new(WORKLOAD_BUDGETS_TYPE_URL, State::Partial)]));
         let (limits, admission) = (ServiceLimits::default(), Arc::new(AdmitAll));
-        Self { shared: Arc::new(Shared { kinds, limits, feed, proxies, admission, now, shutdown }) }
+        Self {
+            shared: Arc::new(Shared {
+                kinds,
+                limits,
+                feed,
+                proxies,
+                admission,
+                now,
+                shutdown,
+                log: Arc::default(),
+            }),
+        }
     }
 
     /// With other bounds.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -138,13 +138,46 @@ fn check_level(text: &str) -> Result<String, String> {
     config::check_log_level(text).map(|()| text.to_string())
 }
 
+/// Libraries that handle bytes of peers and log what is wrong with them, a line each time: what matters of it is counted and logged at a bounded
+/// rate here. Whoever names one in the level hears it.
+const OF_PEERS: [&str; 7] = ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls", "tonic", "tower"];
+
+fn quiet(filter: Targets, level: &str) -> Targets {
+    let is_named = |target: &str| {
+        level.split(',').any(|part| part.split_once('=').is_some_and(|(of, _)| of.trim() == target))
+    };
+    let quiet = OF_PEERS.into_iter().filter(|target| !is_named(target));
+    filter.with_targets(quiet.map(|target| (target, LevelFilter::ERROR)))
+}
+
 fn start_log(log: &Log) {
     // Checked where it was read.
     let filter = log.level.parse::<Targets>().unwrap_or_default();
+    let filter = quiet(filter, &log.level);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colors(&io::stderr()));
     let registry = tracing_subscriber::registry().with(filter);
     match log.format {
         LogFormat::Text => registry.with(lines.fmt_fields(fields())).init(),
         LogFormat::Json => registry.with(lines.json()).init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn libraries_that_read_what_peers_send_warn_of_nothing_unless_named() {
+        let filter = |level: &str| quiet(level.parse().unwrap(), level);
+        for target in OF_PEERS {
+            for level in ["info", "debug", "info,emac_control_plane=debug"] {
+                assert!(!filter(level).would_enable(target, &Level::WARN), "{target} at {level}");
+            }
+            let named = format!("info,{target}=debug");
+            assert!(filter(&named).would_enable(target, &Level::DEBUG), "{named}");
+        }
+        assert!(!filter("info").would_enable("h2::proto::streams", &Level::WARN));
+        assert!(filter("info").would_enable("emac_control_plane::ingest", &Level::INFO));
     }
 }

@@ -11,7 +11,10 @@ pub struct ConnectionLimits {
     pub streams: usize,
     /// `streamsPerConnection`: announced to peers (HTTP/2, `SETTINGS_MAX_CONCURRENT_STREAMS`), 1 ..= 100 000.
     pub streams_per_connection: u32,
-    /// `firstMessage`: a connection or stream on which nothing comes for so long after it was opened is ended, 100 ms ..= 10 min.
+    /// `messagesMiB`: memory for messages under way: of each open stream the length of the longest it has carried, 16 ..= 65 536.
+    pub messages_mib: usize,
+    /// `firstMessage`: a connection or stream on which nothing comes for so long after it was opened is ended, and so is a stream on which
+    /// the rest of a message does not, 100 ms ..= 10 min.
     pub first_message: Millis,
     /// `idle`: a connection without a stream or a request for so long is closed, 100 ms ..= 24 h.
     pub idle: Millis,
@@ -30,6 +33,7 @@ impl Default for ConnectionLimits {
             open: 65_536,
             streams: 65_536,
             streams_per_connection: 1_024,
+            messages_mib: 1_024,
             first_message: Millis(30_000),
             idle: Millis(120_000),
             keepalive: Millis(15_000),

@@ -225,7 +225,7 @@ fn log(fields: &mut Fields<'_>) -> Option<Log> {
             .field(
                 "level",
                 log_level(),
-                "log filter, such as `info` or `info,emac_control_plane::ingest=debug`",
+                "log filter, such as `info` or `info,emac_control_plane::ingest=debug`; libraries that read what peers send warn only where named (`info,h2=warn`)",
             )
             .or(level),
     })

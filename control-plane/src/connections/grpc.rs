@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::codegen::Service as _;
 
+use super::messages::Messages;
 use super::{Connection, first_message, over};
 use crate::identity::{Cut, Gate, Transport};
 use crate::refusal::Refusal;
@@ -118,6 +119,7 @@ async fn answer(
     if let Ok(cut) = CUT.try_with(Clone::clone) {
         request.extensions_mut().insert(cut);
     }
+    let request = request.map(|body| Messages::new(body, Arc::clone(&gate), remote));
     let response = router.call(request).await?;
     let unknown = Code::Unimplemented as i32;
     if response.headers().get("grpc-status").is_some_and(|status| *status == *unknown.to_string()) {

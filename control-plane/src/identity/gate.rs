@@ -29,6 +29,8 @@ pub struct Gate {
     connections: [Arc<Places<Origin>>; Port::ALL.len()],
     /// Of streams, by kind.
     pub(super) streams: [Arc<Places<Holder>>; StreamKind::ALL.len()],
+    /// Bytes of messages under way.
+    memory: Arc<Places<Origin>>,
     pub(super) clock: Clock,
 }
 
@@ -113,7 +115,8 @@ impl Gate {
         };
         let connections = Port::ALL.map(|_| Places::new(limits.open));
         let streams = StreamKind::ALL.map(|_| Places::new(limits.streams));
-        Self { proof, refusals: Refusals::default(), limits, connections, streams, clock }
+        let memory = Places::new(limits.messages_mib << 20);
+        Self { proof, refusals: Refusals::default(), limits, connections, streams, memory, clock }
     }
 
     /// How much peers may take.
@@ -156,6 +159,16 @@ impl Gate {
                 ),
             }
         })
+    }
+
+    /// Bytes for messages under way of a peer, none yet.
+    pub(crate) fn memory(&self, remote: Remote) -> Place<Origin> {
+        self.memory.none(remote.origin())
+    }
+
+    /// Bytes taken by messages under way.
+    pub fn memory_taken(&self) -> usize {
+        self.memory.taken()
     }
 
     /// Refusals by reason since the start.

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use emac_core::units::{Generation, Micros};
+use emac_push::paced::Paced;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
@@ -24,8 +25,6 @@ use crate::store::Store;
 
 /// Most reports in a transaction: bounds its memory and the wait of the first.
 const BATCH_MAX: usize = 512;
-/// What goes on is said again after this time.
-const TELL_EVERY: Micros = Micros(60 * 1_000_000);
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +115,15 @@ pub struct Committer {
     /// Where single calls go, if anybody looks at them.
     records: Option<Records>,
     delay: Duration,
-    /// When somebody was last told that evidence found no place of its own.
-    told: Option<Micros>,
+    log: Lines,
+}
+
+/// Lines that come with reports.
+#[derive(Default)]
+struct Lines {
+    no_place: Paced,
+    missing: Paced,
+    failed: Paced,
 }
 
 impl Committer {
@@ -137,7 +143,8 @@ impl Committer {
         let (queue, receiver) = Queue::new(settings.queue, Arc::clone(&stats));
         let generation = Box::new(generation);
         let delay = settings.delay;
-        let mut committer = Self { store, aggregate, stats, clock, generation, records, delay, told: None };
+        let log = Lines::default();
+        let mut committer = Self { store, aggregate, stats, clock, generation, records, delay, log };
         let thread =
             std::thread::Builder::new().name("committer".into()).spawn(move || committer.run(&receiver))?;
         Ok((queue, thread))
@@ -196,7 +203,9 @@ impl Committer {
             }
             Err(problem) => {
                 Stats::add(&self.stats.commit_failures, 1);
-                error!(%problem, reports = batch.counted(), "evidence is not acknowledged");
+                if let Some(not_logged) = self.log.failed.due(now) {
+                    error!(%problem, reports = batch.counted(), not_logged, "evidence is not acknowledged");
+                }
                 false
             }
         }
@@ -205,11 +214,11 @@ impl Committer {
     /// Says now and then what is counted under an overflow entry.
     fn tell(&mut self, now: Micros, batch: &Batch) {
         let Some((calls, example)) = batch.without_place() else { return };
-        if self.told.is_none_or(|told| now.since(told) >= TELL_EVERY) {
-            self.told = Some(now);
+        if let Some(not_logged) = self.log.no_place.due(now) {
             warn!(
                 calls,
                 example,
+                not_logged,
                 "evidence is counted under an overflow entry: its table, or its workload's share, is full of hops or journeys in use; \
                  see emac_table_entries and raise evidence.capacity"
             );
@@ -220,8 +229,13 @@ impl Committer {
         match verdict {
             ReportStatus::Count { .. } if !stored => self.counting(&self.stats.not_stored, Answer::NotStored),
             ReportStatus::Count { missing } => {
-                if missing > 0 {
-                    warn!(missing, "reports of a sidecar are missing: acknowledged by another store");
+                if missing > 0
+                    && let Some(not_logged) = self.log.missing.due(self.clock.now())
+                {
+                    warn!(
+                        missing,
+                        not_logged, "reports of a sidecar are missing: acknowledged by another store"
+                    );
                 }
                 Stats::add(&self.stats.missing, missing);
                 self.counting(&self.stats.counted, Answer::Durable(sequence))

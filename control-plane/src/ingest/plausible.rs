@@ -1,5 +1,5 @@
 //! What a report may claim to have counted: a rate no sidecar has, over the time that the report says it covers and over all the reports of its
-//! sidecar; and no more latencies than answers.
+//! sidecar; and no more latencies than requests.
 //!
 //! Totals are 64 bits wide and stop at their end instead of wrapping. A report within these bounds adds at most 9 · 10^9 to a total, so that
 //! it takes two thousand million of them to fill one; without, a single forged report would stand in it for ever. And since a report says
@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use emac_core::evidence::{Delta, HopDelta, JourneyDelta, Report};
-use emac_core::outcome::Outcome;
 use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 
@@ -41,25 +40,22 @@ pub(super) fn check(report: &Report) -> Result<(), String> {
     }
 }
 
-/// A latency is that of a good answer, and each good answer is an outcome: no count of the one may be above the other's.
+/// A latency is that of an answer, and each answer is an outcome: no count of the one may be above the other's.
 fn latencies_are_of_answers(delta: &Delta) -> Result<(), String> {
-    let over = |of: String, what: &str, count: u64, most: u64| match count > most {
-        true => Err(format!("{of}: {count} {what} of {most} good answers; there is at most one of each")),
+    let over = |of: &dyn Fn() -> String, what: &str, count: u64, most: u64| match count > most {
+        true => Err(format!("{}: {count} {what} of {most} requests; there is at most one of each", of())),
         false => Ok(()),
     };
     for (name, journey) in &delta.journeys {
-        let good = [Outcome::Success, Outcome::Fallback, Outcome::Alternate];
-        let good = good.into_iter().fold(0, |sum: u64, it| sum.saturating_add(journey.outcomes.get(it)));
-        let of = || format!("journey {name}");
-        over(of(), "latencies", values(&journey.latency), good)?;
-        over(of(), "within their deadline", journey.within_deadline, good)?;
-        over(of(), "degraded", journey.degraded, good)?;
+        let (of, most) = (|| format!("journey {name}"), journey.outcomes.total());
+        over(&of, "latencies", values(&journey.latency), most)?;
+        over(&of, "answers within the deadline", journey.within_deadline, most)?;
+        over(&of, "degraded answers", journey.degraded, most)?;
     }
     for (key, hop) in &delta.hops {
-        let of = || format!("hop to {}", key.destination);
-        over(of(), "latencies", values(&hop.latency), hop.outcomes.get(Outcome::Success))?;
-        let alternate = hop.outcomes.get(Outcome::Alternate);
-        over(of(), "latencies of the alternate", values(&hop.alternate_latency), alternate)?;
+        let (of, most) = (|| format!("hop to {}", key.destination), hop.outcomes.total());
+        over(&of, "latencies", values(&hop.latency), most)?;
+        over(&of, "latencies of the alternate", values(&hop.alternate_latency), most)?;
     }
     Ok(())
 }
@@ -170,7 +166,7 @@ fn of_hop(hop: &HopDelta) -> u64 {
 mod tests {
     use emac_core::evidence::{DecisionCounts, FilterHealth};
     use emac_core::id::{HopKey, JourneyName};
-    use emac_core::outcome::OutcomeCounts;
+    use emac_core::outcome::{Outcome, OutcomeCounts};
     use emac_core::units::Millis;
 
     use super::*;
@@ -245,77 +241,34 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_more_latencies_than_good_answers() {
+    fn there_are_no_more_latencies_than_requests() {
         let outcomes = |outcome: Outcome, count| {
             let mut counts = [0; 8];
             counts[outcome as usize] = count;
             OutcomeCounts::from_array(counts)
         };
+        let three = || outcomes(Outcome::Success, 3);
         let forged: Vec<(Delta, bool)> = vec![
             (hop(HopDelta { latency: sketch(1), ..HopDelta::default() }), false),
-            (
-                hop(HopDelta {
-                    latency: sketch(3),
-                    outcomes: outcomes(Outcome::Success, 3),
-                    ..HopDelta::default()
-                }),
-                true,
-            ),
-            (
-                hop(HopDelta {
-                    latency: sketch(4),
-                    outcomes: outcomes(Outcome::Success, 3),
-                    ..HopDelta::default()
-                }),
-                false,
-            ),
-            (
-                hop(HopDelta {
-                    latency: sketch(1),
-                    outcomes: outcomes(Outcome::Error, 3),
-                    ..HopDelta::default()
-                }),
-                false,
-            ),
-            (
-                hop(HopDelta {
-                    alternate_latency: sketch(2),
-                    outcomes: outcomes(Outcome::Success, 3),
-                    ..HopDelta::default()
-                }),
-                false,
-            ),
-            (
-                hop(HopDelta {
-                    alternate_latency: sketch(2),
-                    outcomes: outcomes(Outcome::Alternate, 2),
-                    ..HopDelta::default()
-                }),
-                true,
-            ),
+            (hop(HopDelta { latency: sketch(3), outcomes: three(), ..HopDelta::default() }), true),
+            (hop(HopDelta { latency: sketch(4), outcomes: three(), ..HopDelta::default() }), false),
+            (hop(HopDelta { alternate_latency: sketch(4), outcomes: three(), ..HopDelta::default() }), false),
+            (hop(HopDelta { alternate_latency: sketch(3), outcomes: three(), ..HopDelta::default() }), true),
             (
                 journey(JourneyDelta {
                     latency: sketch(6_000_000_000),
-                    outcomes: outcomes(Outcome::Success, 5),
+                    outcomes: three(),
                     ..JourneyDelta::default()
                 }),
                 false,
             ),
             (
-                journey(JourneyDelta {
-                    latency: sketch(2),
-                    outcomes: outcomes(Outcome::Fallback, 2),
-                    ..JourneyDelta::default()
-                }),
+                journey(JourneyDelta { latency: sketch(3), outcomes: three(), ..JourneyDelta::default() }),
                 true,
             ),
             (journey(JourneyDelta { degraded: 1, ..JourneyDelta::default() }), false),
             (
-                journey(JourneyDelta {
-                    within_deadline: 1,
-                    outcomes: outcomes(Outcome::Timeout, 9),
-                    ..JourneyDelta::default()
-                }),
+                journey(JourneyDelta { within_deadline: 4, outcomes: three(), ..JourneyDelta::default() }),
                 false,
             ),
         ];

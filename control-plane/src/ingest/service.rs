@@ -9,10 +9,12 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use emac_proto::codec::Bounded as _;
 use emac_proto::convert::REPORT_BYTES_MAX;
 use emac_proto::v1::evidence_service_server::{EvidenceService, EvidenceServiceServer};
 use emac_proto::v1::{ReportRequest, ReportResponse};
 use emac_push::drain::drained;
+use emac_push::service::said_below;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -184,6 +186,9 @@ impl Stream {
 
     /// What was wrong with what came.
     fn unread(&self, status: &Status) -> Ended {
+        if let Some(said) = said_below(status) {
+            return Ended::Refused(said);
+        }
         let words = status.message();
         // A stream that broke has the transport's error as its cause: the sidecar's restart, or the network's. It will come again.
         let refusal = match status.code() {
@@ -195,7 +200,10 @@ impl Stream {
         Stats::add(&self.stats.invalid, 1);
         let why = match refusal {
             Refusal::TooLarge => {
-                format!("a report of the stated limits has at most {MESSAGE_BYTES_MAX} bytes: {words}")
+                format!(
+                    "a report of the stated limits has at most {MESSAGE_BYTES_MAX} bytes and {} fields and entries: {words}",
+                    ReportRequest::FIELDS_MAX
+                )
             }
             _ => format!("not a report: {words}"),
         };

@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod garbage;
+mod halves;
 mod raw;
 mod ready;
 #[path = "../support/mod.rs"]
@@ -267,20 +268,21 @@ async fn who_reads_nothing_is_cut_off() {
 }
 
 /// The longest report that the limits of the protocol allow, every name and every sketch at its longest.
-fn largest() -> ReportRequest {
+/// A report of as many entries as there may be; each bucket of its sketches holds `2^doublings` values.
+fn largest(doublings: u32) -> ReportRequest {
     let mut sketch = Sketch::new();
-    // Half a bucket apart, so that every slot that can holds something; merged until counts take their longest form.
+    // Half a bucket apart, so that every slot that can holds something.
     let values: BTreeSet<u64> =
         (0..27 * 64).map(|half| (f64::from(half) / 64.0).exp2().ceil() as u64).collect();
     values.into_iter().chain([0, u64::MAX]).for_each(|value| sketch.record(Micros(value)));
-    for _ in 0..28 {
+    for _ in 0..doublings {
         let same = sketch.clone();
         sketch.merge(&same);
     }
     let sketch = sketch.encode();
     let long = |n: usize| format!("{n:0512}");
     let outcomes =
-        || Some(emac_proto::v1::OutcomeCounts { success: 5_000_000, error: 9, ..Default::default() });
+        || Some(emac_proto::v1::OutcomeCounts { success: 8_000_000_000, error: 9, ..Default::default() });
     let key = |n: usize| HopKey {
         journey: "j".repeat(63),
         source: long(n),
@@ -290,6 +292,7 @@ fn largest() -> ReportRequest {
     // As late as a leader may have begun.
     let epoch = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     let mut all = report(&"n".repeat(253), epoch, 1, 1);
+    all.end_unix_ms = all.start_unix_ms + 86_400_000;
     all.journeys = (0..64)
         .map(|n| JourneyDelta {
             journey: format!("{n:063}"),
@@ -327,16 +330,31 @@ fn largest() -> ReportRequest {
     all
 }
 
+/// The largest in which everything can have happened: 2^22 values in each of 866 buckets and more are 68 000 a second of a day.
+fn largest_of_a_day() -> ReportRequest {
+    largest(22)
+}
+
 /// A report within the stated limits is never refused for its size; one beyond is told what the limit is, and not to come again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_report_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let serving = serve(folder.path(), PLENTY, "").await;
-    let largest = largest();
+    // As much as can have happened in a day.
+    let largest = largest_of_a_day();
     let length = largest.encoded_len();
-    assert!(length > 4 << 20 && length <= REPORT_BYTES_MAX, "{length} of {REPORT_BYTES_MAX}");
+    assert!(length > 3 << 20 && length <= REPORT_BYTES_MAX, "{length} of {REPORT_BYTES_MAX}");
     let mut sidecar = Sidecar::connect(serving.grpc).await.unwrap();
     assert_eq!(sidecar.send(largest).await.unwrap().acknowledged_sequence, 1);
+
+    // As long as the stated limits allow, and more than can have happened: it is read and understood.
+    let implausible = self::largest(28);
+    let length = implausible.encoded_len();
+    assert!(length > 4 << 20 && length <= REPORT_BYTES_MAX, "{length} of {REPORT_BYTES_MAX}");
+    let mut sidecar = Sidecar::connect(serving.grpc).await.unwrap();
+    let status = sidecar.send(implausible).await.unwrap_err();
+    assert!(status.message().contains("latencies of 8000000009 requests"), "{status}");
+    assert_eq!(refused(&serving, "too_large").await, 0.0);
 
     let mut beyond = report("node", 7, 1, 1);
     beyond.node = "x".repeat(REPORT_BYTES_MAX + (1 << 20));

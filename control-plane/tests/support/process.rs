@@ -65,6 +65,11 @@ impl Serving {
         Self { grpc: address("grpc"), http: address("http"), child }
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: no last word.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

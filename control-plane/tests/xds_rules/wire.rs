@@ -22,7 +22,7 @@ fn holds<M: Message + Default + PartialEq + std::fmt::Debug>(message: &M, bytes:
 }
 
 fn node() -> Node {
-    Node { id: "n".into(), cluster: "c".into(), metadata: None, user_agent_name: "ua".into() }
+    Node { id: "n".into(), cluster: "c".into(), user_agent_name: "ua".into() }
 }
 
 fn node_bytes() -> Vec<u8> {

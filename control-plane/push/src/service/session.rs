@@ -1,6 +1,6 @@
 //! The task of one stream.
 
-use super::{Client, Fault, Shared};
+use super::{Client, Fault, Shared, said_below};
 use crate::drain::drained;
 use crate::protocol::{Receipt, Received, Request, Scope, Stream, StreamError, Watch};
 use crate::proxies::Connection;
@@ -136,6 +136,9 @@ impl<W: Watch> Session<W> {
 
     /// The status that ends a stream on which something came that is no request.
     fn unheard(&self, status: Status) -> Status {
+        if let Some(said) = said_below(&status) {
+            return said;
+        }
         // A stream that broke has the transport's error as its cause; nobody is there to be told.
         if std::error::Error::source(&status).is_some() || status.code() == Code::Cancelled {
             return status;
@@ -221,19 +224,22 @@ impl<W: Watch> Session<W> {
 
     fn log(&self, type_url: &str, receipt: &Receipt) {
         let shown = |words| shown(words, WORDS_MAX);
+        let (log, now) = (&self.shared.log, (self.shared.now)().at);
         let (node, type_url) = (shown(self.machine.node_id().unwrap_or_default()), shown(type_url));
         match receipt {
             Receipt::Nacked { shipment, error } => {
+                let Some(not_logged) = log.refused.due(now) else { return };
                 let first = shipment.resources.first().map(|(name, _)| shown(name)).unwrap_or_default();
                 let (resources, message) = (shipment.resources.len(), shown(&error.message));
-                tracing::warn!(%node, %type_url, resources, %first, code = error.code, %message, "refused");
+                tracing::warn!(%node, %type_url, resources, %first, code = error.code, %message, not_logged, "refused");
             }
             Receipt::Acked(shipment) => {
                 tracing::debug!(%node, %type_url, version = &*shipment.version, "accepted")
             }
             Receipt::Subscribed | Receipt::Stale { .. } => tracing::debug!(%node, %type_url, "request"),
             Receipt::UnknownKind => {
-                tracing::warn!(%node, %type_url, "asked for a kind that is not served");
+                let Some(not_logged) = log.unknown_kind.due(now) else { return };
+                tracing::warn!(%node, %type_url, not_logged, "asked for a kind that is not served; it is not answered");
             }
         }
     }

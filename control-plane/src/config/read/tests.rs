@@ -31,7 +31,7 @@ fn every_field_is_read_and_paths_are_relative_to_the_file() {
         "{HEAD}listen: {{grpc: \"0.0.0.0:1\", http: \"[::1]:2\"}}
 identity: {{trustDomains: [td], tls: {{certificate: c.pem, key: /k.pem, authorities: a.pem}}, tokenKeys: keys,
   accounts: {{shop/gateway: [shop/edge, \"web/*\"]}}}}
-connections: {{open: 9, streams: 8, streamsPerConnection: 7, firstMessage: 6s, idle: 5s, keepalive: 4s, stalled: 3s}}
+connections: {{open: 9, streams: 8, streamsPerConnection: 7, messagesMiB: 77, firstMessage: 6s, idle: 5s, keepalive: 4s, stalled: 3s}}
 portsFile: ports.json
 state: /var/lib/emac
 intents: [journeys, \"more/*.yaml\"]
@@ -70,6 +70,7 @@ log: {{format: json, level: \"warn,emac_control_plane=debug\"}}
             open: 9,
             streams: 8,
             streams_per_connection: 7,
+            messages_mib: 77,
             first_message: Millis(6_000),
             idle: Millis(5_000),
             keepalive: Millis(4_000),

@@ -31,7 +31,7 @@ fn committer(store: Store) -> Committer {
         generation: Box::new(|| Generation(1)),
         records: None,
         delay: Duration::ZERO,
-        told: None,
+        log: Lines::default(),
     }
 }
 

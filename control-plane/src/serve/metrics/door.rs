@@ -25,6 +25,12 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     most.gauge(&[], limits.open as f64);
     let mut most_streams = gauge("emac_streams_max", "Most streams of a kind (`connections.streams`).");
     most_streams.gauge(&[], limits.streams as f64);
+    let help = "Memory for messages under way that are longer than 16 KiB.";
+    let mut memory = gauge("emac_message_memory_bytes", help);
+    memory.gauge(&[], shared.gate.memory_taken() as f64);
+    let mut most_memory =
+        gauge("emac_message_memory_max_bytes", "The most of it (`connections.messagesMiB`).");
+    most_memory.gauge(&[], (limits.messages_mib << 20) as f64);
     let help =
         "When the control plane's own certificate ends, as Unix time; only where `identity.tls` is set.";
     let mut expires = gauge("emac_identity_certificate_expiry_seconds", help);
@@ -33,7 +39,8 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     }
     let mut ready = gauge("emac_ready", "1 if `/readyz` says so, else 0.");
     ready.gauge(&[], f64::from(u8::from(ready::reasons(shared).is_empty())));
-    let mut families = vec![refused, connections, most, streams, most_streams, expires, ready];
+    let mut families =
+        vec![refused, connections, most, streams, most_streams, memory, most_memory, expires, ready];
     families.extend(latencies(shared));
     families
 }
