@@ -247,7 +247,11 @@ async fn what_is_too_long_too_slow_or_nonsense_is_refused_and_holds_up_nobody() 
         (r#"{"action":"stop","why":"x","who":"a\nb"}"#, 400, "who: 1 to 500"),
         (r#"{"action":"stop","why":"x","journeys":[]}"#, 400, "none is named"),
         (r#"{"action":"stop","why":"x","jurneys":["checkout"]}"#, 400, "unknown field"),
-        (r#"{"action":"stop","why":"x","journeys":["\u001b[2J"]}"#, 404, "no journey `\\u{1b}[2J`"),
+        (
+            r#"{"action":"stop","why":"x","journeys":["\u001b[2J"]}"#,
+            400,
+            "no journey can be called `\\u{1b}[2J`",
+        ),
     ] {
         let answer: Raw = order(http, body, &[]).await;
         assert!(
