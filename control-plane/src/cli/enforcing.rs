@@ -3,10 +3,8 @@
 use serde_json::Value;
 
 use super::status::{ago, clock, word};
+use crate::engine::nats::DEAD;
 use crate::serve::unknown_journey;
-
-/// A replica says every 0.4 s that it is there.
-const SILENT_MS: u64 = 2_500;
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +73,8 @@ fn replicas(replicas: &Value) -> String {
     }
     for one in replicas["not_obeying"].as_array().into_iter().flatten() {
         let ms = one["silent_ms"].as_u64().unwrap_or(0);
-        let silent = if ms < SILENT_MS { String::new() } else { format!(", not heard for {} s", ms / 1_000) };
+        let dead = u128::from(ms) >= DEAD.as_millis();
+        let silent = if dead { format!(", not heard for {} s", ms / 1_000) } else { String::new() };
         text += &format!(
             "replica {} ({}{silent}) does not do as ordered yet\n",
             word(&one["replica"]),
