@@ -61,6 +61,16 @@ impl Intents {
         before.declared.iter().filter(move |journey| !now.contains(journey.intent.name.as_str()))
     }
 
+    /// Journeys that were planned before and are only declared now.
+    pub(super) fn unplanned_since<'a>(&'a self, before: &Self) -> impl Iterator<Item = &'a str> {
+        let names = |all: &[JourneyInput]| -> BTreeSet<String> {
+            all.iter().map(|journey| journey.name.to_string()).collect()
+        };
+        let (then, now) = (names(&before.planned), names(&self.planned));
+        let declared = self.declared.iter().map(|journey| journey.intent.name.as_str());
+        declared.filter(move |name| then.contains(*name) && !now.contains(*name))
+    }
+
     /// Journeys that went from files that are still there.
     fn refuse_lost(&self, before: &Self, files: &[PathBuf], problems: &Problems) {
         // As documents name them.
@@ -134,5 +144,41 @@ impl Fingerprint {
         let others = models.into_iter().filter(|model| !known.contains(*model));
         self.0.extend(others.map(|model| (model.clone(), look(model))));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTENT: &str = include_str!("../../examples/checkout/intent.yaml");
+
+    fn read(folder: &Path, text: &str, before: &Intents) -> Result<Intents, String> {
+        std::fs::write(folder.join("intent.yaml"), text).unwrap();
+        let problems = Problems::new();
+        let read = Intents::load_after(&[folder.display().to_string()], before, &problems);
+        read.ok_or_else(|| emac_document::render_text(&problems, false))
+    }
+
+    #[test]
+    fn what_goes_without_its_file_is_refused_and_what_is_planned_no_more_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = read(folder.path(), INTENT, &Intents::default()).unwrap();
+        let entry = INTENT.find("  entry:\n").unwrap();
+        let lines = INTENT[entry..].lines().skip(1).take_while(|line| line.starts_with("    "));
+        let length: usize = lines.map(|line| line.len() + 1).sum::<usize>() + "  entry:\n".len();
+        let bare = [&INTENT[..entry], &INTENT[entry + length..]].concat();
+        let next = read(folder.path(), &bare, &first).unwrap();
+        assert_eq!(next.unplanned_since(&first).collect::<Vec<_>>(), ["checkout"]);
+        assert_eq!(first.unplanned_since(&next).count() + next.unplanned_since(&next).count(), 0);
+        // Other names are compared with what was in force, not with what was refused.
+        let renamed = INTENT.replace("name: checkout", "name: other");
+        let refused = read(folder.path(), &renamed, &first).unwrap_err();
+        assert!(
+            refused.contains("it held the journey `checkout`") && refused.contains("remove its file"),
+            "{refused}"
+        );
+        assert_eq!(read(folder.path(), INTENT, &first).as_ref(), Ok(&first));
+        read(folder.path(), &renamed, &Intents::default()).unwrap();
     }
 }

@@ -70,6 +70,12 @@ fn reload(shared: &Shared, patterns: &[String]) {
                 warn!(journey, %file, "journey removed: its file is gone");
                 shared.stats.journeys_removed.fetch_add(1, Relaxed);
             }
+            for journey in intents.unplanned_since(&before) {
+                warn!(
+                    journey,
+                    "journey is declared and no longer planned: its intent has no entry or no deadline any more"
+                );
+            }
             shared.intents_refused.store(None);
             shared.put_in_force(intents);
             shared.stats.reloads.fetch_add(1, Relaxed);
