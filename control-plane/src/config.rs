@@ -45,8 +45,7 @@ pub use discovery::{Discovery, Otlp};
 pub use enforcement::Stopped;
 pub use engine::{Engine, Nats, NatsTls};
 pub use identity::{Allowed, Identity, Proof, TlsFiles};
-pub(crate) use read::enforcement_of;
-pub(crate) use read::table;
+pub(crate) use read::{BYTES_MAX, enforcement_of, of_text, salvaged, table};
 pub use read::{KIND, load, read};
 
 /// How a control plane runs, checked.

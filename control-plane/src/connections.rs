@@ -63,6 +63,7 @@ pub struct Door {
 
 /// A connection that may be served.
 struct Connection {
+    port: Port,
     wire: Wire,
     transport: Transport,
     /// When the peer's certificate ends: the connection with it, so that the peer comes again with its next one.
@@ -156,10 +157,10 @@ impl Door {
 
     /// Ends the handshake, where there is one.
     async fn greet(&self, socket: Box<dyn Duplex>, remote: Remote) -> Option<Connection> {
-        let stalled = Duration::from_millis(self.gate.limits().stalled.0);
+        let (port, stalled) = (self.port, Duration::from_millis(self.gate.limits().stalled.0));
         let Some(settings) = self.gate.tls(self.port.protocol()) else {
             let transport = Transport { certificate: None, remote, secured: false };
-            return Some(Connection { wire: Wire::new(socket, stalled), transport, ends: None });
+            return Some(Connection { port, wire: Wire::new(socket, stalled), transport, ends: None });
         };
         let handshake = TlsAcceptor::from(settings).accept(socket);
         let why = match tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await {
@@ -170,7 +171,12 @@ impl Door {
                 let ends = certificate.as_ref().map(|certificate| left(certificate.until_unix_s));
                 let ends = ends.map(|left| Duration::from_secs(left) + EXPIRED_WITHIN);
                 let transport = Transport { certificate, remote, secured: true };
-                return Some(Connection { wire: Wire::new(Box::new(stream), stalled), transport, ends });
+                return Some(Connection {
+                    port,
+                    wire: Wire::new(Box::new(stream), stalled),
+                    transport,
+                    ends,
+                });
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no handshake in time".to_owned(),

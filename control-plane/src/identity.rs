@@ -23,6 +23,7 @@ mod tls;
 pub mod token;
 mod transport;
 
+pub(crate) use gate::SEVERAL_PROOFS;
 pub use gate::{Gate, Holder, Port, StreamKind};
 pub use keep::{Credentials, CredentialsError};
 pub use operators::{Changer, Operators, Shown};

@@ -48,10 +48,11 @@ use crate::ingest::{
     Committer, CommitterSettings, EvidenceReceiver, Queue, Records, RecordsReceiver, records,
 };
 use crate::store::{GenerationGate, OpenError, Store, Stored};
-use emac_document::{ReplaceError, replace_file};
+use emac_document::{ReplaceError, remove_leftovers, replace_file};
 use emac_push::Now;
 use emac_push::service::{Admission, PushService, ServiceLimits};
 use enforcement::Keep;
+pub(crate) use enforcement::names::sentence as unknown_journey;
 use guard::Guard;
 use intents::Fingerprint;
 pub use intents::Intents;
@@ -140,11 +141,15 @@ impl Server {
         let operator_keys = operator_keys(config, credentials.as_ref())?;
         let operators = Operators::new(config, operator_keys.clone(), clock);
         let guard = Guard::new(config, operators);
+        // What the state directory holds is looked at before anything is made in it.
+        let orders = Keep::of(config.state.as_deref());
         let (store, stored) = open_store(config)?;
+        // With a store in it the folder is this process's alone from here on.
+        config.state.as_deref().into_iter().for_each(tidy);
         allow_descriptors(config.connections.open);
         let (grpc_address, http_address) = (&config.listen.grpc, Address::Tcp(config.listen.http));
         let (grpc, http) = (listen(grpc_address, config)?, listen(&http_address, config)?);
-        let switch = (Keep::of(config.state.as_deref()), config.enforcement.clone());
+        let switch = (orders, config.enforcement.clone());
         let (evidence, durable) = (&config.evidence, durability(store.as_ref()));
         let mut shared = Shared::new(clock, stored, evidence, durable, intents, (gate, guard), switch);
         let (recorded, receiver) = config
@@ -310,6 +315,15 @@ fn start_discovery(
 fn now(shared: &Arc<Shared>) -> Now {
     let shared = Arc::clone(shared);
     Arc::new(move || shared.moment())
+}
+
+/// Removes from the state directory what a process that was killed while it wrote has left.
+fn tidy(state: &Path) {
+    let found = remove_leftovers(state);
+    if let Some(example) = found.example {
+        let (removed, example) = (found.removed, example.display().to_string());
+        info!(removed, example, "removed temporary files of a process that was killed while it wrote");
+    }
 }
 
 /// Where HTTP listens.

@@ -11,6 +11,7 @@ mod fields;
 mod files;
 mod hex;
 mod ignored;
+mod leftovers;
 mod number;
 mod parse;
 mod problem;
@@ -30,6 +31,7 @@ pub use emit::to_yaml;
 pub use fields::{Fields, Line, describe};
 pub use files::{expand, files_in, list_files, read_all, read_file};
 pub use hex::{hex, sha256_hex, unhex};
+pub use leftovers::{Leftovers, remove_leftovers};
 pub use parse::{Limits, parse};
 pub use problem::{EXIT_INVALID_INPUT, Place, Problem, Problems, Severity};
 pub use promql::{

@@ -3,7 +3,7 @@
 //! After a crash at any moment the old text or the new one stands there, never a part, and once [`StagedFile::replace`] has returned it is the new
 //! one: the file is synced before it is renamed, its folder afterwards. The new file has a name of its own until then (`.emac-….new`, in the same
 //! folder, because renaming is only atomic within a file system), so that two writers never write into one another's; it is removed when anything
-//! fails. It gets the permissions of the file it replaces; a file that is new gets what the process's umask leaves.
+//! fails, and by [`remove_leftovers`](crate::remove_leftovers) where a process was killed. It gets the permissions of the file it replaces; a file that is new gets what the process's umask leaves.
 //!
 //! Where the name is a symbolic link, the file that it points to is replaced and the link stays: whoever links a model into a checkout wants the
 //! checkout's file changed.
@@ -18,6 +18,10 @@ use tempfile::{Builder, NamedTempFile, TempPath};
 
 /// Symbolic links that are followed, as Linux does.
 const LINKS_MAX: usize = 40;
+/// Of the names that new files have until they are renamed; between them are [`RANDOM`] letters and digits.
+pub(crate) const PREFIX: &str = ".emac-";
+pub(crate) const SUFFIX: &str = ".new";
+pub(crate) const RANDOM: usize = 6;
 /// Permissions of a new file, before the umask.
 const NEW_FILE_MODE: u32 = 0o666;
 
@@ -191,7 +195,7 @@ fn write_beside(target: &Path, bytes: &[u8]) -> io::Result<TempPath> {
 
 fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
     let mode = Permissions::from_mode(NEW_FILE_MODE);
-    Builder::new().prefix(".emac-").suffix(".new").permissions(mode).tempfile_in(folder)
+    Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(RANDOM).permissions(mode).tempfile_in(folder)
 }
 
 /// Permissions of the file that stands there; `None`: there is none.

@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 use super::status::{ago, clock, word};
-
-/// A replica says every 0.4 s that it is there.
-const SILENT_MS: u64 = 2_500;
+use crate::engine::nats::DEAD;
+use crate::serve::unknown_journey;
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,19 +17,50 @@ pub(super) enum Told {
 
 /// What is stopped, by whom and why, and which sidecars do not know it.
 pub(super) fn switched(enforcement: &Value, told: Told) -> String {
-    let mut text = orders(&enforcement["stopped"]);
+    let (mut text, notes) = (orders(&enforcement["stopped"]), notes(enforcement));
     if text.is_empty() {
         if told == Told::ByTheWay {
-            return text;
+            return notes;
         }
         text = "enforcement is as the intents say\n".to_owned();
     }
+    text += &notes;
     if let Some(why) = enforcement["not_kept"].as_str() {
         text += &format!("it would not survive a restart of the control plane: {why}\n");
     } else if told == Told::Asked && enforcement["durable"] == false {
         text += "it does not survive a restart of the control plane, which has no state directory\n";
     }
     text + &replicas(&enforcement["replicas"]) + &sidecars(&enforcement["sidecars"])
+}
+
+/// What is odd about what is stopped: names that no journey has, a configuration that is refused, a record that was lost.
+fn notes(enforcement: &Value) -> String {
+    let of = |name: &str| enforcement[name].as_array().into_iter().flatten();
+    let planned: Vec<String> = of("journeys").map(|journey| word(&journey["journey"])).collect();
+    let mut text = String::new();
+    for one in of("unknown") {
+        let near = one["near"].as_str().map(|_| word(&one["near"]));
+        let planned = planned.iter().map(String::as_str);
+        text += &unknown_journey(&word(&one["journey"]), near.as_deref(), planned);
+        text.push('\n');
+    }
+    if let Some(more) = enforcement["unknown_more"].as_u64().filter(|more| *more > 0) {
+        text += &format!("and {more} more names that are stopped and that no journey has\n");
+    }
+    for told in ["configuration_refused", "record"] {
+        if enforcement[told].is_string() {
+            text += &format!("{}\n", word(&enforcement[told]));
+        }
+    }
+    text
+}
+
+/// Whether a name that is stopped is no journey's, among these.
+pub(super) fn is_unknown(enforcement: &Value, names: &[String]) -> bool {
+    let unknown = enforcement["unknown"].as_array().into_iter().flatten();
+    let mut unknown = unknown.filter_map(|one| one["journey"].as_str());
+    let more = enforcement["unknown_more"].as_u64().unwrap_or(0);
+    !names.is_empty() && (more > 0 || unknown.any(|one| names.iter().any(|name| name == one)))
 }
 
 /// Replicas of the control plane that do not do as ordered.
@@ -43,7 +73,8 @@ fn replicas(replicas: &Value) -> String {
     }
     for one in replicas["not_obeying"].as_array().into_iter().flatten() {
         let ms = one["silent_ms"].as_u64().unwrap_or(0);
-        let silent = if ms < SILENT_MS { String::new() } else { format!(", not heard for {} s", ms / 1_000) };
+        let dead = u128::from(ms) >= DEAD.as_millis();
+        let silent = if dead { format!(", not heard for {} s", ms / 1_000) } else { String::new() };
         text += &format!(
             "replica {} ({}{silent}) does not do as ordered yet\n",
             word(&one["replica"]),

@@ -79,6 +79,10 @@ async fn fetch(server: &Server) -> Result<Value, FetchError> {
 fn render(status: &Value) -> String {
     let mut text = format!("plan generation {}\n", status["plan"]["generation"]);
     text += &switched(&status["enforcement"], Told::ByTheWay);
+    if status["journeys"]["intents_refused"].is_string() {
+        let why = word(&status["journeys"]["intents_refused"]);
+        text += &format!("the intents' files are refused, and the last valid intents stay in use: {why}\n");
+    }
     text += &spans(&status["journeys"]);
     let list = |part: &str, name: &str| status[part][name].as_array().cloned().unwrap_or_default();
     let header = ["JOURNEY", "MODE", "REQUESTS", "IN DEADLINE", "DEGRADED", "P50 MS", "P99 MS", "TOTAL"];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::enforcing::{Told, all_obey, switched};
+use super::enforcing::{Told, all_obey, is_unknown, switched};
 use super::exit::Exit;
 use super::fetch::{FetchError, Server, ServerArgs, said};
 use super::output::{Format, complain, print_json, print_line, print_text};
@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
   emac stop-enforcing --journey checkout --why INC-42 --server https://emac.emac-system.svc:8080 --ca ca.pem --token-file jane.token
 
 Exit codes: 0 every connected sidecar has acknowledged, at every replica; 3 ordered, but a sidecar has not acknowledged within --wait or is not reached, a
-replica does not obey yet, or the order would not survive a restart; 1 the control plane did not answer or refuses who asks; 65 it refuses what is asked; 64 usage.")]
+replica does not obey yet, no journey of a name is planned (it is stopped if one appears), or the order would not survive a restart; 1 the control plane did not answer or refuses who asks; 65 it refuses what is asked; 64 usage.")]
 pub(super) struct StopArgs {
     #[command(flatten)]
     order: OrderArgs,
@@ -143,7 +143,8 @@ async fn follow(args: &OrderArgs, server: &Server, taken: Value, began: Instant)
         }
     }
     let reached = now["sidecars"]["unreachable"].as_array().is_none_or(Vec::is_empty);
-    if all_know(&now) && reached && now["not_kept"].is_null() { Exit::Ok } else { Exit::Review }
+    let named = !is_unknown(&now, &args.journeys);
+    if all_know(&now) && reached && named && now["not_kept"].is_null() { Exit::Ok } else { Exit::Review }
 }
 
 fn all_know(state: &Value) -> bool {

@@ -12,3 +12,20 @@ pub struct Stopped {
     /// Why.
     pub why: Option<String>,
 }
+
+impl Stopped {
+    /// What stops whatever either stops; said by the first.
+    #[must_use]
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.journeys = match (self.journeys, &other.journeys) {
+            (Some(mut journeys), Some(others)) => {
+                journeys.extend(
+                    others.iter().filter(|name| !journeys.contains(name)).cloned().collect::<Vec<_>>(),
+                );
+                Some(journeys)
+            }
+            _ => None,
+        };
+        self
+    }
+}

@@ -6,8 +6,10 @@ mod capacity;
 mod connections;
 mod discovery;
 mod engine;
+mod salvage;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::api::{api, enforcement};
 use self::connections::connections;
@@ -19,45 +21,57 @@ use emac_document::shape::Mapping;
 use emac_document::types::{
     Shown, Type, Written, address, choice, integer, list, mapping, millis, text_like, word_as,
 };
-use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, describe, read_file};
+use emac_document::{API_VERSION, Fields, Limits, Problem, Problems, Reader, Source, describe};
 use identity::identity;
+pub(crate) use salvage::salvaged;
 
 /// The document kind of a configuration.
 pub const KIND: &str = "ControlPlaneConfig";
 /// A configuration fits one page; a megabyte is a mistake.
-const BYTES_MAX: usize = 1 << 20;
+pub(crate) const BYTES_MAX: usize = 1 << 20;
 
 /// Reads a file. `None` when `problems` now holds an error.
 pub fn load(path: &Path, problems: &Problems) -> Option<Config> {
-    let limits = Limits { bytes_max: BYTES_MAX, ..Limits::default() };
-    let errors_before = problems.errors();
-    let documents = read_file(path, &limits, problems);
-    let [document] = documents.as_slice() else {
-        if problems.errors() == errors_before {
-            let message = format!("expected one document, found {}", documents.len());
-            problems.push(Problem::error(message).in_file(path.display().to_string()));
-        }
-        return None;
-    };
-    let config = read(document.reader(problems), path.parent().unwrap_or(Path::new("")))?;
+    let source = Source::read(path, BYTES_MAX, problems)?;
+    let config = of_text(&source, path.parent().unwrap_or(Path::new("")), problems)?;
     Some(Config { file: Some(path.to_owned()), ..config })
 }
 
-/// What a file's text stops, whatever is wrong with the rest of it: a stop must not wait for somebody to mend another line. `None` when
-/// `enforcement` itself cannot be read.
-pub(crate) fn enforcement_of(text: &str, name: &str, problems: &Problems) -> Option<Option<Stopped>> {
-    let limits = Limits { bytes_max: BYTES_MAX, ..Limits::default() };
-    let documents = emac_document::parse(&emac_document::Source::new(name, text), &limits, problems);
+/// Reads a text, with paths in it relative to `folder`. `None` when `problems` now holds an error.
+pub(crate) fn of_text(text: &Arc<Source>, folder: &Path, problems: &Problems) -> Option<Config> {
     let errors_before = problems.errors();
+    let documents = emac_document::parse(text, &limits(), problems);
     let [document] = documents.as_slice() else {
-        problems.push(Problem::error(format!("expected one document, found {}", documents.len())));
+        if problems.errors() == errors_before {
+            let message = format!("expected one document, found {}", documents.len());
+            problems.push(Problem::error(message).in_file(text.name()));
+        }
         return None;
     };
+    // What is wrong with the text itself counts too: of a field that is there twice nobody knows which is meant.
+    read(document.reader(problems), folder).filter(|_| problems.errors() == errors_before)
+}
+
+/// What a text stops, whatever is wrong with the other fields. `None` when the text is no document, or `enforcement` itself cannot be read.
+pub(crate) fn enforcement_of(text: &Arc<Source>, problems: &Problems) -> Option<Option<Stopped>> {
+    let errors_before = problems.errors();
+    let documents = emac_document::parse(text, &limits(), problems);
+    let [document] = documents.as_slice() else {
+        if problems.errors() == errors_before {
+            problems.push(Problem::error(format!("expected one document, found {}", documents.len())));
+        }
+        return None;
+    };
+    let errors_before = problems.errors();
     let stopped = document.reader(problems).fields(|fields| {
         fields.accept_rest();
         Some(fields.optional("enforcement", |it| enforcement().read(it)).flatten())
     });
     stopped.filter(|_| problems.errors() == errors_before)
+}
+
+fn limits() -> Limits {
+    Limits { bytes_max: BYTES_MAX, ..Limits::default() }
 }
 
 /// Reads a document; paths in it are relative to `folder`.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use emac_document::shown;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
@@ -15,12 +16,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
 use tonic::codegen::Service as _;
+use tonic::{Code, Status};
 
 use super::messages::Messages;
 use super::{Connection, first_message, over};
-use crate::identity::{Cut, Gate, Transport};
+use crate::identity::{Cut, Gate, Port, Transport};
 use crate::refusal::Refusal;
 
 /// Most bytes of a request's headers, as HTTP/2 counts them; announced.
@@ -28,6 +29,8 @@ const HEADER_BYTES_MAX: u32 = 32 << 10;
 /// What a peer may send ahead of what is read, in a stream and in a connection.
 const STREAM_WINDOW: u32 = 128 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Most characters of a path that is not served, in log and answer.
+const PATH_CHARS_MAX: usize = 200;
 /// How long a connection that was told to end may take.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -49,9 +52,10 @@ pub(super) async fn serve(
     let open = streams.open.subscribe();
     let service = {
         let (gate, transport) = (Arc::clone(gate), connection.transport);
+        let port = connection.port;
         // Boxed: what answers is gone once a stream's response has begun, and ten thousand streams would keep its room.
         service_fn(move |request| {
-            Box::pin(answer(router.clone(), transport.clone(), Arc::clone(&gate), request))
+            Box::pin(answer(router.clone(), transport.clone(), (Arc::clone(&gate), port), request))
         })
     };
     let serving = Builder::new(streams)
@@ -99,14 +103,12 @@ async fn idle(mut open: watch::Receiver<usize>, first: Duration, later: Duration
 async fn answer(
     mut router: Router,
     transport: Transport,
-    gate: Arc<Gate>,
+    (gate, port): (Arc<Gate>, Port),
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let remote = transport.remote;
     let path = request.uri().path().to_owned();
-    let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |it| it.as_bytes());
-    if !content_type.starts_with(b"application/grpc") {
-        let said = String::from_utf8_lossy(content_type).into_owned();
+    if let Err(said) = is_grpc(request.headers()) {
         let status = gate.refuse(
             Refusal::Garbage,
             &format!("content-type `{said}` is not application/grpc (from {remote})"),
@@ -121,11 +123,49 @@ async fn answer(
     }
     let request = request.map(|body| Messages::new(body, Arc::clone(&gate), remote));
     let response = router.call(request).await?;
-    let unknown = Code::Unimplemented as i32;
-    if response.headers().get("grpc-status").is_some_and(|status| *status == *unknown.to_string()) {
-        gate.refuse(Refusal::Garbage, &format!("nothing of `{path}` is served (from {remote})"));
+    let status = Status::from_header_map(response.headers());
+    match status.filter(|status| status.code() == Code::Unimplemented) {
+        None => Ok(response),
+        // The method is served, but not in this way, and it said in which.
+        Some(status) if served(port).contains(&path.as_str()) => {
+            gate.refuse(Refusal::Garbage, &format!("`{path}`: {} (from {remote})", status.message()));
+            Ok(response)
+        }
+        Some(_) => {
+            let path = shown(&path, PATH_CHARS_MAX);
+            let served = served(port).join(", ");
+            let why = format!("nothing of `{path}` is served here, but {served} (from {remote})");
+            let status = gate.refuse(Refusal::Garbage, &why);
+            Ok(Status::unimplemented(status.message()).into_http())
+        }
     }
-    Ok(response)
+}
+
+/// Every method of a port.
+const fn served(port: Port) -> &'static [&'static str] {
+    match port {
+        Port::Grpc => &[
+            "/emac.v1.EvidenceService/Report",
+            "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
+            "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+        ],
+        Port::OtlpGrpc => &["/opentelemetry.proto.collector.trace.v1.TraceService/Export"],
+        Port::Http | Port::OtlpHttp => &[],
+    }
+}
+
+/// Whether every content type is of gRPC with protobuf; else the first that is not, or nothing.
+fn is_grpc(headers: &HeaderMap) -> Result<(), String> {
+    let kinds = headers.get_all(header::CONTENT_TYPE);
+    let grpc = |kind: &&HeaderValue| {
+        let kind = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        [&b"application/grpc"[..], b"application/grpc+proto"].iter().any(|it| it.eq_ignore_ascii_case(kind))
+    };
+    match kinds.iter().find(|kind| !grpc(kind)) {
+        Some(strange) => Err(String::from_utf8_lossy(strange.as_bytes()).into_owned()),
+        None if kinds.iter().next().is_none() => Err(String::new()),
+        None => Ok(()),
+    }
 }
 
 /// Runs streams, and counts those of one connection.

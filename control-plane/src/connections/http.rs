@@ -15,8 +15,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service as _;
 
+use super::wire::Heard;
 use super::{Connection, first_message, over};
-use crate::identity::{Gate, Transport};
+use crate::identity::{Gate, Remote, Transport};
 use crate::refusal::Refusal;
 
 /// Most headers of a request.
@@ -33,9 +34,19 @@ pub(super) async fn serve(
     gate: &Arc<Gate>,
     stop: &CancellationToken,
 ) {
+    let (remote, heard) = (connection.transport.remote, connection.wire.heard());
     let service = {
-        let (gate, transport) = (Arc::clone(gate), connection.transport);
-        service_fn(move |request| answer(router.clone(), transport.clone(), Arc::clone(&gate), request))
+        let (gate, transport, heard) = (Arc::clone(gate), connection.transport, heard.clone());
+        service_fn(move |request| {
+            let answered = answer(router.clone(), transport.clone(), Arc::clone(&gate), request);
+            let heard = heard.clone();
+            async move {
+                let answered = answered.await;
+                // What comes now is the next request's.
+                heard.forget();
+                answered
+            }
+        })
     };
     let serving = Builder::new()
         .timer(TokioTimer::new())
@@ -47,12 +58,27 @@ pub(super) async fn serve(
     tokio::pin!(serving);
     tokio::select! {
         // However it ends, the peer has gone or is told by the protocol.
-        _ = &mut serving => return,
+        ended = &mut serving => return refused(ended, &heard, remote, gate),
         () = over(connection.ends) => return,
         () = stop.cancelled() => {}
     }
     serving.as_mut().graceful_shutdown();
     let _ = serving.await;
+}
+
+/// Counts a request that was refused by the protocol, before anybody here saw it. A connection that idles, or that its peer leaves, is none.
+fn refused(ended: hyper::Result<()>, heard: &Heard, remote: Remote, gate: &Gate) {
+    let Err(error) = ended else { return };
+    let refusal = if error.is_timeout() && heard.is_something() {
+        Refusal::Silent
+    } else if error.is_parse_too_large() {
+        Refusal::TooLarge
+    } else if error.is_parse() {
+        Refusal::Garbage
+    } else {
+        return;
+    };
+    gate.refuse(refusal, &format!("the head of a request over HTTP: {error} (from {remote})"));
 }
 
 async fn answer(

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,11 +20,33 @@ pub(super) struct Wire {
     patience: Duration,
     /// Since a write had to wait, until one gets on.
     waits: Option<Pin<Box<Sleep>>>,
+    heard: Heard,
+}
+
+/// Whether anything came since it was last asked about.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<AtomicBool>);
+
+impl Heard {
+    /// Asks anew from now on.
+    pub(super) fn forget(&self) {
+        self.0.store(false, Relaxed);
+    }
+
+    /// Whether anything came.
+    pub(super) fn is_something(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 impl Wire {
     pub(super) fn new(io: Box<dyn Duplex>, patience: Duration) -> Self {
-        Self { io, patience, waits: None }
+        Self { io, patience, waits: None, heard: Heard::default() }
+    }
+
+    /// Whether anything comes from the peer.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     fn bounded<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -42,7 +66,12 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.heard.0.store(true, Relaxed);
+        }
+        polled
     }
 }
 

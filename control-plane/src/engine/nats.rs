@@ -53,6 +53,7 @@ use crate::plan::PlanSnapshot;
 use crew::Crew;
 use door::Door;
 use layout::{Layout, LayoutError};
+pub(crate) use members::DEAD;
 use members::Members;
 pub use message::Present;
 use orders::Orders;

@@ -246,8 +246,11 @@ impl Gate {
             let account = spiffe::account(&uri, &proof.trust_domains).map_err(told)?;
             return Ok(peer(Who::Account(account), None));
         }
-        let bearer =
-            metadata.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let mut shown = metadata.get_all("authorization").iter();
+        let bearer = shown.next().and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        if credentials.keys().is_some() && shown.next().is_some() {
+            return Err(told((Refusal::Malformed, SEVERAL_PROOFS.to_owned())));
+        }
         if let Some((keys, token)) = credentials.keys().zip(bearer) {
             let (workload, until) = keys.verify(token.trim(), self.unix_s()).map_err(told)?;
             return Ok(peer(Who::Workload(workload), Some(until)));
@@ -255,6 +258,9 @@ impl Gate {
         Err(told((Refusal::Missing, ways(proof))))
     }
 }
+
+/// Of two proofs one may be somebody else's.
+pub(crate) const SEVERAL_PROOFS: &str = "several `authorization` headers; expected one";
 
 /// What a peer lacks: the ways that are configured.
 fn ways(proof: &Proof) -> String {

@@ -45,9 +45,7 @@ pub struct Stats {
     pub reloads: AtomicU64,
     /// Times they were refused.
     pub reloads_refused: AtomicU64,
-    /// The files as they are were refused; the last valid intents are in force.
-    pub intents_refused: AtomicBool,
-    /// Journeys that went with their file or document.
+    /// Journeys that went with their file.
     pub journeys_removed: AtomicU64,
     commits: Mutex<LatencyTotals>,
     plans: Mutex<LatencyTotals>,

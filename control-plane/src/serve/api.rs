@@ -63,6 +63,7 @@ pub(super) fn journeys(shared: &Shared) -> Value {
         })
     });
     let mut answer = spans(shared, &evidence, now);
+    answer["intents_refused"] = json!(shared.intents_refused.load().as_deref());
     answer["journeys"] = journeys.collect();
     answer["edges"] = edges.collect();
     answer

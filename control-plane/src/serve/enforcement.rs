@@ -14,6 +14,7 @@
 //! yet) gets budgets without any journey: it may hold others for ever (`lease.onExpiry: hold`).
 
 mod keep;
+pub(crate) mod names;
 mod publication;
 mod several;
 pub(super) mod share;
@@ -35,6 +36,8 @@ use super::state::Shared;
 use crate::config::Stopped;
 use crate::plan::PlanSnapshot;
 pub(super) use keep::Keep;
+use keep::Loaded;
+use names::Teller;
 pub(super) use publication::Out;
 use publication::Publication;
 pub(super) use switch::{Action, Given, Order, Stops, Switch, Why};
@@ -72,6 +75,17 @@ pub(super) struct View {
     pub(super) durable: bool,
     /// Why not, where they should.
     pub(super) unkept: Option<String>,
+    /// What somebody should know who reads what is in force.
+    pub(super) told: Told,
+}
+
+/// What somebody should know beside what is in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Of the record of orders, until the next order: it was lost.
+    pub(super) record: Option<String>,
+    /// Of the configuration's file, as it is now: it cannot be read as a whole.
+    pub(super) file: Option<String>,
 }
 
 /// An order that cannot be taken: somebody else's came before.
@@ -91,7 +105,14 @@ impl Enforcement {
         stored: Generation,
         now_unix_ms: u64,
     ) -> Self {
-        let switch = keep.load().unwrap_or_else(|why| unreadable(&why, now_unix_ms));
+        let (loaded, readable) = match keep.load() {
+            Ok(loaded) => (loaded, true),
+            Err(why) => (Loaded { switch: unreadable(&why, now_unix_ms), told: None }, false),
+        };
+        let Loaded { switch, told: record } = loaded;
+        if let Some(told) = &record {
+            warn!("{told}");
+        }
         let stops = Arc::new(Stops { switch, configured });
         let generation = stored.max(Generation(stops.switch.generation));
         let newest = stops.switch.history.last().map_or(0, |given| given.order.at_unix_ms);
@@ -100,10 +121,11 @@ impl Enforcement {
             warn!("{}", said(&stops));
         }
         let out = Arc::new(Out::nothing(generation));
-        let durable = matches!(keep, Keep::File(_));
-        let inner = Publication::begin(stops, out, durable, unheard);
+        let durable = matches!(keep, Keep::Folder { .. });
+        let told = Told { record, file: None };
+        let inner = Publication::begin(stops, (out, durable), unheard, told);
         let view = Arc::clone(&inner.view);
-        Self {
+        let this = Self {
             publisher,
             proxies,
             keep,
@@ -112,7 +134,12 @@ impl Enforcement {
             apart: AtomicBool::new(false),
             overtaken: Mutex::default(),
             view,
+        };
+        // A damaged one stays for who wants to look at it, until there is an order.
+        if readable && this.keep.is_lost() {
+            this.keep_now();
         }
+        this
     }
 
     /// Publishes a plan, less what is stopped.
@@ -131,7 +158,12 @@ impl Enforcement {
             inner.unkept.is_some()
         };
         // Somebody who gives an order right now keeps it, and with it what was not.
-        if let (true, Ok(_turn)) = (unkept, self.turn.try_lock()) {
+        if let (true, Ok(_turn)) = (unkept || self.keep.is_lost(), self.turn.try_lock()) {
+            if !unkept {
+                warn!(
+                    "the record of orders about enforcement was removed or emptied while it was in use; it is written anew"
+                );
+            }
             self.keep_now();
         }
     }
@@ -159,6 +191,8 @@ impl Enforcement {
                 return Err(Overtaken { revision: switch.revision });
             }
             let changed = switch.take(action, journeys.clone(), order.clone());
+            // Whoever gives one says how it shall be.
+            inner.told.record = None;
             if inner.several {
                 switch.several.wait(action, journeys, seen, order);
                 if changed {
@@ -187,6 +221,13 @@ impl Enforcement {
         }
         inner.change(stops, (&self.publisher, &self.proxies), now);
         true
+    }
+
+    /// Tells what is wrong with the configuration's file, or that nothing is.
+    fn tell_of_file(&self, problem: Option<String>) {
+        let mut inner = self.lock();
+        inner.told.file = problem;
+        inner.show();
     }
 
     /// What is in force.
@@ -234,11 +275,18 @@ impl Enforcement {
 
 /// Tends to it until told to stop.
 pub(super) async fn tend(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut names = Teller::default();
     while stop.run_until_cancelled(tokio::time::sleep(TEND_EVERY)).await.is_some() {
         let shared = Arc::clone(&shared);
-        let tended = tokio::task::spawn_blocking(move || shared.enforcement.tend(shared.moment())).await;
-        if let Err(problem) = tended {
-            error!(%problem, "tending to enforcement failed");
+        let mut teller = std::mem::take(&mut names);
+        let tended = tokio::task::spawn_blocking(move || {
+            shared.enforcement.tend(shared.moment());
+            teller.look(&shared);
+            teller
+        });
+        match tended.await {
+            Ok(teller) => names = teller,
+            Err(problem) => error!(%problem, "tending to enforcement failed"),
         }
     }
 }

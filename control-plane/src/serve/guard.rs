@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use emac_core::units::Micros;
@@ -20,7 +20,7 @@ use emac_document::shown;
 
 use super::state::Shared;
 use crate::config::{Changers, Config};
-use crate::identity::{Operators, Shown, Transport};
+use crate::identity::{Operators, SEVERAL_PROOFS, Shown, Transport};
 use crate::refusal::{Refusal, Tally, WORDS_MAX};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -107,6 +107,9 @@ impl Guard {
         let host = self.is_for_us(request, from)?;
         let headers = request.headers();
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(unproven((Refusal::Malformed, SEVERAL_PROOFS.to_owned())));
+        }
         let last = headers.get_all(FORWARDED_CERTIFICATE).iter().next_back();
         let shown = Shown {
             authorization: text(&header::AUTHORIZATION),
@@ -158,11 +161,12 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// A browser says whose page sends a request; what is no browser says nothing.
+/// A browser says whose page sends a request; what is no browser says nothing. Of a header that is there several times every value must do: which of
+/// them a proxy or a browser looked at nobody knows.
 fn comes_from_no_other_page(headers: &HeaderMap, host: &str) -> Result<(), Refused> {
     let refuse = |why: &str| Err(Refused::new(StatusCode::FORBIDDEN, "origin", why));
-    let site = headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes());
-    if site.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
+    let own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    if !headers.get_all(SEC_FETCH_SITE).iter().all(own) {
         return refuse("a page of another site may change nothing (sec-fetch-site)");
     }
     let ours = |origin: &[u8]| {
@@ -171,8 +175,12 @@ fn comes_from_no_other_page(headers: &HeaderMap, host: &str) -> Result<(), Refus
     if headers.get_all(header::ORIGIN).iter().any(|origin| !ours(origin.as_bytes())) {
         return refuse("a page of another origin may change nothing (origin)");
     }
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+    let json = |kind: &HeaderValue| {
+        let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        kind.trim().eq_ignore_ascii_case("application/json")
+    };
+    let kinds = headers.get_all(header::CONTENT_TYPE);
+    if kinds.iter().next().is_none() || !kinds.iter().all(json) {
         let why = "content-type: expected application/json";
         return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", why));
     }

@@ -274,8 +274,8 @@ fn control_plane(shared: &Shared, stats: &StatsSnapshot) -> Vec<MetricFamily> {
         "emac_intents_refused",
         "1 while the intent files are invalid and the last valid intents stay in use, else 0.",
     );
-    refused.gauge(&[], f64::from(u8::from(shared.stats.intents_refused.load(Relaxed))));
-    let mut removed = counter("emac_journeys_removed_total", "Journeys whose file or document was removed.");
+    refused.gauge(&[], f64::from(u8::from(shared.intents_refused.load().is_some())));
+    let mut removed = counter("emac_journeys_removed_total", "Journeys whose file was removed.");
     removed.counter(&[], shared.stats.journeys_removed.load(Relaxed));
     let mut durable = gauge("emac_store_durable", "1 if evidence survives a restart, else 0.");
     durable.gauge(&[], f64::from(u8::from(shared.durable)));

@@ -1,5 +1,6 @@
 //! `POST /api/v1/enforcement`: from the bytes of a request to an order, and its answer.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use emac_core::id::JourneyName;
 use emac_document::did_you_mean;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
@@ -27,6 +29,8 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const BODY_WITHIN: Duration = Duration::from_secs(5);
 /// Longest `why` and `who`, in characters.
 const WORDS_MAX: usize = 500;
+/// Most names stopped that no journey has: every replica keeps them.
+const STRANGE_MAX: usize = 100;
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -88,28 +92,37 @@ fn understood(shared: &Shared, bytes: &[u8]) -> Result<Asked, (StatusCode, Strin
     if names.is_empty() {
         return Err(bad("journeys: none is named; leave it out for all".to_owned()));
     }
+    checked(shared, asked.action, names)?;
+    Ok(asked)
+}
+
+/// Whoever stops is not refused because no journey has the name: it is in the answer. Whoever resumes has time to write it right.
+fn checked(shared: &Shared, action: Action, names: &[String]) -> Result<(), (StatusCode, String)> {
     let intents = shared.intents.load();
-    let known: Vec<&str> = intents.planned.iter().map(|intent| intent.name.as_str()).collect();
+    let known: HashSet<&str> = intents.planned.iter().map(|intent| intent.name.as_str()).collect();
     let stops = shared.enforcement.stops();
-    for name in names {
+    let stopped = &stops.switch.journeys;
+    let strange: Vec<&String> = names.iter().filter(|name| !known.contains(name.as_str())).collect();
+    for &name in &strange {
+        if let Err(error) = JourneyName::new(name) {
+            let why = format!("no journey can be called `{}`: {error}", name.escape_debug());
+            return Err((StatusCode::BAD_REQUEST, why));
+        }
         // What was stopped can be resumed, though its intent is gone.
-        let stopped = asked.action == Action::Resume && stops.switch.journeys.contains_key(name);
-        if !stopped && !known.contains(&name.as_str()) {
+        if action == Action::Resume && !stopped.contains_key(name) {
             let near = did_you_mean(name, known.iter().copied());
-            let help = near.map_or_else(
-                || {
-                    "sidecars that hold budgets of a journey without an intent are reached by stopping all"
-                        .to_owned()
-                },
-                |near| format!("did you mean `{near}`?"),
-            );
-            return Err((
-                StatusCode::NOT_FOUND,
-                format!("no journey `{}` is planned; {help}", name.escape_debug()),
-            ));
+            let help = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err((StatusCode::NOT_FOUND, format!("no journey `{name}` is planned or stopped{help}")));
         }
     }
-    Ok(asked)
+    let before = stopped.keys().filter(|name| !known.contains(name.as_str())).count();
+    if action == Action::Stop && before + strange.len() > STRANGE_MAX {
+        let why = format!(
+            "more than {STRANGE_MAX} names would be stopped that no journey has; leave `journeys` out to stop all, or resume some of them"
+        );
+        return Err((StatusCode::BAD_REQUEST, why));
+    }
+    Ok(())
 }
 
 async fn obey(shared: Arc<Shared>, asked: Asked, changer: Changer) -> Response {

@@ -191,3 +191,83 @@ fn seen(delta: HopDelta, enforced: bool) -> HopEvidence {
         alternate_asked: if enforced { asked } else { 0 },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use emac_core::evidence::{Delta, Report};
+    use emac_core::id::{JourneyName, WorkloadName};
+    use emac_core::units::Generation;
+    use emac_proto::convert::NodeReport;
+
+    use super::super::enforcement::Keep;
+    use super::super::guard::Guard;
+    use super::*;
+    use crate::aggregate::Batch;
+    use crate::clock::Clock;
+    use crate::config::{Config, Identity, Stopped};
+    use crate::identity::{Gate, Operators};
+    use crate::store::{Store, Stored};
+
+    fn hop(journey: &str, destination: &str) -> HopKey {
+        let (source, destination) = ("shop/front".into(), destination.into());
+        HopKey { journey: journey.into(), source, destination, ..HopKey::default() }
+    }
+
+    /// What tasks share, where the configuration stops this, with a report of hops that asked an alternate before the call and after it.
+    fn shared(stopped: Option<Stopped>, hops: &[HopKey]) -> Shared {
+        let (config, clock) = (Config::default(), Clock::start());
+        let gate = Arc::new(Gate::new(&Identity::Nobody, None, config.connections, clock));
+        let guard = Guard::new(&config, Operators::new(&config, None, clock));
+        let durable = (false, Store::in_memory().generations());
+        let switch = (Keep::of(None::<&Path>), stopped);
+        let intents = Intents::default();
+        let shared =
+            Shared::new(clock, Stored::default(), &config.evidence, durable, intents, (gate, guard), switch);
+        let mut asked = HopDelta::default();
+        for (kind, times) in
+            [(DecisionKind::FallbackBefore, 3), (DecisionKind::FallbackAfter, 4), (DecisionKind::Call, 5)]
+        {
+            (0..times).for_each(|_| asked.decisions.add(kind));
+        }
+        let hops = hops.iter().map(|key| (key.clone(), asked.clone())).collect();
+        let delta = Delta { hops, ..Delta::default() };
+        let report = Report { epoch: 1, sequence: 1, start_unix: Millis(0), end_unix: Millis(0), delta };
+        let workload = WorkloadName::new("shop/front").unwrap();
+        let report = NodeReport { node: "front-1".into(), workload, report };
+        {
+            let mut aggregate = shared.aggregate.write().unwrap();
+            let mut batch = Batch::new(&aggregate, clock.now(), clock.unix_ms(), Generation(0));
+            batch.add(&aggregate, report);
+            batch.finish(&aggregate);
+            aggregate.apply(clock.now(), batch);
+        }
+        shared
+    }
+
+    /// While a journey observes, for its intent's sake or because it is stopped, sidecars count decisions that nobody acts upon: no alternate was asked.
+    #[test]
+    fn a_stopped_journey_is_read_like_one_that_observes() {
+        let hops = [hop("checkout", "pay"), hop("search", "index")];
+        let some = |name: &str| Some(vec![JourneyName::new(name).unwrap()]);
+        let stop = |journeys| Some(Stopped { journeys, ..Stopped::default() });
+        for (stopped, enforced, asked) in [
+            (None, true, [7, 7]),
+            (None, false, [0, 0]),
+            (stop(None), true, [0, 0]),
+            (stop(some("checkout")), true, [0, 7]),
+            (stop(some("search")), true, [7, 0]),
+            (stop(some("search")), false, [0, 0]),
+        ] {
+            let shared = shared(stopped.clone(), &hops);
+            let evidence = Evidence { shared: &shared, now: shared.clock.now() };
+            let read = hops.clone().map(|hop| {
+                let found = evidence.read(std::slice::from_ref(&hop), enforced);
+                assert_eq!(found.len(), 1, "of this journey only");
+                found[&hop].alternate_asked
+            });
+            assert_eq!(read, asked, "{stopped:?} {enforced}");
+        }
+    }
+}

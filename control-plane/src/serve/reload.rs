@@ -10,7 +10,8 @@ use tracing::{info, warn};
 use super::folders::Folders;
 use super::intents::{Fingerprint, Intents};
 use super::state::Shared;
-use emac_document::{Problems, render_text};
+use crate::refusal::WORDS_MAX;
+use emac_document::{Problems, Severity, render_text, shown};
 
 /// How often files are looked at where nobody tells of changes.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -60,23 +61,44 @@ async fn settled(folders: &Folders) {
 }
 
 fn reload(shared: &Shared, patterns: &[String]) {
-    let problems = Problems::new();
-    match Intents::load(patterns, &problems) {
+    let (problems, before) = (Problems::new(), shared.intents.load_full());
+    match Intents::load_after(patterns, &before, &problems) {
         Some(intents) => {
             info!(journeys = intents.planned.len(), "intents read again");
-            for journey in intents.removed_since(&shared.intents.load()) {
-                warn!(journey, "journey removed: its file or document is gone");
+            for journey in intents.removed_since(&before) {
+                let (journey, file) = (journey.intent.name.as_str(), journey.files.intent.display());
+                warn!(journey, %file, "journey removed: its file is gone");
                 shared.stats.journeys_removed.fetch_add(1, Relaxed);
             }
-            shared.stats.intents_refused.store(false, Relaxed);
+            for journey in intents.unplanned_since(&before) {
+                warn!(
+                    journey,
+                    "journey is declared and no longer planned: its intent has no entry or no deadline any more"
+                );
+            }
+            shared.intents_refused.store(None);
             shared.put_in_force(intents);
             shared.stats.reloads.fetch_add(1, Relaxed);
             shared.replan.notify_one();
         }
         None => {
             shared.stats.reloads_refused.fetch_add(1, Relaxed);
-            shared.stats.intents_refused.store(true, Relaxed);
+            shared.intents_refused.store(Some(Arc::new(summary(&problems))));
             warn!("intents are invalid; the last valid ones stay in use\n{}", render_text(&problems, false));
         }
     }
+}
+
+/// The first error with its place, and how many more there are.
+fn summary(problems: &Problems) -> String {
+    let first = problems.list().into_iter().find(|problem| problem.severity == Severity::Error);
+    let first = first.map_or_else(String::new, |problem| {
+        let place = problem.location().map(|place| format!("{place}: ")).unwrap_or_default();
+        format!("{place}{}", problem.message)
+    });
+    let more = match problems.errors() {
+        0 | 1 => String::new(),
+        errors => format!("; and {} more errors", errors - 1),
+    };
+    format!("{}{more}", shown(&first, WORDS_MAX))
 }

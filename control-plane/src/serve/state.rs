@@ -40,6 +40,8 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     /// The intents in force.
     pub(super) intents: ArcSwap<Intents>,
+    /// Why their files, as they are now, are not, if so.
+    pub(super) intents_refused: ArcSwapOption<String>,
     /// What is stopped; every plan passes it on its way to the publisher.
     pub(super) enforcement: Enforcement,
     /// When evidence last found no place.
@@ -103,6 +105,7 @@ impl Shared {
             gate,
             generations,
             intents: ArcSwap::from_pointee(intents),
+            intents_refused: ArcSwapOption::empty(),
             enforcement,
             overflow: Overflow::default(),
             guard,

@@ -6,6 +6,7 @@
 mod authority;
 mod operators;
 mod raw;
+mod record;
 mod sidecar;
 mod stopping;
 #[path = "../support/mod.rs"]
@@ -14,7 +15,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use support::process::{PATIENCE, Serving, run};
+use support::process::{self, PATIENCE, Serving, run};
 
 const HEAD: &str =
     "apiVersion: emac.dev/v1alpha1\nkind: ControlPlaneConfig\nintents: [journeys]\nstate: state\n";
@@ -38,6 +39,21 @@ fn write(folder: &Path, name: &str, text: &str) {
 
 async fn serve(folder: &Path) -> Serving {
     Serving::start_proving(folder, &["--config", "emac.yaml"]).await
+}
+
+/// As [`serve`]; what it logs comes into the file `log`.
+async fn serve_logged(folder: &Path) -> Serving {
+    let _ = std::fs::remove_file(folder.join("ports.json"));
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    let args = ["serve", "--config", "emac.yaml", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    let mut command = process::emac(folder, &[&args[..], &["--ports-file", "ports.json"]].concat());
+    Serving::of(command.stderr(log).spawn().unwrap(), &folder.join("ports.json")).await
+}
+
+/// Waits until the log says something.
+async fn logged(folder: &Path, says: &str) {
+    let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+    until(&format!("not logged: {says}"), async || log().contains(says)).await;
 }
 
 /// `emac` against a control plane, without blocking the sidecars of the test.

@@ -46,7 +46,9 @@ async fn another_sites_page_changes_nothing_and_a_foreign_name_leads_nowhere() {
         (&["Origin: http://localhost:3000"], 403, "another origin"),
         (&["Sec-Fetch-Site: cross-site"], 403, "another site"),
         (&["Sec-Fetch-Site: same-site"], 403, "another site"),
+        (&["Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"], 403, "another site"),
         (&["Content-Type: text/plain"], 415, "application/json"),
+        (&["Content-Type: application/json", "Content-Type: text/plain"], 415, "application/json"),
         (&["Content-Type: application/x-www-form-urlencoded"], 415, "application/json"),
         (&["Host: evil.example"], 421, "`evil.example` is no name of this control plane"),
         (&["Host: evil.example:8080", "Origin: http://evil.example:8080"], 421, "no name"),
@@ -87,8 +89,8 @@ async fn another_sites_page_changes_nothing_and_a_foreign_name_leads_nowhere() {
     let own = format!("Origin: http://{http}");
     assert_eq!(order(http, STOP, &[&own, "Sec-Fetch-Site: same-origin"]).await.status, 200);
     assert_eq!(revision(&serving).await, 1);
-    // Five by page, two by form, five by name.
-    assert_eq!((refused(&serving, "origin").await, refused(&serving, "content_type").await), (5.0, 2.0));
+    // Six by page, three by form, five by name.
+    assert_eq!((refused(&serving, "origin").await, refused(&serving, "content_type").await), (6.0, 3.0));
     assert!(refused(&serving, "host").await >= 6.0);
 }
 
@@ -123,6 +125,10 @@ async fn a_change_needs_a_token_of_an_operator_that_may_and_is_its_own() {
     {
         assert_eq!(refused(&serving, reason).await, count, "{reason}");
     }
+    // Of two tokens nobody knows which somebody before us looked at.
+    let both = order(serving.http, STOP, &[&bearer(&jane), &bearer("nonsense")]).await;
+    assert!(both.status == 401 && both.body.contains("several `authorization` headers"), "{}", both.body);
+    assert_eq!(revision(&serving).await, 0);
     // Who changed it is who the token says, whatever the body says.
     let answer = order(serving.http, STOP, &[&bearer(&jane)]).await;
     let by = &answer.json()["stopped"]["all"];
@@ -247,7 +253,11 @@ async fn what_is_too_long_too_slow_or_nonsense_is_refused_and_holds_up_nobody() 
         (r#"{"action":"stop","why":"x","who":"a\nb"}"#, 400, "who: 1 to 500"),
         (r#"{"action":"stop","why":"x","journeys":[]}"#, 400, "none is named"),
         (r#"{"action":"stop","why":"x","jurneys":["checkout"]}"#, 400, "unknown field"),
-        (r#"{"action":"stop","why":"x","journeys":["\u001b[2J"]}"#, 404, "no journey `\\u{1b}[2J`"),
+        (
+            r#"{"action":"stop","why":"x","journeys":["\u001b[2J"]}"#,
+            400,
+            "no journey can be called `\\u{1b}[2J`",
+        ),
     ] {
         let answer: Raw = order(http, body, &[]).await;
         assert!(

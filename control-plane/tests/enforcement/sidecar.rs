@@ -67,6 +67,12 @@ impl Sidecar {
         self.held.lock().unwrap().as_ref().map_or(0, |held| held.generation.0)
     }
 
+    /// Whether there is anything of a journey.
+    pub fn has(&self, journey: &str) -> bool {
+        let held = self.held.lock().unwrap();
+        held.as_ref().is_some_and(|held| held.hops.iter().any(|hop| hop.journey.as_str() == journey))
+    }
+
     /// Whether anything of a journey acts; `None` before the first budgets.
     pub fn acts(&self, journey: &str) -> Option<bool> {
         let held = self.held.lock().unwrap();

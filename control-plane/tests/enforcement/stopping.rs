@@ -2,7 +2,7 @@
 
 use crate::sidecar::{FRONT, Sidecar};
 use crate::support::{api, scrape};
-use crate::{HEAD, INTENT, emac, folder, serve, until, write};
+use crate::{HEAD, INTENT, emac, folder, logged, serve, serve_logged, until, write};
 
 const STOP: [&str; 5] = ["stop-enforcing", "--why", "INC-42: checkouts fail", "--who", "jane"];
 
@@ -107,12 +107,42 @@ async fn one_journey_is_stopped_by_its_name_and_a_wrong_name_is_told() {
     let folder = folder("identity: none\n");
     let folder = folder.path();
     let search = INTENT.replace("mode: observe", "mode: enforce").replace("name: checkout", "name: search");
-    write(folder, "journeys/search.yaml", &search.replace("/checkout", "/search"));
-    let serving = serve(folder).await;
+    let search = search.replace("/checkout", "/search");
+    write(folder, "journeys/search.yaml", &search);
+    let serving = serve_logged(folder).await;
     let front = Sidecar::connect(serving.grpc, "front-1", FRONT, true).await;
     acts(&front, true).await;
+    // A wrong name is taken, with the right ones beside it, and said wherever a stop is shown.
     let wrong = emac(folder, &serving, &[&STOP[..], &["--journey", "chekout"]].concat()).await;
+    let says = "no journey `chekout` is planned at present; one that appears under this name is stopped (did you mean `checkout`?)\n";
+    assert!(wrong.0 == 3 && wrong.1.contains(says), "{wrong:?}");
+    assert_eq!((front.acts("checkout"), front.acts("search")), (Some(true), Some(true)));
+    logged(folder, says).await;
+    let (_, status, _) = emac(folder, &serving, &["status"]).await;
+    assert!(status.contains(says), "{status}");
+    write(
+        folder,
+        "journeys/chekout.yaml",
+        &search.replace("name: search", "name: chekout").replace("/search", "/chekout"),
+    );
+    until("the journey did not appear", async || front.acts("chekout").is_some_and(|_| front.has("chekout")))
+        .await;
+    assert_eq!(front.acts("chekout"), Some(false));
+    logged(folder, "a journey of this name is planned now").await;
+    let (code, stdout, _) =
+        emac(folder, &serving, &["resume-enforcing", "--why", "x", "--journey", "chekout"]).await;
+    assert!(code == 0 && stdout.starts_with("enforcement is as the intents say"), "{stdout}");
+    std::fs::remove_file(folder.join("journeys/chekout.yaml")).unwrap();
+    until("the journey did not go", async || !front.has("chekout")).await;
+    // Who resumes has time, and what no journey can be called nobody means.
+    let wrong = emac(folder, &serving, &["resume-enforcing", "--why", "x", "--journey", "chekout"]).await;
     assert!(wrong.0 == 65 && wrong.2.contains("did you mean `checkout`?"), "{wrong:?}");
+    let wrong = emac(folder, &serving, &[&STOP[..], &["--journey", "Check out"]].concat()).await;
+    assert!(wrong.0 == 65 && wrong.2.contains("no journey can be called `Check out`"), "{wrong:?}");
+    let many: Vec<String> = (0..101).map(|n| format!("--journey=j{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let refused = emac(folder, &serving, &[&STOP[..], &many].concat()).await;
+    assert!(refused.0 == 65 && refused.2.contains("more than 100 names"), "{refused:?}");
     let (code, stdout, _) = emac(folder, &serving, &[&STOP[..], &["--journey", "checkout"]].concat()).await;
     assert!(code == 0 && stdout.starts_with("enforcement is STOPPED for checkout by jane"), "{stdout}");
     assert_eq!((front.acts("checkout"), front.acts("search")), (Some(false), Some(true)));
@@ -153,6 +183,58 @@ async fn a_line_of_the_configuration_stops_and_is_lifted_there() {
     acts(&front, true).await;
     config("enforcement: stopped\n");
     acts(&front, false).await;
+}
+
+/// A mistake anywhere in the file does not keep its line from stopping, and never makes anything act again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_of_a_file_that_is_no_yaml_stops_and_resumes_nothing() {
+    let folder = folder("identity: none\n");
+    let (folder, serving) = (folder.path(), serve_logged(folder.path()).await);
+    let front = Sidecar::connect(serving.grpc, "front-1", FRONT, true).await;
+    acts(&front, true).await;
+    let refused = async || api(serving.http, "enforcement").await["configuration_refused"].clone();
+    let config = |text: &[u8]| {
+        std::fs::write(folder.join("new"), [HEAD.as_bytes(), b"identity: none\n", text].concat()).unwrap();
+        std::fs::rename(folder.join("new"), folder.join("emac.yaml")).unwrap();
+    };
+    for text in [
+        &b"enforcement: stopped\nbroken: [\n"[..],
+        b"broken: [\nenforcement: stopped\n",
+        b"log: {level: \"\xff\"}\nenforcement: stopped\n",
+        b"enforcement:\n  stopped: [checkout]\n  why: INC-42: checkouts fail\n",
+        b"---\nenforcement: stopped\n",
+        b"enforcement: running\nenforcement: stopped\n",
+    ] {
+        config(text);
+        until(&String::from_utf8_lossy(text), async || front.acts("checkout") == Some(false)).await;
+        let why = refused().await;
+        let why = why.as_str().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(text)));
+        assert!(
+            why.contains("emac.yaml") && why.contains("what `enforcement` stops in it is obeyed"),
+            "{why}"
+        );
+        let (_, status, _) = emac(folder, &serving, &["status"]).await;
+        assert!(status.contains(why) && status.contains("in the control plane's configuration"), "{status}");
+        logged(folder, "changed and is invalid; what `enforcement` stops in it is obeyed").await;
+        // Mended only as far as the line itself: it says less, and is not believed.
+        config(b"enforcement: running\nbroken: [\n");
+        until("the file is not refused", async || {
+            refused().await.as_str().is_some_and(|why| why.contains("what was in force stays"))
+        })
+        .await;
+        assert_eq!(front.acts("checkout"), Some(false));
+        config(b"enforcement: running\n");
+        acts(&front, true).await;
+        assert!(refused().await.is_null());
+    }
+    config(b"enforcement: {stopped: [nosuch]}\n");
+    let says = "no journey `nosuch` is planned at present; one that appears under this name is stopped (planned: checkout)\n";
+    logged(folder, says).await;
+    let (_, status, _) = emac(folder, &serving, &["status"]).await;
+    assert!(
+        status.contains(&format!("STOPPED for nosuch in the control plane's configuration\n{says}")),
+        "{status}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

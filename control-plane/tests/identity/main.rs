@@ -267,6 +267,11 @@ async fn a_token_speaks_for_its_workload_until_it_expires_or_its_key_is_gone() {
     let expired = expired.mint(&emac_core::id::WorkloadName::new("shop/front").unwrap(), 1);
     assert_eq!(report(&expired, nth(2)).await, Err(Code::Unauthenticated));
     assert_eq!((refused(&serving, "signature").await, refused(&serving, "expired").await), (1.0, 1.0));
+    // Of two nobody knows which is whose.
+    let both = Proof::Tokens(vec![token.clone(), "nonsense".to_owned()]);
+    let both = Peer::connect(serving.grpc, None, &both).await.unwrap().report(nth(2)).await.unwrap_err();
+    assert!(both.message().starts_with("several `authorization` headers"), "{both}");
+    assert_eq!((both.code(), refused(&serving, "malformed").await), (Code::Unauthenticated, 1.0));
 
     // Both keys while tokens are replaced, then the new one alone.
     keys(&format!("{new}\n{old}\n"));

@@ -33,11 +33,13 @@ pub enum Proof {
     /// `x-forwarded-client-cert`.
     Forwarded(String),
     Token(String),
+    /// More than anybody should show.
+    Tokens(Vec<String>),
 }
 
 pub struct Peer {
     channel: Channel,
-    header: Option<(&'static str, String)>,
+    headers: Vec<(&'static str, String)>,
 }
 
 impl Peer {
@@ -51,20 +53,22 @@ impl Peer {
         let endpoint = Endpoint::from_static("http://emac.test");
         let connected = endpoint.connect_with_connector(Connector { grpc, tls }).await;
         let channel = connected.map_err(|error| Status::unavailable(format!("{error:?}")))?;
-        let header = match proof {
-            Proof::None | Proof::Certificate(_) => None,
-            Proof::Forwarded(text) => Some(("x-forwarded-client-cert", text.clone())),
-            Proof::Token(token) => Some(("authorization", format!("Bearer {token}"))),
+        let bearer = |token: &String| ("authorization", format!("Bearer {token}"));
+        let headers = match proof {
+            Proof::None | Proof::Certificate(_) => Vec::new(),
+            Proof::Forwarded(text) => vec![("x-forwarded-client-cert", text.clone())],
+            Proof::Token(token) => vec![bearer(token)],
+            Proof::Tokens(tokens) => tokens.iter().map(bearer).collect(),
         };
-        Ok(Self { channel, header })
+        Ok(Self { channel, headers })
     }
 
     fn open<M: Send + 'static>(&self, first: M) -> (mpsc::Sender<M>, Request<ReceiverStream<M>>) {
         let (sender, receiver) = mpsc::channel(2);
         sender.try_send(first).ok().unwrap();
         let mut request = Request::new(ReceiverStream::new(receiver));
-        if let Some((name, value)) = &self.header {
-            request.metadata_mut().insert(*name, value.parse().unwrap());
+        for (name, value) in &self.headers {
+            request.metadata_mut().append(*name, value.parse().unwrap());
         }
         (sender, request)
     }

@@ -9,6 +9,8 @@ use emac_journey::intent::{self, Intent};
 /// The files of one journey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
+    /// Of the intent itself, as it was named when it was read.
+    pub intent: PathBuf,
     /// Of the accepted model; may not be there.
     pub model: PathBuf,
     /// Of the candidate.
@@ -49,6 +51,7 @@ impl Folders {
         let file = |kind: &str| if alone { format!("{kind}.yaml") } else { format!("{journey}.{kind}.yaml") };
         let referred = intent.evidence.discovered_model.clone();
         let files = Files {
+            intent: place.to_owned(),
             is_referred: referred.is_some(),
             model: folder.join(referred.unwrap_or_else(|| file("model"))),
             candidate: folder.join(file("candidate")),

@@ -106,7 +106,12 @@ fn checkout(trace: u64, at_ms: u64, swapped: bool) -> Vec<(String, HopRecord)> {
 
 fn declared(intent: &Intent, accepted: Option<&AcceptedModel>) -> Declared {
     let promises = Slos::default().resolve(intent, &Problems::new());
-    let files = Files { model: "model.yaml".into(), candidate: "candidate.yaml".into(), is_referred: false };
+    let files = Files {
+        intent: "intent.yaml".into(),
+        model: "model.yaml".into(),
+        candidate: "candidate.yaml".into(),
+        is_referred: false,
+    };
     Declared::new(intent.clone(), accepted.cloned(), promises, files)
 }
 

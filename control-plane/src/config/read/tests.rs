@@ -218,7 +218,7 @@ fn an_identity_that_proves_nothing_or_not_what_is_meant_is_refused() {
 fn a_line_stops_everything_or_some_whatever_is_wrong_elsewhere() {
     let of = |text: &str| {
         let problems = Problems::new();
-        let read = enforcement_of(text, "emac.yaml", &problems);
+        let read = enforcement_of(&Source::new("emac.yaml", text), &problems);
         read.ok_or_else(|| render_text(&problems, false))
     };
     let all = || Some(Stopped::default());
@@ -238,4 +238,13 @@ fn a_line_stops_everything_or_some_whatever_is_wrong_elsewhere() {
         let problem = of(text).unwrap_err();
         assert!(problem.contains(says), "{text}: {problem}");
     }
+}
+
+#[test]
+fn a_field_that_is_there_twice_is_no_configuration() {
+    let problems = Problems::new();
+    let text = format!("{HEAD}enforcement: running\nenforcement: stopped\n");
+    assert_eq!(of_text(&Source::new("emac.yaml", text), Path::new(""), &problems), None);
+    let told = render_text(&problems, false);
+    assert!(told.contains("enforcement") && told.contains("twice"), "{told}");
 }

@@ -12,7 +12,7 @@ use super::message::Beat;
 /// How often a replica says that it is there.
 pub(super) const BEAT: Duration = Duration::from_millis(400);
 /// Who is silent for longer is dead.
-pub(super) const DEAD: Duration = Duration::from_millis(2_500);
+pub(crate) const DEAD: Duration = Duration::from_millis(2_500);
 /// Who does not hear itself for longer is cut off.
 const ECHO: Duration = Duration::from_millis(1_500);
 /// Nothing is decided before everybody had time to speak.

@@ -5,6 +5,7 @@ use emac_core::id::WorkloadName;
 use emac_core::units::{Generation, Micros};
 use serde_json::{Map, Value, json};
 
+use super::super::enforcement::names::unknown;
 use super::super::enforcement::{Given, Order, View, Why};
 use super::super::standing::{Row, Seen};
 use super::super::state::Shared;
@@ -31,17 +32,23 @@ pub(in super::super) fn enforcement(shared: &Shared) -> Value {
             "stopped": stopped(&view, name),
         })
     });
+    let (unknown, unknown_more) = unknown(&view.stops, &intents);
+    let unknown = unknown.iter().map(|one| json!({"journey": one.journey, "near": one.near}));
     json!({
         "revision": switch.revision,
         "generation": view.out.ordered.0,
         "durable": view.durable,
         "not_kept": view.unkept,
+        "record": view.told.record,
+        "configuration_refused": view.told.file,
         "stopped": {
             "all": switch.all.as_ref().map(order_of),
             "but": orders(&switch.resumed),
             "journeys": orders(&switch.journeys),
             "configuration": view.stops.configured.as_ref().map(configured),
         },
+        "unknown": unknown.collect::<Vec<_>>(),
+        "unknown_more": unknown_more,
         "journeys": modes.collect::<Vec<_>>(),
         "sidecars": sidecars(shared, &view),
         "replicas": replicas(shared, &view),

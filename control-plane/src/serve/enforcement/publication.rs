@@ -12,7 +12,7 @@ use emac_push::snapshot::{Published, Publisher};
 use tracing::warn;
 
 use super::switch::{Stops, Switch, apply};
-use super::{View, said};
+use super::{Told, View, said};
 use crate::plan::PlanSnapshot;
 
 /// Validity of budgets without any journey.
@@ -35,6 +35,8 @@ pub(super) struct Publication {
     pub(super) unkept: Option<String>,
     /// See [`View`].
     unheard: bool,
+    /// See [`View`].
+    pub(super) told: Told,
     /// Several replicas publish the same plans, under the same numbers.
     pub(super) several: bool,
     /// The orders that all replicas share were read.
@@ -92,8 +94,21 @@ impl Budgets {
 }
 
 impl Publication {
-    pub(super) fn begin(stops: Arc<Stops>, out: Arc<Out>, durable: bool, unheard: bool) -> Self {
-        let view = View { stops: Arc::clone(&stops), out: Arc::clone(&out), unheard, durable, unkept: None };
+    /// `durable`: whether orders are kept at all.
+    pub(super) fn begin(
+        stops: Arc<Stops>,
+        (out, durable): (Arc<Out>, bool),
+        unheard: bool,
+        told: Told,
+    ) -> Self {
+        let view = View {
+            stops: Arc::clone(&stops),
+            out: Arc::clone(&out),
+            unheard,
+            durable,
+            unkept: None,
+            told: told.clone(),
+        };
         let view = Arc::new(ArcSwap::from_pointee(view));
         Self {
             stops,
@@ -104,6 +119,7 @@ impl Publication {
             durable,
             unkept: None,
             unheard,
+            told,
             several: false,
             known: false,
             bare: None,
@@ -133,7 +149,8 @@ impl Publication {
         let durable = kept || shared;
         let unkept = unkept.filter(|_| !shared);
         let (stops, out) = (Arc::clone(&self.stops), Arc::clone(&self.out));
-        self.view.store(Arc::new(View { stops, out, unheard, durable, unkept }));
+        let told = self.told.clone();
+        self.view.store(Arc::new(View { stops, out, unheard, durable, unkept, told }));
     }
 
     pub(super) fn obey(&mut self, switch: Switch, changed: bool, to: (&Publisher, &Proxies), now: Moment) {

@@ -362,6 +362,7 @@ fn what_cannot_be_kept_is_in_force_and_kept_later() {
     let world = World::new();
     let path = world.folder.path().join("enforcement.json");
     // In the way, for who runs as root too.
+    std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
     world.enforcement.order(Action::Stop, None, order("ann"), None, world.now()).unwrap();
     let view = world.enforcement.view();
@@ -380,4 +381,38 @@ fn a_damaged_record_stops_everything_rather_than_to_forget_a_stop() {
     let stops = world.enforcement.stops();
     let why = &stops.switch.all.as_ref().unwrap().why;
     assert!(stops.all() && why.contains("cannot be read"), "{why}");
+}
+
+#[test]
+fn a_record_that_is_removed_or_emptied_is_written_anew() {
+    let mut world = World::new();
+    let at = |name: &str| world.folder.path().join(name);
+    let (record, copy) = (at("enforcement.json"), at("enforcement.copy.json"));
+    world.enforcement.order(Action::Stop, None, order("ann"), None, world.now()).unwrap();
+    let kept = std::fs::read(&record).unwrap();
+    for emptied in [false, true] {
+        let lose = |path: &std::path::Path| {
+            if emptied { std::fs::write(path, "") } else { std::fs::remove_file(path) }
+        };
+        lose(&record).unwrap();
+        world.enforcement.tend(world.now());
+        assert_eq!(std::fs::read(&record).unwrap(), kept);
+        [&record, &copy].iter().for_each(|path| lose(path).unwrap());
+        world.enforcement.tend(world.now());
+        assert_eq!(
+            (std::fs::read(&record).unwrap(), std::fs::read(&copy).unwrap()),
+            (kept.clone(), kept.clone())
+        );
+    }
+    std::fs::remove_file(&record).unwrap();
+    world.restart(1_000, Generation(0));
+    let view = world.enforcement.view();
+    assert!(
+        view.stops.all() && view.told.record.as_ref().unwrap().contains("still stopped"),
+        "{:?}",
+        view.told
+    );
+    assert_eq!(std::fs::read(&record).unwrap(), kept, "at once");
+    world.enforcement.order(Action::Resume, None, order("ann"), None, world.now()).unwrap();
+    assert_eq!(world.enforcement.view().told.record, None);
 }
