@@ -8,6 +8,8 @@
 //! A commit that fails may have been stored all the same. The next one has the same number and takes its place in the log, so that memory
 //! is the truth again.
 //!
+//! What was stored last is noted in a second file (`witness`), so that a file of which the newest part was lost is refused, not served.
+//!
 //! Windows are not stored: they are about the last seconds, which a restart has lost anyway.
 
 mod generations;
@@ -17,14 +19,17 @@ mod read;
 pub(crate) mod row;
 mod sweep;
 mod tables;
+mod witness;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
 
 use emac_core::units::Generation;
 use emac_document::{create_folders, sync_folder_of};
 use redb::{Database, DatabaseError, StorageError};
+use tracing::warn;
 
 use crate::aggregate::Aggregate;
 
@@ -33,6 +38,7 @@ pub use generations::{GenerationGate, NotReserved};
 use log::Left;
 use read::Found;
 use sweep::Sweep;
+use witness::{Last, Witness, WitnessError};
 
 /// What the store was built for; another number is another layout.
 pub const SCHEMA: u64 = 2;
@@ -82,6 +88,21 @@ pub enum OpenError {
         /// What was noticed.
         problem: String,
     },
+    /// It ends before what was acknowledged.
+    #[error(
+        "{path} ends with commit {found}, and {} says that commit {expected} was stored: bits have changed on the disk, or an older copy was put in its \
+         place. Restore the newest copy; or remove {} to go on without what came after", last.display(), last.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The file beside it that knows.
+        last: PathBuf,
+        /// Its last commit.
+        found: u64,
+        /// The last commit that was stored.
+        expected: u64,
+    },
     /// Written by another version.
     #[error("{path} has schema {found}, this program reads schema {SCHEMA}; use the version that wrote it")]
     Schema {
@@ -116,6 +137,8 @@ struct Disk {
     /// What is stored never goes back below.
     generation: Generation,
     sweep: Sweep,
+    /// `None`: nothing beside the database is kept.
+    witness: Option<Witness>,
 }
 
 impl Disk {
@@ -128,6 +151,13 @@ impl Disk {
         let written = with(&database).map_err(CommitError)?;
         self.database = Some(database);
         Ok(written)
+    }
+
+    /// Notes beside the database what is now in it; `commit` where that is another.
+    fn note(&mut self, commit: Option<u64>, generation: Generation) -> Result<(), CommitError> {
+        let Some(witness) = &mut self.witness else { return Ok(()) };
+        let commit = commit.unwrap_or(witness.last().commit);
+        witness.note(Last { commit, generation }).map_err(|error| CommitError(redb::Error::Io(error)))
     }
 }
 
@@ -151,7 +181,7 @@ impl Store {
             .map_err(|source| OpenError::Io { path: directory.to_path_buf(), source })?;
         let path = directory.join(FILE);
         // A damaged file can break an assertion inside the database library; that is an answer like any other error.
-        let opened = std::panic::catch_unwind(|| open(&path));
+        let opened = without_a_backtrace(|| std::panic::catch_unwind(|| open(directory, &path)));
         opened.unwrap_or_else(|_| Err(corrupted(&path, "the database library gave up on it")))
     }
 
@@ -170,6 +200,7 @@ impl Store {
         let generation = disk.generation.max(changes.generation);
         let raised = Some(generation).filter(|generation| *generation > disk.generation);
         let bytes = disk.write(|database| tables::write(database, changes, &folds, raised))?;
+        disk.note(Some(changes.commit), generation)?;
         disk.generation = generation;
         disk.sweep.committed(folds, Left::by(changes), bytes);
         Ok(())
@@ -193,7 +224,30 @@ impl Store {
     }
 }
 
-fn open(path: &Path) -> Result<(Store, Stored), OpenError> {
+thread_local! {
+    /// This thread is at a file that may break the database library, and says so itself.
+    static AT_FILE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something whose panics are caught, without the lines that a panic leaves on standard error: they would stand before the answer.
+fn without_a_backtrace<T>(with: impl FnOnce() -> T) -> T {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !AT_FILE.get() {
+                before(panic);
+            }
+        }));
+    });
+    AT_FILE.set(true);
+    let result = with();
+    AT_FILE.set(false);
+    result
+}
+
+fn open(directory: &Path, path: &Path) -> Result<(Store, Stored), OpenError> {
+    let is_new = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
     let builder = || {
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES);
@@ -202,12 +256,48 @@ fn open(path: &Path) -> Result<(Store, Stored), OpenError> {
     let database = builder().create(path).map_err(|error| open_error(path, error))?;
     // What is committed is in the file; that the file has a name is its folder's to keep.
     sync_folder_of(path).map_err(|source| OpenError::Io { path: path.to_path_buf(), source })?;
-    let Found { stored, log_bytes, left } = read::read(&database, path)?;
+    let Found { mut stored, log_bytes, left } = read::read(&database, path)?;
+    let witness = newest(directory, path, is_new, &mut stored)?;
     let path = path.to_path_buf();
     let reopen = Box::new(move || builder().open(&path));
     let sweep = Sweep::new(log_bytes, left);
-    let disk = Disk { reopen, database: Some(database), generation: stored.generation, sweep };
+    let disk = Disk {
+        reopen,
+        database: Some(database),
+        generation: stored.generation,
+        sweep,
+        witness: Some(witness),
+    };
     Ok((Store::on(disk), stored))
+}
+
+/// What knows which commit is the newest, once it is sure that this one is. Raises the generation to what it knows.
+fn newest(directory: &Path, path: &Path, is_new: bool, stored: &mut Stored) -> Result<Witness, OpenError> {
+    let last = directory.join(witness::FILE);
+    let (mut witness, found, damaged) = Witness::open(directory).map_err(|error| match error {
+        WitnessError::Io(source) => OpenError::Io { path: last.clone(), source },
+        WitnessError::Damaged => OpenError::Corrupted { path: last.clone(), problem: error.to_string() },
+    })?;
+    if damaged {
+        warn!(path = %last.display(), "one of its two entries is damaged: bits have changed on the disk; the other one counts");
+    }
+    let expected = found.unwrap_or_default();
+    if is_new && expected.commit > 0 {
+        warn!(
+            path = %path.display(),
+            commits = expected.commit,
+            "begins with empty totals: the file is gone in which commits were stored before; generations go on"
+        );
+    } else if stored.commit < expected.commit {
+        let (found, expected) = (stored.commit, expected.commit);
+        return Err(OpenError::Older { path: path.to_path_buf(), last, found, expected });
+    }
+    stored.generation = stored.generation.max(expected.generation);
+    let now = Last { commit: stored.commit, generation: stored.generation };
+    if found != Some(now) {
+        witness.note(now).map_err(|source| OpenError::Io { path: last, source })?;
+    }
+    Ok(witness)
 }
 
 fn corrupted(path: &Path, problem: impl ToString) -> OpenError {

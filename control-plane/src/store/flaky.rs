@@ -35,7 +35,7 @@ impl Flaky {
         // A small store would not be swept otherwise.
         let sweep = Sweep::new(found.log_bytes, found.left).eager();
         let generation = found.stored.generation;
-        Store::on(Disk { reopen: Box::new(move || disk.open()), database, generation, sweep })
+        Store::on(Disk { reopen: Box::new(move || disk.open()), database, generation, sweep, witness: None })
     }
 
     pub(crate) fn fail(&self, fault: Fault) {

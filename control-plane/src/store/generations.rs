@@ -52,6 +52,7 @@ impl GenerationGate {
         let mut disk = disk.disk.lock().unwrap_or_else(PoisonError::into_inner);
         let bound = Generation(next.0.saturating_add(AHEAD)).max(disk.generation);
         disk.write(|database| tables::write_generation(database, bound))?;
+        disk.note(None, bound)?;
         disk.generation = bound;
         known.store(bound.0, SeqCst);
         Ok(())

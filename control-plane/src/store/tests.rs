@@ -330,6 +330,72 @@ fn a_flipped_bit_is_never_read_as_if_it_were_right() {
     println!("unchanged: {same}, rows: {rows:?}, otherwise told: {told}");
 }
 
+/// The same on the disk, of a file that a killed process left: the database library has two states to choose from, and the older one is right too.
+#[test]
+fn a_flipped_bit_in_what_a_killed_process_left_never_brings_the_commit_before_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut twin = Twin::new(Store::open(folder.path()).unwrap());
+    for sequence in 1..=20 {
+        twin.commit(Micros(sequence), (0..4).map(|node| report(node, sequence)).collect()).unwrap();
+    }
+    // Where the last thing stored is a commit, its loss is told; where it is a generation, that is not lost.
+    assert!(flips_of_what_was_left(folder.path(), &twin) > 20);
+    twin.store.generations().reserve(Generation(4_000_000)).unwrap();
+    assert_eq!(flips_of_what_was_left(folder.path(), &twin), 0);
+}
+
+/// Flips a bit of each byte of the head, which says what state counts, and of some of the rest. Returns how often the state before was refused.
+fn flips_of_what_was_left(folder: &Path, twin: &Twin) -> usize {
+    let copy = tempfile::tempdir().unwrap();
+    let read = |name: &str| fs::read(folder.join(name)).unwrap();
+    let (database, last) = (read(FILE), read(super::witness::FILE));
+    let open = |database: &[u8]| {
+        fs::write(copy.path().join(FILE), database).unwrap();
+        fs::write(copy.path().join(super::witness::FILE), &last).unwrap();
+        Store::open(copy.path()).map(|(_, stored)| stored)
+    };
+    let whole = open(&database).unwrap();
+    assert_eq!((whole.commit, bare(whole.clone())), (20, twin.memory()));
+    let (mut random, mut refused) = (0x1A57_u64, 0);
+    let used: Vec<_> = (0..database.len()).filter(|at| database[*at] != 0).collect();
+    let rest = (0..200).map(|_| used[(emac_core::mix::next(&mut random) % used.len() as u64) as usize]);
+    let rest: Vec<_> = rest.collect();
+    for at in (0..512).filter(|at| database[*at] != 0).chain(rest) {
+        let mut bytes = database.clone();
+        bytes[at] ^= 1 << (emac_core::mix::next(&mut random) % 8);
+        match open(&bytes) {
+            Ok(stored) => assert_eq!(stored, whole, "a bit of byte {at}"),
+            Err(OpenError::Older { found, expected, .. }) => {
+                assert_eq!((found, expected), (19, 20));
+                refused += 1;
+            }
+            Err(_) => {}
+        }
+    }
+    refused
+}
+
+#[test]
+fn an_older_copy_is_refused_and_a_store_that_is_gone_begins_anew_above_its_generations() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut twin = Twin::new(Store::open(folder.path()).unwrap());
+    twin.commit(Micros(1), vec![report(1, 1)]).unwrap();
+    let copy = fs::read(folder.path().join(FILE)).unwrap();
+    twin.commit(Micros(2), vec![report(1, 2)]).unwrap();
+    twin.store.generations().reserve(Generation(50)).unwrap();
+    drop(twin);
+    fs::write(folder.path().join(FILE), copy).unwrap();
+    let error = Store::open(folder.path()).map(|_| ()).unwrap_err().to_string();
+    for part in [FILE, "ends with commit 1", "commit 2 was stored", "evidence.last to go on without"] {
+        assert!(error.contains(part), "{error}");
+    }
+    fs::remove_file(folder.path().join(FILE)).unwrap();
+    let stored = reopened(folder.path());
+    assert!(stored.commit == 0 && stored.generation > Generation(50), "{stored:?}");
+    // From here on it counts anew.
+    assert!(Store::open(folder.path()).is_ok());
+}
+
 /// On the disk, through the door that people see.
 #[test]
 fn a_row_with_a_flipped_bit_is_named_with_what_to_do() {
