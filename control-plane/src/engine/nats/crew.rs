@@ -53,6 +53,7 @@ impl Crew {
             position: self.position.clone(),
             stop: self.stop.clone(),
             agreed,
+            parts: Arc::default(),
             written: std::sync::Mutex::default(),
             fitness: Arc::clone(&self.fitness),
         })

@@ -15,8 +15,8 @@ pub(super) const BEAT: Duration = Duration::from_millis(400);
 pub(crate) const DEAD: Duration = Duration::from_millis(2_500);
 /// Who does not hear itself for longer is cut off.
 const ECHO: Duration = Duration::from_millis(1_500);
-/// Nothing is decided before everybody had time to speak.
-const SETTLE: Duration = Duration::from_millis(1_500);
+/// Nothing is decided before everybody had time to speak: twice, and a look besides.
+const SETTLE: Duration = Duration::from_millis(1_000);
 
 #[derive(Debug)]
 pub(super) struct Members {

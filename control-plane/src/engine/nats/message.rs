@@ -163,7 +163,7 @@ pub(super) fn unpack<M: Message + Default>(bytes: &[u8]) -> Result<M, String> {
     let mut plain = Vec::new();
     let read = GzDecoder::new(bytes).take(UNPACKED_MAX).read_to_end(&mut plain);
     read.map_err(|error| error.to_string())?;
-    M::decode(plain.as_slice()).map_err(|error| error.to_string())
+    M::decode(Bytes::from(plain)).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -1,7 +1,14 @@
 //! A plan as bytes: what every workload is told, and why, so that the next planner goes on from it and every replica can explain it.
+//!
+//! Of ten thousand workloads a change touches a few. So parts of a plan stay bytes until they are known to be new ([`Parts`]): the others are
+//! neither written nor read again, and stay the same values in memory, by which those who push them see that nothing changed.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use emac_core::budget::WorkloadBudgets;
 use emac_core::budget::curve::{Allocation, Place};
-use emac_core::id::{HopKey, JourneyName};
+use emac_core::id::{HopKey, JourneyName, WorkloadName};
 use emac_core::journey::ComponentName;
 use emac_core::units::{Generation, Millis};
 use emac_proto::v1;
@@ -15,10 +22,12 @@ use crate::plan::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan, PlanSnapsho
 struct Plan {
     #[prost(uint64, tag = "1")]
     generation: u64,
-    #[prost(message, repeated, tag = "2")]
-    workloads: Vec<v1::WorkloadBudgets>,
-    #[prost(message, repeated, tag = "3")]
-    journeys: Vec<Journey>,
+    /// [`v1::WorkloadBudgets`] each.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    workloads: Vec<Bytes>,
+    /// [`Journey`] each.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    journeys: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -93,29 +102,113 @@ const DAMPED: [Damped; 4] = [Damped::No, Damped::Hysteresis, Damped::Period, Dam
 const BOUNDS: [Bound; 5] =
     [Bound::Optimum, Bound::Remaining, Bound::Encloses, Bound::Minimum, Bound::Maximum];
 
-pub(super) fn encode(plan: &PlanSnapshot) -> Bytes {
-    pack(&Plan {
-        generation: plan.generation.0,
-        workloads: plan.workloads.values().map(|it| v1::WorkloadBudgets::from(&**it)).collect(),
-        journeys: plan.journeys.iter().map(|(name, journey)| journey_to_wire(name, journey)).collect(),
-    })
+/// The parts of the last plan that was written or read, each as bytes and as a value.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    workloads: Known<WorkloadName, WorkloadBudgets>,
+    journeys: Known<JourneyName, JourneyPlan>,
 }
 
-/// # Errors
-/// What is wrong with the bytes.
-pub(super) fn decode(bytes: &[u8]) -> Result<PlanSnapshot, String> {
-    let wire: Plan = unpack(bytes)?;
-    let mut plan = PlanSnapshot { generation: Generation(wire.generation), ..PlanSnapshot::default() };
-    for budgets in wire.workloads {
-        let budgets =
-            emac_core::budget::WorkloadBudgets::try_from(budgets).map_err(|error| error.to_string())?;
-        plan.workloads.insert(budgets.workload.clone(), budgets.into());
+/// Values of one kind.
+#[derive(Debug)]
+struct Known<K, T> {
+    by_bytes: HashMap<Bytes, (K, Arc<T>)>,
+    /// By address, which stays its own as long as the value is held above.
+    by_address: HashMap<usize, Bytes>,
+}
+
+impl<K, T> Default for Known<K, T> {
+    fn default() -> Self {
+        Self { by_bytes: HashMap::new(), by_address: HashMap::new() }
     }
-    for journey in wire.journeys {
-        let name = JourneyName::new(&journey.name).map_err(|error| error.to_string())?;
-        plan.journeys.insert(name, journey_of_wire(journey)?.into());
+}
+
+impl<K: Clone, T> Known<K, T> {
+    fn learn(&mut self, bytes: Bytes, name: K, value: Arc<T>) {
+        self.by_address.insert(Arc::as_ptr(&value).addr(), bytes.clone());
+        self.by_bytes.insert(bytes, (name, value));
     }
-    Ok(plan)
+
+    /// The bytes of these values, which take the place of those known.
+    fn write<'a>(
+        &mut self,
+        values: impl Iterator<Item = (&'a K, &'a Arc<T>)>,
+        write: impl Fn(&K, &T) -> Vec<u8>,
+    ) -> Vec<Bytes>
+    where
+        K: 'a,
+        T: 'a,
+    {
+        let mut next = Self::default();
+        let written = values.map(|(name, value)| {
+            let known = self.by_address.get(&Arc::as_ptr(value).addr()).cloned();
+            let bytes = known.unwrap_or_else(|| write(name, value).into());
+            next.learn(bytes.clone(), name.clone(), Arc::clone(value));
+            bytes
+        });
+        let written = written.collect();
+        *self = next;
+        written
+    }
+
+    /// The values of these bytes, which take the place of those known.
+    fn read(
+        &mut self,
+        written: Vec<Bytes>,
+        read: impl Fn(&Bytes) -> Result<(K, T), String>,
+    ) -> Result<Vec<(K, Arc<T>)>, String> {
+        let mut next = Self::default();
+        let values = written.into_iter().map(|bytes| {
+            let (name, value) = match self.by_bytes.get(&bytes) {
+                Some((name, value)) => (name.clone(), Arc::clone(value)),
+                None => read(&bytes).map(|(name, value)| (name, Arc::new(value)))?,
+            };
+            // A part of its own, not a view that keeps the whole plan's bytes.
+            let bytes = self
+                .by_address
+                .get(&Arc::as_ptr(&value).addr())
+                .cloned()
+                .unwrap_or_else(|| Bytes::copy_from_slice(&bytes));
+            next.learn(bytes, name.clone(), Arc::clone(&value));
+            Ok((name, value))
+        });
+        let values = values.collect::<Result<_, String>>()?;
+        *self = next;
+        Ok(values)
+    }
+}
+
+impl Parts {
+    pub(super) fn encode(&mut self, plan: &PlanSnapshot) -> Bytes {
+        let workload = |_: &WorkloadName, it: &WorkloadBudgets| v1::WorkloadBudgets::from(it).encode_to_vec();
+        let journey = |name: &JourneyName, it: &JourneyPlan| journey_to_wire(name, it).encode_to_vec();
+        pack(&Plan {
+            generation: plan.generation.0,
+            workloads: self.workloads.write(plan.workloads.iter(), workload),
+            journeys: self.journeys.write(plan.journeys.iter(), journey),
+        })
+    }
+
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub(super) fn decode(&mut self, bytes: &[u8]) -> Result<PlanSnapshot, String> {
+        let wire: Plan = unpack(bytes)?;
+        let workloads = self.workloads.read(wire.workloads, |bytes| {
+            let wire = v1::WorkloadBudgets::decode(&**bytes).map_err(|error| error.to_string())?;
+            let budgets = WorkloadBudgets::try_from(wire).map_err(|error| error.to_string())?;
+            Ok((budgets.workload.clone(), budgets))
+        })?;
+        let journeys = self.journeys.read(wire.journeys, |bytes| {
+            let wire = Journey::decode(&**bytes).map_err(|error| error.to_string())?;
+            let name = JourneyName::new(&wire.name).map_err(|error| error.to_string())?;
+            Ok((name, journey_of_wire(wire)?))
+        })?;
+        Ok(PlanSnapshot {
+            generation: Generation(wire.generation),
+            workloads: workloads.into_iter().collect(),
+            journeys: journeys.into_iter().collect(),
+        })
+    }
 }
 
 fn journey_to_wire(name: &JourneyName, plan: &JourneyPlan) -> Journey {
@@ -250,11 +343,40 @@ mod tests {
         plan(&inputs, &EvidenceByHop::new(), None, 1_700_000_000_000)
     }
 
+    /// To another replica.
+    fn back(plan: &PlanSnapshot) -> Result<PlanSnapshot, String> {
+        Parts::default().decode(&Parts::default().encode(plan))
+    }
+
+    /// What did not change stays the same value on both sides, and what did is what it became.
+    #[test]
+    fn of_the_next_plan_only_what_changed_is_new() {
+        let (mut writer, mut reader) = (Parts::default(), Parts::default());
+        let mut plan = planned();
+        let mut before = reader.decode(&writer.encode(&plan)).unwrap();
+        for round in 1..4_u64 {
+            plan.generation.0 += 1;
+            let changed = plan.workloads.keys().nth(round as usize % 2).unwrap().clone();
+            let budgets = plan.workloads.get_mut(&changed).map(Arc::make_mut).unwrap();
+            budgets.hops.truncate(budgets.hops.len() - 1);
+            let bytes = writer.encode(&plan);
+            assert_eq!(bytes, Parts::default().encode(&plan), "as of one that knows nothing");
+            let after = reader.decode(&bytes).unwrap();
+            assert_eq!(after, plan);
+            for (name, budgets) in &after.workloads {
+                assert_eq!(Arc::ptr_eq(budgets, &before.workloads[name]), *name != changed, "{name}");
+            }
+            assert!(after.journeys.iter().all(|(name, it)| Arc::ptr_eq(it, &before.journeys[name])));
+            assert_eq!((reader.workloads.by_bytes.len(), reader.workloads.by_address.len()), (2, 2));
+            before = after;
+        }
+    }
+
     #[test]
     fn a_plan_comes_back_as_it_was() {
         let mut plan = planned();
         assert!(plan.workloads.len() == 2 && plan.journeys.len() == 1);
-        assert_eq!(decode(&encode(&plan)), Ok(plan.clone()));
+        assert_eq!(back(&plan), Ok(plan.clone()));
         // Every word of the reasons.
         for (place, damped) in DAMPED.into_iter().enumerate() {
             for journey in plan.journeys.values_mut().map(std::sync::Arc::make_mut) {
@@ -268,9 +390,9 @@ mod tests {
                     leaf.timeout = (place > 1).then_some(Millis(9));
                 }
             }
-            assert_eq!(decode(&encode(&plan)), Ok(plan.clone()));
+            assert_eq!(back(&plan), Ok(plan.clone()));
         }
-        assert_eq!(decode(&encode(&PlanSnapshot::default())), Ok(PlanSnapshot::default()));
-        assert!(decode(b"no plan").is_err());
+        assert_eq!(back(&PlanSnapshot::default()), Ok(PlanSnapshot::default()));
+        assert!(Parts::default().decode(b"no plan").is_err());
     }
 }

@@ -21,7 +21,7 @@ use super::kept::Kept;
 use super::layout::Layout;
 use super::members::Members;
 use super::message::{Head, Planner};
-use super::plan_message;
+use super::plan_message::Parts;
 use super::status::{Part, Status};
 use super::view::Position;
 use crate::plan::PlanSnapshot;
@@ -52,6 +52,8 @@ pub(super) struct Plans {
     pub(super) position: watch::Receiver<Position>,
     pub(super) stop: CancellationToken,
     pub(super) agreed: watch::Sender<Option<AgreedPlan>>,
+    /// Of the plan that was written or read last.
+    pub(super) parts: Arc<Mutex<Parts>>,
     /// When a plan was written last.
     pub(super) written: Mutex<Option<Instant>>,
     /// Whether this replica can write plans at all.
@@ -139,7 +141,11 @@ impl Plans {
 
     async fn take(&self, found: Found) {
         let read = blob::read(&self.layout, &found.head).await;
-        match read.and_then(|bytes| plan_message::decode(&bytes)) {
+        let parts = Arc::clone(&self.parts);
+        let plan = tokio::task::spawn_blocking(move || {
+            read.and_then(|bytes| parts.lock().unwrap_or_else(PoisonError::into_inner).decode(&bytes))
+        });
+        match plan.await.unwrap_or_else(|ended| Err(ended.to_string())) {
             Ok(plan) => self.agree(AgreedPlan { plan: Arc::new(plan), found }),
             // The next head is on its way, or the value is not ours to understand; the plan in force stays.
             Err(problem) => warn!(problem, "a plan cannot be read"),
@@ -170,8 +176,10 @@ impl Plans {
             return true;
         }
         let plan = Arc::clone(next);
-        let encoded = tokio::task::spawn_blocking(move || plan_message::encode(&plan)).await;
-        let written = self.write(&found, next.generation.0, encoded.unwrap_or_default()).await;
+        let parts = Arc::clone(&self.parts);
+        let encode = move || parts.lock().unwrap_or_else(PoisonError::into_inner).encode(&plan);
+        let Ok(encoded) = tokio::task::spawn_blocking(encode).await else { return false };
+        let written = self.write(&found, next.generation.0, encoded).await;
         let Some(found) = written else { return false };
         self.kept.set(PLAN, found.clone());
         self.agree(AgreedPlan { plan: Arc::clone(next), found });
