@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::intents::Intents;
+use super::models;
 use super::replicas;
 use super::state::Shared;
 use crate::aggregate::{Aggregate, Hop};
@@ -102,14 +103,22 @@ impl Planning {
         agreed
     }
 
+    /// The first step of a planner that goes on from another's plan: says where its files are not those of that plan.
+    fn tell_takeover(&self, agreed: Option<&(&Arc<Cluster>, Arc<PlanSnapshot>)>, intents: &Intents) {
+        if let Some((cluster, agreed)) = agreed.filter(|_| !self.begun) {
+            models::tell_takeover(cluster, agreed, intents);
+        }
+    }
+
     /// Works for a while and pushes what came of it.
     fn step(&mut self, shared: &Shared) -> Step {
         let begun = shared.clock.now();
         let agreed = shared.cluster.as_ref().map(|cluster| (cluster, self.agree(cluster)));
         let intents = shared.intents.load_full();
+        self.tell_takeover(agreed.as_ref(), &intents);
         if !self.intents.as_ref().is_some_and(|known| Arc::ptr_eq(known, &intents)) {
             self.planner.retarget(&intents.planned);
-            self.intents = Some(intents);
+            self.intents = Some(Arc::clone(&intents));
         }
         let step = {
             let (whole, share) = (!self.begun, self.share);
@@ -128,7 +137,7 @@ impl Planning {
         // Journeys change in what is shown of them also when no budget does.
         let plan = self.planner.snapshot();
         match (agreed, shared.generations.reserve(plan.generation)) {
-            (Some((cluster, agreed)), _) => replicas::propose(cluster, shared, &agreed, plan),
+            (Some((cluster, agreed)), _) => replicas::propose(cluster, shared, &agreed, plan, &intents),
             (None, Ok(())) => push(shared, plan),
             (None, Err(problem)) => error!(%problem, "plan not pushed"),
         }

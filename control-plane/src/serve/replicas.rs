@@ -1,6 +1,5 @@
 //! Where this process is one of several: what is planned and ordered goes to all of them, and what all of them agreed on is put in force here.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::enforcement::share::Sharing;
+use super::intents::Intents;
+use super::models;
 use super::plan_loop::push;
 use super::state::Shared;
 use crate::engine::nats::{AgreedPlan, Changes, Cluster};
 use crate::plan::PlanSnapshot;
+use emac_document::sha256_hex;
 
 /// How often a replica looks whether its NATS is there.
 const LOOK: Duration = Duration::from_millis(500);
@@ -31,25 +33,20 @@ pub(super) fn propose(
     shared: &Shared,
     previous: &Arc<PlanSnapshot>,
     next: &Arc<PlanSnapshot>,
+    intents: &Intents,
 ) {
     let unchanged = next.generation == previous.generation;
-    if cluster.propose(previous, next) && unchanged {
+    let text = |journey: &str, digest: &str| {
+        let declared = intents.declared(journey)?.declaration()?;
+        (sha256_hex(&declared) == digest).then_some(declared)
+    };
+    if cluster.propose(previous, next, &text) && unchanged {
         let here = shared.plan.load_full();
         if here.generation == next.generation {
             // Unless another was put in force meanwhile.
             shared.plan.compare_and_swap(&here, Arc::clone(next));
         }
     }
-}
-
-/// Journeys whose intent or accepted model here is not what the plan in force was made from.
-pub(super) fn differing(shared: &Shared) -> Vec<String> {
-    let (plan, intents) = (shared.plan.load(), shared.intents.load());
-    let here: BTreeMap<_, _> = intents.planned.iter().map(|it| (&it.name, &it.model_digest)).collect();
-    let there: BTreeMap<_, _> = plan.journeys.iter().map(|(name, it)| (name, &it.model)).collect();
-    let names: BTreeSet<_> = here.keys().chain(there.keys()).collect();
-    let differ = names.into_iter().filter(|name| here.get(**name) != there.get(**name));
-    differ.map(ToString::to_string).collect()
 }
 
 /// What one replica of several follows: people's orders first, then the plan, so that nothing is published that an order heard before it has stopped.
@@ -61,15 +58,16 @@ struct Following {
     /// There is a plan that is not put in force.
     news: bool,
     changes: Option<Changes>,
-    /// Journeys that were said to differ.
+    models: watch::Receiver<u64>,
+    /// Journeys that were said to differ, with how.
     said: Vec<String>,
 }
 
 /// Puts in force what all replicas agreed on, until told to stop.
 pub(super) async fn follow(shared: Arc<Shared>, cluster: Arc<Cluster>, stop: CancellationToken) {
-    let (agreed, sharing) = (cluster.agreed(), Sharing::default());
+    let (agreed, models, sharing) = (cluster.agreed(), cluster.models_changed(), Sharing::default());
     let mut following =
-        Following { shared, cluster, sharing, agreed, news: true, changes: None, said: Vec::new() };
+        Following { shared, cluster, sharing, agreed, news: true, changes: None, models, said: Vec::new() };
     while stop.run_until_cancelled(following.turn()).await.is_some() {}
 }
 
@@ -86,6 +84,7 @@ impl Following {
                 self.put_in_force(next).await;
             }
         }
+        self.compare().await;
         let told = taken && self.sharing.tell(&self.shared, &self.cluster).await;
         self.cluster.obey(self.shared.enforcement.stops().switch.several.raised);
         self.wait(if told { LOOK } else { RETRY }).await;
@@ -101,6 +100,7 @@ impl Following {
         tokio::select! {
             Ok(()) = self.agreed.changed() => self.news = true,
             () = change => {}
+            Ok(()) = self.models.changed() => {}
             () = self.shared.tell.notified() => {}
             () = tokio::time::sleep(most) => {}
         }
@@ -112,7 +112,18 @@ impl Following {
         if let Err(problem) = tokio::task::spawn_blocking(move || push(&pushing, &next.plan)).await {
             error!(%problem, "an agreed plan could not be put in force");
         }
-        let differing = differing(&self.shared);
+    }
+
+    /// Notes what the plan in force was made from, and says where the own files have something else.
+    async fn compare(&mut self) {
+        let (shared, cluster) = (Arc::clone(&self.shared), Arc::clone(&self.cluster));
+        let comparing = tokio::task::spawn_blocking(move || models::renew(&shared, &cluster));
+        if let Err(problem) = comparing.await {
+            error!(%problem, "what the plan in force was made from is not known");
+        }
+        let in_force = self.shared.in_force.load();
+        let differing: Vec<_> =
+            in_force.differing().map(|(name, own)| format!("{name}: {}", own.label())).collect();
         if differing != self.said && !differing.is_empty() && !self.cluster.standing().plans {
             warn!(
                 ?differing,

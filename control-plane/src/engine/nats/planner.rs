@@ -21,6 +21,7 @@ use super::kept::Kept;
 use super::layout::Layout;
 use super::members::Members;
 use super::message::{Head, Planner};
+use super::models::{Models, Texts};
 use super::plan_message;
 use super::status::{Part, Status};
 use super::view::Position;
@@ -56,6 +57,8 @@ pub(super) struct Plans {
     pub(super) written: Mutex<Option<Instant>>,
     /// Whether this replica can write plans at all.
     pub(super) fitness: Arc<Fitness>,
+    /// What plans are made from.
+    pub(super) models: Arc<Models>,
 }
 
 impl fmt::Debug for Plans {
@@ -158,14 +161,25 @@ impl Plans {
         });
     }
 
-    /// Puts a plan made from the agreed one in its place. Whether it is in force.
-    pub(super) async fn propose(&self, previous: &PlanSnapshot, next: &Arc<PlanSnapshot>) -> bool {
+    /// The plan in force, if there is one.
+    pub(super) fn agreed_plan(&self) -> Option<Arc<PlanSnapshot>> {
+        self.agreed.borrow().as_ref().map(|agreed| Arc::clone(&agreed.plan))
+    }
+
+    /// Puts a plan made from the agreed one in its place, behind what it was made from. Whether it is in force.
+    pub(super) async fn propose(
+        &self,
+        previous: &PlanSnapshot,
+        next: &Arc<PlanSnapshot>,
+        texts: Texts<'_>,
+    ) -> bool {
         let agreed = self.agreed.borrow().clone();
         let (found, last) =
             agreed.map_or_else(Default::default, |agreed| (agreed.found, agreed.plan.generation));
         if previous.generation != last || !self.is_planner() {
             return false;
         }
+        self.models.share(next, texts).await;
         if next.generation == last && !self.is_due(previous, next) {
             return true;
         }
