@@ -17,10 +17,10 @@ use std::sync::Arc;
 use emac_core::journey::Journey;
 
 use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND};
+use declaration::Texts;
 use emac_document::{Document, Limits, Problem, Problems, read_file};
 use emac_journey::intent::{self, Intent};
 use emac_journey::slo::{Promises, Slos};
-use declaration::Texts;
 pub use files::Files;
 use files::Folders;
 

@@ -198,7 +198,8 @@ impl Cluster {
             ends.layout.send_replace(Some(layout.clone()));
             let position = ends.position.subscribe();
             let (kept, fitness) = <(Arc<kept::Kept>, Arc<planner::fitness::Fitness>)>::default();
-            let texts = Models::new(layout.clone(), Arc::clone(&status), config.cluster.clone(), models_changed);
+            let texts =
+                Models::new(layout.clone(), Arc::clone(&status), config.cluster.clone(), models_changed);
             let texts = Arc::clone(models.get_or_init(|| Arc::new(texts)));
             let crew = Crew {
                 layout,

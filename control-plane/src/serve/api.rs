@@ -29,8 +29,7 @@ pub(super) use plan::plan;
 pub(super) fn journeys(shared: &Shared) -> Value {
     let view = shared.enforcement.view();
     let planned = shared.planned();
-    let declared =
-        |name: &JourneyName| Some(planned.iter().find(|it| it.name == *name)?.runtime.mode);
+    let declared = |name: &JourneyName| Some(planned.iter().find(|it| it.name == *name)?.runtime.mode);
     let (now, evidence) = (shared.clock.now(), shared.evidence());
     let journeys = evidence.journeys().iter().map(|(name, journey)| {
         let totals = &journey.totals;

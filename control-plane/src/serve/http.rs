@@ -66,7 +66,8 @@ async fn model(State(shared): State<Arc<Shared>>, Path(journey): Path<String>) -
     match api::model(&shared, &journey) {
         Some(model) => json(&model),
         None => {
-            let why = format!("no journey `{}` is planned or declared\n", emac_document::shown(&journey, 100));
+            let why =
+                format!("no journey `{}` is planned or declared\n", emac_document::shown(&journey, 100));
             (StatusCode::NOT_FOUND, why).into_response()
         }
     }

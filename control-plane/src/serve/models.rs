@@ -70,8 +70,8 @@ pub(super) struct InForce {
 /// What an [`InForce`] depends on.
 #[derive(Clone, Debug, Default)]
 struct MadeFrom {
-    named: Vec<(JourneyName, String)>,
-    intents: Option<Arc<Intents>>,
+    plan: Arc<PlanSnapshot>,
+    intents: Arc<Intents>,
     models: u64,
 }
 
@@ -122,16 +122,18 @@ impl InForce {
 }
 
 impl MadeFrom {
-    fn of(plan: &PlanSnapshot, intents: &Arc<Intents>, models: u64) -> Self {
-        let named = plan.journeys.iter().map(|(name, journey)| (name.clone(), journey.declaration.clone()));
-        Self { named: named.collect(), intents: Some(Arc::clone(intents)), models }
-    }
-
+    /// Whether the same follows from both. Cost: a comparison a journey, if there is another plan.
     fn is_same(&self, other: &Self) -> bool {
-        let same = |one: &Option<Arc<Intents>>, other: &Option<Arc<Intents>>| {
-            one.as_ref().zip(other.as_ref()).is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+        let (one, another) = (&self.plan.journeys, &other.plan.journeys);
+        let alike = || {
+            one.len() == another.len()
+                && one.iter().zip(another).all(|((name, one), (same, another))| {
+                    name == same && one.declaration == another.declaration && one.model == another.model
+                })
         };
-        self.models == other.models && same(&self.intents, &other.intents) && self.named == other.named
+        self.models == other.models
+            && Arc::ptr_eq(&self.intents, &other.intents)
+            && (Arc::ptr_eq(&self.plan, &other.plan) || alike())
     }
 }
 
@@ -141,11 +143,11 @@ impl MadeFrom {
 pub(super) fn renew(shared: &Shared, cluster: &Cluster) {
     // First, so that what comes meanwhile is seen the next time.
     let models = *cluster.models_changed().borrow();
-    let (plan, intents, before) = (shared.plan.load(), shared.intents.load_full(), shared.in_force.load());
-    let made_from = MadeFrom::of(&plan, &intents, models);
+    let made_from = MadeFrom { plan: shared.plan.load_full(), intents: shared.intents.load_full(), models };
+    let before = shared.in_force.load();
     if !made_from.is_same(&before.made_from) {
         let mut compared = Compared::new(cluster, &before.elsewhere);
-        let next = compared.all(&plan, &intents);
+        let next = compared.all(&made_from.plan, &made_from.intents);
         shared.in_force.store(Arc::new(InForce { made_from, elsewhere: compared.read, ..next }));
     }
 }
@@ -154,7 +156,8 @@ pub(super) fn renew(shared: &Shared, cluster: &Cluster) {
 pub(super) fn tell_takeover(cluster: &Cluster, plan: &PlanSnapshot, intents: &Intents) {
     let next = Compared::new(cluster, &BTreeMap::new()).all(plan, intents);
     let named = |own: Own| {
-        let names: Vec<_> = next.differing().filter(|(_, it)| *it == own).map(|(name, _)| name.as_str()).collect();
+        let names: Vec<_> =
+            next.differing().filter(|(_, it)| *it == own).map(|(name, _)| name.as_str()).collect();
         match names.len().saturating_sub(NAMED_MAX) {
             0 => names.join(", "),
             more => format!("{} and {more} more", names[..NAMED_MAX].join(", ")),
@@ -208,7 +211,8 @@ impl<'a> Compared<'a> {
         }
         let same = origins.values().all(|origin| origin.own == Own::Equal);
         // Before there is a plan there is nothing else to show.
-        let planned = if same || plan.journeys.is_empty() { Arc::clone(&intents.planned) } else { planned.into() };
+        let planned =
+            if same || plan.journeys.is_empty() { Arc::clone(&intents.planned) } else { planned.into() };
         InForce { planned, origins, ..InForce::default() }
     }
 

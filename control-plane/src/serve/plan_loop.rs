@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use emac_core::evidence::{DecisionKind, HopDelta};
 use emac_core::id::HopKey;
-use emac_core::units::{Micros, Millis};
+use emac_core::units::{Generation, Micros, Millis};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -82,6 +82,8 @@ struct Planning {
     intents: Option<Arc<Intents>>,
     /// Whether a whole plan has been made.
     begun: bool,
+    /// The plan of another planner with which its files were compared.
+    told: Option<Generation>,
     /// Time for journeys that moved, each period.
     share: Micros,
 }
@@ -90,7 +92,7 @@ impl Planning {
     fn new(shared: &Shared, period: Millis) -> Self {
         let planner = Planner::new(shared.plan.load().generation);
         let share = Micros(period.to_micros().0 / SHARE);
-        Self { planner, intents: None, begun: false, share }
+        Self { planner, intents: None, begun: false, told: None, share }
     }
 
     /// Where several plan by turns: goes on from the plan that all agreed on, unless it is this planner's own.
@@ -104,8 +106,10 @@ impl Planning {
     }
 
     /// The first step of a planner that goes on from another's plan: says where its files are not those of that plan.
-    fn tell_takeover(&self, agreed: Option<&(&Arc<Cluster>, Arc<PlanSnapshot>)>, intents: &Intents) {
-        if let Some((cluster, agreed)) = agreed.filter(|_| !self.begun) {
+    fn tell_takeover(&mut self, agreed: Option<&(&Arc<Cluster>, Arc<PlanSnapshot>)>, intents: &Intents) {
+        let Some((cluster, agreed)) = agreed.filter(|_| !self.begun) else { return };
+        // Once, also where its plan cannot be written.
+        if self.told.replace(agreed.generation) != Some(agreed.generation) {
             models::tell_takeover(cluster, agreed, intents);
         }
     }
@@ -207,7 +211,6 @@ mod tests {
 
     use emac_core::evidence::{Delta, Report};
     use emac_core::id::{JourneyName, WorkloadName};
-    use emac_core::units::Generation;
     use emac_proto::convert::NodeReport;
 
     use super::super::enforcement::Keep;

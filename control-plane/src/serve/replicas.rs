@@ -1,7 +1,7 @@
 //! Where this process is one of several: what is planned and ordered goes to all of them, and what all of them agreed on is put in force here.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,8 @@ use emac_document::sha256_hex;
 
 /// How often a replica looks whether its NATS is there.
 const LOOK: Duration = Duration::from_millis(500);
+/// Files change at each replica at its own time: where they differ for no longer, nobody needs to know.
+const DIFFER_AFTER: Duration = Duration::from_secs(5);
 /// How soon what failed is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -59,15 +61,16 @@ struct Following {
     news: bool,
     changes: Option<Changes>,
     models: watch::Receiver<u64>,
-    /// Journeys that were said to differ, with how.
-    said: Vec<String>,
+    /// Journeys that differ, with how, since when, and whether that was said.
+    differing: (Vec<String>, Instant, bool),
 }
 
 /// Puts in force what all replicas agreed on, until told to stop.
 pub(super) async fn follow(shared: Arc<Shared>, cluster: Arc<Cluster>, stop: CancellationToken) {
     let (agreed, models, sharing) = (cluster.agreed(), cluster.models_changed(), Sharing::default());
+    let differing = (Vec::new(), Instant::now(), false);
     let mut following =
-        Following { shared, cluster, sharing, agreed, news: true, changes: None, models, said: Vec::new() };
+        Following { shared, cluster, sharing, agreed, news: true, changes: None, models, differing };
     while stop.run_until_cancelled(following.turn()).await.is_some() {}
 }
 
@@ -124,12 +127,21 @@ impl Following {
         let in_force = self.shared.in_force.load();
         let differing: Vec<_> =
             in_force.differing().map(|(name, own)| format!("{name}: {}", own.label())).collect();
-        if differing != self.said && !differing.is_empty() && !self.cluster.standing().plans {
+        self.cluster.differ(!differing.is_empty());
+        if differing != self.differing.0 {
+            self.differing = (differing, Instant::now(), false);
+        }
+        let (differing, since, said) = &mut self.differing;
+        if !*said
+            && !differing.is_empty()
+            && since.elapsed() >= DIFFER_AFTER
+            && !self.cluster.standing().plans
+        {
             warn!(
                 ?differing,
                 "the plan is made from other files than this replica has: give all replicas the same journeys and models"
             );
+            *said = true;
         }
-        self.said = differing;
     }
 }

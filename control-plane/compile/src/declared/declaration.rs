@@ -31,9 +31,10 @@ impl Declared {
     /// The journey as one text; `None` where it was not read from files with others. See the module. Cost: a copy of both documents.
     pub fn declaration(&self) -> Option<String> {
         let texts = self.texts.as_ref()?;
-        let promised = self.promises.iter().filter_map(|(name, promise)| {
-            Some((name.to_string(), json!(promise.availability?.get())))
-        });
+        let promised = self
+            .promises
+            .iter()
+            .filter_map(|(name, promise)| Some((name.to_string(), json!(promise.availability?.get()))));
         let promises = Json::Object(Map::from_iter(promised));
         let accepted = texts.accepted.as_deref().unwrap_or("null");
         Some(format!(r#"{{"intent":{},"model":{accepted},"promises":{promises}}}"#, texts.intent))

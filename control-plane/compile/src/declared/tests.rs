@@ -119,11 +119,16 @@ fn a_journey_comes_back_from_its_text_whatever_it_was_written_like() {
     for declared in [&alone, &raced] {
         let problems = Problems::new();
         let declaration = declared.declaration().unwrap();
-        let back = Declared::of_declaration(&declaration, "elsewhere", &problems).expect(&render_text(&problems, false));
+        let back = Declared::of_declaration(&declaration, "elsewhere", &problems)
+            .unwrap_or_else(|| panic!("{}", render_text(&problems, false)));
         assert_eq!((&back.intent, back.agreed().version()), (&declared.intent, declared.agreed().version()));
         assert_eq!(back.structure_version(), declared.structure_version());
-        assert_eq!((back.declaration(), back.declaration_digest()), (Some(declaration), declared.declaration_digest()));
-        let availabilities = |it: &Declared| -> Vec<_> { it.promises.values().filter_map(|it| it.availability).collect() };
+        assert_eq!(
+            (back.declaration(), back.declaration_digest()),
+            (Some(declaration), declared.declaration_digest())
+        );
+        let availabilities =
+            |it: &Declared| -> Vec<_> { it.promises.values().filter_map(|it| it.availability).collect() };
         assert_eq!(availabilities(&back), availabilities(declared));
     }
     let digests = [&alone, &raced].map(Declared::declaration_digest);
@@ -142,7 +147,14 @@ fn a_journey_comes_back_from_its_text_whatever_it_was_written_like() {
 
 #[test]
 fn what_is_no_journey_is_told_and_what_came_before_is_known_by_lineage() {
-    for text in ["", "{}", "no journey", "{\"intent\":{\"kind\":\"JourneyIntent\"}}", "{\"intent\":[1,2", "\u{0}\u{1}"] {
+    for text in [
+        "",
+        "{}",
+        "no journey",
+        "{\"intent\":{\"kind\":\"JourneyIntent\"}}",
+        "{\"intent\":[1,2",
+        "\u{0}\u{1}",
+    ] {
         let problems = Problems::new();
         assert!(Declared::of_declaration(text, "elsewhere", &problems).is_none(), "{text}");
         assert!(render_text(&problems, false).contains("elsewhere"), "{text}");

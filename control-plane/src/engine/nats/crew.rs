@@ -163,6 +163,7 @@ impl Beats {
             leaving,
             obeys: *self.obeys.borrow_and_update(),
             unfit: self.fitness.is_unfit(Instant::now()),
+            differs: self.members.differs(),
         }
     }
 }

@@ -63,6 +63,9 @@ pub(super) struct Beat {
     /// It tried to write plans and could not: another should plan.
     #[prost(bool, tag = "6")]
     pub(super) unfit: bool,
+    /// Its files are not those that the plan in force was made from: another should plan, if there is one.
+    #[prost(bool, tag = "7")]
+    pub(super) differs: bool,
 }
 
 /// The proxies that are connected to a replica.

@@ -27,6 +27,7 @@ use crate::plan::PlanSnapshot;
 const KEPT: Duration = Duration::from_secs(30);
 /// Most bytes of all values, as they are in NATS: every replica has them in memory.
 const ALL_MAX: usize = 256 << 20;
+const TOO_MANY: &str = "all models together have more than 256 MiB";
 /// Values written at the same time.
 const AT_ONCE: usize = 32;
 /// A plan waits so long for what it is made from; budgets matter more.
@@ -114,7 +115,8 @@ impl Models {
             return self.forget(|known, _| known == digest);
         }
         match value::read(&entry.payload, &self.cluster, journey, digest) {
-            Ok(_) => self.know(digest.to_owned(), entry.payload),
+            Ok(_) if self.know(digest.to_owned(), entry.payload) => {}
+            Ok(_) => self.ignore(&entry.subject, TOO_MANY),
             Err(problem) => {
                 self.ignore(&entry.subject, &problem);
                 let mut state = self.state();
@@ -125,18 +127,19 @@ impl Models {
         }
     }
 
-    fn know(&self, digest: String, packed: Bytes) {
+    /// Whether there is room for it.
+    fn know(&self, digest: String, packed: Bytes) -> bool {
         let mut state = self.state();
         let length = packed.len();
         if !state.known.contains_key(&digest) && state.bytes + length > ALL_MAX {
-            drop(state);
-            return self.ignore(&digest, &format!("all models together are longer than {ALL_MAX} bytes"));
+            return false;
         }
         state.damaged.remove(&digest);
         let before = state.known.insert(digest, Known { packed, unnamed: None });
         state.bytes = state.bytes + length - before.map_or(0, |before| before.packed.len());
         drop(state);
         self.changes.send_modify(|count| *count += 1);
+        true
     }
 
     /// Says which, now and then: whoever writes nonsense may write much of it.
@@ -150,7 +153,7 @@ impl Models {
                 %name,
                 problem,
                 ignored,
-                "a model in NATS is passed over: it is not what a replica of this control plane writes; see who else has the rights to do so"
+                "a model in NATS is passed over; where it is not of this control plane, see who else may write there"
             );
         }
     }
@@ -183,43 +186,48 @@ impl Models {
         if missing.is_empty() || self.failed_lately() {
             return;
         }
-        let (mut writing, mut written) = (JoinSet::new(), 0);
-        let all = async {
-            for (journey, digest) in missing {
-                let Some(packed) = self.packed(&journey, &digest, texts) else { continue };
-                if writing.len() >= AT_ONCE {
-                    written += self.note(writing.join_next().await)?;
-                }
-                let (state, key) = (self.layout.state.clone(), value::key(&journey, &digest));
-                writing.spawn(async move {
-                    let put = state.put(&key, packed.clone()).await;
-                    put.map(|_| (digest, packed)).map_err(|error| format!("{key}: {error}"))
-                });
+        let problem = match tokio::time::timeout(PATIENCE, self.write(missing, texts)).await {
+            Ok(Ok(0)) => None,
+            Ok(Ok(written)) => {
+                info!(models = written, "given to the other replicas");
+                None
             }
-            while !writing.is_empty() {
-                written += self.note(writing.join_next().await)?;
-            }
-            Ok::<_, String>(())
-        };
-        let problem = match tokio::time::timeout(PATIENCE, all).await {
-            Ok(Ok(())) => None,
             Ok(Err(problem)) => Some(problem),
             Err(_) => Some(format!("not within {PATIENCE:?}")),
         };
-        self.shared(problem, written);
+        self.note(problem);
     }
 
-    fn note(&self, done: Option<Result<Result<(String, Bytes), String>, tokio::task::JoinError>>) -> Result<usize, String> {
-        let Some(Ok(done)) = done else { return Ok(0) };
+    /// Returns how many were written.
+    async fn write(&self, missing: Vec<(String, String)>, texts: Texts<'_>) -> Result<usize, String> {
+        let (mut writing, mut written) = (JoinSet::new(), 0);
+        for (journey, digest) in missing {
+            let Some(packed) = self.packed(&journey, &digest, texts) else { continue };
+            if writing.len() >= AT_ONCE {
+                written += self.written(&mut writing).await?;
+            }
+            let (state, key) = (self.layout.state.clone(), value::key(&journey, &digest));
+            writing.spawn(async move {
+                let put = state.put(&key, packed.clone()).await;
+                put.map(|_| (digest, packed)).map_err(|error| format!("{key}: {error}"))
+            });
+        }
+        while !writing.is_empty() {
+            written += self.written(&mut writing).await?;
+        }
+        Ok(written)
+    }
+
+    async fn written(&self, writing: &mut JoinSet<Result<(String, Bytes), String>>) -> Result<usize, String> {
+        let Some(Ok(done)) = writing.join_next().await else { return Ok(0) };
         let (digest, packed) = done?;
-        self.know(digest, packed);
+        if !self.know(digest.clone(), packed) {
+            self.state().too_long.insert(digest, TOO_MANY.to_owned());
+        }
         Ok(1)
     }
 
-    fn shared(&self, problem: Option<String>, written: usize) {
-        if written > 0 {
-            info!(models = written, "given to the other replicas");
-        }
+    fn note(&self, problem: Option<String>) {
         let mut state = self.state();
         state.failed = problem.map(|problem| {
             let problem = self.status.explain(problem);
@@ -253,9 +261,11 @@ impl Models {
 
     /// Journeys of a plan whose texts are not known, less those that are too long, with their digests.
     fn missing(&self, plan: &PlanSnapshot) -> Vec<(String, String)> {
-        let named = named(plan);
         let mut state = self.state();
-        state.too_long.retain(|digest, _| named.contains(digest.as_str()));
+        if !state.too_long.is_empty() {
+            let named = named(plan);
+            state.too_long.retain(|digest, _| named.contains(digest.as_str()));
+        }
         let missing = plan.journeys.iter().filter(|(_, journey)| {
             let digest = &journey.declaration;
             !digest.is_empty() && !state.known.contains_key(digest) && !state.too_long.contains_key(digest)
@@ -292,6 +302,11 @@ impl Cluster {
         self.models.get()?.text(journey, digest)
     }
 
+    /// Tells the others whether this replica's files are those of the plan in force.
+    pub fn differ(&self, differs: bool) {
+        self.members.differ(differs);
+    }
+
     /// Ticks when a model came or went.
     pub fn models_changed(&self) -> watch::Receiver<u64> {
         self.models_changed.subscribe()
@@ -305,5 +320,9 @@ impl Cluster {
 
 /// Digests that a plan names.
 fn named(plan: &PlanSnapshot) -> HashSet<&str> {
-    plan.journeys.values().map(|journey| journey.declaration.as_str()).filter(|name| !name.is_empty()).collect()
+    plan.journeys
+        .values()
+        .map(|journey| journey.declaration.as_str())
+        .filter(|name| !name.is_empty())
+        .collect()
 }

@@ -14,7 +14,8 @@ use crate::plan::PlanSnapshot;
 pub(in super::super) fn models(shared: &Shared) -> Value {
     let (plan, in_force, intents) = (shared.plan.load(), shared.in_force.load(), shared.intents.load());
     let planned = plan.journeys.keys();
-    let own = intents.planned.iter().map(|input| &input.name).filter(|name| !plan.journeys.contains_key(*name));
+    let own =
+        intents.planned.iter().map(|input| &input.name).filter(|name| !plan.journeys.contains_key(*name));
     let mut names: Vec<&JourneyName> = planned.chain(own).collect();
     names.sort();
     let models = names.into_iter().map(|name| head(name, &plan, &in_force));

@@ -61,8 +61,9 @@ impl Teller {
     /// To be called now and then. Costs nothing while nothing has changed.
     pub(super) fn look(&mut self, shared: &Shared) {
         let (stops, planned) = (shared.enforcement.stops(), shared.planned());
-        let same =
-            |(was, had): &(Arc<Stops>, Arc<[JourneyInput]>)| Arc::ptr_eq(was, &stops) && Arc::ptr_eq(had, &planned);
+        let same = |(was, had): &(Arc<Stops>, Arc<[JourneyInput]>)| {
+            Arc::ptr_eq(was, &stops) && Arc::ptr_eq(had, &planned)
+        };
         if self.seen.as_ref().is_some_and(same) {
             return;
         }

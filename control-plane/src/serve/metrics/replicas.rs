@@ -16,7 +16,8 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
         family
     };
     let models = cluster.models(&shared.plan.load());
-    let help = "Models in NATS that this replica passed over, because no replica of this control plane writes such.";
+    let help =
+        "Models in NATS that this replica passed over, because no replica of this control plane writes such.";
     let mut ignored = counter("emac_engine_models_ignored_total", help);
     ignored.counter(&[], models.ignored);
     vec![

@@ -75,7 +75,9 @@ impl Models {
             let gone = !there.contains(&self.layout.names.key(&key));
             let Some(packed) = packed.filter(|_| gone || damaged) else { continue };
             match self.layout.state.put(&key, packed).await {
-                Ok(_) => info!(journey = %name, "its model was gone from NATS, or not as it was, and is there again"),
+                Ok(_) => {
+                    info!(journey = %name, "its model was gone from NATS, or not as it was, and is there again")
+                }
                 Err(error) => {
                     let problem = self.status.explain(error);
                     return warn!(journey = %name, problem, "its model is gone from NATS and cannot be written again");
@@ -84,7 +86,12 @@ impl Models {
         }
     }
 
-    async fn remove(&self, plan: &PlanSnapshot, there: HashSet<String>, strange: &mut HashMap<String, Instant>) {
+    async fn remove(
+        &self,
+        plan: &PlanSnapshot,
+        there: HashSet<String>,
+        strange: &mut HashMap<String, Instant>,
+    ) {
         let needed: HashSet<String> = plan
             .journeys
             .iter()
