@@ -1,7 +1,7 @@
 //! The running control plane: sockets, tasks, and how they end. No logic of its own: it wires the stages.
 //!
 //! In reading order: [`Server`] starts everything and ends it in order; `state` is what tasks share; `intents` and `reload` keep the
-//! intents in force, `plan_loop` turns them and the evidence into budgets, `replicas` shares those with other processes, `enforcement` publishes them less what is stopped, `discovery` single calls into candidates, `records` keeps the last of them; `http` answers people and scrapers, before whom `guard` stands; `orders` takes what they change; `api` and `metrics`
+//! intents in force, `plan_loop` turns them and the evidence into budgets, `replicas` shares those with other processes, `models` knows what their plan was made from, `enforcement` publishes them less what is stopped, `discovery` single calls into candidates, `records` keeps the last of them; `http` answers people and scrapers, before whom `guard` stands; `orders` takes what they change; `api` and `metrics`
 //! shape the answers, `standing` says who is there and who is missing; [`exposition`] writes metric formats.
 //!
 //! Ending: no new streams, those open end after the report they are at, the committer answers what is queued and stores it, and
@@ -16,6 +16,7 @@ mod guard;
 mod http;
 mod intents;
 mod metrics;
+mod models;
 mod orders;
 mod plan_loop;
 mod ready;

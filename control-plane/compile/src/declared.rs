@@ -8,13 +8,16 @@
 //!
 //! A model that somebody edited by hand is an error, never a reason to fall back. Whatever is not used is said once, as a warning.
 
+mod declaration;
 mod files;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use emac_core::journey::Journey;
 
 use crate::model::{ACCEPTED_KIND, AcceptedModel, CANDIDATE_KIND};
+use declaration::Texts;
 use emac_document::{Document, Limits, Problem, Problems, read_file};
 use emac_journey::intent::{self, Intent};
 use emac_journey::slo::{Promises, Slos};
@@ -35,6 +38,8 @@ pub struct Declared {
     accepted: Option<AcceptedModel>,
     /// Why the accepted model does not act, where there is one and it does not.
     unusable: Option<String>,
+    /// What was read; `None` where the journey was put together otherwise.
+    texts: Option<Texts>,
 }
 
 impl Declared {
@@ -42,7 +47,7 @@ impl Declared {
     pub fn new(intent: Intent, accepted: Option<AcceptedModel>, promises: Promises, files: Files) -> Self {
         let own = AcceptedModel::declared(&intent);
         let unusable = accepted.as_ref().and_then(|accepted| unreachable(accepted, &intent));
-        Self { intent, promises, files, own, accepted, unusable }
+        Self { intent, promises, files, own, accepted, unusable, texts: None }
     }
 
     /// Every journey of some documents, in their order. A model that cannot be read is an error: nothing acts on what somebody edited.
@@ -54,9 +59,12 @@ impl Declared {
         let (places, mut folders) = (files::places(documents), Folders::default());
         let declared = |intent: Intent| {
             let promises = slos.resolve(&intent, told);
-            let place = places.get(intent.name.as_str()).cloned().unwrap_or_default();
-            let files = folders.files(&place, &intent, problems);
-            Self::with_files(intent, promises, files, problems)
+            let place = places.get(intent.name.as_str());
+            let file = place.map(|place| PathBuf::from(place.source.name())).unwrap_or_default();
+            let files = folders.files(&file, &intent, problems);
+            let (declared, accepted) = Self::with_files(intent, promises, files, problems);
+            let texts = place.map(|place| Texts { intent: declaration::text(place), accepted });
+            Self { texts, ..declared }
         };
         intents.into_iter().map(declared).collect()
     }
@@ -64,16 +72,22 @@ impl Declared {
     /// One journey, with the accepted model beside the file that its intent was read from.
     pub fn beside(intent: Intent, promises: Promises, file: &Path, problems: &Problems) -> Self {
         let files = Files::beside(file, &intent, problems);
-        Self::with_files(intent, promises, files, problems)
+        Self::with_files(intent, promises, files, problems).0
     }
 
-    fn with_files(intent: Intent, promises: Promises, files: Files, problems: &Problems) -> Self {
-        let accepted = accepted(&files, &intent, problems);
+    /// With the text of its accepted model.
+    fn with_files(
+        intent: Intent,
+        promises: Promises,
+        files: Files,
+        problems: &Problems,
+    ) -> (Self, Option<Arc<str>>) {
+        let (accepted, text) = accepted(&files, &intent, problems).unzip();
         let declared = Self::new(intent, accepted, promises, files);
         if let Some(reason) = &declared.unusable {
             problems.push(Problem::warning(reason).in_file(declared.files.model.display().to_string()));
         }
-        declared
+        (declared, text)
     }
 
     /// The model that acts.
@@ -109,7 +123,7 @@ fn unreachable(accepted: &AcceptedModel, intent: &Intent) -> Option<String> {
     ))
 }
 
-fn accepted(files: &Files, intent: &Intent, problems: &Problems) -> Option<AcceptedModel> {
+fn accepted(files: &Files, intent: &Intent, problems: &Problems) -> Option<(AcceptedModel, Arc<str>)> {
     let name = files.model.display().to_string();
     let unused = |message: String| problems.push(Problem::warning(message).in_file(&name));
     if !files.model.is_file() {
@@ -140,7 +154,7 @@ fn accepted(files: &Files, intent: &Intent, problems: &Problems) -> Option<Accep
         problems.push(Problem::error(message).in_file(name));
         return None;
     }
-    Some(model)
+    Some((model, declaration::text(document)))
 }
 
 #[cfg(test)]

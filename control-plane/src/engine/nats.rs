@@ -20,6 +20,7 @@ mod layout;
 mod members;
 mod merge;
 mod message;
+mod models;
 mod orders;
 mod plan_message;
 mod planner;
@@ -56,6 +57,8 @@ use layout::{Layout, LayoutError};
 pub(crate) use members::DEAD;
 use members::Members;
 pub use message::Present;
+use models::Models;
+pub use models::{ModelsStanding, Texts};
 use orders::Orders;
 pub use orders::{Behind, Changes, SharedOrders};
 pub use planner::AgreedPlan;
@@ -111,6 +114,9 @@ pub struct Cluster {
     agreed: watch::Receiver<Option<AgreedPlan>>,
     plans: Arc<OnceLock<Arc<Plans>>>,
     orders: Arc<OnceLock<Orders>>,
+    models: Arc<OnceLock<Arc<Models>>>,
+    /// Ticks when a model came or went.
+    models_changed: Arc<watch::Sender<u64>>,
     /// How far this replica follows the shared orders.
     obeys: watch::Sender<u64>,
     elsewhere: Arc<Elsewhere>,
@@ -160,6 +166,8 @@ impl Cluster {
             agreed: agreements,
             plans: Arc::default(),
             orders: Arc::default(),
+            models: Arc::default(),
+            models_changed: Arc::new(watch::Sender::new(0)),
             obeys: watch::Sender::new(0),
             elsewhere: Arc::default(),
             runtime: Handle::current(),
@@ -183,13 +191,29 @@ impl Cluster {
             (Arc::clone(&self.status), Arc::clone(&self.members), self.stop.clone());
         let (place, elsewhere) = (Arc::clone(&self.plans), Arc::clone(&self.elsewhere));
         let (orders, obeys) = (Arc::clone(&self.orders), self.obeys.subscribe());
+        let (models, models_changed) = (Arc::clone(&self.models), Arc::clone(&self.models_changed));
         async move {
             let opening = open(&config, members.me(), &status);
             let Some(Some(layout)) = stop.run_until_cancelled(opening).await else { return };
             ends.layout.send_replace(Some(layout.clone()));
             let position = ends.position.subscribe();
             let (kept, fitness) = <(Arc<kept::Kept>, Arc<planner::fitness::Fitness>)>::default();
-            let crew = Crew { layout, status, members, around, position, http, stop, kept, obeys, fitness };
+            let texts =
+                Models::new(layout.clone(), Arc::clone(&status), config.cluster.clone(), models_changed);
+            let texts = Arc::clone(models.get_or_init(|| Arc::new(texts)));
+            let crew = Crew {
+                layout,
+                status,
+                members,
+                around,
+                position,
+                http,
+                stop,
+                kept,
+                obeys,
+                fitness,
+                models: texts,
+            };
             let plans = crew.plans(ends.agreed);
             let _ = orders.set(crew.orders());
             let _ = place.set(Arc::clone(&plans));
@@ -238,10 +262,11 @@ impl Cluster {
         self.agreed.borrow().is_none() || knows(&self.position.borrow())
     }
 
-    /// Puts `next`, made from `previous`, in force for all replicas. Whether it is; blocks until it is written, so call it from a thread that may.
-    pub fn propose(&self, previous: &PlanSnapshot, next: &Arc<PlanSnapshot>) -> bool {
+    /// Puts `next`, made from `previous`, in force for all replicas, and before it what it was made from, of which `texts` has what NATS may lack. Whether
+    /// it is in force; blocks until it is written, so call it from a thread that may.
+    pub fn propose(&self, previous: &PlanSnapshot, next: &Arc<PlanSnapshot>, texts: Texts<'_>) -> bool {
         match self.plans.get() {
-            Some(plans) => self.runtime.block_on(plans.propose(previous, next)),
+            Some(plans) => self.runtime.block_on(plans.propose(previous, next, texts)),
             None => false,
         }
     }

@@ -21,6 +21,8 @@ pub struct JourneyInput {
     pub name: JourneyName,
     /// SHA-256 (hex) of the intent's canonical form, or of the accepted model; provenance only, may be empty.
     pub model_digest: String,
+    /// SHA-256 (hex) of intent, accepted model and promises together ([`Declared::declaration`]); provenance only, may be empty.
+    pub declaration: String,
     /// `spec.operator`.
     pub structure: Journey,
     /// `spec.objectives.latency.objective.threshold`: from the end of the request at the edge to the first byte of a useful answer.
@@ -103,6 +105,7 @@ impl JourneyInput {
         Some(Self {
             name: intent.name.clone(),
             model_digest: declared.structure_version().to_owned(),
+            declaration: declared.declaration_digest(),
             structure: declared.structure().clone(),
             deadline: intent.deadline()?,
             objective: intent.objectives.availability.target,

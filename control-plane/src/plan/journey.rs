@@ -28,6 +28,7 @@ pub(super) fn plan_journey(intent: &JourneyInput, known: &Known<'_>, now_unix_ms
         predicted: 0.0,
         predicted_lower: 0.0,
         model: intent.model_digest.clone(),
+        declaration: intent.declaration.clone(),
         expression: intent.structure.to_string(),
         objective: intent.objective.get(),
         deadline,

@@ -29,6 +29,8 @@ pub struct JourneyPlan {
     pub predicted_lower: f64,
     /// Digest of the intent, or version of the accepted model, whose structure is planned.
     pub model: String,
+    /// Names intent, accepted model and promises together: [`super::JourneyInput::declaration`].
+    pub declaration: String,
     /// That structure as canonical text.
     pub expression: String,
     /// Objective of the intent.

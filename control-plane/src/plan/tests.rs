@@ -55,6 +55,7 @@ pub(super) fn checkout() -> JourneyInput {
     JourneyInput {
         name: JourneyName::new("checkout").unwrap(),
         model_digest: "ab".repeat(32),
+        declaration: String::new(),
         structure: Journey::new(parse(CHECKOUT).unwrap()).unwrap(),
         deadline: Millis(400),
         objective: Ratio::new(0.995).unwrap(),

@@ -1,9 +1,10 @@
-//! The API's answers: `/api/v1/{journeys,hops,proxies,plan,discovery,enforcement,engine}`; that of `/api/v1/records` is made in `records`.
+//! The API's answers: `/api/v1/{journeys,hops,proxies,plan,models,discovery,enforcement,engine}`; that of `/api/v1/records` is made in `records`.
 //!
 //! Lists are sorted by name and fields keep their order, so equal states give equal bytes. Whole numbers above 2^53 are text.
 
 mod discovery;
 mod enforcement;
+mod models;
 mod plan;
 
 use emac_core::budget::Mode;
@@ -21,14 +22,14 @@ use emac_core::units::Micros;
 use emac_push::proxies::{Answered, PAST_KEPT, PAST_MAX, Proxy};
 use emac_push::standing::{End, Standing};
 pub(super) use enforcement::{acknowledged, enforcement};
+pub(super) use models::{model, models};
 pub(super) use plan::plan;
 
 /// Journeys with totals and the last seconds, and what is known of their edges.
 pub(super) fn journeys(shared: &Shared) -> Value {
     let view = shared.enforcement.view();
-    let intents = shared.intents.load();
-    let declared =
-        |name: &JourneyName| Some(intents.planned.iter().find(|it| it.name == *name)?.runtime.mode);
+    let planned = shared.planned();
+    let declared = |name: &JourneyName| Some(planned.iter().find(|it| it.name == *name)?.runtime.mode);
     let (now, evidence) = (shared.clock.now(), shared.evidence());
     let journeys = evidence.journeys().iter().map(|(name, journey)| {
         let totals = &journey.totals;
@@ -47,7 +48,7 @@ pub(super) fn journeys(shared: &Shared) -> Value {
         })
     });
     let rows = Seen::take(shared, &evidence, now).rows();
-    let edges = standing::edges(&intents.planned, &evidence, &rows, now);
+    let edges = standing::edges(&planned, &evidence, &rows, now);
     let edges = edges.iter().map(|edge| {
         let workloads = edge.workloads.iter();
         json!({
@@ -89,7 +90,7 @@ pub(super) fn hops(shared: &Shared) -> Value {
         })
     });
     let rows = Seen::take(shared, &evidence, now).rows();
-    let bypassed = standing::bypassed(&shared.intents.load().planned, &evidence, &rows, now);
+    let bypassed = standing::bypassed(&shared.planned(), &evidence, &rows, now);
     let bypassed = bypassed.iter().map(|one| {
         json!({
             "journey": one.journey,
@@ -150,7 +151,19 @@ pub(super) fn proxies(shared: &Shared) -> Value {
 /// Where evidence and plans are kept, and who shares them.
 pub(super) fn engine(shared: &Shared) -> Value {
     match &shared.cluster {
-        Some(cluster) => cluster.describe(),
+        Some(cluster) => {
+            let (mut engine, in_force) = (cluster.describe(), shared.in_force.load());
+            let differing = in_force.differing().map(|(name, own)| (name.to_string(), json!(own.label())));
+            let models = cluster.models(&shared.plan.load());
+            engine["models"] = json!({
+                "named": models.named,
+                "missing": models.missing,
+                "problem": models.problem,
+                "ignored": models.ignored,
+                "differing": Value::Object(Map::from_iter(differing)),
+            });
+            engine
+        }
         None => json!({"engine": "embedded", "durable": shared.durable}),
     }
 }

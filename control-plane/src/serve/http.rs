@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -26,6 +26,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/hops", get(async |State(shared): State<Arc<Shared>>| json(&api::hops(&shared))))
         .route("/api/v1/proxies", get(async |State(shared): State<Arc<Shared>>| json(&api::proxies(&shared))))
         .route("/api/v1/plan", get(async |State(shared): State<Arc<Shared>>| json(&api::plan(&shared))))
+        .route("/api/v1/models", get(async |State(shared): State<Arc<Shared>>| json(&api::models(&shared))))
+        .route("/api/v1/models/{journey}", get(model))
         .route(
             "/api/v1/discovery",
             get(async |State(shared): State<Arc<Shared>>| json(&api::discovery(&shared))),
@@ -58,6 +60,17 @@ async fn serve_metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) ->
     let format = Format::negotiate(accept);
     let body = format.encode(&metrics::families(&shared));
     ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
+}
+
+async fn model(State(shared): State<Arc<Shared>>, Path(journey): Path<String>) -> Response {
+    match api::model(&shared, &journey) {
+        Some(model) => json(&model),
+        None => {
+            let why =
+                format!("no journey `{}` is planned or declared\n", emac_document::shown(&journey, 100));
+            (StatusCode::NOT_FOUND, why).into_response()
+        }
+    }
 }
 
 /// JSON lines: a program reads them one by one.

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::plan::JourneyInput;
@@ -24,8 +25,8 @@ const REMOVING: &str = "to remove a journey, remove its file; to rename one, or 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Intents {
     /// Journeys as the planner sees them, by name; those without entry or deadline are left out.
-    pub planned: Vec<JourneyInput>,
-    /// All of them, with their accepted models.
+    pub planned: Arc<[JourneyInput]>,
+    /// All of them, with their accepted models, by name.
     pub declared: Vec<Declared>,
 }
 
@@ -53,6 +54,12 @@ impl Intents {
             next.refuse_lost(before, &files, problems);
         }
         (problems.errors() == 0).then_some(next)
+    }
+
+    /// A journey by its name.
+    pub(super) fn declared(&self, name: &str) -> Option<&Declared> {
+        let found = self.declared.binary_search_by(|it| it.intent.name.as_str().cmp(name)).ok()?;
+        self.declared.get(found)
     }
 
     /// Journeys that were declared before and are no more.

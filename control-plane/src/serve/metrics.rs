@@ -143,7 +143,7 @@ fn sidecars(evidence: &Aggregate, now: Micros) -> Vec<MetricFamily> {
 /// Who is there and who is missing.
 fn presence(shared: &Shared, evidence: &Aggregate, now: Micros) -> Vec<MetricFamily> {
     let rows = Seen::take(shared, evidence, now).rows();
-    let intents = shared.intents.load();
+    let planned = shared.planned();
     let mut proxies = gauge("emac_proxies", "Proxies by state; gone proxies are counted for one hour.");
     for standing in Standing::ALL {
         let count = rows.iter().filter(|row| row.standing == standing).count();
@@ -157,14 +157,14 @@ fn presence(shared: &Shared, evidence: &Aggregate, now: Micros) -> Vec<MetricFam
     let mut without_edge = gauge("emac_journey_without_edge", help);
     let mut missing =
         gauge("emac_journey_edges_missing", "Edge workloads of a journey without a known proxy.");
-    for edge in standing::edges(&intents.planned, evidence, &rows, now) {
+    for edge in standing::edges(&planned, evidence, &rows, now) {
         let labels = [("journey", edge.journey.as_str())];
         without_edge.gauge(&labels, f64::from(u8::from(edge.seen == EdgeSeen::NoEdge)));
         missing.gauge(&labels, edge.workloads.iter().filter(|(_, there)| *there == 0).count() as f64);
     }
     let help = "Calls in the window answered by a destination whose workload has no known filter.";
     let mut bypassed = gauge("emac_destination_bypassed_calls", help);
-    for one in standing::bypassed(&intents.planned, evidence, &rows, now) {
+    for one in standing::bypassed(&planned, evidence, &rows, now) {
         let labels = [
             ("journey", one.journey.as_str()),
             ("destination", one.destination.as_str()),
@@ -234,7 +234,7 @@ fn enforcement(shared: &Shared) -> Vec<MetricFamily> {
     let view = shared.enforcement.view();
     let help = "1 while enforcement of the journey is stopped by an order or the configuration, else 0.";
     let mut stopped = gauge("emac_enforcement_stopped", help);
-    for intent in &shared.intents.load().planned {
+    for intent in shared.planned().iter() {
         let name = intent.name.as_str();
         stopped.gauge(&[("journey", name)], f64::from(u8::from(view.stops.why(name).is_some())));
     }

@@ -98,8 +98,8 @@ fn understood(shared: &Shared, bytes: &[u8]) -> Result<Asked, (StatusCode, Strin
 
 /// Whoever stops is not refused because no journey has the name: it is in the answer. Whoever resumes has time to write it right.
 fn checked(shared: &Shared, action: Action, names: &[String]) -> Result<(), (StatusCode, String)> {
-    let intents = shared.intents.load();
-    let known: HashSet<&str> = intents.planned.iter().map(|intent| intent.name.as_str()).collect();
+    let planned = shared.planned();
+    let known: HashSet<&str> = planned.iter().map(|intent| intent.name.as_str()).collect();
     let stops = shared.enforcement.stops();
     let stopped = &stops.switch.journeys;
     let strange: Vec<&String> = names.iter().filter(|name| !known.contains(name.as_str())).collect();

@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use emac_core::evidence::{DecisionKind, HopDelta};
 use emac_core::id::HopKey;
-use emac_core::units::{Micros, Millis};
+use emac_core::units::{Generation, Micros, Millis};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::intents::Intents;
+use super::models;
 use super::replicas;
 use super::state::Shared;
 use crate::aggregate::{Aggregate, Hop};
@@ -81,6 +82,8 @@ struct Planning {
     intents: Option<Arc<Intents>>,
     /// Whether a whole plan has been made.
     begun: bool,
+    /// The plan of another planner with which its files were compared.
+    told: Option<Generation>,
     /// Time for journeys that moved, each period.
     share: Micros,
 }
@@ -89,7 +92,7 @@ impl Planning {
     fn new(shared: &Shared, period: Millis) -> Self {
         let planner = Planner::new(shared.plan.load().generation);
         let share = Micros(period.to_micros().0 / SHARE);
-        Self { planner, intents: None, begun: false, share }
+        Self { planner, intents: None, begun: false, told: None, share }
     }
 
     /// Where several plan by turns: goes on from the plan that all agreed on, unless it is this planner's own.
@@ -102,14 +105,24 @@ impl Planning {
         agreed
     }
 
+    /// The first step of a planner that goes on from another's plan: says where its files are not those of that plan.
+    fn tell_takeover(&mut self, agreed: Option<&(&Arc<Cluster>, Arc<PlanSnapshot>)>, intents: &Intents) {
+        let Some((cluster, agreed)) = agreed.filter(|_| !self.begun) else { return };
+        // Once, also where its plan cannot be written.
+        if self.told.replace(agreed.generation) != Some(agreed.generation) {
+            models::tell_takeover(cluster, agreed, intents);
+        }
+    }
+
     /// Works for a while and pushes what came of it.
     fn step(&mut self, shared: &Shared) -> Step {
         let begun = shared.clock.now();
         let agreed = shared.cluster.as_ref().map(|cluster| (cluster, self.agree(cluster)));
         let intents = shared.intents.load_full();
+        self.tell_takeover(agreed.as_ref(), &intents);
         if !self.intents.as_ref().is_some_and(|known| Arc::ptr_eq(known, &intents)) {
             self.planner.retarget(&intents.planned);
-            self.intents = Some(intents);
+            self.intents = Some(Arc::clone(&intents));
         }
         let step = {
             let (whole, share) = (!self.begun, self.share);
@@ -128,7 +141,7 @@ impl Planning {
         // Journeys change in what is shown of them also when no budget does.
         let plan = self.planner.snapshot();
         match (agreed, shared.generations.reserve(plan.generation)) {
-            (Some((cluster, agreed)), _) => replicas::propose(cluster, shared, &agreed, plan),
+            (Some((cluster, agreed)), _) => replicas::propose(cluster, shared, &agreed, plan, &intents),
             (None, Ok(())) => push(shared, plan),
             (None, Err(problem)) => error!(%problem, "plan not pushed"),
         }
@@ -198,7 +211,6 @@ mod tests {
 
     use emac_core::evidence::{Delta, Report};
     use emac_core::id::{JourneyName, WorkloadName};
-    use emac_core::units::Generation;
     use emac_proto::convert::NodeReport;
 
     use super::super::enforcement::Keep;

@@ -1,21 +1,25 @@
 //! Where this process is one of several: what is planned and ordered goes to all of them, and what all of them agreed on is put in force here.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::enforcement::share::Sharing;
+use super::intents::Intents;
+use super::models;
 use super::plan_loop::push;
 use super::state::Shared;
 use crate::engine::nats::{AgreedPlan, Changes, Cluster};
 use crate::plan::PlanSnapshot;
+use emac_document::sha256_hex;
 
 /// How often a replica looks whether its NATS is there.
 const LOOK: Duration = Duration::from_millis(500);
+/// Files change at each replica at its own time: where they differ for no longer, nobody needs to know.
+const DIFFER_AFTER: Duration = Duration::from_secs(5);
 /// How soon what failed is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -31,25 +35,20 @@ pub(super) fn propose(
     shared: &Shared,
     previous: &Arc<PlanSnapshot>,
     next: &Arc<PlanSnapshot>,
+    intents: &Intents,
 ) {
     let unchanged = next.generation == previous.generation;
-    if cluster.propose(previous, next) && unchanged {
+    let text = |journey: &str, digest: &str| {
+        let declared = intents.declared(journey)?.declaration()?;
+        (sha256_hex(&declared) == digest).then_some(declared)
+    };
+    if cluster.propose(previous, next, &text) && unchanged {
         let here = shared.plan.load_full();
         if here.generation == next.generation {
             // Unless another was put in force meanwhile.
             shared.plan.compare_and_swap(&here, Arc::clone(next));
         }
     }
-}
-
-/// Journeys whose intent or accepted model here is not what the plan in force was made from.
-pub(super) fn differing(shared: &Shared) -> Vec<String> {
-    let (plan, intents) = (shared.plan.load(), shared.intents.load());
-    let here: BTreeMap<_, _> = intents.planned.iter().map(|it| (&it.name, &it.model_digest)).collect();
-    let there: BTreeMap<_, _> = plan.journeys.iter().map(|(name, it)| (name, &it.model)).collect();
-    let names: BTreeSet<_> = here.keys().chain(there.keys()).collect();
-    let differ = names.into_iter().filter(|name| here.get(**name) != there.get(**name));
-    differ.map(ToString::to_string).collect()
 }
 
 /// What one replica of several follows: people's orders first, then the plan, so that nothing is published that an order heard before it has stopped.
@@ -61,15 +60,17 @@ struct Following {
     /// There is a plan that is not put in force.
     news: bool,
     changes: Option<Changes>,
-    /// Journeys that were said to differ.
-    said: Vec<String>,
+    models: watch::Receiver<u64>,
+    /// Journeys that differ, with how, since when, and whether that was said.
+    differing: (Vec<String>, Instant, bool),
 }
 
 /// Puts in force what all replicas agreed on, until told to stop.
 pub(super) async fn follow(shared: Arc<Shared>, cluster: Arc<Cluster>, stop: CancellationToken) {
-    let (agreed, sharing) = (cluster.agreed(), Sharing::default());
+    let (agreed, models, sharing) = (cluster.agreed(), cluster.models_changed(), Sharing::default());
+    let differing = (Vec::new(), Instant::now(), false);
     let mut following =
-        Following { shared, cluster, sharing, agreed, news: true, changes: None, said: Vec::new() };
+        Following { shared, cluster, sharing, agreed, news: true, changes: None, models, differing };
     while stop.run_until_cancelled(following.turn()).await.is_some() {}
 }
 
@@ -86,6 +87,7 @@ impl Following {
                 self.put_in_force(next).await;
             }
         }
+        self.compare().await;
         let told = taken && self.sharing.tell(&self.shared, &self.cluster).await;
         self.cluster.obey(self.shared.enforcement.stops().switch.several.raised);
         self.wait(if told { LOOK } else { RETRY }).await;
@@ -101,6 +103,7 @@ impl Following {
         tokio::select! {
             Ok(()) = self.agreed.changed() => self.news = true,
             () = change => {}
+            Ok(()) = self.models.changed() => {}
             () = self.shared.tell.notified() => {}
             () = tokio::time::sleep(most) => {}
         }
@@ -112,13 +115,33 @@ impl Following {
         if let Err(problem) = tokio::task::spawn_blocking(move || push(&pushing, &next.plan)).await {
             error!(%problem, "an agreed plan could not be put in force");
         }
-        let differing = differing(&self.shared);
-        if differing != self.said && !differing.is_empty() && !self.cluster.standing().plans {
+    }
+
+    /// Notes what the plan in force was made from, and says where the own files have something else.
+    async fn compare(&mut self) {
+        let (shared, cluster) = (Arc::clone(&self.shared), Arc::clone(&self.cluster));
+        let comparing = tokio::task::spawn_blocking(move || models::renew(&shared, &cluster));
+        if let Err(problem) = comparing.await {
+            error!(%problem, "what the plan in force was made from is not known");
+        }
+        let in_force = self.shared.in_force.load();
+        let differing: Vec<_> =
+            in_force.differing().map(|(name, own)| format!("{name}: {}", own.label())).collect();
+        self.cluster.differ(!differing.is_empty());
+        if differing != self.differing.0 {
+            self.differing = (differing, Instant::now(), false);
+        }
+        let (differing, since, said) = &mut self.differing;
+        if !*said
+            && !differing.is_empty()
+            && since.elapsed() >= DIFFER_AFTER
+            && !self.cluster.standing().plans
+        {
             warn!(
                 ?differing,
                 "the plan is made from other files than this replica has: give all replicas the same journeys and models"
             );
+            *said = true;
         }
-        self.said = differing;
     }
 }

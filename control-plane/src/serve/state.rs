@@ -12,6 +12,7 @@ use super::discovery::Discovery;
 use super::enforcement::{Enforcement, Keep};
 use super::guard::Guard;
 use super::intents::Intents;
+use super::models::InForce;
 use super::ready::Overflow;
 use super::records::LastRecords;
 use crate::aggregate::Aggregate;
@@ -20,7 +21,7 @@ use crate::config::{EvidenceConfig, Stopped};
 use crate::engine::nats::Cluster;
 use crate::identity::Gate;
 use crate::ingest::{Stats, otlp};
-use crate::plan::PlanSnapshot;
+use crate::plan::{JourneyInput, PlanSnapshot};
 use crate::store::{GenerationGate, Stored};
 use emac_core::units::Moment;
 use emac_push::proxies::Proxies;
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     /// The intents in force.
     pub(super) intents: ArcSwap<Intents>,
+    /// What the plan in force was made from, which another process may have made.
+    pub(super) in_force: ArcSwap<InForce>,
     /// Why their files, as they are now, are not, if so.
     pub(super) intents_refused: ArcSwapOption<String>,
     /// What is stopped; every plan passes it on its way to the publisher.
@@ -104,6 +107,7 @@ impl Shared {
         Self {
             gate,
             generations,
+            in_force: ArcSwap::from_pointee(InForce::own(&intents)),
             intents: ArcSwap::from_pointee(intents),
             intents_refused: ArcSwapOption::empty(),
             enforcement,
@@ -132,7 +136,17 @@ impl Shared {
     /// Puts intents in force: their journeys have a place in the evidence from now on.
     pub(super) fn put_in_force(&self, intents: Intents) {
         self.aggregate.write().unwrap_or_else(PoisonError::into_inner).declare(names(&intents));
+        if self.cluster.is_none() {
+            self.in_force.store(Arc::new(InForce::own(&intents)));
+        }
         self.intents.store(Arc::new(intents));
+        // Where there are others, whoever follows them compares.
+        self.tell.notify_one();
+    }
+
+    /// Journeys that the plan in force was made from, by name.
+    pub(super) fn planned(&self) -> Arc<[JourneyInput]> {
+        Arc::clone(&self.in_force.load().planned)
     }
 
     /// As one of several: every replica files the same evidence at the same place, and issues a workload's budgets under the same generation.

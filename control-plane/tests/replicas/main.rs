@@ -7,6 +7,7 @@
 mod authority;
 mod cut;
 mod load;
+mod models;
 mod mover;
 mod nats;
 mod orders;

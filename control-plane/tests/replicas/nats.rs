@@ -92,11 +92,16 @@ impl Nats {
         }
     }
 
-    /// Writes another configuration and has it read.
-    pub fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+    /// Writes another configuration, for the next start.
+    pub fn edit(&self, change: impl FnOnce(String) -> String) {
         let file = self.folder.join("nats.conf");
         let text = change(fs::read_to_string(&file).unwrap());
         fs::write(&file, text).unwrap();
+    }
+
+    /// Writes another configuration and has it read.
+    pub fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+        self.edit(change);
         let pid = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     }

@@ -68,6 +68,12 @@ impl Replica {
         write(&self.folder, deadline_ms);
     }
 
+    /// Writes a file among the journeys, whole.
+    pub fn file(&self, name: &str, text: &str) {
+        fs::write(self.folder.join("journeys.tmp"), text).unwrap();
+        fs::rename(self.folder.join("journeys.tmp"), self.folder.join("journeys").join(name)).unwrap();
+    }
+
     /// Gives the configuration one more line, or takes it away again.
     pub fn line(&self, line: &str, there: bool) {
         let before = fs::read_to_string(self.folder.join("emac.yaml")).unwrap();
@@ -123,14 +129,20 @@ impl Drop for Replica {
 
 /// The journey, replaced whole as a volume does it.
 fn write(folder: &Path, deadline_ms: u64) {
+    let intent = intent(deadline_ms);
+    fs::write(folder.join("intent.tmp"), intent).unwrap();
+    fs::rename(folder.join("intent.tmp"), folder.join("journeys/intent.yaml")).unwrap();
+}
+
+/// The journey with this deadline, enforced.
+pub fn intent(deadline_ms: u64) -> String {
     let lease = format!("lease: {{validFor: {}s,", LEASE.as_secs());
     let deadline = format!("threshold: {deadline_ms}ms");
     let intent = INTENT.replace("lease: {validFor: 60s,", &lease).replace("threshold: 400ms", &deadline);
     assert_ne!(intent, INTENT);
     let intent = intent.replace("mode: observe", "mode: enforce");
     assert!(intent.contains("mode: enforce"));
-    fs::write(folder.join("intent.tmp"), intent).unwrap();
-    fs::rename(folder.join("intent.tmp"), folder.join("journeys/intent.yaml")).unwrap();
+    intent
 }
 
 fn log_of(folder: &Path) -> String {

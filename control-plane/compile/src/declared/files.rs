@@ -27,11 +27,11 @@ impl Files {
 }
 
 /// Where the intents of some documents stand, by journey.
-pub(super) fn places(documents: &[Document]) -> BTreeMap<String, PathBuf> {
+pub(super) fn places(documents: &[Document]) -> BTreeMap<String, &Document> {
     let mut places = BTreeMap::new();
     for document in documents {
         if let Some(name) = name_of(document) {
-            places.entry(name).or_insert_with(|| PathBuf::from(document.source.name()));
+            places.entry(name).or_insert(document);
         }
     }
     places

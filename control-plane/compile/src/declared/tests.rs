@@ -101,3 +101,81 @@ fn what_does_not_act_is_told() {
     std::fs::write(file("model.yaml"), candidate.to_text()).unwrap();
     assert!(warnings(folder.path()).contains("a candidate that nobody has accepted"));
 }
+
+#[test]
+fn a_journey_comes_back_from_its_text_whatever_it_was_written_like() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("intent.yaml"), INTENT).unwrap();
+    let alone = load(folder.path()).unwrap().remove(0);
+    let accepted = raced(&alone.intent);
+    std::fs::write(folder.path().join("model.yaml"), accepted.to_text()).unwrap();
+    let mut raced = load(folder.path()).unwrap().remove(0);
+    let promise = |share| emac_journey::slo::Promise {
+        availability: emac_core::units::Ratio::new(share).ok(),
+        ..Default::default()
+    };
+    raced.promises.insert(emac_core::journey::ComponentName::new("cart").unwrap(), promise(0.1 + 0.2));
+
+    for declared in [&alone, &raced] {
+        let problems = Problems::new();
+        let declaration = declared.declaration().unwrap();
+        let back = Declared::of_declaration(&declaration, "elsewhere", &problems)
+            .unwrap_or_else(|| panic!("{}", render_text(&problems, false)));
+        assert_eq!((&back.intent, back.agreed().version()), (&declared.intent, declared.agreed().version()));
+        assert_eq!(back.structure_version(), declared.structure_version());
+        assert_eq!(
+            (back.declaration(), back.declaration_digest()),
+            (Some(declaration), declared.declaration_digest())
+        );
+        let availabilities =
+            |it: &Declared| -> Vec<_> { it.promises.values().filter_map(|it| it.availability).collect() };
+        assert_eq!(availabilities(&back), availabilities(declared));
+    }
+    let digests = [&alone, &raced].map(Declared::declaration_digest);
+    assert!(digests[0] != digests[1] && digests.iter().all(|digest| digest.len() == 64));
+
+    // Comments and layout are nobody's business; a threshold is, also where the structure is the model's.
+    std::fs::write(folder.path().join("intent.yaml"), format!("# mine\n{INTENT}")).unwrap();
+    raced.promises.clear();
+    let before = raced.declaration_digest();
+    assert_eq!(load(folder.path()).unwrap()[0].declaration_digest(), before);
+    std::fs::write(folder.path().join("intent.yaml"), INTENT.replace("400ms", "410ms")).unwrap();
+    let slower = load(folder.path()).unwrap().remove(0);
+    assert_eq!(slower.structure_version(), raced.structure_version());
+    assert_ne!(slower.declaration_digest(), before);
+}
+
+#[test]
+fn what_is_no_journey_is_told_and_what_came_before_is_known_by_lineage() {
+    for text in [
+        "",
+        "{}",
+        "no journey",
+        "{\"intent\":{\"kind\":\"JourneyIntent\"}}",
+        "{\"intent\":[1,2",
+        "\u{0}\u{1}",
+    ] {
+        let problems = Problems::new();
+        assert!(Declared::of_declaration(text, "elsewhere", &problems).is_none(), "{text}");
+        assert!(render_text(&problems, false).contains("elsewhere"), "{text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("intent.yaml"), INTENT).unwrap();
+    let intent = load(folder.path()).unwrap().remove(0).intent;
+    let first = raced(&intent);
+    let second = {
+        let mut model = first.model().clone();
+        model.structure = Some(Journey::new(parse(&RACE.replace("0.5", "0.25")).unwrap()).unwrap());
+        let candidate = CandidateModel::new(model, first.version().map(str::to_owned));
+        let proposal = Proposal::new(&first, &candidate, Some(&intent));
+        let all = Selection::new(&proposal, &[], true).unwrap();
+        proposal.accept(&all, Some(&intent), Consent { by: "bob", at: "2026-02-01T12:00:00Z" }).unwrap()
+    };
+    let of = |accepted: Option<&AcceptedModel>| {
+        let files = Files::beside(Path::new("intent.yaml"), &intent, &Problems::new());
+        Declared::new(intent.clone(), accepted.cloned(), Promises::new(), files)
+    };
+    let [none, first, second] = [of(None), of(Some(&first)), of(Some(&second))];
+    assert!(first.is_older_than(&second) && !second.is_older_than(&first));
+    assert!(!none.is_older_than(&first) && !first.is_older_than(&none) && !first.is_older_than(&first));
+}

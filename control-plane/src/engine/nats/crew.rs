@@ -14,6 +14,7 @@ use super::kept::Kept;
 use super::layout::Layout;
 use super::members::{BEAT, Members};
 use super::message::Beat;
+use super::models::Models;
 use super::orders::Orders;
 use super::planner::fitness::Fitness;
 use super::planner::{AgreedPlan, Plans};
@@ -37,6 +38,7 @@ pub(super) struct Crew {
     /// How far this replica follows the shared orders.
     pub(super) obeys: watch::Receiver<u64>,
     pub(super) fitness: Arc<Fitness>,
+    pub(super) models: Arc<Models>,
 }
 
 impl Crew {
@@ -56,6 +58,7 @@ impl Crew {
             parts: Arc::default(),
             written: std::sync::Mutex::default(),
             fitness: Arc::clone(&self.fitness),
+            models: Arc::clone(&self.models),
         })
     }
 
@@ -81,6 +84,10 @@ impl Crew {
     pub(super) fn agree(&self, tasks: &mut JoinSet<()>, plans: &Arc<Plans>) {
         tasks.spawn(Arc::clone(&self.kept).run(self.layout.clone(), Arc::clone(&self.status)));
         let (standing, following, leading) = (Arc::clone(plans), Arc::clone(plans), Arc::clone(plans));
+        let (models, hearing) = (Arc::clone(&self.models), Arc::clone(&self.models));
+        let (read, looking) = (Arc::clone(plans), Arc::clone(plans));
+        tasks.spawn(async move { hearing.follow().await });
+        tasks.spawn(async move { models.tend(|| read.agreed_plan(), || looking.is_planner()).await });
         tasks.spawn(async move { standing.stand().await });
         tasks.spawn(async move { following.follow().await });
         tasks.spawn(snapshot::keep(
@@ -157,6 +164,7 @@ impl Beats {
             leaving,
             obeys: *self.obeys.borrow_and_update(),
             unfit: self.fitness.is_unfit(Instant::now()),
+            differs: self.members.differs(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | stream `PREFIX-evidence`, subjects `PREFIX.evidence.<partition>` | reports as they came, until they are judged |
 //! | stream `PREFIX-counted`, subjects `PREFIX.counted.<partition>` | the log of what counts, until it is in a snapshot |
-//! | bucket `PREFIX-state` | `plan`, `planner`, `snapshot`; their parts under `part.` |
+//! | bucket `PREFIX-state` | `plan`, `planner`, `snapshot`, `enforcement`; their parts under `part.`; what plans are made from under `model.` |
 //! | subjects `PREFIX.replicas`, `PREFIX.proxies` | replicas say that they are there, and who is connected to them; kept nowhere |
 
 use std::collections::HashMap;
@@ -83,9 +83,14 @@ impl Names {
         format!("{}.proxies", self.prefix)
     }
 
-    /// Every value of the bucket, but not its parts, whose names have dots.
+    /// Every value of the bucket, but not parts and models, whose names have dots.
     pub(super) fn heads(&self) -> String {
         format!("{}*", self.key(""))
+    }
+
+    /// Everything that a plan was made from.
+    pub(super) fn models(&self) -> String {
+        self.key("model.*.*")
     }
 
     /// Subject of a key of the bucket.

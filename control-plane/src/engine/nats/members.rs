@@ -4,6 +4,7 @@
 //! who *tries*: that only one *does* is held by the log ([`super::share`]) and by compare-and-swap ([`super::planner`]).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ const SETTLE: Duration = Duration::from_millis(1_000);
 #[derive(Debug)]
 pub(super) struct Members {
     me: String,
+    /// This replica's files are not those of the plan in force.
+    differs: AtomicBool,
     heard: Mutex<Heard>,
 }
 
@@ -33,11 +36,28 @@ struct Heard {
 
 impl Members {
     pub(super) fn new(me: &str) -> Self {
-        Self { me: me.to_owned(), heard: Mutex::default() }
+        Self { me: me.to_owned(), differs: AtomicBool::new(false), heard: Mutex::default() }
     }
 
     pub(super) fn me(&self) -> &str {
         &self.me
+    }
+
+    /// Notes whether this replica's files are those of the plan in force.
+    pub(super) fn differ(&self, differs: bool) {
+        self.differs.store(differs, Relaxed);
+    }
+
+    pub(super) fn differs(&self) -> bool {
+        self.differs.load(Relaxed)
+    }
+
+    /// Whether another replica could plan by the files of the plan in force, which this one has not got.
+    pub(super) fn is_another_better(&self, now: Instant) -> bool {
+        let better = |(at, beat): &(Instant, Beat)| {
+            beat.ready && !beat.unfit && !beat.differs && beat.id != self.me && is_live(*at, beat, now)
+        };
+        self.differs() && self.heard().beats.values().any(better)
     }
 
     pub(super) fn hear(&self, beat: Beat, now: Instant) {
@@ -144,6 +164,32 @@ mod tests {
         assert!(!members.hears(at(64_200)), "and first listens");
         members.hear(beat("b", true, true), at(64_300));
         assert!(!members.is_live("b", at(64_300)), "it says that it ends");
+    }
+
+    #[test]
+    fn who_has_other_files_leaves_the_place_to_one_that_could_plan_by_those_in_force() {
+        let (members, now) = (Members::new("a"), Instant::now());
+        let other = |change: fn(&mut Beat)| {
+            let mut beat = beat("b", true, false);
+            change(&mut beat);
+            members.hear(beat, now);
+        };
+        members.hear(Beat { differs: true, ..beat("a", true, false) }, now);
+        other(|_| {});
+        assert!(!members.is_another_better(now), "its own files are the ones");
+        members.differ(true);
+        assert!(members.is_another_better(now));
+        for change in [
+            |beat: &mut Beat| beat.differs = true,
+            |beat: &mut Beat| beat.ready = false,
+            |beat: &mut Beat| beat.unfit = true,
+            |beat: &mut Beat| beat.leaving = true,
+        ] {
+            other(change);
+            assert!(!members.is_another_better(now));
+        }
+        other(|_| {});
+        assert!(!members.is_another_better(now + 2 * DEAD), "it is dead");
     }
 
     #[test]

@@ -18,7 +18,7 @@ const COMPRESS_FROM: usize = 16 << 10;
 /// What gzip begins with, and no message here does: a protobuf field with the wire type 7.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Most bytes of a message once it is decompressed.
-const UNPACKED_MAX: u64 = 1 << 30;
+const UNPACKED_MAX: usize = 1 << 30;
 
 /// Reports of one partition that were published together. A message without any is one report by itself.
 #[derive(Clone, PartialEq, Message)]
@@ -63,6 +63,9 @@ pub(super) struct Beat {
     /// It tried to write plans and could not: another should plan.
     #[prost(bool, tag = "6")]
     pub(super) unfit: bool,
+    /// Its files are not those that the plan in force was made from: another should plan, if there is one.
+    #[prost(bool, tag = "7")]
+    pub(super) differs: bool,
 }
 
 /// The proxies that are connected to a replica.
@@ -157,12 +160,23 @@ pub(super) fn pack(message: &impl Message) -> Bytes {
 /// # Errors
 /// What is wrong with the bytes.
 pub(super) fn unpack<M: Message + Default>(bytes: &[u8]) -> Result<M, String> {
+    unpack_at_most(bytes, UNPACKED_MAX)
+}
+
+/// The same of a message that has at most so many bytes.
+///
+/// # Errors
+/// What is wrong with the bytes, or that there are more.
+pub(super) fn unpack_at_most<M: Message + Default>(bytes: &[u8], most: usize) -> Result<M, String> {
     if !bytes.starts_with(&GZIP) {
         return M::decode(bytes).map_err(|error| error.to_string());
     }
     let mut plain = Vec::new();
-    let read = GzDecoder::new(bytes).take(UNPACKED_MAX).read_to_end(&mut plain);
+    let read = GzDecoder::new(bytes).take(most as u64 + 1).read_to_end(&mut plain);
     read.map_err(|error| error.to_string())?;
+    if plain.len() > most {
+        return Err(format!("it is longer than {most} bytes once it is decompressed"));
+    }
     M::decode(Bytes::from(plain)).map_err(|error| error.to_string())
 }
 

@@ -57,6 +57,9 @@ struct Journey {
     damped: u32,
     #[prost(string, repeated, tag = "12")]
     notes: Vec<String>,
+    /// Names what it was made from, and the value of the bucket that holds it.
+    #[prost(string, tag = "13")]
+    declaration: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -225,6 +228,7 @@ fn journey_to_wire(name: &JourneyName, plan: &JourneyPlan) -> Journey {
         changed_unix_ms: plan.changed_unix_ms,
         damped: number(&DAMPED, &plan.damped),
         notes: plan.notes.clone(),
+        declaration: plan.declaration.clone(),
     }
 }
 
@@ -241,6 +245,7 @@ fn journey_of_wire(wire: Journey) -> Result<JourneyPlan, String> {
         changed_unix_ms: wire.changed_unix_ms,
         damped: named(&DAMPED, wire.damped)?,
         notes: wire.notes,
+        declaration: wire.declaration,
     })
 }
 
@@ -376,6 +381,7 @@ mod tests {
     fn a_plan_comes_back_as_it_was() {
         let mut plan = planned();
         assert!(plan.workloads.len() == 2 && plan.journeys.len() == 1);
+        assert!(plan.journeys.values().all(|journey| journey.declaration.len() == 64));
         assert_eq!(back(&plan), Ok(plan.clone()));
         // Every word of the reasons.
         for (place, damped) in DAMPED.into_iter().enumerate() {

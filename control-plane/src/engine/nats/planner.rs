@@ -1,7 +1,7 @@
 //! One planner at a time, and the plan that all replicas serve.
 //!
 //! Who plans stands in the bucket and changes by compare-and-swap; its lease is its heartbeat ([`super::members`]), and whoever is ready takes the place of one
-//! that is dead, or that says of itself that it tried to write plans and could not. The plan itself is a value of the bucket, written by compare-and-swap too: a planner that was replaced without noticing is refused there, and
+//! that is dead, or that says of itself that it tried to write plans and could not; those whose files are the ones of the plan in force come first. The plan itself is a value of the bucket, written by compare-and-swap too: a planner that was replaced without noticing is refused there, and
 //! since each plan is made from the one it replaces, its generation is higher, whatever the clocks of two planners say.
 
 pub(super) mod fitness;
@@ -21,6 +21,7 @@ use super::kept::Kept;
 use super::layout::Layout;
 use super::members::Members;
 use super::message::{Head, Planner};
+use super::models::{Models, Texts};
 use super::plan_message::Parts;
 use super::status::{Part, Status};
 use super::view::Position;
@@ -31,6 +32,8 @@ const PLANNER: &str = "planner";
 const PLAN: &str = "plan";
 /// How often a replica looks who plans.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long a replica with other files than those of the plan in force leaves the place to one that has them.
+const LEFT: Duration = Duration::from_secs(5);
 /// How often a plan that tells nobody anything new is written for its reasons.
 const REASONS: Duration = Duration::from_secs(5);
 
@@ -58,6 +61,8 @@ pub(super) struct Plans {
     pub(super) written: Mutex<Option<Instant>>,
     /// Whether this replica can write plans at all.
     pub(super) fitness: Arc<Fitness>,
+    /// What plans are made from.
+    pub(super) models: Arc<Models>,
 }
 
 impl fmt::Debug for Plans {
@@ -80,11 +85,13 @@ impl Plans {
 
     /// Takes the planner's place whenever it is free, until this replica ends.
     pub(super) async fn stand(&self) {
+        let mut free_since = None;
         while !self.stop.is_cancelled() {
             tokio::time::sleep(LOOK).await;
             let (now, found) = (Instant::now(), self.kept.head(PLANNER));
             let planner = planner(&found);
             if planner == self.members.me() {
+                free_since = None;
                 continue;
             }
             // What this one could not write is another's business now.
@@ -92,9 +99,14 @@ impl Plans {
                 self.status.well(Part::Plan);
             }
             let free = !self.members.is_live(&planner, now) || self.members.is_unfit(&planner);
+            free_since = free.then(|| free_since.unwrap_or(now));
+            // Who has the files of the plan in force goes on as it was.
+            let leaves_it = self.members.is_another_better(now)
+                && free_since.is_some_and(|since| now.duration_since(since) < LEFT);
             if self.position.borrow().is_live()
                 && self.members.hears(now)
                 && free
+                && !leaves_it
                 && !self.fitness.is_unfit(now)
                 && !self.stop.is_cancelled()
             {
@@ -164,14 +176,25 @@ impl Plans {
         });
     }
 
-    /// Puts a plan made from the agreed one in its place. Whether it is in force.
-    pub(super) async fn propose(&self, previous: &PlanSnapshot, next: &Arc<PlanSnapshot>) -> bool {
+    /// The plan in force, if there is one.
+    pub(super) fn agreed_plan(&self) -> Option<Arc<PlanSnapshot>> {
+        self.agreed.borrow().as_ref().map(|agreed| Arc::clone(&agreed.plan))
+    }
+
+    /// Puts a plan made from the agreed one in its place, behind what it was made from. Whether it is in force.
+    pub(super) async fn propose(
+        &self,
+        previous: &PlanSnapshot,
+        next: &Arc<PlanSnapshot>,
+        texts: Texts<'_>,
+    ) -> bool {
         let agreed = self.agreed.borrow().clone();
         let (found, last) =
             agreed.map_or_else(Default::default, |agreed| (agreed.found, agreed.plan.generation));
         if previous.generation != last || !self.is_planner() {
             return false;
         }
+        self.models.share(next, texts).await;
         if next.generation == last && !self.is_due(previous, next) {
             return true;
         }

@@ -22,8 +22,8 @@ pub(in super::super) fn enforcement(shared: &Shared) -> Value {
     let orders = |orders: &std::collections::BTreeMap<String, Order>| {
         Value::Object(Map::from_iter(orders.iter().map(|(name, order)| (name.clone(), order_of(order)))))
     };
-    let intents = shared.intents.load();
-    let modes = intents.planned.iter().map(|intent| {
+    let planned = shared.planned();
+    let modes = planned.iter().map(|intent| {
         let (name, declared) = (intent.name.as_str(), intent.runtime.mode);
         json!({
             "journey": name,
@@ -32,7 +32,7 @@ pub(in super::super) fn enforcement(shared: &Shared) -> Value {
             "stopped": stopped(&view, name),
         })
     });
-    let (unknown, unknown_more) = unknown(&view.stops, &intents);
+    let (unknown, unknown_more) = unknown(&view.stops, &planned);
     let unknown = unknown.iter().map(|one| json!({"journey": one.journey, "near": one.near}));
     json!({
         "revision": switch.revision,

@@ -7,14 +7,17 @@ use serde_json::{Map, Value, json};
 
 use super::super::state::Shared;
 use super::enforcement::stopped;
+use super::models::told;
 use crate::plan::{Bound, CurveSource, Damped, JourneyPlan, LeafPlan};
 
 /// The plan in force: predictions and derivation by journey, budgets by workload as they are published, less what is stopped.
 pub(in super::super) fn plan(shared: &Shared) -> Value {
     let (plan, view) = (shared.plan.load(), shared.enforcement.view());
+    let in_force = shared.in_force.load();
     let journeys = plan.journeys.iter().map(|(name, journey)| {
         let mut shown = json_of_journey(journey);
         shown["stopped"] = stopped(&view, name.as_str());
+        told(&mut shown, in_force.origin(name), true);
         (name.to_string(), shown)
     });
     let workloads =
@@ -29,6 +32,7 @@ pub(in super::super) fn plan(shared: &Shared) -> Value {
 fn json_of_journey(journey: &JourneyPlan) -> Value {
     json!({
         "model": journey.model,
+        "declaration": journey.declaration,
         "expression": journey.expression,
         "predicted": journey.predicted,
         "predicted_lower": journey.predicted_lower,

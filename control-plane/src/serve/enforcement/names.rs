@@ -9,9 +9,9 @@ use std::sync::Arc;
 use emac_document::did_you_mean;
 use tracing::{info, warn};
 
-use super::super::intents::Intents;
 use super::super::state::Shared;
 use super::switch::Stops;
+use crate::plan::JourneyInput;
 
 /// Names that are told, with a guess at what was meant; the rest are counted.
 pub(in super::super) const TOLD_MAX: usize = 16;
@@ -29,9 +29,9 @@ pub(in super::super) struct Unknown {
 /// Names that are stopped, by whichever voice, and that no journey has: some, and how many more there are.
 ///
 /// Cost: a comparison of each of [`TOLD_MAX`] names with every journey's.
-pub(in super::super) fn unknown(stops: &Stops, intents: &Intents) -> (Vec<Unknown>, usize) {
-    let known: Vec<&str> = intents.planned.iter().map(|intent| intent.name.as_str()).collect();
-    let names = unknown_names(stops, intents);
+pub(in super::super) fn unknown(stops: &Stops, planned: &[JourneyInput]) -> (Vec<Unknown>, usize) {
+    let known: Vec<&str> = planned.iter().map(|intent| intent.name.as_str()).collect();
+    let names = unknown_names(stops, planned);
     let told = names.iter().take(TOLD_MAX).map(|&name| Unknown {
         journey: name.to_owned(),
         near: did_you_mean(name, known.iter().copied()).map(str::to_owned),
@@ -39,12 +39,12 @@ pub(in super::super) fn unknown(stops: &Stops, intents: &Intents) -> (Vec<Unknow
     (told.collect(), names.len().saturating_sub(TOLD_MAX))
 }
 
-fn unknown_names<'a>(stops: &'a Stops, intents: &Intents) -> BTreeSet<&'a str> {
+fn unknown_names<'a>(stops: &'a Stops, planned: &[JourneyInput]) -> BTreeSet<&'a str> {
     let ordered = stops.switch.journeys.keys().map(String::as_str);
     let configured = stops.configured.iter().flat_map(|stopped| &stopped.journeys).flatten();
     let mut names: BTreeSet<&str> = ordered.chain(configured.map(|name| name.as_str())).collect();
     if !names.is_empty() {
-        let known: HashSet<&str> = intents.planned.iter().map(|intent| intent.name.as_str()).collect();
+        let known: HashSet<&str> = planned.iter().map(|intent| intent.name.as_str()).collect();
         names.retain(|name| !known.contains(name));
     }
     names
@@ -53,36 +53,37 @@ fn unknown_names<'a>(stops: &'a Stops, intents: &Intents) -> BTreeSet<&'a str> {
 /// Logs names that no journey has once when they come, and once when a journey does.
 #[derive(Debug, Default)]
 pub(super) struct Teller {
-    seen: Option<(Arc<Stops>, Arc<Intents>)>,
+    seen: Option<(Arc<Stops>, Arc<[JourneyInput]>)>,
     told: BTreeSet<String>,
 }
 
 impl Teller {
     /// To be called now and then. Costs nothing while nothing has changed.
     pub(super) fn look(&mut self, shared: &Shared) {
-        let (stops, intents) = (shared.enforcement.stops(), shared.intents.load_full());
-        let same =
-            |(was, had): &(Arc<Stops>, Arc<Intents>)| Arc::ptr_eq(was, &stops) && Arc::ptr_eq(had, &intents);
+        let (stops, planned) = (shared.enforcement.stops(), shared.planned());
+        let same = |(was, had): &(Arc<Stops>, Arc<[JourneyInput]>)| {
+            Arc::ptr_eq(was, &stops) && Arc::ptr_eq(had, &planned)
+        };
         if self.seen.as_ref().is_some_and(same) {
             return;
         }
-        let now: BTreeSet<String> = unknown_names(&stops, &intents).into_iter().map(str::to_owned).collect();
+        let now: BTreeSet<String> = unknown_names(&stops, &planned).into_iter().map(str::to_owned).collect();
         for name in self.told.difference(&now).filter(|name| stops.why(name).is_some()) {
             info!(journey = name, "a journey of this name is planned now, and is stopped as was said before");
         }
         if now.difference(&self.told).next().is_some() {
-            let (unknown, more) = unknown(&stops, &intents);
-            unknown.iter().for_each(|one| warn!("{}", said(one, &intents)));
+            let (unknown, more) = unknown(&stops, &planned);
+            unknown.iter().for_each(|one| warn!("{}", said(one, &planned)));
             if more > 0 {
                 warn!("and {more} more names that are stopped and that no journey has");
             }
         }
-        (self.told, self.seen) = (now, Some((stops, intents)));
+        (self.told, self.seen) = (now, Some((stops, planned)));
     }
 }
 
-fn said(unknown: &Unknown, intents: &Intents) -> String {
-    let known = intents.planned.iter().map(|intent| intent.name.as_str());
+fn said(unknown: &Unknown, planned: &[JourneyInput]) -> String {
+    let known = planned.iter().map(|intent| intent.name.as_str());
     sentence(&unknown.journey, unknown.near.as_deref(), known)
 }
 

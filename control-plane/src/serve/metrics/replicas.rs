@@ -1,9 +1,8 @@
 //! Families of a process that is one of several: how it stands with NATS and with the others.
 
 use super::super::exposition::MetricFamily;
-use super::super::replicas::differing;
 use super::super::state::Shared;
-use super::gauge;
+use super::{counter, gauge};
 
 /// None where this process is alone.
 pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
@@ -16,6 +15,11 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
         family.gauge(&[], value as f64);
         family
     };
+    let models = cluster.models(&shared.plan.load());
+    let help =
+        "Models in NATS that this replica passed over, because no replica of this control plane writes such.";
+    let mut ignored = counter("emac_engine_models_ignored_total", help);
+    ignored.counter(&[], models.ignored);
     vec![
         one("emac_engine_connected", "1 if NATS is connected, else 0.", usize::from(standing.connected)),
         one(
@@ -29,8 +33,14 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
         one(
             "emac_engine_differing_journeys",
             "Journeys whose files here are not those that the plan in force was made from.",
-            differing(shared).len(),
+            shared.in_force.load().differing().count(),
         ),
+        one(
+            "emac_engine_models_missing",
+            "Journeys of the plan in force of which NATS does not have the intent and the model that they were planned from.",
+            models.missing.len(),
+        ),
+        ignored,
         one(
             "emac_engine_orders_waiting",
             "1 while orders about enforcement act on this replica that the others have not got, else 0.",

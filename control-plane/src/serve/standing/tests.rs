@@ -72,6 +72,7 @@ fn checkout() -> JourneyInput {
     JourneyInput {
         name: JourneyName::new("checkout").unwrap(),
         model_digest: String::new(),
+        declaration: String::new(),
         structure: Journey::new(parse("pay").unwrap()).unwrap(),
         deadline: Millis(400),
         objective: Ratio::new(0.99).unwrap(),
