@@ -42,6 +42,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::config::{self, Address, Changers, Config, Engine, Identity, Proof, Readers};
 use crate::connections::{BindError, Door, Listener, allow_descriptors};
+pub(crate) use crate::engine::nats::DEAD as SILENT;
 use crate::engine::nats::{Around, Cluster};
 use crate::identity::{Credentials, CredentialsError, Gate, Operators, Port};
 use crate::ingest::otlp::Batches;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::status::{ago, clock, word};
-use crate::engine::nats::DEAD;
+use crate::serve::SILENT;
 use crate::serve::unknown_journey;
 
 /// How much is told.
@@ -73,7 +73,7 @@ fn replicas(replicas: &Value) -> String {
     }
     for one in replicas["not_obeying"].as_array().into_iter().flatten() {
         let ms = one["silent_ms"].as_u64().unwrap_or(0);
-        let dead = u128::from(ms) >= DEAD.as_millis();
+        let dead = u128::from(ms) >= SILENT.as_millis();
         let silent = if dead { format!(", not heard for {} s", ms / 1_000) } else { String::new() };
         text += &format!(
             "replica {} ({}{silent}) does not do as ordered yet\n",
