@@ -1,11 +1,14 @@
 //! The control plane and its sidecars: what happens, and what follows from it.
 
+mod plans;
+mod reports;
+
 use std::collections::VecDeque;
 
 use super::costs::Costs;
-use super::planning::{self, Next, Planning};
+use super::planning::{self, Planning};
 use super::queue::{Cores, Events, Nanos, Running};
-use super::sidecar::{Deed, Sidecar};
+use super::sidecar::Sidecar;
 
 /// Of the committer: most reports in a transaction.
 const BATCH_MAX: usize = 512;
@@ -289,184 +292,5 @@ impl Mesh {
                 }
             }
         }
-    }
-
-    // === reports ===
-
-    fn tick(&mut self, place: u32) {
-        let (now, every) = (self.events.now(), self.setting.report_every);
-        let sidecar = &mut self.sidecars[place as usize];
-        if !sidecar.is_due(now) {
-            return;
-        }
-        let deed = sidecar.turn(now, every, self.random.u64(..));
-        let note = Note {
-            sidecar: place,
-            stream: sidecar.stream,
-            sequence: sidecar.sequence,
-            intervals: sidecar.sealed,
-        };
-        let next = sidecar.foresee(now);
-        self.events.at(next, Event::Tick(place));
-        match deed {
-            Deed::Waits => {}
-            Deed::Sends if self.setting.shared => {
-                self.cores.offer(CLIENT, self.costs.client_report / 2, Job::Write(note))
-            }
-            Deed::Sends => self.arrive(note),
-        }
-    }
-
-    /// A report is there to be read; of a stream one after the other.
-    fn arrive(&mut self, note: Note) {
-        let sidecar = &mut self.sidecars[note.sidecar as usize];
-        if sidecar.stream != note.stream {
-            return;
-        }
-        if sidecar.at_work {
-            sidecar.unread += 1;
-            return;
-        }
-        sidecar.at_work = true;
-        self.cores.offer(SERVE, self.costs.receive, Job::Receive(note));
-    }
-
-    fn received(&mut self, note: Note) {
-        if self.sidecars[note.sidecar as usize].stream != note.stream {
-            return;
-        }
-        self.counted.came += 1;
-        if self.queue.len() >= self.setting.queue {
-            self.counted.refused += 1;
-            return self.cores.offer(SERVE, self.costs.answer, Job::Refuse(note));
-        }
-        self.queue.push_back(note);
-        match self.committer {
-            Committer::Idle => self.gather(),
-            Committer::Gathers(_) => self.fill(),
-            Committer::Works => {}
-        }
-    }
-
-    fn refused(&mut self, note: Note) {
-        let (now, random) = (self.events.now(), self.random.u64(..));
-        let sidecar = &mut self.sidecars[note.sidecar as usize];
-        if sidecar.stream == note.stream {
-            sidecar.close(now, random);
-            self.foresee(note.sidecar);
-        }
-    }
-
-    /// The committer takes the first and waits for company.
-    fn gather(&mut self) {
-        self.began = self.events.now();
-        let number = self.events.foreseen() + 1;
-        self.committer = Committer::Gathers(number);
-        self.events.after(self.setting.delay, Event::Gathered(number));
-        self.fill();
-    }
-
-    fn fill(&mut self) {
-        let taken = (BATCH_MAX - self.batch.len()).min(self.queue.len());
-        self.batch.extend(self.queue.drain(..taken));
-        if self.batch.len() == BATCH_MAX {
-            self.commit();
-        }
-    }
-
-    fn commit(&mut self) {
-        self.committer = Committer::Works;
-        self.began = self.events.now();
-        let length = self.costs.commit + self.costs.commit_report * self.batch.len() as Nanos;
-        self.cores.offer(COMMIT, length, Job::Commit);
-    }
-
-    fn flushed(&mut self) {
-        self.counted.commits += 1;
-        self.counted.committing += self.events.now() - self.began;
-        for note in std::mem::take(&mut self.batch) {
-            let counted = &mut self.sidecars[note.sidecar as usize].counted;
-            match note.sequence > counted.0 {
-                true => *counted = (note.sequence, counted.1 + note.intervals),
-                false => self.counted.again += 1,
-            }
-            self.cores.offer(SERVE, self.costs.answer, Job::Answer(note));
-        }
-        self.committer = Committer::Idle;
-        if !self.queue.is_empty() {
-            self.gather();
-        }
-    }
-
-    fn answered(&mut self, note: Note) {
-        let now = self.events.now();
-        let sidecar = &mut self.sidecars[note.sidecar as usize];
-        if sidecar.stream != note.stream {
-            return;
-        }
-        if let Some(took) = sidecar.hear(now, note.sequence) {
-            self.counted.durable.push(took);
-        }
-        sidecar.at_work = sidecar.unread > 0;
-        if sidecar.at_work {
-            // What waits is the report that was offered again.
-            sidecar.unread -= 1;
-            self.cores.offer(SERVE, self.costs.receive, Job::Receive(note));
-        }
-        self.foresee(note.sidecar);
-    }
-
-    fn foresee(&mut self, place: u32) {
-        let next = self.sidecars[place as usize].foresee(self.events.now());
-        self.events.at(next, Event::Tick(place));
-    }
-
-    // === plans ===
-
-    fn step(&mut self, tick: bool) {
-        let pieces = self.planning.begin(self.events.now(), tick);
-        self.pieces(pieces);
-    }
-
-    fn pieces(&mut self, pieces: Option<(usize, Nanos)>) {
-        let Some((pieces, length)) = pieces else { return };
-        (0..pieces).for_each(|_| self.cores.offer(PLAN, length, Job::Piece));
-    }
-
-    fn piece(&mut self) {
-        let (next, pieces) = self.planning.end(self.events.now());
-        self.pieces(pieces);
-        match next {
-            Next::Piece(length) => self.cores.offer(PLAN, length, Job::Piece),
-            Next::Nothing => {}
-            Next::Publish { changed } => {
-                let all = self.setting.sidecars as Nanos;
-                let encoded = changed * WORKLOADS;
-                let put =
-                    if encoded > 0 { self.costs.put * all + self.costs.encode * encoded as Nanos } else { 0 };
-                self.cores.offer(PLAN, self.costs.publish * all + put, Job::Publish(changed as u32));
-            }
-        }
-    }
-
-    fn published(&mut self, changed: usize) {
-        self.planning.published(self.events.now());
-        let told = (changed * WORKLOADS).min(self.setting.sidecars);
-        (0..told).for_each(|_| self.cores.offer(SERVE, self.costs.send, Job::Send(true)));
-        if !self.sidecars.is_empty() {
-            self.step(false);
-        }
-    }
-
-    /// A look at every lease; those that are due are issued.
-    fn renew(&mut self) {
-        let (now, all) = (self.events.now(), self.setting.sidecars as Nanos);
-        self.due += all as f64 * (now - self.renewed) as f64 / RENEWED_AFTER;
-        self.renewed = now;
-        // No lease is due twice.
-        let due = self.due.floor().min(all as f64);
-        self.due -= due;
-        let issued = if due > 0.0 { self.costs.put * all + self.costs.encode * due as Nanos } else { 0 };
-        self.cores.offer(RENEW, self.costs.publish * all + issued, Job::Renew(due as u32));
     }
 }

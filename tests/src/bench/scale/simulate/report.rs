@@ -105,14 +105,9 @@ fn ahead(costs: &Costs) -> String {
         "\n### Predicted\n\nReports every 5 s; the server has the cores to itself; files that change are there at once. `never`: not within a minute. `evidence.queue` and \
          `evidence.commitDelay` as by default, `connections.open` and `evidence.capacity` raised as far as needed.\n\n|",
     );
-    let mut found = Vec::new();
-    for sidecars in SIZES {
-        for cores in CORES {
-            out.push_str(&format!(" | {sidecars}, {cores} cores"));
-            let changes = Changes { single: 3, whole: 1 };
-            found.push(predict(&setting(sidecars, cores, false), costs, changes));
-        }
-    }
+    let cells: Vec<_> = SIZES.iter().flat_map(|size| CORES.map(|cores| (*size, cores))).collect();
+    cells.iter().for_each(|(sidecars, cores)| out.push_str(&format!(" | {sidecars}, {cores} cores")));
+    let found = all_of(&cells, costs);
     out.push_str(&format!(" |\n|---|{}\n", "---|".repeat(found.len())));
     let mut row = |name: &str, value: &dyn Fn(&Predicted) -> String| {
         let values: Vec<String> = found.iter().map(value).collect();
@@ -136,6 +131,22 @@ fn ahead(costs: &Costs) -> String {
     row("longest look at all journeys (limit 0.15 s)", &|it| time(Some(it.look)));
     row("memory", &|it| format!("{:.0} GB", it.bytes / 1e9));
     out
+}
+
+/// Each on a thread of its own: they share nothing, so their figures do not depend on it.
+fn all_of(cells: &[(usize, usize)], costs: &Costs) -> Vec<Predicted> {
+    std::thread::scope(|scope| {
+        let one = |(sidecars, cores): (usize, usize)| {
+            let found = predict(&setting(sidecars, cores, false), costs, Changes { single: 3, whole: 1 });
+            eprintln!("bench-scale: {sidecars} sidecars on {cores} cores are simulated");
+            found
+        };
+        let running: Vec<_> = cells.iter().map(|cell| scope.spawn(move || one(*cell))).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// At which size each part is full, as if alone.
