@@ -161,7 +161,8 @@ impl Mesh {
         let mut mesh = Self {
             costs: costs.clone(),
             events: Events::default(),
-            cores: Cores::new(setting.cores, LANES.len()),
+            // As many workers of streams and threads of planning as cores, one committer, one that renews.
+            cores: Cores::new(setting.cores, &[setting.cores, 1, setting.cores, 1, setting.cores]),
             sidecars: Vec::new(),
             random: fastrand::Rng::with_seed(setting.seed),
             queue: VecDeque::new(),

@@ -25,14 +25,26 @@ struct Entry<E> {
     event: E,
 }
 
-/// Cores that several kinds of threads share: each kind waits in a lane of its own, and a free core takes from the lanes by turns.
+/// Cores that several kinds of threads share, as the system's scheduler lets them: each kind waits in a lane of its own, and a free core takes from
+/// the lane whose threads had the least time.
 #[derive(Debug)]
 pub struct Cores<J> {
     free: usize,
-    lanes: Vec<VecDeque<Job<J>>>,
-    turn: usize,
+    lanes: Vec<Lane<J>>,
+    /// What the threads of the lane taken from last have had.
+    least: f64,
     /// Nanoseconds of work done for each lane.
     busy: Vec<Nanos>,
+}
+
+#[derive(Debug)]
+struct Lane<J> {
+    waiting: VecDeque<Job<J>>,
+    running: usize,
+    /// Most threads it has.
+    threads: usize,
+    /// Time that each of its threads has had; one that comes back has had as much as the others.
+    had: f64,
 }
 
 #[derive(Debug)]
@@ -123,15 +135,21 @@ impl<E> Eq for Entry<E> {}
 // === impl Cores ===
 
 impl<J> Cores<J> {
-    /// So many cores, at least one, and lanes.
-    pub fn new(cores: usize, lanes: usize) -> Self {
-        let waiting = (0..lanes).map(|_| VecDeque::new()).collect();
-        Self { free: cores.max(1), lanes: waiting, turn: 0, busy: vec![0; lanes] }
+    /// So many cores, at least one, and a lane for each number of threads.
+    pub fn new(cores: usize, threads: &[usize]) -> Self {
+        let lane =
+            |threads: &usize| Lane { waiting: VecDeque::new(), running: 0, threads: *threads, had: 0.0 };
+        let lanes: Vec<_> = threads.iter().map(lane).collect();
+        Self { free: cores.max(1), least: 0.0, busy: vec![0; lanes.len()], lanes }
     }
 
     /// A job waits for a core.
     pub fn offer(&mut self, lane: usize, length: Nanos, what: J) {
-        self.lanes[lane].push_back(Job { left: length, what });
+        let lane = &mut self.lanes[lane];
+        if lane.waiting.is_empty() && lane.running == 0 {
+            lane.had = lane.had.max(self.least);
+        }
+        lane.waiting.push_back(Job { left: length, what });
     }
 
     /// What a free core does now; to be called until it says `None`, whenever something was offered or ended.
@@ -139,24 +157,29 @@ impl<J> Cores<J> {
         if self.free == 0 {
             return None;
         }
-        let lanes = self.lanes.len();
-        let lane = (0..lanes).map(|n| (self.turn + n) % lanes).find(|lane| !self.lanes[*lane].is_empty())?;
-        let Job { left, what } = self.lanes[lane].pop_front()?;
-        self.turn = (lane + 1) % lanes;
-        self.free -= 1;
+        let ready = self.lanes.iter_mut().enumerate().filter(|(_, lane)| !lane.waiting.is_empty());
+        let (place, lane) = ready.min_by(|(_, a), (_, b)| a.had.total_cmp(&b.had))?;
+        let threads = (lane.waiting.len() + lane.running).min(lane.threads).max(1);
+        let Job { left, what } = lane.waiting.pop_front()?;
         let length = left.min(SLICE);
-        self.busy[lane] += length;
-        Some(Turn { length, running: Running { lane, left: left - length, what } })
+        self.least = self.least.max(lane.had);
+        lane.had += length as f64 / threads as f64;
+        lane.running += 1;
+        self.free -= 1;
+        self.busy[place] += length;
+        Some(Turn { length, running: Running { lane: place, left: left - length, what } })
     }
 
     /// A turn is over. What was done, if it is done; else it waits for its next turn.
     pub fn end(&mut self, running: Running<J>) -> Option<J> {
         self.free += 1;
         let Running { lane, left, what } = running;
+        let lane = &mut self.lanes[lane];
+        lane.running -= 1;
         if left == 0 {
             return Some(what);
         }
-        self.lanes[lane].push_back(Job { left, what });
+        lane.waiting.push_back(Job { left, what });
         None
     }
 

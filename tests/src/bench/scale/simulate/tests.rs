@@ -86,7 +86,7 @@ fn a_core_with_random_arrivals_waits_as_queueing_theory_says() {
     }
     let work: Nanos = 400_000;
     for load in [0.3, 0.6, 0.8] {
-        let (mut events, mut cores) = (Events::default(), Cores::new(1, 1));
+        let (mut events, mut cores) = (Events::default(), Cores::new(1, &[1]));
         let mut random = fastrand::Rng::with_seed(3);
         let mut pause = || (-(1.0 - random.f64()).ln() * work as f64 / load) as Nanos;
         let (mut waited, mut served) = (0.0, 0.0);
@@ -117,7 +117,7 @@ fn a_core_with_random_arrivals_waits_as_queueing_theory_says() {
 
 #[test]
 fn long_jobs_of_one_lane_do_not_keep_short_ones_of_another_waiting() {
-    let mut cores = Cores::new(1, 2);
+    let mut cores = Cores::new(1, &[2, 1]);
     cores.offer(0, 10_000_000, "long");
     cores.offer(0, 10_000_000, "long");
     let turn = cores.take().unwrap();
@@ -127,6 +127,25 @@ fn long_jobs_of_one_lane_do_not_keep_short_ones_of_another_waiting() {
     assert!(cores.end(turn.running).is_none(), "it is not done");
     let turn = cores.take().unwrap();
     assert_eq!((turn.length, cores.end(turn.running)), (20_000, Some("short")));
+}
+
+/// Two threads of one lane, each with much to do, and one of another: on two cores a third of the time is the other's, however short its jobs are.
+#[test]
+fn time_is_shared_by_threads_and_not_by_jobs() {
+    let (mut events, mut cores) = (Events::default(), Cores::new(2, &[2, 1]));
+    for _ in 0..100_000 {
+        cores.offer(0, 900_000, ());
+        cores.offer(1, 30_000, ());
+    }
+    loop {
+        while let Some(turn) = cores.take() {
+            events.after(turn.length, turn.running);
+        }
+        let Some(running) = events.next_before(SECOND) else { break };
+        cores.end(running);
+    }
+    let [long, short] = [0, 1].map(|lane| seconds(cores.busy()[lane]));
+    assert!((short - 2.0 / 3.0).abs() < 0.01 && (long - 4.0 / 3.0).abs() < 0.01, "{long} {short}");
 }
 
 /// The look at all journeys is in the time that changed ones have: where it takes all of it, none is ever planned.
