@@ -42,7 +42,8 @@ const ROWS: [(&str, &str); 8] = [
 pub fn section(costs: &Costs) -> String {
     let mut out = String::from(
         "## Simulated\n\n`bench-scale --simulate`: [docs/scale.md](../docs/scale.md) says what is simulated and what is not. The same seed gives the same \
-         figures on every machine.\n\n### What a piece of work costs\n\n| work | µs | from |\n|---|---|---|\n",
+         figures on every machine.\n\n### What a piece of work costs\n\nOn AMD EPYC, processor time of threads (`/proc/PID/task/*/schedstat`), in single runs of 14 s while other work had its part of the two cores, of a build \
+         with jemalloc; the times of the table of what was measured are of a build without.\n\n| work | µs | from |\n|---|---|---|\n",
     );
     for (work, cost, from) in costs.sources() {
         let _ = writeln!(out, "| {work} | {} | {from} |", cost as f64 / 1e3);
@@ -103,7 +104,8 @@ fn figures(found: &Predicted) -> [Option<f64>; 8] {
 fn ahead(costs: &Costs) -> String {
     let mut out = String::from(
         "\n### Predicted\n\nReports every 5 s; the server has the cores to itself; files that change are there at once. `never`: not within a minute. `evidence.queue` and \
-         `evidence.commitDelay` as by default, `connections.open` and `evidence.capacity` raised as far as needed.\n\n|",
+         `evidence.commitDelay` as by default, `connections.open` and `evidence.capacity` raised as far as needed. Watched for ten seconds, from the tenth after all came: where more is asked than can be done, waits still grow then, and those of reports \
+         not answered yet are in no quantile.\n\n|",
     );
     let cells: Vec<_> = SIZES.iter().flat_map(|size| CORES.map(|cores| (*size, cores))).collect();
     cells.iter().for_each(|(sidecars, cores)| out.push_str(&format!(" | {sidecars}, {cores} cores")));
