@@ -52,7 +52,7 @@ pub struct Predicted {
     pub single: Option<[f64; 2]>,
     /// Changes of all journeys, the longest.
     pub whole: Option<f64>,
-    /// Cores used by each kind of thread; see [`mesh::LANES`].
+    /// Cores used by what serves reports and streams, by the committer, by planning, by renewals, and by clients where they share the cores.
     pub used: Vec<f64>,
     /// Share of the time in which the committer was at work or waited for the disk.
     pub committer: f64,
