@@ -74,7 +74,7 @@ bench: tools wasm ## Measure, side by side, into bench/results.md
 	$(CARGO) build --release -p emac-control-plane -p emac-tests --bins
 	$(TARGET)/release/bench all --out bench/results.md
 
-bench-scale: ## How the control plane keeps up with 100 to 10 000 sidecars, into bench/scale.md (about 15 minutes; ARGS='--sidecars 1000' for a part)
+bench-scale: ## How the control plane keeps up with 100 to 10 000 sidecars, into bench/scale.md (about 15 minutes; ARGS='--sidecars 1000' for a part, ARGS=--simulate for what lies beyond)
 	$(CARGO) build --release -p emac-control-plane -p emac-tests --bin emac --bin bench-scale
 	$(TARGET)/release/bench-scale --out bench/scale.md $(ARGS)
 

@@ -12,6 +12,7 @@
 mod run;
 mod servers;
 mod sidecar;
+pub mod simulate;
 mod world;
 
 use std::fmt::Write as _;

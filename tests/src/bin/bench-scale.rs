@@ -1,10 +1,11 @@
-//! `bench-scale [--sidecars N,N,...] [--out FILE]`: how a control plane keeps up; see [`emac_tests::bench::scale`].
+//! `bench-scale [--sidecars N,N,...] [--simulate] [--out FILE]`: how a control plane keeps up; see [`emac_tests::bench::scale`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use emac_tests::bench::scale::simulate::{costs::Costs, section};
 use emac_tests::bench::scale::{Measured, Plan, Programs, measure, table};
 
 /// Measures the real `emac serve` under many sidecars on this machine, and prints (or writes) a table.
@@ -13,6 +14,7 @@ use emac_tests::bench::scale::{Measured, Plan, Programs, measure, table};
 ///   bench-scale --sidecars 100
 ///   bench-scale --sidecars 1000,10000 --replicas 3
 ///   bench-scale --out bench/scale.md
+///   bench-scale --simulate --out bench/scale.md
 #[derive(Parser)]
 #[command(verbatim_doc_comment)]
 struct Arguments {
@@ -40,7 +42,10 @@ struct Arguments {
     /// The nats-server; default: that of `make tools`, or the one on the PATH.
     #[arg(long)]
     nats: Option<PathBuf>,
-    /// Replace the table below the line `## Measured` of this file; what stands above stays.
+    /// Measure nothing: predict 100 000 and 1 000 000 sidecars from what single pieces of work cost.
+    #[arg(long)]
+    simulate: bool,
+    /// Replace the part below the line `## Measured` of this file, or `## Simulated`; what else it has stays.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -55,7 +60,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.simulate {
+        return give(&section(&Costs::MEASURED), arguments.out.as_deref());
+    }
     let beside = std::env::current_exe()?.with_file_name("emac");
     let programs = Programs {
         emac: arguments.emac.clone().unwrap_or(beside),
@@ -85,19 +95,50 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error + Send + S
         report += &format!("\n### {}\n\n{}", title(replicas), table(&measured));
     }
     runtime.shutdown_background();
-    let Some(path) = &arguments.out else {
-        print!("{report}");
+    give(&report, arguments.out.as_deref())
+}
+
+/// Prints a section, or puts it into a file in the place of the one of the same heading, else at the end.
+fn give(section: &str, out: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = out else {
+        print!("{section}");
         return Ok(());
     };
-    let before = std::fs::read_to_string(path).unwrap_or_else(|_| "# Scale\n\n".to_owned());
-    let above = before.split("## Measured").next().unwrap_or_default();
-    emac_document::replace_file(path, format!("{above}{report}").as_bytes())?;
+    let before = std::fs::read_to_string(path).unwrap_or_else(|_| "# Scale\n".to_owned());
+    emac_document::replace_file(path, replaced(&before, section).as_bytes())?;
     Ok(())
+}
+
+/// A text with a section in the place of that of the same heading, which goes to the next heading of its level.
+fn replaced(text: &str, section: &str) -> String {
+    let heading = section.lines().next().unwrap_or_default();
+    let is_heading = |line: &str| line.starts_with("## ");
+    let lines: Vec<&str> = text.lines().collect();
+    let begin = lines.iter().position(|line| *line == heading).unwrap_or(lines.len());
+    let rest = lines.iter().skip(begin + 1).position(|line| is_heading(line));
+    let (above, below) = (&lines[..begin], rest.map_or(&[][..], |rest| &lines[begin + 1 + rest..]));
+    let parts = [above.join("\n"), section.to_owned(), below.join("\n")];
+    let parts: Vec<&str> = parts.iter().map(|part| part.trim_end()).filter(|part| !part.is_empty()).collect();
+    parts.join("\n\n") + "\n"
 }
 
 fn title(replicas: usize) -> String {
     match replicas {
         1 => "One replica with its own store".to_owned(),
         _ => format!("{replicas} replicas on one nats-server that syncs every write"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_takes_the_place_of_its_like_and_of_nothing_else() {
+        let text = "# Scale\n\nWhy.\n\n## Measured\n\nold\n\n### Part\n\nold\n\n## Simulated\n\nkept\n";
+        let now = replaced(text, "## Measured\n\nnew\n");
+        assert_eq!(now, "# Scale\n\nWhy.\n\n## Measured\n\nnew\n\n## Simulated\n\nkept\n");
+        assert_eq!(replaced("# Scale\n", "## Simulated\n\nnew\n"), "# Scale\n\n## Simulated\n\nnew\n");
+        assert_eq!(replaced(&now, "## Simulated\n\nnew\n"), now.replace("kept", "new"));
     }
 }
