@@ -6,9 +6,11 @@
 //! itself how long a time it covers, what a sidecar counted in all has to be earned by time as well ([`Rates`]).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use emac_core::evidence::{Delta, HopDelta, JourneyDelta, Report};
+use emac_core::id::{HopKey, JourneyName};
 use emac_core::sketch::Sketch;
 use emac_core::units::Micros;
 
@@ -42,27 +44,27 @@ pub(super) fn check(report: &Report) -> Result<(), String> {
 
 /// A latency is that of an answer, and each answer is an outcome: no count of the one may be above the other's.
 fn latencies_are_of_answers(delta: &Delta) -> Result<(), String> {
-    let over = |of: &dyn Fn() -> String, what: &str, count: u64, most: u64| match count > most {
-        true => Err(format!("{}: {count} {what} of {most} requests; there is at most one of each", of())),
+    let over = |of: Of<'_>, what: &str, count: u64, most: u64| match count > most {
+        true => Err(format!("{of}: {count} {what} of {most} requests; there is at most one of each")),
         false => Ok(()),
     };
     for (name, journey) in &delta.journeys {
-        let (of, most) = (|| format!("journey {name}"), journey.outcomes.total());
-        over(&of, "latencies", values(&journey.latency), most)?;
-        over(&of, "answers within the deadline", journey.within_deadline, most)?;
-        over(&of, "degraded answers", journey.degraded, most)?;
+        let most = journey.outcomes.total();
+        over(Of::Journey(name), "latencies", values(&journey.latency), most)?;
+        over(Of::Journey(name), "answers within the deadline", journey.within_deadline, most)?;
+        over(Of::Journey(name), "degraded answers", journey.degraded, most)?;
     }
     for (key, hop) in &delta.hops {
-        let (of, most) = (|| format!("hop to {}", key.destination), hop.outcomes.total());
-        over(&of, "latencies", values(&hop.latency), most)?;
-        over(&of, "latencies of the alternate", values(&hop.alternate_latency), most)?;
+        let most = hop.outcomes.total();
+        over(Of::Hop(key), "latencies", values(&hop.latency), most)?;
+        over(Of::Hop(key), "latencies of the alternate", values(&hop.alternate_latency), most)?;
     }
     Ok(())
 }
 
 /// Values of a sketch, those it lost too.
 fn values(sketch: &Sketch) -> u64 {
-    sketch.buckets().map(|bucket| u64::from(bucket.count)).fold(sketch.lost(), u64::saturating_add)
+    sketch.count().saturating_add(sketch.lost())
 }
 
 /// What sidecars have counted ahead of the time that allows it (the generic cell rate algorithm, ITU-T I.371): each counts at
@@ -133,11 +135,27 @@ fn make_room(spent: &mut HashMap<String, Micros>, now: Micros) {
     }
 }
 
+/// What a count is of; put into words only where somebody is told.
+enum Of<'a> {
+    Journey(&'a JourneyName),
+    Hop(&'a HopKey),
+    Health,
+}
+
+impl fmt::Display for Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Journey(name) => write!(f, "journey {name}"),
+            Self::Hop(key) => write!(f, "hop to {}", key.destination),
+            Self::Health => f.write_str("health"),
+        }
+    }
+}
+
 /// The highest count, and of what.
-fn highest(delta: &Delta) -> (u64, String) {
-    let journeys =
-        delta.journeys.iter().map(|(name, journey)| (of_journey(journey), format!("journey {name}")));
-    let hops = delta.hops.iter().map(|(key, hop)| (of_hop(hop), format!("hop to {}", key.destination)));
+fn highest(delta: &Delta) -> (u64, Of<'_>) {
+    let journeys = delta.journeys.iter().map(|(name, journey)| (of_journey(journey), Of::Journey(name)));
+    let hops = delta.hops.iter().map(|(key, hop)| (of_hop(hop), Of::Hop(key)));
     let health = &delta.health;
     let health = [
         health.context_missing,
@@ -147,8 +165,8 @@ fn highest(delta: &Delta) -> (u64, String) {
         health.clock_backwards,
         health.internal_errors,
     ];
-    let health = (health.into_iter().fold(0, u64::max), "health".to_owned());
-    journeys.chain(hops).chain([health]).max_by_key(|(count, _)| *count).unwrap_or_default()
+    let health = (health.into_iter().fold(0, u64::max), Of::Health);
+    journeys.chain(hops).fold(health, |most, next| if next.0 > most.0 { next } else { most })
 }
 
 fn of_journey(journey: &JourneyDelta) -> u64 {
@@ -165,7 +183,6 @@ fn of_hop(hop: &HopDelta) -> u64 {
 #[cfg(test)]
 mod tests {
     use emac_core::evidence::{DecisionCounts, FilterHealth};
-    use emac_core::id::{HopKey, JourneyName};
     use emac_core::outcome::{Outcome, OutcomeCounts};
     use emac_core::units::Millis;
 
