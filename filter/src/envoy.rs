@@ -13,7 +13,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, GrpcStatusCode, LogLevel, MapType, MetricType};
 
-use crate::host::{CalloutAnswer, Contended, GrpcStatus, Header, Host, Level, MetricKind};
+use crate::host::{CalloutAnswer, Contended, GrpcStatus, Host, Level, MetricKind, Read};
 use crate::root::Root;
 use crate::stream::{Flow, Stream};
 use crate::vm::Vm;
@@ -180,12 +180,13 @@ impl Host for Envoy {
         hostcalls::set_effective_context(context).is_ok()
     }
 
-    fn request_header(&self, name: &str) -> Option<Vec<u8>> {
-        hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name).ok().flatten()
+    fn request_header(&self, name: &str, read: &mut Read<'_>) {
+        header(MapType::HttpRequestHeaders, name, read);
     }
 
-    fn request_headers(&self) -> Vec<Header> {
-        hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+    fn request_headers(&self, read: &mut dyn FnMut(&[u8], &[u8])) {
+        let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
+        headers.iter().for_each(|(name, value)| read(name.as_bytes(), value));
     }
 
     fn set_request_header(&self, name: &str, value: &[u8]) {
@@ -196,12 +197,12 @@ impl Host for Envoy {
         let _ = hostcalls::remove_map_value(MapType::HttpRequestHeaders, name);
     }
 
-    fn request_body(&self, bytes: usize) -> Vec<u8> {
-        buffer(BufferType::HttpRequestBody, bytes)
+    fn request_body(&self, bytes: usize, read: &mut Read<'_>) {
+        read(&buffer(BufferType::HttpRequestBody, bytes));
     }
 
-    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
-        hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).ok().flatten()
+    fn response_header(&self, name: &str, read: &mut Read<'_>) {
+        header(MapType::HttpResponseHeaders, name, read);
     }
 
     fn set_response_header(&self, name: &str, value: &[u8]) {
@@ -212,20 +213,22 @@ impl Host for Envoy {
         let _ = hostcalls::remove_map_value(MapType::HttpResponseHeaders, name);
     }
 
-    fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
-        hostcalls::get_map_value_bytes(MapType::HttpResponseTrailers, name).ok().flatten()
+    fn response_trailer(&self, name: &str, read: &mut Read<'_>) {
+        header(MapType::HttpResponseTrailers, name, read);
     }
 
     fn set_response_headers(&self, headers: &[(&str, &[u8])]) {
         let _ = hostcalls::set_map_bytes(MapType::HttpResponseHeaders, headers.to_vec());
     }
 
-    fn response_body(&self, bytes: usize) -> Vec<u8> {
-        buffer(BufferType::HttpResponseBody, bytes)
+    fn response_body(&self, bytes: usize, read: &mut Read<'_>) {
+        read(&buffer(BufferType::HttpResponseBody, bytes));
     }
 
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        hostcalls::get_property(path.to_vec()).ok().flatten()
+    fn property(&self, path: &[&str], read: &mut Read<'_>) {
+        if let Ok(Some(value)) = hostcalls::get_property(path.to_vec()) {
+            read(&value);
+        }
     }
 
     fn set_property(&self, name: &str, value: &[u8]) {
@@ -345,6 +348,12 @@ impl Host for Envoy {
 /// Without the 128 bits of [`Duration::as_micros`], which cost code.
 const fn micros(duration: Duration) -> Micros {
     Micros(duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64))
+}
+
+fn header(map: MapType, name: &str, read: &mut Read<'_>) {
+    if let Ok(Some(value)) = hostcalls::get_map_value_bytes(map, name) {
+        read(&value);
+    }
 }
 
 fn buffer(kind: BufferType, bytes: usize) -> Vec<u8> {

@@ -2,6 +2,10 @@
 //!
 //! Nothing here can fail loudly. A host that cannot answer says `None` or `false`, and the caller lets the request pass. Names of header
 //! maps say the phase in which they may be used; asking in another phase answers nothing.
+//!
+//! What a message or the proxy says is lent, not given: the host calls `read` with its bytes where there are any, empty ones too, and not at
+//! all where there are none. What is lent is gone when `read` returns, and nothing is set, removed or answered while it lasts. [`taken`]
+//! makes a value of it.
 
 use emac_core::units::{Micros, Millis};
 
@@ -27,7 +31,7 @@ pub enum MetricKind {
     Histogram,
 }
 
-/// A header as the host gives it.
+/// A header that is kept.
 pub type Header = (String, Vec<u8>);
 
 /// Somebody else changed the value first.
@@ -41,6 +45,25 @@ pub struct CalloutAnswer {
     pub headers: Vec<Header>,
     /// All of it.
     pub body: Vec<u8>,
+}
+
+/// Who reads what is lent.
+pub type Read<'a> = dyn FnMut(&[u8]) + 'a;
+
+/// What `make` makes of the first bytes that `lend` lends; `None`: there were none.
+pub fn taken<R>(lend: impl FnOnce(&mut Read<'_>), make: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    let (mut make, mut made) = (Some(make), None);
+    lend(&mut |bytes| {
+        if let Some(make) = make.take() {
+            made = Some(make(bytes));
+        }
+    });
+    made
+}
+
+/// Whether anything is lent.
+pub fn is_there(lend: impl FnOnce(&mut Read<'_>)) -> bool {
+    taken(lend, |_| ()).is_some()
 }
 
 /// A proxy.
@@ -60,30 +83,30 @@ pub trait Host {
     /// What follows concerns this context (a stream, or a root context). `false`: it is gone, and nothing changes.
     fn act_on(&self, context: u32) -> bool;
 
-    /// One request header, while request headers are being handled.
-    fn request_header(&self, name: &str) -> Option<Vec<u8>>;
-    /// All request headers, in the same phase.
-    fn request_headers(&self) -> Vec<Header>;
+    /// One request header, while request headers are being handled; one of several lines joined by commas, or line by line.
+    fn request_header(&self, name: &str, read: &mut Read<'_>);
+    /// All request headers by name and value, in the same phase and in their order.
+    fn request_headers(&self, read: &mut dyn FnMut(&[u8], &[u8]));
     /// Replaces a request header, in the same phase.
     fn set_request_header(&self, name: &str, value: &[u8]);
     /// Removes a request header, in the same phase.
     fn remove_request_header(&self, name: &str);
-    /// The piece of request body at hand.
-    fn request_body(&self, bytes: usize) -> Vec<u8>;
+    /// The first bytes of the piece of request body at hand, as a whole or in parts.
+    fn request_body(&self, bytes: usize, read: &mut Read<'_>);
     /// One response header, while response headers are being handled.
-    fn response_header(&self, name: &str) -> Option<Vec<u8>>;
+    fn response_header(&self, name: &str, read: &mut Read<'_>);
     /// Replaces a response header, in the same phase.
     fn set_response_header(&self, name: &str, value: &[u8]);
     /// Removes a response header, in the same phase.
     fn remove_response_header(&self, name: &str);
     /// One response trailer, while response trailers are being handled.
-    fn response_trailer(&self, name: &str) -> Option<Vec<u8>>;
+    fn response_trailer(&self, name: &str, read: &mut Read<'_>);
     /// Replaces all response headers, in the same phase, or while it pauses there.
     fn set_response_headers(&self, headers: &[(&str, &[u8])]);
-    /// The first bytes of the piece of response body at hand.
-    fn response_body(&self, bytes: usize) -> Vec<u8>;
+    /// The first bytes of the piece of response body at hand, as a whole or in parts.
+    fn response_body(&self, bytes: usize, read: &mut Read<'_>);
     /// A property of the request or the proxy, in any phase.
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    fn property(&self, path: &[&str], read: &mut Read<'_>);
     /// Sets a property of the request, in the phase of its headers. Filters of other plugins see it too.
     fn set_property(&self, name: &str, value: &[u8]);
     /// A property of this name stays with the request when the proxy redirects it internally. Said once, before requests.

@@ -99,7 +99,7 @@ fn side_of(host: &dyn Host, config: &Config) -> Side {
 
 /// `envoy.config.core.v3.TrafficDirection`: 1 is inbound.
 fn is_inbound(host: &dyn Host) -> bool {
-    headers::integer(host.property(&["xds", "listener_direction"])) == Some(1)
+    headers::integer(host, &["xds", "listener_direction"]) == Some(1)
 }
 
 /// One request.
@@ -350,7 +350,7 @@ impl Stream {
         end: bool,
     ) -> Flow {
         // Without baggage few headers are of interest; with it several, and baggage may stand in more than one.
-        let all = host.request_header("baggage").map(|_| headers::All::read(host));
+        let all = Asked::One(host).has("baggage").then(|| headers::All::read(host));
         let asked = all.as_ref().map_or(Asked::One(host), Asked::All);
         let header = all.as_ref().map(|all| all.joined("baggage")).unwrap_or_default();
         let (mut decoded, mut waiting) = (Vec::new(), Vec::new());

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use emac_core::units::{Micros, Millis};
 
-use crate::host::{CalloutAnswer, Contended, GrpcStatus, Header, Host, Level, MetricKind};
+use crate::host::{CalloutAnswer, Contended, GrpcStatus, Header, Host, Level, MetricKind, Read, taken};
 
 /// What all threads of the process share.
 #[derive(Default)]
@@ -51,13 +51,18 @@ impl Fake {
         self.properties.borrow_mut().insert(path.to_owned(), value.to_vec());
     }
 
+    /// A request header as it stands.
+    pub(crate) fn header(&self, name: &str) -> Option<Vec<u8>> {
+        taken(|read| self.request_header(name, read), <[u8]>::to_vec)
+    }
+
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.world.borrow().metrics.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value)
     }
 }
 
-fn find(headers: &RefCell<Vec<Header>>, name: &str) -> Option<Vec<u8>> {
-    headers.borrow().iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+fn find(headers: &RefCell<Vec<Header>>, name: &str, read: &mut Read<'_>) {
+    headers.borrow().iter().filter(|(key, _)| key == name).for_each(|(_, value)| read(value));
 }
 
 fn remove(headers: &RefCell<Vec<Header>>, name: &str) {
@@ -91,11 +96,11 @@ impl Host for Fake {
         self.acting.set(context);
         !self.gone.get()
     }
-    fn request_header(&self, name: &str) -> Option<Vec<u8>> {
-        find(&self.request, name)
+    fn request_header(&self, name: &str, read: &mut Read<'_>) {
+        find(&self.request, name, read);
     }
-    fn request_headers(&self) -> Vec<Header> {
-        self.request.borrow().clone()
+    fn request_headers(&self, read: &mut dyn FnMut(&[u8], &[u8])) {
+        self.request.borrow().iter().for_each(|(name, value)| read(name.as_bytes(), value));
     }
     fn set_request_header(&self, name: &str, value: &[u8]) {
         set(&self.request, name, value);
@@ -103,11 +108,11 @@ impl Host for Fake {
     fn remove_request_header(&self, name: &str) {
         remove(&self.request, name);
     }
-    fn request_body(&self, bytes: usize) -> Vec<u8> {
-        vec![b'x'; bytes]
+    fn request_body(&self, bytes: usize, read: &mut Read<'_>) {
+        read(&vec![b'x'; bytes]);
     }
-    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
-        find(&self.response, name)
+    fn response_header(&self, name: &str, read: &mut Read<'_>) {
+        find(&self.response, name, read);
     }
     fn set_response_header(&self, name: &str, value: &[u8]) {
         set(&self.response, name, value);
@@ -115,22 +120,24 @@ impl Host for Fake {
     fn remove_response_header(&self, name: &str) {
         remove(&self.response, name);
     }
-    fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
-        find(&self.response, name)
+    fn response_trailer(&self, name: &str, read: &mut Read<'_>) {
+        find(&self.response, name, read);
     }
     fn set_response_headers(&self, headers: &[(&str, &[u8])]) {
         *self.response.borrow_mut() =
             headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
     }
-    fn response_body(&self, bytes: usize) -> Vec<u8> {
-        vec![b'x'; bytes]
+    fn response_body(&self, bytes: usize, read: &mut Read<'_>) {
+        read(&vec![b'x'; bytes]);
     }
     fn set_property(&self, name: &str, value: &[u8]) {
         Fake::set_property(self, name, value);
     }
     fn keep_property(&self, _name: &str) {}
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        self.properties.borrow().get(&path.join(".")).cloned()
+    fn property(&self, path: &[&str], read: &mut Read<'_>) {
+        if let Some(value) = self.properties.borrow().get(&path.join(".")) {
+            read(value);
+        }
     }
     fn clear_route_cache(&self) -> bool {
         true

@@ -16,10 +16,10 @@ use emac_core::units::{Micros, Millis};
 use super::Flow;
 use super::fallback::{self, Repeat};
 use super::finish;
-use super::headers::Asked;
-use super::ids::{Ids, REQUEST_ID, TRACEPARENT};
+use super::headers::{Asked, decimal};
+use super::ids::Ids;
 use crate::config::{Config, DecisionHeader, Role};
-use crate::host::{CalloutAnswer, GrpcStatus, Header, Host};
+use crate::host::{CalloutAnswer, GrpcStatus, Header, Host, is_there, taken};
 use crate::vm::Vm;
 use crate::vm::hops::{Hop, Sight};
 use crate::vm::marks;
@@ -107,8 +107,7 @@ impl CallState {
         let asks = fallback::asks(vm.enforcer.fallback(hop.budget), asked, grpc, end);
         let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
         let asks_endless = leave_endless(vm, hop, asked, &mut decision);
-        let header = |name| if sampled { asked.header(name) } else { None };
-        let record = Ids::of(header(TRACEPARENT).as_deref(), header(REQUEST_ID).as_deref());
+        let record = sampled.then(|| Ids::ask(asked)).flatten();
         let fallback =
             vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.action, CallAction::Call(_)));
         let repeat = fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts()));
@@ -122,7 +121,7 @@ impl CallState {
             watched: fallback.is_some() && !grpc,
             repeat,
             key: context.as_ref().map(marks::key_of),
-            shows: config.decision_header == DecisionHeader::Asked && asked.header(DECISION_HEADER).is_some(),
+            shows: config.decision_header == DecisionHeader::Asked && asked.has(DECISION_HEADER),
             record: record.map(Box::new),
             undeclared,
             ..Self::new(hop, decision, config)
@@ -192,7 +191,7 @@ impl CallState {
         if matches!(self.ending, Some(Outcome::Shed)) || self.answered_before() {
             return Flow::Continue;
         }
-        if host.response_header(marks::HEADER).is_some() {
+        if is_there(|read| host.response_header(marks::HEADER, read)) {
             if !self.tells_inbound {
                 host.remove_response_header(marks::HEADER);
             }
@@ -219,10 +218,10 @@ impl CallState {
         let bytes = bytes as u64;
         let (end, seen) = match self.message {
             Some((end, seen)) => (end, seen.saturating_add(bytes)),
-            None => match host.response_body(GRPC_PREFIX).get(1..GRPC_PREFIX).map(<[u8; 4]>::try_from) {
-                Some(Ok(length)) => (u64::from(u32::from_be_bytes(length)) + GRPC_PREFIX as u64, bytes),
+            None => match message_length(host) {
+                Some(length) => (u64::from(length) + GRPC_PREFIX as u64, bytes),
                 // A prefix in pieces: not looked at.
-                _ => (u64::MAX, bytes),
+                None => (u64::MAX, bytes),
             },
         };
         self.endless = seen > end;
@@ -231,8 +230,7 @@ impl CallState {
 
     pub(super) fn on_response_trailers(&mut self, host: &dyn Host) {
         if self.grpc {
-            let status = host.response_trailer("grpc-status");
-            self.grpc_status = status.and_then(|status| core::str::from_utf8(&status).ok()?.parse().ok());
+            self.grpc_status = taken(|read| host.response_trailer("grpc-status", read), decimal).flatten();
         }
     }
 
@@ -378,7 +376,7 @@ impl CallState {
 
     /// The alternate was asked by route: a good answer of it is the fallback's, a bad one is a failure like any.
     fn settle_route(&mut self, vm: &mut Vm, host: &dyn Host) {
-        let status = fallback::status_of(host.response_header(":status"));
+        let status = fallback::status_at_hand(host);
         self.status = Some(status).filter(|&status| status != 0);
         if finish::accepts(vm.enforcer.success(self.hop.budget), status) {
             self.end_with_fallback(vm, host);
@@ -390,17 +388,27 @@ impl CallState {
 
 fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, asked: Asked<'_>, journey: &str) -> Hop {
     let cluster = match config.destination.as_bytes() {
-        b"" => Cow::Owned(host.property(&["xds", "cluster_name"]).unwrap_or_default()),
+        b"" => {
+            let name = taken(|read| host.property(&["xds", "cluster_name"], read), <[u8]>::to_vec);
+            Cow::Owned(name.unwrap_or_default())
+        }
         fixed => Cow::Borrowed(fixed),
     };
     let mut operation = String::new();
     if config.operations || vm.enforcer.tells_operations_apart() {
-        let [method, path] = [":method", ":path"].map(|name| asked.header(name).unwrap_or_default());
+        let [method, path] =
+            [":method", ":path"].map(|name| asked.header(name, <[u8]>::to_vec).unwrap_or_default());
         name_operation(&method, &path, asked.is_grpc(), &config.templates, &mut operation);
     }
     let sight = Sight { journey, cluster: &cluster, operation: &operation };
     let Vm { hops, recorder, enforcer, settings, .. } = vm;
     hops.find(host, recorder, enforcer, &settings.source, sight)
+}
+
+/// Of the gRPC message that begins the piece of body at hand.
+fn message_length(host: &dyn Host) -> Option<u32> {
+    let length = |prefix: &[u8]| prefix.get(1..GRPC_PREFIX)?.try_into().ok().map(u32::from_be_bytes);
+    taken(|read| host.response_body(GRPC_PREFIX, read), length).flatten()
 }
 
 /// A call that asks for an answer without an end is left alone; whether it is one. Asked where it decides something, or costs nothing.

@@ -9,8 +9,8 @@ use emac_core::units::{Micros, Millis};
 use super::Flow;
 use super::call::{CallState, DECISION_HEADER};
 use super::finish::accepts;
-use super::headers::Asked;
-use crate::host::{CalloutAnswer, Header, Host};
+use super::headers::{Asked, decimal};
+use crate::host::{CalloutAnswer, Header, Host, taken};
 use crate::vm::Vm;
 use crate::vm::marks;
 
@@ -22,9 +22,9 @@ pub(super) fn asks(fallback: Option<&Fallback>, asked: Asked<'_>, grpc: bool, en
     if grpc || !by_callout {
         return Asks { grpc, idempotent: true, body: Body::Coming };
     }
-    let announced = || core::str::from_utf8(&asked.header("content-length")?).ok()?.parse().ok();
+    let announced = || asked.header("content-length", decimal)?;
     let body = if end { Body::Whole } else { announced().map_or(Body::Coming, Body::Announced) };
-    Asks { grpc, idempotent: is_idempotent(&asked.header(":method").unwrap_or_default()), body }
+    Asks { grpc, idempotent: asked.header(":method", is_idempotent).unwrap_or_default(), body }
 }
 
 /// What is needed to ask again, or to know that it could be asked: kept only for hops with an alternate.
@@ -60,7 +60,7 @@ impl Repeat {
             length: 0,
             length_max: alternate.body_bytes_max as usize,
             ended: false,
-            idempotent: is_idempotent(&asked.header(":method").unwrap_or_default()),
+            idempotent: asked.header(":method", is_idempotent).unwrap_or_default(),
             journey: context.map(|context| (context.journey.to_owned(), context.deadline, context.flags)),
         }))
     }
@@ -71,7 +71,7 @@ impl Repeat {
         if self.length > self.length_max {
             self.body = Vec::new();
         } else if bytes > 0 && !self.headers.is_empty() {
-            self.body.extend_from_slice(&host.request_body(bytes));
+            host.request_body(bytes, &mut |part| self.body.extend_from_slice(part));
         }
     }
 
@@ -93,7 +93,7 @@ pub(super) enum Replaced {
 
 /// The upstream answered: badly, perhaps. `end`: with its headers alone.
 pub(super) fn after_answer(call: &mut CallState, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
-    let status = status_of(host.response_header(":status"));
+    let status = status_at_hand(host);
     // What cannot be read is not judged.
     call.status = Some(status).filter(|&status| status != 0);
     let good = status == 0 || call.grpc || accepts(vm.enforcer.success(call.hop.budget), status);
@@ -162,9 +162,8 @@ fn replace(call: &mut CallState, vm: &mut Vm, host: &dyn Host) -> Replaced {
 
 /// The alternate answered, or did not: then the failure itself goes on.
 pub(super) fn after_callout(call: &mut CallState, vm: &mut Vm, host: &dyn Host, answer: CalloutAnswer) {
-    let header =
-        |name: &str| answer.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let status = status_of(header(":status"));
+    let header = |name: &str| answer.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let status = header(":status").and_then(|status| decimal(status)).unwrap_or_default();
     if !accepts(vm.enforcer.success(call.hop.budget), status) {
         vm.enforcer.on_fallback_failed(call.hop.budget);
         return match call.held.take() {
@@ -238,9 +237,9 @@ pub(super) fn choose_route(call: &CallState, vm: &Vm, host: &dyn Host) {
     }
 }
 
-/// `:status`, or 0.
-pub(super) fn status_of(header: Option<Vec<u8>>) -> u16 {
-    header.and_then(|value| core::str::from_utf8(&value).ok()?.parse().ok()).unwrap_or_default()
+/// `:status` of the response whose headers are being handled, or 0.
+pub(super) fn status_at_hand(host: &dyn Host) -> u16 {
+    taken(|read| host.response_header(":status", read), decimal).flatten().unwrap_or_default()
 }
 
 fn ask_alternate(

@@ -5,7 +5,7 @@ use emac_core::outcome::{EndedBy, Outcome};
 use emac_core::units::Micros;
 
 use super::headers::{EVENT_STREAM, integer};
-use crate::host::Host;
+use crate::host::{Host, taken};
 
 const GRPC_DEADLINE_EXCEEDED: u32 = 4;
 /// `101`: an upgraded connection has no end of its response.
@@ -74,12 +74,18 @@ pub(super) fn ended_by(host: &dyn Host, outcome: Outcome) -> EndedBy {
         _ => {}
     }
     // Envoy 1.40, `source/common/stream_info`: an answer that came, or began to; anything else the proxy says for itself.
-    match host.property(&["response", "code_details"]).unwrap_or_default().as_slice() {
+    let said = details(host, |details| match details {
         b"" => EndedBy::Unknown,
         details if details.starts_with(b"via_upstream") => EndedBy::Callee,
         details if details.starts_with(b"upstream_reset_after_response_started") => EndedBy::Callee,
         _ => EndedBy::Mesh,
-    }
+    });
+    said.unwrap_or(EndedBy::Unknown)
+}
+
+/// What is made of the proxy's own word for how a response came about.
+fn details<R>(host: &dyn Host, make: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    taken(|read| host.property(&["response", "code_details"], read), make)
 }
 
 /// Whether the proxy follows a redirect itself: the request comes through the chain again.
@@ -87,14 +93,12 @@ pub(super) fn is_redirected(host: &dyn Host, complete: bool) -> bool {
     // The answer that was followed went to nobody, so the proxy may know no status of it.
     !complete
         && matches!(final_status(host), 0 | 300..400)
-        && host.property(&["response", "code_details"]).as_deref() == Some(b"internal_redirect")
+        && details(host, |details| details == b"internal_redirect").unwrap_or_default()
 }
 
 /// As it went to the caller; 0 when none did. Only in `on_log`.
 pub(super) fn final_status(host: &dyn Host) -> u16 {
-    integer(host.property(&["response", "code"]))
-        .and_then(|code| u16::try_from(code).ok())
-        .unwrap_or_default()
+    integer(host, &["response", "code"]).and_then(|code| u16::try_from(code).ok()).unwrap_or_default()
 }
 
 /// Whether an HTTP status is a good answer.
@@ -107,24 +111,25 @@ fn outcome_of_status(host: &dyn Host, status: u16, predicate: Option<&SuccessPre
     if good && (status < 400 || predicate.is_some_and(|predicate| !predicate.http.is_empty())) {
         return Outcome::Success;
     }
-    let details = host.property(&["response", "code_details"]).unwrap_or_default();
-    let says = |word: &[u8]| details.windows(word.len()).any(|part| part == word);
-    if good {
-        // A missing route, a denial, a limit: the proxy's word is not the callee's.
-        let callee = details.is_empty() || details == b"via_upstream" || details == b"direct_response";
-        if callee { Outcome::Success } else { Outcome::Error }
-    } else if status == 504 && (says(b"timeout") || says(b"duration")) {
-        Outcome::Timeout
-    } else if status == 503 && (says(b"overflow") || says(b"overload")) {
-        Outcome::Shed
-    } else {
-        Outcome::Error
-    }
+    let judge = |details: &[u8]| {
+        let says = |word: &[u8]| details.windows(word.len()).any(|part| part == word);
+        if good {
+            // A missing route, a denial, a limit: the proxy's word is not the callee's.
+            let callee = details.is_empty() || details == b"via_upstream" || details == b"direct_response";
+            if callee { Outcome::Success } else { Outcome::Error }
+        } else if status == 504 && (says(b"timeout") || says(b"duration")) {
+            Outcome::Timeout
+        } else if status == 503 && (says(b"overflow") || says(b"overload")) {
+            Outcome::Shed
+        } else {
+            Outcome::Error
+        }
+    };
+    details(host, judge).unwrap_or_else(|| judge(b""))
 }
 
 fn outcome_of_grpc(host: &dyn Host, seen: Seen, predicate: Option<&SuccessPredicate>) -> Outcome {
-    let by_log =
-        || integer(host.property(&["response", "grpc_status"])).and_then(|code| u32::try_from(code).ok());
+    let by_log = || integer(host, &["response", "grpc_status"]).and_then(|code| u32::try_from(code).ok());
     match seen.grpc_status.or_else(by_log) {
         None if !seen.complete => outcome_of_torn(host),
         Some(code) if predicate.map_or(code == 0, |predicate| predicate.accepts_grpc(code)) => {
@@ -137,7 +142,7 @@ fn outcome_of_grpc(host: &dyn Host, seen: Seen, predicate: Option<&SuccessPredic
 
 /// The response began well and did not end.
 fn outcome_of_torn(host: &dyn Host) -> Outcome {
-    let flags = integer(host.property(&["response", "flags"])).unwrap_or_default();
+    let flags = integer(host, &["response", "flags"]).unwrap_or_default();
     who_ended(flags)
 }
 
@@ -149,7 +154,9 @@ const fn who_ended(flags: u64) -> Outcome {
 
 /// An answer that goes on: an upgraded connection, a tunnel, events, more than one gRPC message.
 fn is_stream(host: &dyn Host, status: u16, seen: Seen) -> bool {
-    let says = |path: &[&str], what: &[u8]| host.property(path).is_some_and(|value| value.starts_with(what));
+    let says = |path: &[&str], what: &[u8]| {
+        taken(|read| host.property(path, read), |value| value.starts_with(what)).unwrap_or_default()
+    };
     seen.endless
         || status == SWITCHING_PROTOCOLS
         || seen.asks_endless && (200..300).contains(&status)

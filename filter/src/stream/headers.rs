@@ -4,18 +4,37 @@ use std::borrow::Cow;
 
 use emac_core::entry::{Request, is_grpc_content_type};
 
-use crate::host::{Header, Host};
+use crate::host::{Header, Host, is_there, taken};
 
 /// Media type of server-sent events.
 pub(super) const EVENT_STREAM: &[u8] = b"text/event-stream";
+/// Room for the headers of most requests: bytes, and how many.
+const USUAL: (usize, usize) = (1_024, 24);
 
-/// All headers of a request.
+/// All headers of a request: their bytes one behind the other.
 #[derive(Debug)]
-pub(super) struct All(Vec<Header>);
+pub(super) struct All {
+    bytes: Vec<u8>,
+    /// Where each name begins, where its value does, and where that ends.
+    places: Vec<[u32; 3]>,
+}
 
 impl All {
     pub(super) fn read(host: &dyn Host) -> Self {
-        Self(host.request_headers())
+        let mut all = Self { bytes: Vec::with_capacity(USUAL.0), places: Vec::with_capacity(USUAL.1) };
+        host.request_headers(&mut |name, value| all.add(name, value));
+        all
+    }
+
+    /// What was added to the request since it was read.
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
+        let begin = self.bytes.len();
+        let (middle, end) = (begin + name.len(), begin + name.len() + value.len());
+        // More than four gigabytes no proxy lets through.
+        let place = [begin, middle, end].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.places.push(place);
     }
 
     /// Every value of a header that may be repeated, joined.
@@ -35,21 +54,24 @@ impl All {
         }
     }
 
-    /// What was added to the request since it was read.
-    pub(super) fn add(&mut self, name: &str, value: Vec<u8>) {
-        self.0.push((name.to_owned(), value));
-    }
-
     pub(super) fn is_repeated(&self, name: &str) -> bool {
         self.values(name).nth(1).is_some()
     }
 
-    pub(super) fn as_slice(&self) -> &[Header] {
-        &self.0
+    /// Every header, to be kept.
+    pub(super) fn to_vec(&self) -> Vec<Header> {
+        let owned =
+            |(name, value): (&[u8], &[u8])| (String::from_utf8_lossy(name).into_owned(), value.to_vec());
+        self.iter().map(owned).collect()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let part = |from: u32, to: u32| self.bytes.get(from as usize..to as usize).unwrap_or_default();
+        self.places.iter().map(move |&[name, value, end]| (part(name, value), part(value, end)))
     }
 
     fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_slice())
+        self.iter().filter(move |(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
     }
 
     fn first(&self, name: &str) -> &[u8] {
@@ -71,7 +93,7 @@ impl Request for All {
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice())
+        self.values(name).next()
     }
 }
 
@@ -84,32 +106,40 @@ pub(super) enum Asked<'a> {
     One(&'a dyn Host),
 }
 
-impl<'a> Asked<'a> {
-    pub(super) fn header(self, name: &str) -> Option<Cow<'a, [u8]>> {
+impl Asked<'_> {
+    /// What `make` makes of a header; `None`: it is not there.
+    pub(super) fn header<R>(self, name: &str, make: impl FnOnce(&[u8]) -> R) -> Option<R> {
         match self {
-            Self::All(headers) => headers.header(name).map(Cow::Borrowed),
-            Self::One(host) => host.request_header(name).map(Cow::Owned),
+            Self::All(headers) => headers.header(name).map(make),
+            Self::One(host) => taken(|read| host.request_header(name, read), make),
+        }
+    }
+
+    /// Whether a header is there.
+    pub(super) fn has(self, name: &str) -> bool {
+        match self {
+            Self::All(headers) => headers.header(name).is_some(),
+            Self::One(host) => is_there(|read| host.request_header(name, read)),
         }
     }
 
     /// A gRPC call must say `te: trailers`, which others hardly do: a header that is missing costs less than one that is there.
     pub(super) fn is_grpc(self) -> bool {
-        self.header("te").is_some()
-            && self.header("content-type").is_some_and(|value| is_grpc_content_type(&value))
+        self.has("te") && self.header("content-type", is_grpc_content_type).unwrap_or_default()
     }
 
     /// Whether the answer has no end to wait for, as far as the request shows.
     pub(super) fn is_endless(self) -> bool {
-        self.header("upgrade").is_some()
-            || self.header("accept").is_some_and(|accept| accept.starts_with(EVENT_STREAM))
-            || self.header(":method").as_deref() == Some(b"CONNECT")
+        self.has("upgrade")
+            || self.header("accept", |accept| accept.starts_with(EVENT_STREAM)).unwrap_or_default()
+            || self.header(":method", |method| method == b"CONNECT").unwrap_or_default()
     }
 
     /// Every header.
     pub(super) fn to_vec(self) -> Vec<Header> {
         match self {
-            Self::All(headers) => headers.as_slice().to_vec(),
-            Self::One(host) => host.request_headers(),
+            Self::All(headers) => headers.to_vec(),
+            Self::One(host) => All::read(host).to_vec(),
         }
     }
 }
@@ -120,7 +150,12 @@ pub(super) fn is_shadow(authority: &[u8]) -> bool {
     [Some(authority), host].into_iter().flatten().any(|host| host.ends_with(b"-shadow"))
 }
 
-/// Integers come as eight bytes.
-pub(super) fn integer(value: Option<Vec<u8>>) -> Option<u64> {
-    value.and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
+/// A number of the proxy; integers come as eight bytes.
+pub(super) fn integer(host: &dyn Host, path: &[&str]) -> Option<u64> {
+    taken(|read| host.property(path, read), |bytes| bytes.try_into().ok().map(u64::from_le_bytes)).flatten()
+}
+
+/// A number that is written out.
+pub(super) fn decimal<N: core::str::FromStr>(text: &[u8]) -> Option<N> {
+    core::str::from_utf8(text).ok()?.parse().ok()
 }

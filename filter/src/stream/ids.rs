@@ -8,13 +8,13 @@
 use emac_core::context::{TraceParent, request_id};
 use emac_core::entry::Request;
 
-use super::headers::All;
+use super::headers::{All, Asked};
 use crate::host::Host;
 use crate::vm::Vm;
 use crate::vm::counters::Event;
 
-pub(super) const TRACEPARENT: &str = "traceparent";
-pub(super) const REQUEST_ID: &str = "x-request-id";
+const TRACEPARENT: &str = "traceparent";
+const REQUEST_ID: &str = "x-request-id";
 const NONE: [u8; 16] = [0; 16];
 
 /// See the module.
@@ -43,6 +43,12 @@ impl Ids {
     /// Those of a request whose headers were read.
     pub(super) fn read(headers: &All) -> Option<Self> {
         Self::of(headers.header(TRACEPARENT), headers.header(REQUEST_ID))
+    }
+
+    /// Those of a request, wherever its headers are.
+    pub(super) fn ask(asked: Asked<'_>) -> Option<Self> {
+        let [trace, request] = [TRACEPARENT, REQUEST_ID].map(|name| asked.header(name, <[u8]>::to_vec));
+        Self::of(trace.as_deref(), request.as_deref())
     }
 }
 
@@ -78,7 +84,7 @@ impl Found {
             let parent_span_id = vm.name.next_span_id();
             let header = TraceParent { trace_id: self.trace_id, parent_span_id, sampled: true }.to_header();
             host.set_request_header(TRACEPARENT, &header);
-            headers.add(TRACEPARENT, header);
+            headers.add(TRACEPARENT.as_bytes(), &header);
         }
     }
 }

@@ -7,7 +7,7 @@ use emac_core::id::HopKey;
 use emac_core::units::Micros;
 
 use super::finish::{self, Finished};
-use super::headers::{self, All};
+use super::headers::{self, All, Asked};
 use super::ids::Ids;
 use super::{count_invalid, notice_unknown};
 use crate::config::{Config, Join};
@@ -46,7 +46,9 @@ pub(super) fn arrive(
     end: bool,
 ) -> Option<Arrival> {
     // Most requests of a mesh that carry baggage are on a journey, of which more is asked; and baggage may stand in several headers.
-    host.request_header("baggage")?;
+    if !Asked::One(host).has("baggage") {
+        return None;
+    }
     let headers = All::read(host);
     let header = headers.joined("baggage");
     let mut decoded = Vec::new();

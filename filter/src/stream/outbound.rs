@@ -49,7 +49,7 @@ pub(super) fn find<'a>(
             health.context_missing = health.context_missing.saturating_add(1);
             Carried { context: None, strip: false }
         }
-        Some(_) if headers::is_shadow(&asked.header(":authority").unwrap_or_default()) => {
+        Some(_) if asked.header(":authority", headers::is_shadow).unwrap_or_default() => {
             vm.counters.add(Event::Shadow);
             Carried { context: None, strip: true }
         }
@@ -98,8 +98,8 @@ fn believe<'a>(
 }
 
 fn waiting_context(host: &dyn Host, asked: Asked<'_>) -> Option<Vec<u8>> {
-    let trace = asked.header("traceparent").and_then(|header| TraceParent::parse(&header).ok());
+    let trace = asked.header("traceparent", |header| TraceParent::parse(header).ok()).flatten();
     let by_trace = trace.and_then(|trace| slots::get_context(host, trace.trace_id));
     // Envoy gives every request an id, so it is asked for only where the trace id does not lead to a context.
-    by_trace.or_else(|| slots::get_context(host, request_id(&asked.header("x-request-id")?)?))
+    by_trace.or_else(|| slots::get_context(host, asked.header("x-request-id", request_id)??))
 }

@@ -6,7 +6,7 @@ use emac_core::outcome::Outcome;
 use emac_core::units::Millis;
 use hashbrown::HashMap;
 
-use crate::host::Host;
+use crate::host::{Host, taken};
 
 /// Where a hop's calls are counted and what bounds them.
 #[derive(Clone, Copy, Debug)]
@@ -171,7 +171,8 @@ fn name_destination(host: &dyn Host, cluster: &[u8]) -> String {
     let name = String::from_utf8_lossy(cluster);
     let Some(rest) = name.strip_prefix("outbound|") else { return name.into_owned() };
     let path = ["xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", "host"];
-    let service = host.property(&path).and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = |bytes: &[u8]| core::str::from_utf8(bytes).map(str::to_owned).unwrap_or_default();
+    let service = taken(|read| host.property(&path, read), text);
     let by_name = || rest.rsplit('|').next().unwrap_or(rest).to_owned();
     service.filter(|service| !service.is_empty()).unwrap_or_else(by_name)
 }

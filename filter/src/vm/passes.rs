@@ -7,7 +7,7 @@
 use emac_core::units::Micros;
 
 use super::name::Name;
-use crate::host::Host;
+use crate::host::{Host, taken};
 
 /// The property, in the state of the request.
 const MARK: &str = "emac";
@@ -79,7 +79,10 @@ impl Passes {
     }
 
     fn look(&self, host: &dyn Host, name: Name) -> Pass {
-        let Some(mark) = host.property(&[MARK]) else { return Pass::First };
+        taken(|read| host.property(&[MARK], read), |mark| self.read(mark, name)).unwrap_or(Pass::First)
+    }
+
+    fn read(&self, mark: &[u8], name: Name) -> Pass {
         let part = |at: usize| mark.get(at..)?.first_chunk().copied().map(u32::from_le_bytes);
         let start = mark.get(24..).and_then(<[u8]>::first_chunk).copied().map(u64::from_le_bytes);
         let (Some(vm), Some(place), Some(used), Some(start)) = (mark.get(..16), part(16), part(20), start)

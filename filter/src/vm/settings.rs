@@ -6,7 +6,7 @@ use emac_core::id::WorkloadName;
 use emac_core::units::{Micros, Millis};
 
 use crate::config::Config;
-use crate::host::Host;
+use crate::host::{Host, taken};
 use crate::root::target::GrpcTarget;
 
 /// Settings of one VM.
@@ -62,5 +62,7 @@ fn workload_of_node(host: &dyn Host) -> Option<WorkloadName> {
 }
 
 fn text(host: &dyn Host, path: &[&str]) -> Option<String> {
-    host.property(path).and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty())
+    let text =
+        taken(|read| host.property(path, read), |bytes| core::str::from_utf8(bytes).map(str::to_owned));
+    text?.ok().filter(|text| !text.is_empty())
 }

