@@ -83,7 +83,7 @@ pub trait Host {
     /// What follows concerns this context (a stream, or a root context). `false`: it is gone, and nothing changes.
     fn act_on(&self, context: u32) -> bool;
 
-    /// One request header, while request headers are being handled; one of several lines joined by commas, or line by line.
+    /// One request header, while request headers are being handled; of several lines at least the first.
     fn request_header(&self, name: &str, read: &mut Read<'_>);
     /// All request headers by name and value, in the same phase and in their order.
     fn request_headers(&self, read: &mut dyn FnMut(&[u8], &[u8]));

@@ -4,7 +4,8 @@
 //! upon, bounded, perhaps answered by somebody else, and counted. Edge: contexts are made, journeys counted. What is counted is counted
 //! in `on_log`, which runs exactly once for every request, also when the caller has gone: so each ends in exactly one outcome.
 //!
-//! Each host call that returns bytes costs about half a microsecond, so nothing is asked for before it is needed.
+//! A host call that returns bytes is what a request pays for most, so nothing is asked for before it is needed, and all headers at once where
+//! two are.
 
 mod bound;
 mod call;
@@ -30,7 +31,7 @@ use crate::vm::passes::{self, Pass};
 use crate::vm::timers::Ticks;
 use call::CallState;
 use edge::Visit;
-use headers::Asked;
+use headers::{All, Headers};
 use inbound::Arrival;
 
 /// Whether the proxy goes on with the stream.
@@ -144,7 +145,7 @@ impl Stream {
     pub fn on_request_headers(&mut self, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
         let listener = Rc::clone(&self.listener);
         let Some(config) = listener.config() else { return Flow::Continue };
-        let now = vm.read_clock(host);
+        let now = vm.read_time(host);
         let (pass, number) = vm.passes.enter(host, vm.name, now);
         self.pass = number;
         self.start = match pass {
@@ -181,7 +182,7 @@ impl Stream {
     /// The request was sent to its end.
     pub fn on_request_end(&mut self, vm: &mut Vm, host: &dyn Host) {
         if self.sent.is_none() && (self.call.is_some() || self.visit.is_some() || self.arrival.is_some()) {
-            let now = vm.read_clock(host);
+            let now = vm.read_time(host);
             self.begin(vm, host, now);
         }
     }
@@ -202,7 +203,7 @@ impl Stream {
     pub fn on_response_headers(&mut self, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
         self.complete |= end;
         if self.sent.is_none() && (self.call.is_some() || self.visit.is_some()) {
-            self.sent = Some(vm.read_clock(host));
+            self.sent = Some(vm.read_time(host));
         }
         if let Some(arrival) = &mut self.arrival {
             let degraded = arrival.is_degraded(vm, host, self.start);
@@ -260,17 +261,16 @@ impl Stream {
     /// The request is over.
     pub fn on_log(&mut self, vm: &mut Vm, host: &dyn Host) {
         if let Some(pass) = self.pass.take() {
-            vm.passes.leave(pass);
+            vm.passes.leave(host, pass);
         }
         if let Some(call) = &mut self.call {
             bound::disarm(call, vm, self.id);
         }
-        let counted = self.call.is_some()
-            || self.visit.is_some()
-            || self.arrival.as_ref().is_some_and(Arrival::is_recorded);
-        if counted && finish::is_redirected(host, self.complete) {
+        let recorded = self.arrival.as_ref().is_some_and(Arrival::is_recorded);
+        let counted = self.call.is_some() || self.visit.is_some() || recorded;
+        if (counted || self.arrival.is_some()) && finish::is_redirected(host, self.complete) {
             // The request goes through the chain once more, and is counted then.
-            return;
+            return vm.passes.hand_over(host, vm.name, self.start);
         }
         if let Some(arrival) = &self.arrival {
             arrival.on_end(host);
@@ -281,7 +281,7 @@ impl Stream {
     }
 
     fn count(&mut self, vm: &mut Vm, host: &dyn Host) {
-        let now = vm.read_clock(host);
+        let now = vm.read_time(host);
         let latency = now.since(self.sent.unwrap_or(self.start));
         let listener = Rc::clone(&self.listener);
         let finished = match self.call.take() {
@@ -313,7 +313,7 @@ impl Stream {
     }
 
     fn begin_edge_inbound(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, end: bool) -> Flow {
-        let mut headers = headers::All::read(host);
+        let mut headers = All::read(host);
         let mut entered = edge::enter(vm, host, config, &mut headers, self.start);
         let context = entered.as_ref().map(|entered| entered.context(self.start));
         let mut arrival = inbound::start(vm, host, config, &headers, context, end);
@@ -327,12 +327,18 @@ impl Stream {
     }
 
     fn begin_edge(&mut self, vm: &mut Vm, host: &dyn Host, config: &Config, now: Micros, end: bool) -> Flow {
-        let mut headers = headers::All::read(host);
-        let mut entered = edge::enter(vm, host, config, &mut headers, self.start);
+        let mut all = All::read(host);
+        let mut entered = edge::enter(vm, host, config, &mut all, self.start);
         let context = entered.as_ref().map(|entered| entered.context(self.start));
         let departing = context.map(|context| context.depart(now));
-        let (mut call, flow) = CallState::begin(vm, host, config, Asked::All(&headers), context, (now, end));
-        edge::write(vm, host, &headers, departing.as_ref().map(|context| context as &dyn baggage::Member));
+        let headers = Headers::read(host, all);
+        let (mut call, flow) = CallState::begin(vm, host, config, &headers, context, (now, end));
+        edge::write(
+            vm,
+            host,
+            headers.all(),
+            departing.as_ref().map(|context| context as &dyn baggage::Member),
+        );
         if let Some(entered) = &mut entered {
             call.entry = entered.entry.take();
             self.visit = entered.visit.take();
@@ -349,13 +355,12 @@ impl Stream {
         now: Micros,
         end: bool,
     ) -> Flow {
-        // Without baggage few headers are of interest; with it several, and baggage may stand in more than one.
-        let all = Asked::One(host).has("baggage").then(|| headers::All::read(host));
-        let asked = all.as_ref().map_or(Asked::One(host), Asked::All);
-        let header = all.as_ref().map(|all| all.joined("baggage")).unwrap_or_default();
+        let headers = Headers::of(host);
+        let header = outbound::baggage(vm, config, &headers);
         let (mut decoded, mut waiting) = (Vec::new(), Vec::new());
-        let carried = outbound::find(vm, host, config, (asked, &header), (&mut decoded, &mut waiting), now);
-        let (call, flow) = CallState::begin(vm, host, config, asked, carried.context, (now, end));
+        let carried =
+            outbound::find(vm, host, config, (&headers, &header), (&mut decoded, &mut waiting), now);
+        let (call, flow) = CallState::begin(vm, host, config, &headers, carried.context, (now, end));
         outbound::write(vm, host, &header, &carried, now);
         self.call = Some(call);
         flow

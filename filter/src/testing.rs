@@ -23,6 +23,8 @@ pub(crate) struct World {
 pub(crate) struct Fake {
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) now: Cell<u64>,
+    /// Where it is not the same.
+    pub(crate) uptime: Cell<Option<u64>>,
     pub(crate) tick: Cell<u64>,
     pub(crate) acting: Cell<u32>,
     pub(crate) gone: Cell<bool>,
@@ -79,7 +81,7 @@ impl Host for Fake {
         Micros(self.now.get())
     }
     fn uptime(&self) -> Micros {
-        Micros(self.now.get())
+        Micros(self.uptime.get().unwrap_or(self.now.get()))
     }
     fn random(&self) -> u64 {
         self.drawn.set(self.drawn.get() + 1);

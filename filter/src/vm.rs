@@ -1,5 +1,6 @@
 //! What one instance of the module knows: shared by its root contexts (one a listener direction) and by every request on its thread.
 
+mod clock;
 pub(crate) mod counters;
 pub(crate) mod entries;
 pub(crate) mod hops;
@@ -25,6 +26,7 @@ use crate::host::{Host, Level};
 use crate::metrics::Metrics;
 use crate::root::clockwork::Clockwork;
 use crate::stream::Stream;
+use clock::Clock;
 use counters::{Counters, Event};
 use entries::Entries;
 use hops::Hops;
@@ -42,6 +44,13 @@ pub(crate) struct Asked {
     pub(crate) stream: Weak<RefCell<Stream>>,
 }
 
+/// Whether the last request on a side carried baggage, so that the next one probably does.
+#[derive(Debug, Default)]
+pub(crate) struct Expects {
+    pub(crate) inbound: bool,
+    pub(crate) outbound: bool,
+}
+
 /// State of one VM on one thread.
 pub struct Vm {
     pub(crate) enforcer: Enforcer,
@@ -57,12 +66,13 @@ pub struct Vm {
     pub(crate) workers: Workers,
     pub(crate) passes: Passes,
     pub(crate) timers: Timers,
+    pub(crate) expects: Expects,
     /// Alternates that were asked when a timer fired, which the proxy answers to the root context.
     pub(crate) asked: Vec<Asked>,
     configured: bool,
     /// Of the plugin configuration that had any.
     budgets: Option<WorkloadBudgets>,
-    clock: Micros,
+    clock: Clock,
 }
 
 impl Default for Vm {
@@ -81,10 +91,11 @@ impl Default for Vm {
             workers: Workers::default(),
             passes: Passes::default(),
             timers: Timers::default(),
+            expects: Expects::default(),
             asked: Vec::new(),
             configured: false,
             budgets: None,
-            clock: Micros(0),
+            clock: Clock::default(),
         }
     }
 }
@@ -94,7 +105,7 @@ impl Vm {
     /// do the last static budgets. What is not changed stays: a push of the same configuration refills no budget.
     pub(crate) fn configure(&mut self, host: &dyn Host, config: &Config) {
         self.name.draw(host);
-        Passes::configure(host);
+        self.passes.configure(host);
         let settings = Settings::new(host, config);
         if !self.configured {
             // Later caps wait for another VM: requests under way hold places in this recorder.
@@ -136,19 +147,27 @@ impl Vm {
         self.name.next_id()
     }
 
-    /// The clock, as last read.
+    /// The wall clock, as last read.
     pub(crate) const fn clock(&self) -> Micros {
-        self.clock
+        self.clock.wall
     }
 
-    /// Reads the clock and notices when it went backwards (by more than a millisecond: threads of one host may differ a little).
+    /// The clock that nobody sets, as last read.
+    pub(crate) const fn uptime(&self) -> Micros {
+        self.clock.uptime
+    }
+
+    /// Reads the clocks and notices when the wall clock went backwards.
     pub(crate) fn read_clock(&mut self, host: &dyn Host) -> Micros {
-        let now = host.now();
-        if now.after(Micros(1_000)) < self.clock {
+        if self.clock.read(host) {
             let health = self.recorder.health_mut();
             health.clock_backwards = health.clock_backwards.saturating_add(1);
         }
-        self.clock = now;
-        now
+        self.clock.wall
+    }
+
+    /// The time of a request.
+    pub(crate) fn read_time(&mut self, host: &dyn Host) -> Micros {
+        if self.clock.go_on(host) { self.clock.wall } else { self.read_clock(host) }
     }
 }

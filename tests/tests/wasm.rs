@@ -7,6 +7,8 @@ mod support;
 
 #[path = "wasm/budgets.rs"]
 mod budgets;
+#[path = "wasm/calls.rs"]
+mod calls;
 #[path = "wasm/classes.rs"]
 mod classes;
 #[path = "wasm/context.rs"]

@@ -28,7 +28,8 @@ pub(super) fn arm(
     (id, stream): (u32, &Weak<RefCell<Stream>>),
 ) {
     let (Some(bound), None) = (call.bound.take(), call.timer) else { return };
-    let now = host.uptime();
+    // Read as this callback began.
+    let now = vm.uptime();
     let at = now.after(bound.to_micros());
     vm.timers.set(at, id, Weak::clone(stream));
     call.timer = Some(at);

@@ -16,7 +16,7 @@ use emac_core::units::{Micros, Millis};
 use super::Flow;
 use super::fallback::{self, Repeat};
 use super::finish;
-use super::headers::{Asked, decimal};
+use super::headers::{Headers, decimal};
 use super::ids::Ids;
 use crate::config::{Config, DecisionHeader, Role};
 use crate::host::{CalloutAnswer, GrpcStatus, Header, Host, is_there, taken};
@@ -92,7 +92,7 @@ impl CallState {
         vm: &mut Vm,
         host: &dyn Host,
         config: &Config,
-        asked: Asked<'_>,
+        headers: &Headers<'_>,
         context: Option<Context<'_, Absolute>>,
         (now, end): (Micros, bool),
     ) -> (Self, Flow) {
@@ -100,17 +100,18 @@ impl CallState {
         let undeclared = context.is_some_and(|context| !context.is_declared());
         // What nobody declared binds nobody.
         let context = context.filter(Context::is_declared);
-        let hop = find_hop(vm, host, config, asked, context.map_or("", |context| context.journey));
-        let grpc = asked.is_grpc();
+        let hop = find_hop(vm, host, config, headers, context.map_or("", |context| context.journey));
+        let grpc = headers.is_grpc();
         let deadline = context.map(|context| context.deadline);
         vm.enforcer.cap_mode(config.mode);
-        let asks = fallback::asks(vm.enforcer.fallback(hop.budget), asked, grpc, end);
+        let asks = fallback::asks(vm.enforcer.fallback(hop.budget), headers, grpc, end);
         let mut decision = vm.enforcer.on_request(now, hop.budget, deadline, asks);
-        let asks_endless = leave_endless(vm, hop, asked, &mut decision);
-        let record = sampled.then(|| Ids::ask(asked)).flatten();
+        let asks_endless = leave_endless(vm, hop, headers, &mut decision);
+        let record = sampled.then(|| Ids::read(headers.all())).flatten();
         let fallback =
             vm.enforcer.fallback(hop.budget).filter(|_| matches!(decision.action, CallAction::Call(_)));
-        let repeat = fallback.and_then(|fallback| Repeat::prepare(fallback, asked, context, decision.acts()));
+        let repeat =
+            fallback.and_then(|fallback| Repeat::prepare(fallback, headers, context, decision.acts()));
         let mut call = Self {
             deadline,
             // A gateway's call ends with its request.
@@ -121,7 +122,7 @@ impl CallState {
             watched: fallback.is_some() && !grpc,
             repeat,
             key: context.as_ref().map(marks::key_of),
-            shows: config.decision_header == DecisionHeader::Asked && asked.has(DECISION_HEADER),
+            shows: config.decision_header == DecisionHeader::Asked && headers.has(DECISION_HEADER),
             record: record.map(Box::new),
             undeclared,
             ..Self::new(hop, decision, config)
@@ -386,7 +387,7 @@ impl CallState {
     }
 }
 
-fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, asked: Asked<'_>, journey: &str) -> Hop {
+fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, headers: &Headers<'_>, journey: &str) -> Hop {
     let cluster = match config.destination.as_bytes() {
         b"" => {
             let name = taken(|read| host.property(&["xds", "cluster_name"], read), <[u8]>::to_vec);
@@ -397,8 +398,8 @@ fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, asked: Asked<'_>, jou
     let mut operation = String::new();
     if config.operations || vm.enforcer.tells_operations_apart() {
         let [method, path] =
-            [":method", ":path"].map(|name| asked.header(name, <[u8]>::to_vec).unwrap_or_default());
-        name_operation(&method, &path, asked.is_grpc(), &config.templates, &mut operation);
+            [":method", ":path"].map(|name| headers.header(name, <[u8]>::to_vec).unwrap_or_default());
+        name_operation(&method, &path, headers.is_grpc(), &config.templates, &mut operation);
     }
     let sight = Sight { journey, cluster: &cluster, operation: &operation };
     let Vm { hops, recorder, enforcer, settings, .. } = vm;
@@ -412,9 +413,9 @@ fn message_length(host: &dyn Host) -> Option<u32> {
 }
 
 /// A call that asks for an answer without an end is left alone; whether it is one. Asked where it decides something, or costs nothing.
-fn leave_endless(vm: &mut Vm, hop: Hop, asked: Asked<'_>, decision: &mut CallDecision) -> bool {
-    let looked_at = decision.action != CallAction::Pass || matches!(asked, Asked::All(_));
-    let asks_endless = looked_at && asked.is_endless();
+fn leave_endless(vm: &mut Vm, hop: Hop, headers: &Headers<'_>, decision: &mut CallDecision) -> bool {
+    let looked_at = decision.action != CallAction::Pass || headers.are_read();
+    let asks_endless = looked_at && headers.is_endless();
     if asks_endless {
         if matches!(decision.action, CallAction::FallbackBefore(_)) {
             vm.enforcer.on_fallback_failed(hop.budget);

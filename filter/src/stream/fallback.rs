@@ -9,22 +9,22 @@ use emac_core::units::{Micros, Millis};
 use super::Flow;
 use super::call::{CallState, DECISION_HEADER};
 use super::finish::accepts;
-use super::headers::{Asked, decimal};
+use super::headers::{Headers, decimal};
 use crate::host::{CalloutAnswer, Header, Host, taken};
 use crate::vm::Vm;
 use crate::vm::marks;
 
 /// What a call is, as far as is known before it is made. Headers are asked for where a fallback depends on them.
-pub(super) fn asks(fallback: Option<&Fallback>, asked: Asked<'_>, grpc: bool, end: bool) -> Asks {
+pub(super) fn asks(fallback: Option<&Fallback>, headers: &Headers<'_>, grpc: bool, end: bool) -> Asks {
     let by_callout = fallback.is_some_and(
         |fallback| matches!(&fallback.kind, FallbackKind::Alternate(alternate) if !alternate.cluster.is_empty()),
     );
     if grpc || !by_callout {
         return Asks { grpc, idempotent: true, body: Body::Coming };
     }
-    let announced = || asked.header("content-length", decimal)?;
+    let announced = || headers.header("content-length", decimal)?;
     let body = if end { Body::Whole } else { announced().map_or(Body::Coming, Body::Announced) };
-    Asks { grpc, idempotent: asked.header(":method", is_idempotent).unwrap_or_default(), body }
+    Asks { grpc, idempotent: headers.header(":method", is_idempotent).unwrap_or_default(), body }
 }
 
 /// What is needed to ask again, or to know that it could be asked: kept only for hops with an alternate.
@@ -46,7 +46,7 @@ impl Repeat {
     /// For a call whose failure may be answered by an alternate.
     pub(super) fn prepare(
         fallback: &Fallback,
-        asked: Asked<'_>,
+        headers: &Headers<'_>,
         context: Option<Context<'_, Absolute>>,
         acts: bool,
     ) -> Option<Box<Self>> {
@@ -55,12 +55,12 @@ impl Repeat {
             return None;
         }
         Some(Box::new(Self {
-            headers: if acts { sayable(asked.to_vec()) } else { Vec::new() },
+            headers: if acts { sayable(headers.all().to_vec()) } else { Vec::new() },
             body: Vec::new(),
             length: 0,
             length_max: alternate.body_bytes_max as usize,
             ended: false,
-            idempotent: asked.header(":method", is_idempotent).unwrap_or_default(),
+            idempotent: headers.header(":method", is_idempotent).unwrap_or_default(),
             journey: context.map(|context| (context.journey.to_owned(), context.deadline, context.flags)),
         }))
     }

@@ -1,10 +1,11 @@
 //! Reading a request: all headers in one host call where many are needed, one by one where few are.
 
 use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
 
 use emac_core::entry::{Request, is_grpc_content_type};
 
-use crate::host::{Header, Host, is_there, taken};
+use crate::host::{Header, Host, taken};
 
 /// Media type of server-sent events.
 pub(super) const EVENT_STREAM: &[u8] = b"text/event-stream";
@@ -97,50 +98,62 @@ impl Request for All {
     }
 }
 
-/// Where single headers come from.
-#[derive(Clone, Copy)]
-pub(super) enum Asked<'a> {
-    /// They were all read.
-    All(&'a All),
-    /// Ask the host for each.
-    One(&'a dyn Host),
+/// The headers of a request as they are asked for. The host is asked for single ones until one was there: from then on for all of them at
+/// once, since all together cost what one does that is there.
+pub(super) struct Headers<'a> {
+    host: &'a dyn Host,
+    all: OnceCell<All>,
+    found: Cell<bool>,
 }
 
-impl Asked<'_> {
+impl<'a> Headers<'a> {
+    /// Of which none is known.
+    pub(super) fn of(host: &'a dyn Host) -> Self {
+        Self { host, all: OnceCell::new(), found: Cell::new(false) }
+    }
+
+    /// All of which were read.
+    pub(super) fn read(host: &'a dyn Host, all: All) -> Self {
+        Self { host, all: OnceCell::from(all), found: Cell::new(true) }
+    }
+
+    /// Every one of them, read if they were not.
+    pub(super) fn all(&self) -> &All {
+        self.all.get_or_init(|| All::read(self.host))
+    }
+
+    /// Whether asking costs nothing any more.
+    pub(super) fn are_read(&self) -> bool {
+        self.all.get().is_some()
+    }
+
     /// What `make` makes of a header; `None`: it is not there.
-    pub(super) fn header<R>(self, name: &str, make: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        match self {
-            Self::All(headers) => headers.header(name).map(make),
-            Self::One(host) => taken(|read| host.request_header(name, read), make),
+    pub(super) fn header<R>(&self, name: &str, make: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        if self.found.get() || self.are_read() {
+            return self.all().header(name).map(make);
         }
+        let made = taken(|read| self.host.request_header(name, read), make);
+        self.found.set(made.is_some());
+        made
     }
 
     /// Whether a header is there.
-    pub(super) fn has(self, name: &str) -> bool {
-        match self {
-            Self::All(headers) => headers.header(name).is_some(),
-            Self::One(host) => is_there(|read| host.request_header(name, read)),
-        }
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.header(name, |_| ()).is_some()
     }
 
     /// A gRPC call must say `te: trailers`, which others hardly do: a header that is missing costs less than one that is there.
-    pub(super) fn is_grpc(self) -> bool {
+    pub(super) fn is_grpc(&self) -> bool {
         self.has("te") && self.header("content-type", is_grpc_content_type).unwrap_or_default()
     }
 
     /// Whether the answer has no end to wait for, as far as the request shows.
-    pub(super) fn is_endless(self) -> bool {
-        self.has("upgrade")
-            || self.header("accept", |accept| accept.starts_with(EVENT_STREAM)).unwrap_or_default()
-            || self.header(":method", |method| method == b"CONNECT").unwrap_or_default()
-    }
-
-    /// Every header.
-    pub(super) fn to_vec(self) -> Vec<Header> {
-        match self {
-            Self::All(headers) => headers.to_vec(),
-            Self::One(host) => All::read(host).to_vec(),
-        }
+    pub(super) fn is_endless(&self) -> bool {
+        let all = self.all();
+        let is_stream = |accept: &[u8]| accept.starts_with(EVENT_STREAM);
+        all.header("upgrade").is_some()
+            || all.header("accept").is_some_and(is_stream)
+            || all.method() == b"CONNECT"
     }
 }
 

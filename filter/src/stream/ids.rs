@@ -8,7 +8,7 @@
 use emac_core::context::{TraceParent, request_id};
 use emac_core::entry::Request;
 
-use super::headers::{All, Asked};
+use super::headers::All;
 use crate::host::Host;
 use crate::vm::Vm;
 use crate::vm::counters::Event;
@@ -43,12 +43,6 @@ impl Ids {
     /// Those of a request whose headers were read.
     pub(super) fn read(headers: &All) -> Option<Self> {
         Self::of(headers.header(TRACEPARENT), headers.header(REQUEST_ID))
-    }
-
-    /// Those of a request, wherever its headers are.
-    pub(super) fn ask(asked: Asked<'_>) -> Option<Self> {
-        let [trace, request] = [TRACEPARENT, REQUEST_ID].map(|name| asked.header(name, <[u8]>::to_vec));
-        Self::of(trace.as_deref(), request.as_deref())
     }
 }
 

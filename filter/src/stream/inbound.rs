@@ -7,7 +7,7 @@ use emac_core::id::HopKey;
 use emac_core::units::Micros;
 
 use super::finish::{self, Finished};
-use super::headers::{self, All, Asked};
+use super::headers::{self, All, Headers};
 use super::ids::Ids;
 use super::{count_invalid, notice_unknown};
 use crate::config::{Config, Join};
@@ -46,11 +46,13 @@ pub(super) fn arrive(
     end: bool,
 ) -> Option<Arrival> {
     // Most requests of a mesh that carry baggage are on a journey, of which more is asked; and baggage may stand in several headers.
-    if !Asked::One(host).has("baggage") {
+    let headers = Headers::of(host);
+    if !(vm.expects.inbound || headers.has("baggage")) {
         return None;
     }
-    let headers = All::read(host);
+    let headers = headers.all();
     let header = headers.joined("baggage");
+    vm.expects.inbound = !header.is_empty();
     let mut decoded = Vec::new();
     let context = match baggage::find(&header, &mut decoded) {
         Ok(None) => return None,
@@ -63,9 +65,9 @@ pub(super) fn arrive(
     };
     if let (Pass::Again(_), Deadline::Absolute(deadline)) = (pass, context.deadline) {
         // Written by the first pass.
-        return Some(keep(vm, host, config, &headers, &context.due(deadline), end));
+        return Some(keep(vm, host, config, headers, &context.due(deadline), end));
     }
-    let Some(context) = context.remaining().filter(|context| goes_on(vm, &headers, context.journey)) else {
+    let Some(context) = context.remaining().filter(|context| goes_on(vm, headers, context.journey)) else {
         if matches!(context.deadline, Deadline::Absolute(_)) {
             // A time of another pod's clock: nothing here could tell how far it is.
             count_invalid(vm);
@@ -74,7 +76,7 @@ pub(super) fn arrive(
         return None;
     };
     let context = context.arrive(start, vm.next_id());
-    Some(take_in(vm, host, config, (&headers, &header), &context, end))
+    Some(take_in(vm, host, config, (headers, &header), &context, end))
 }
 
 /// Writes the context for the application, and keeps what must be known when the answer comes.

@@ -1,9 +1,11 @@
 //! Where the context of an outgoing call comes from, and how it departs.
 
+use std::borrow::Cow;
+
 use emac_core::context::{Absolute, Context, Deadline, TraceParent, baggage, request_id};
 use emac_core::units::Micros;
 
-use super::headers::{self, Asked};
+use super::headers::{Headers, is_shadow};
 use super::{count_invalid, notice_unknown};
 use crate::config::{Config, Join};
 use crate::host::Host;
@@ -19,12 +21,24 @@ pub(super) struct Carried<'a> {
     strip: bool,
 }
 
+/// Baggage, of all its lines. Requests of an application mostly carry it all or none of them do: where the last one did, all headers are read at
+/// once, as more of them are asked for than this.
+pub(super) fn baggage<'a>(vm: &mut Vm, config: &Config, headers: &'a Headers<'_>) -> Cow<'a, [u8]> {
+    let many = config.join == Join::TraceParent || config.operations || vm.enforcer.tells_operations_apart();
+    if !(many || vm.expects.outbound || headers.has("baggage")) {
+        return Cow::default();
+    }
+    let baggage = headers.all().joined("baggage");
+    vm.expects.outbound = !baggage.is_empty();
+    baggage
+}
+
 /// Finds the context: in the baggage, else under the trace id or the request id.
 pub(super) fn find<'a>(
     vm: &mut Vm,
     host: &dyn Host,
     config: &Config,
-    (asked, header): (Asked<'_>, &'a [u8]),
+    (headers, header): (&Headers<'_>, &'a [u8]),
     (decoded, waiting): (&'a mut Vec<u8>, &'a mut Vec<u8>),
     now: Micros,
 ) -> Carried<'a> {
@@ -35,7 +49,7 @@ pub(super) fn find<'a>(
         Ok(None) if config.join != Join::TraceParent && !baggage::is_full(header) => None,
         // Also where baggage is unusable: then the inbound side had no other place either.
         Ok(None) | Err(_) => {
-            *waiting = waiting_context(host, asked).unwrap_or_default();
+            *waiting = waiting_context(host, headers).unwrap_or_default();
             Context::parse(waiting).ok()
         }
     };
@@ -49,7 +63,7 @@ pub(super) fn find<'a>(
             health.context_missing = health.context_missing.saturating_add(1);
             Carried { context: None, strip: false }
         }
-        Some(_) if asked.header(":authority", headers::is_shadow).unwrap_or_default() => {
+        Some(_) if headers.header(":authority", is_shadow).unwrap_or_default() => {
             vm.counters.add(Event::Shadow);
             Carried { context: None, strip: true }
         }
@@ -97,9 +111,9 @@ fn believe<'a>(
     }
 }
 
-fn waiting_context(host: &dyn Host, asked: Asked<'_>) -> Option<Vec<u8>> {
-    let trace = asked.header("traceparent", |header| TraceParent::parse(header).ok()).flatten();
+fn waiting_context(host: &dyn Host, headers: &Headers<'_>) -> Option<Vec<u8>> {
+    let trace = headers.header("traceparent", |header| TraceParent::parse(header).ok()).flatten();
     let by_trace = trace.and_then(|trace| slots::get_context(host, trace.trace_id));
     // Envoy gives every request an id, so it is asked for only where the trace id does not lead to a context.
-    by_trace.or_else(|| slots::get_context(host, asked.header("x-request-id", request_id)??))
+    by_trace.or_else(|| slots::get_context(host, headers.header("x-request-id", request_id)??))
 }

@@ -94,6 +94,7 @@ fn write_u32(host: &mut Host<'_>, at: u32, value: u32) -> Answer {
 fn give(host: &mut Host<'_>, bytes: &[u8], pointer_at: u32, size_at: u32) -> Answer {
     let mut pointer = 0;
     if !bytes.is_empty() {
+        host.data().world.borrow_mut().faults.give();
         let allocate = host.data().allocate.ok_or(Status::InvalidMemoryAccess)?;
         pointer = allocate.call(host.as_context_mut(), bytes.len() as u32)?;
         write(host, pointer, bytes)?;

@@ -26,7 +26,7 @@ pub enum Status {
     Unimplemented = 12,
 }
 
-/// The host functions of the proxy-wasm ABI.
+/// The host functions of the proxy-wasm ABI, and WASI's clock (`clock_time_get`), which can only be counted.
 #[allow(missing_docs, reason = "each is the import of the same name")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostCall {
@@ -67,6 +67,7 @@ pub enum HostCall {
     IncrementMetric,
     RecordMetric,
     GetMetric,
+    Clock,
 }
 
 impl HostCall {
@@ -142,6 +143,8 @@ impl Fault {
 pub(super) struct Faults {
     armed: Vec<Fault>,
     counts: BTreeMap<HostCall, u64>,
+    /// Answers for which the module had to make room.
+    given: u64,
     struck: u64,
 }
 
@@ -164,6 +167,19 @@ impl Faults {
 
     pub(super) fn count(&self, call: HostCall) -> u64 {
         self.counts.get(&call).copied().unwrap_or(0)
+    }
+
+    /// Bytes were handed over.
+    pub(super) fn give(&mut self) {
+        self.given += 1;
+    }
+
+    pub(super) fn given(&self) -> u64 {
+        self.given
+    }
+
+    pub(super) fn counts(&self) -> &BTreeMap<HostCall, u64> {
+        &self.counts
     }
 
     pub(super) fn total(&self) -> u64 {

@@ -35,6 +35,7 @@ pub struct Vm {
     store: Store<VmState>,
     instance: Instance,
     fuel_used: BTreeMap<String, u64>,
+    entries: u64,
 }
 
 impl Vm {
@@ -49,7 +50,7 @@ impl Vm {
             .map_err(|error| fail(error.to_string()))?;
         store.data_mut().memory = instance.get_memory(&store, "memory");
         store.data_mut().allocate = instance.get_typed_func(&store, "proxy_on_memory_allocate").ok();
-        let mut vm = Self { store, instance, fuel_used: BTreeMap::new() };
+        let mut vm = Self { store, instance, fuel_used: BTreeMap::new(), entries: 0 };
         vm.call(0, "_initialize", &[])?;
         Ok(vm)
     }
@@ -77,6 +78,7 @@ impl Vm {
     /// Calls an export if the module has it; its result, or 0.
     pub(super) fn call(&mut self, context: u32, name: &str, args: &[u32]) -> Result<u32, Trap> {
         let Some(function) = self.instance.get_func(&self.store, name) else { return Ok(0) };
+        self.entries += 1;
         self.state().current = context;
         self.state().effective = 0;
         let args: Vec<Val> = args.iter().map(|arg| Val::I32(*arg as i32)).collect();
@@ -131,6 +133,11 @@ impl Vm {
     /// The same by callback.
     pub fn fuel_by_callback(&self) -> &BTreeMap<String, u64> {
         &self.fuel_used
+    }
+
+    /// How often the host has called into this VM, not counting where it asked for room.
+    pub fn entries(&self) -> u64 {
+        self.entries
     }
 
     /// Metrics defined in this VM; one more each time `define` is called, even for an old name.

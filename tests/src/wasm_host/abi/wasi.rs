@@ -3,6 +3,7 @@
 use wasmi::{Error, Linker};
 
 use super::{Host, process, read, write, write_u32};
+use crate::wasm_host::fault::HostCall;
 use crate::wasm_host::state::VmState;
 
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -43,7 +44,8 @@ fn empty_lists(linker: &mut Linker<VmState>) -> Result<(), Error> {
 fn sources(linker: &mut Linker<VmState>) -> Result<(), Error> {
     linker.func_wrap(MODULE, "clock_time_get", |mut host: Host<'_>, id: u32, _: u64, out: u32| {
         let nanoseconds = {
-            let world = host.data().world.borrow();
+            let mut world = host.data().world.borrow_mut();
+            world.faults.on_call(HostCall::Clock);
             match id {
                 0 => world.clock_ns,
                 1 => world.monotonic_ms * 1_000_000,
