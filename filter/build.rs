@@ -2,6 +2,7 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=linker.sh");
     let is = |variable: &str, value: &str| std::env::var(variable).is_ok_and(|found| found == value);
     if is("CARGO_CFG_TARGET_FAMILY", "wasm") && is("PROFILE", "release") {
         // The linker leaves five bytes for every address and function number and fills up the short ones, a twelfth of the module.

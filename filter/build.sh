@@ -15,7 +15,7 @@ flags=--remap-path-prefix=$PWD=.
 for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
     flags=$flags$between--remap-path-prefix=$folder=crates
 done
-CARGO_ENCODED_RUSTFLAGS=$flags "$cargo" build --quiet -p emac-filter --target wasm32-wasip1 --profile filter --target-dir "$target"
+CARGO_TARGET_WASM32_WASIP1_LINKER=$PWD/filter/linker.sh CARGO_ENCODED_RUSTFLAGS=$flags "$cargo" build --quiet -p emac-filter --target wasm32-wasip1 --profile filter --target-dir "$target"
 
 # Never half a file: an Envoy may be about to read it.
 mkdir -p dist

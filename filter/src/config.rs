@@ -91,6 +91,9 @@ pub struct Config {
     pub decision_header: DecisionHeader,
     /// Which retries are counted.
     pub count_retries: CountRetries,
+    /// What the routes of this listener say of retries (`num_retries`), where all say the same: a call whose budget allows as many needs not be
+    /// told so. 0 ..= 100.
+    pub route_retries: Option<u32>,
     /// At the edge: a request that is recorded and that nobody gave a `traceparent` gets one.
     pub mint_traceparent: bool,
     /// At the edge: share of the requests on no declared journey that are followed and recorded.
@@ -148,6 +151,7 @@ fn read(object: &mut Object) -> Result<Config, InvalidField> {
             Some(true) => CountRetries::All,
             Some(false) => CountRetries::Budgeted,
         },
+        route_retries: object.take("route_retries").small(100)?,
         mint_traceparent: object.take("mint_traceparent").boolean(true)?,
         undeclared: share(object.take("undeclared_ppm"))?,
         budgets: budgets::read(object.take("budgets"))?,
@@ -227,7 +231,7 @@ mod tests {
             "control_plane": {"cluster": "emac", "authority": "emac.example", "token": "emac1~shop/front~100~x_-"},
             "mode": "dry-run", "join": "traceparent", "tick_ms": 100, "report_ms": 1000, "max_hops": 16,
             "destination": "pricing", "operations": true, "templates": ["/carts/{id}"],
-            "decision_header": "asked", "count_retries": false,
+            "decision_header": "asked", "count_retries": false, "route_retries": 2,
             "budgets": {
                 "journeys": [{"journey": "checkout", "deadline_ms": 400, "mode": "enforce", "priority": 3, "record_ppm": 1000,
                     "entry": [{"host": "shop", "method": "GET", "path_template": "/checkout", "headers": [{"name": "x", "value": "1"}]},
@@ -250,7 +254,7 @@ mod tests {
         assert_eq!((budgets.journeys.len(), budgets.hops.len()), (1, 2));
         assert_eq!(budgets.journeys[0].mode, Mode::Enforce);
         assert!(budgets.hops[1].fallback.as_ref().is_some_and(|fallback| !fallback.is_degraded()));
-        assert_eq!(config.hops_max, 16);
+        assert_eq!((config.hops_max, config.route_retries), (16, Some(2)));
         let target = config.control_plane.unwrap();
         let token = target.authorization();
         assert_eq!(token, "Bearer emac1~shop/front~100~x_-");
@@ -264,6 +268,7 @@ mod tests {
             (r#"{"tick_ms": 1}"#, "tick_ms"),
             (r#"{"report_ms": 100}"#, "report_ms"),
             (r#"{"max_hops": 0}"#, "max_hops"),
+            (r#"{"route_retries": 101}"#, "route_retries"),
             (r#"{"workload": "front"}"#, "workload"),
             (r#"{"templates": ["/a", "b"]}"#, "templates[1]"),
             (r#"{"control_plane": {"cluster": ""}}"#, "control_plane"),

@@ -57,11 +57,6 @@ impl Context for EnvoyRoot {
     fn on_grpc_stream_close(&mut self, token: u32, status: u32) {
         with(&self.vm, |vm| self.root.on_close(vm, &Envoy, token, status));
     }
-
-    fn on_done(&mut self) -> bool {
-        with(&self.vm, |vm| self.root.on_done(vm, &Envoy));
-        true
-    }
 }
 
 impl RootContext for EnvoyRoot {
@@ -84,9 +79,11 @@ impl RootContext for EnvoyRoot {
     }
 }
 
+/// The proxy deletes a root context right after it is done with it, and `proxy_on_done` would be called for every request as well
+/// (`linker.sh`).
 impl Drop for EnvoyRoot {
     fn drop(&mut self) {
-        with(&self.vm, |vm| self.root.on_delete(vm));
+        with(&self.vm, |vm| self.root.on_done(vm, &Envoy));
     }
 }
 

@@ -129,12 +129,4 @@ impl Root {
             vm.finish(host);
         }
     }
-
-    /// As [`Root::on_done`], when the host did not say so.
-    pub fn on_delete(&mut self, vm: &mut Vm) {
-        vm.clockwork.leave(self.id, None);
-        if core::mem::take(&mut self.counted) {
-            vm.clockwork.exit();
-        }
-    }
 }

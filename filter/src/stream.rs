@@ -84,12 +84,12 @@ impl Listener {
 }
 
 /// Known from the configuration, or asked of the proxy for each stream: both listeners of a sidecar may share one root context.
-fn side_of(host: &dyn Host, config: &Config) -> Side {
+fn side_of(vm: &mut Vm, host: &dyn Host, config: &Config) -> Side {
     let inbound = match config.role {
         Role::Edge => return Side::Edge,
         Role::Inbound => true,
         Role::Outbound => false,
-        Role::Auto => is_inbound(host),
+        Role::Auto => vm.cluster.is_inbound(host).unwrap_or_else(|| is_inbound(host)),
     };
     match (inbound, config.edge) {
         (true, true) => Side::EdgeInbound,
@@ -157,7 +157,8 @@ impl Stream {
             }
         };
         vm.workers.see_request();
-        let flow = match side_of(host, config) {
+        vm.cluster.forget();
+        let flow = match side_of(vm, host, config) {
             Side::Inbound => self.begin_inbound(vm, host, config, pass, end),
             Side::Outbound => self.begin_outbound(vm, host, config, now, end),
             Side::Edge => self.begin_edge(vm, host, config, now, end),

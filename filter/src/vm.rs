@@ -51,6 +51,45 @@ pub(crate) struct Expects {
     pub(crate) outbound: bool,
 }
 
+/// The cluster that the route of the request at hand chose.
+#[derive(Debug, Default)]
+pub(crate) struct Cluster {
+    name: Vec<u8>,
+    known: bool,
+    /// Clusters are named as Istio names them: by direction, first of all.
+    by_direction: bool,
+}
+
+impl Cluster {
+    const INBOUND: &[u8] = b"inbound|";
+    const OUTBOUND: &[u8] = b"outbound|";
+
+    /// Another request.
+    pub(crate) const fn forget(&mut self) {
+        self.known = false;
+    }
+
+    /// Its name; empty where there is none.
+    pub(crate) fn read(&mut self, host: &dyn Host) -> &[u8] {
+        if !core::mem::replace(&mut self.known, true) {
+            self.name.clear();
+            host.property(&["xds", "cluster_name"], &mut |name| self.name.extend_from_slice(name));
+            self.by_direction |= self.name.starts_with(Self::OUTBOUND);
+        }
+        &self.name
+    }
+
+    /// Whether it lies towards the application, where such names say so: then a call's direction and destination are one question.
+    pub(crate) fn is_inbound(&mut self, host: &dyn Host) -> Option<bool> {
+        if !self.by_direction {
+            return None;
+        }
+        let name = self.read(host);
+        let (inbound, outbound) = (name.starts_with(Self::INBOUND), name.starts_with(Self::OUTBOUND));
+        (inbound || outbound).then_some(inbound)
+    }
+}
+
 /// State of one VM on one thread.
 pub struct Vm {
     pub(crate) enforcer: Enforcer,
@@ -67,6 +106,7 @@ pub struct Vm {
     pub(crate) passes: Passes,
     pub(crate) timers: Timers,
     pub(crate) expects: Expects,
+    pub(crate) cluster: Cluster,
     /// Alternates that were asked when a timer fired, which the proxy answers to the root context.
     pub(crate) asked: Vec<Asked>,
     configured: bool,
@@ -92,6 +132,7 @@ impl Default for Vm {
             passes: Passes::default(),
             timers: Timers::default(),
             expects: Expects::default(),
+            cluster: Cluster::default(),
             asked: Vec::new(),
             configured: false,
             budgets: None,

@@ -78,6 +78,12 @@ impl Field {
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
+    /// `None` when absent.
+    pub(super) fn small(self, max: u32) -> Result<Option<u32>, InvalidField> {
+        let given = self.value.is_some();
+        Ok(u32::try_from(self.number(0, 0, max.into())?).ok().filter(|_| given))
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(self, default: T, words: &[(&str, T)]) -> Result<T, InvalidField> {
         let Some(value) = &self.value else { return Ok(default) };

@@ -2,8 +2,6 @@
 
 mod end;
 
-use std::borrow::Cow;
-
 use emac_core::budget::Mode;
 use emac_core::context::{Absolute, Context};
 use emac_core::decimal::Decimal;
@@ -58,6 +56,8 @@ pub(super) struct CallState {
     /// Where the first gRPC message of the answer ends, and how many bytes have come.
     message: Option<(u64, u64)>,
     pub(super) decision: CallDecision,
+    /// What the route says of retries, where that is known.
+    route_retries: Option<u32>,
     /// How far this listener lets decisions go.
     pub(super) mode_cap: Mode,
     /// How it ended, when that is known before the end.
@@ -150,6 +150,7 @@ impl CallState {
             grpc_status: None,
             message: None,
             decision,
+            route_retries: config.route_retries,
             mode_cap: config.mode,
             ending: None,
             degraded: false,
@@ -207,7 +208,11 @@ impl CallState {
                 Flow::Continue
             }
             CallAction::Call(_) if self.watched => fallback::after_answer(self, vm, host, end),
-            _ => Flow::Continue,
+            _ => {
+                // A header costs less than the property that says the same at the end.
+                self.status = fallback::status_at_hand(host);
+                Flow::Continue
+            }
         }
     }
 
@@ -331,7 +336,7 @@ impl CallState {
     /// The call's time is the filter's to keep; retries are the router's, and so is the time of a try, which may only become shorter.
     fn bound(&mut self, vm: &mut Vm, host: &dyn Host, bounds: enforce::CallBounds) -> Flow {
         self.bound = bounds.timeout;
-        if let Some(retries) = bounds.max_retries {
+        if let Some(retries) = bounds.max_retries.filter(|_| bounds.max_retries != self.route_retries) {
             host.set_request_header(MAX_RETRIES, Decimal::new(retries.into()).as_bytes());
         }
         if let (Some(per_try), Some(watch)) = (bounds.per_try, vm.hops.watch(self.hop)) {
@@ -377,9 +382,8 @@ impl CallState {
 
     /// The alternate was asked by route: a good answer of it is the fallback's, a bad one is a failure like any.
     fn settle_route(&mut self, vm: &mut Vm, host: &dyn Host) {
-        let status = fallback::status_at_hand(host);
-        self.status = Some(status).filter(|&status| status != 0);
-        if finish::accepts(vm.enforcer.success(self.hop.budget), status) {
+        self.status = fallback::status_at_hand(host);
+        if finish::accepts(vm.enforcer.success(self.hop.budget), self.status.unwrap_or_default()) {
             self.end_with_fallback(vm, host);
         } else {
             vm.enforcer.on_fallback_failed(self.hop.budget);
@@ -388,21 +392,18 @@ impl CallState {
 }
 
 fn find_hop(vm: &mut Vm, host: &dyn Host, config: &Config, headers: &Headers<'_>, journey: &str) -> Hop {
-    let cluster = match config.destination.as_bytes() {
-        b"" => {
-            let name = taken(|read| host.property(&["xds", "cluster_name"], read), <[u8]>::to_vec);
-            Cow::Owned(name.unwrap_or_default())
-        }
-        fixed => Cow::Borrowed(fixed),
-    };
     let mut operation = String::new();
     if config.operations || vm.enforcer.tells_operations_apart() {
         let [method, path] =
             [":method", ":path"].map(|name| headers.header(name, <[u8]>::to_vec).unwrap_or_default());
         name_operation(&method, &path, headers.is_grpc(), &config.templates, &mut operation);
     }
-    let sight = Sight { journey, cluster: &cluster, operation: &operation };
-    let Vm { hops, recorder, enforcer, settings, .. } = vm;
+    let Vm { hops, recorder, enforcer, settings, cluster, .. } = vm;
+    let cluster = match config.destination.as_bytes() {
+        b"" => cluster.read(host),
+        fixed => fixed,
+    };
+    let sight = Sight { journey, cluster, operation: &operation };
     hops.find(host, recorder, enforcer, &settings.source, sight)
 }
 

@@ -93,10 +93,10 @@ pub(super) enum Replaced {
 
 /// The upstream answered: badly, perhaps. `end`: with its headers alone.
 pub(super) fn after_answer(call: &mut CallState, vm: &mut Vm, host: &dyn Host, end: bool) -> Flow {
-    let status = status_at_hand(host);
+    call.status = status_at_hand(host);
     // What cannot be read is not judged.
-    call.status = Some(status).filter(|&status| status != 0);
-    let good = status == 0 || call.grpc || accepts(vm.enforcer.success(call.hop.budget), status);
+    let good =
+        call.grpc || call.status.is_none_or(|status| accepts(vm.enforcer.success(call.hop.budget), status));
     if call.waiting.is_some() {
         // The alternate was asked because this answer was late. If it is good, it is the first; else the alternate's is awaited.
         if !good {
@@ -237,9 +237,9 @@ pub(super) fn choose_route(call: &CallState, vm: &Vm, host: &dyn Host) {
     }
 }
 
-/// `:status` of the response whose headers are being handled, or 0.
-pub(super) fn status_at_hand(host: &dyn Host) -> u16 {
-    taken(|read| host.response_header(":status", read), decimal).flatten().unwrap_or_default()
+/// `:status` of the response whose headers are being handled.
+pub(super) fn status_at_hand(host: &dyn Host) -> Option<u16> {
+    taken(|read| host.response_header(":status", read), decimal).flatten().filter(|&status| status != 0)
 }
 
 fn ask_alternate(

@@ -67,12 +67,20 @@ impl All {
     }
 
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let part = |from: u32, to: u32| self.bytes.get(from as usize..to as usize).unwrap_or_default();
-        self.places.iter().map(move |&[name, value, end]| (part(name, value), part(value, end)))
+        self.places.iter().map(|&[name, value, end]| (self.part(name, value), self.part(value, end)))
+    }
+
+    fn part(&self, from: u32, to: u32) -> &[u8] {
+        self.bytes.get(from as usize..to as usize).unwrap_or_default()
     }
 
     fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
+        // Lengths alone tell most names apart.
+        let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
+        let named = move |&&[from, to, _]: &&[u32; 3]| {
+            to.wrapping_sub(from) == length && self.part(from, to) == name.as_bytes()
+        };
+        self.places.iter().filter(named).map(|&[_, from, to]| self.part(from, to))
     }
 
     fn first(&self, name: &str) -> &[u8] {

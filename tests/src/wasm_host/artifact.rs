@@ -57,6 +57,11 @@ impl FilterModule {
         self.bytes
     }
 
+    /// Names of its exports, functions and memory.
+    pub fn exports(&self) -> Vec<String> {
+        self.module.exports().map(|export| export.name().to_owned()).collect()
+    }
+
     /// `module.name` of every import.
     pub fn imports(&self) -> Vec<String> {
         self.module.imports().map(|import| format!("{}.{}", import.module(), import.name())).collect()

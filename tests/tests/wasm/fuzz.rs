@@ -83,7 +83,9 @@ fn request(sidecar: &Sidecar, random: &mut Random, direction: Direction) -> Requ
     let long = "c".repeat(2_000);
     let mut request = sidecar.host.request(direction).cluster(match random.below(24) {
         0 => "",
-        1 => "outbound|80||x.y",
+        // As Istio names them.
+        1 if direction == Direction::Outbound => "outbound|80||x.y",
+        1 => "inbound|80||",
         2 => &long,
         _ => random.of(&["paya", "pricing", "cart"]),
     });

@@ -78,6 +78,33 @@ fn it_asks_for_nothing_that_envoy_does_not_have() {
     assert!(more.is_empty(), "{more:?}");
 }
 
+/// What is exported is called, for every request, and costs also where nothing is done.
+#[test]
+fn it_is_called_for_nothing_that_it_does_not_do() {
+    let exports = module_or_return!().exports();
+    let mut callbacks: Vec<&str> = exports.iter().filter_map(|name| name.strip_prefix("proxy_on_")).collect();
+    callbacks.sort_unstable();
+    let needed = [
+        "configure",
+        "context_create",
+        "delete",
+        "grpc_close",
+        "grpc_receive",
+        "http_call_response",
+        "log",
+        "memory_allocate",
+        "request_body",
+        "request_headers",
+        "request_trailers",
+        "response_body",
+        "response_headers",
+        "response_trailers",
+        "tick",
+        "vm_start",
+    ];
+    assert_eq!(callbacks, needed);
+}
+
 #[test]
 fn its_memory_stays_small_with_every_hop_it_may_tell_apart() {
     let sidecar = Sidecar::holding(module_or_return!(), &budgets());
