@@ -1,7 +1,8 @@
 //! The sidecar filter: a proxy-wasm module that observes hops and enforces budgets.
 //!
-//! [`host`] is the port to the proxy, `envoy` the adapter and the only place that names the SDK; [`root`] is the life of a VM, [`stream`]
-//! that of a request, [`vm`] what they share. Decisions are `emac-core`'s.
+//! [`host`] is the port to the proxy, `envoy` the adapter of the wasm module and the only place that names the SDK (the adapter of Envoy's
+//! dynamic modules is a crate of its own, `filter/native`); [`root`] is the life of a VM, [`stream`] that of a request, [`vm`] what they
+//! share. Decisions are `emac-core`'s.
 //!
 //! Invariant: a request never fails because of the filter. What goes wrong inside is counted, and the request passes.
 //! Invariant: no panic. `unwrap`, `expect`, `panic!` and indexing are denied outside tests.
@@ -14,7 +15,7 @@ pub mod config;
 #[cfg(target_arch = "wasm32")]
 mod envoy;
 pub mod host;
-mod metrics;
+pub mod metrics;
 pub mod root;
 pub mod stream;
 #[cfg(test)]

@@ -21,6 +21,57 @@ pub(crate) struct Metrics {
     new: Vec<u8>,
 }
 
+/// A metric with its label keys, in the order in which names carry them.
+pub type Shape = (MetricKind, &'static str, &'static [&'static str]);
+
+/// Every metric there can be, for a host that wants them defined before the first request. `operation` is a key only where it is known.
+pub const SHAPES: [Shape; 33] = [
+    (MetricKind::Counter, "journey_requests_total", &["journey", "result"]),
+    (MetricKind::Counter, "emac_journey_within_deadline_total", &["journey"]),
+    (MetricKind::Counter, "emac_journey_degraded_total", &["journey"]),
+    (MetricKind::Histogram, "journey_latency_milliseconds", &["journey"]),
+    (MetricKind::Counter, "emac_hop_requests_total", &["journey", "destination", "outcome"]),
+    (MetricKind::Counter, "emac_hop_requests_total", &["journey", "destination", "operation", "outcome"]),
+    (MetricKind::Counter, "emac_decisions_total", &["journey", "destination", "decision"]),
+    (MetricKind::Counter, "emac_decisions_total", &["journey", "destination", "operation", "decision"]),
+    (MetricKind::Counter, "emac_retries_total", &["journey", "destination"]),
+    (MetricKind::Counter, "emac_retries_total", &["journey", "destination", "operation"]),
+    (MetricKind::Counter, "emac_context_missing_total", &[]),
+    (MetricKind::Counter, "emac_context_invalid_total", &[]),
+    (MetricKind::Counter, "emac_overflow_total", &[]),
+    (MetricKind::Counter, "emac_dropped_total", &[]),
+    (MetricKind::Counter, "emac_clock_backwards_total", &[]),
+    (MetricKind::Counter, "emac_internal_errors_total", &[]),
+    (MetricKind::Counter, "emac_degraded_marks_total", &[]),
+    (MetricKind::Gauge, "emac_budget_generation", &[]),
+    (MetricKind::Gauge, "emac_budget_stale", &[]),
+    (MetricKind::Counter, "emac_config_invalid_total", &[]),
+    (MetricKind::Counter, "emac_nack_total", &[]),
+    (MetricKind::Counter, "emac_budgets_older_total", &[]),
+    (MetricKind::Counter, "emac_stream_lost_total", &[]),
+    (MetricKind::Counter, "emac_control_plane_garbage_total", &[]),
+    (MetricKind::Counter, "emac_journey_unknown_total", &[]),
+    (MetricKind::Counter, "emac_leader_elected_total", &[]),
+    (MetricKind::Counter, "emac_second_filter_total", &[]),
+    (MetricKind::Counter, "emac_context_late_total", &[]),
+    (MetricKind::Counter, "emac_context_omitted_total", &[]),
+    (MetricKind::Counter, "emac_shadow_total", &[]),
+    (MetricKind::Counter, "emac_traceparent_invalid_total", &[]),
+    (MetricKind::Counter, "emac_undeclared_dropped_total", &[]),
+    (MetricKind::Counter, "emac_denied_total", &[]),
+];
+
+/// A name as [`Host::metric`] gets it, taken apart: the metric, and its labels in order.
+pub fn labels_of(name: &str) -> (&str, Vec<(&str, &str)>) {
+    let Some((metric, mut rest)) = name.split_once('.') else { return (name, Vec::new()) };
+    let mut labels = Vec::new();
+    while let Some((label, others)) = rest.split_once(";.;") {
+        labels.extend(label.split_once("=.="));
+        rest = others;
+    }
+    (metric, labels)
+}
+
 /// Names of all metrics that any VM has defined, each as its kind and a line.
 const NAMES: &str = "emac.metrics";
 const TRIES_MAX: u32 = 4;
@@ -185,11 +236,64 @@ fn name(metric: &str, labels: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use emac_core::outcome::OutcomeCounts;
+
     use super::*;
+    use crate::testing::Fake;
+    use crate::vm::counters::{Counters, Event};
 
     #[test]
     fn labels_are_encoded_in_the_name() {
         let labels = [("journey", "checkout"), ("operation", "GET /a;.;b\n")];
-        assert_eq!(name("x_total", &labels), "x_total.journey=.=checkout;.;operation=.=GET /a_._b_;.;");
+        let encoded = name("x_total", &labels);
+        assert_eq!(encoded, "x_total.journey=.=checkout;.;operation=.=GET /a_._b_;.;");
+        assert_eq!(
+            labels_of(&encoded),
+            ("x_total", vec![("journey", "checkout"), ("operation", "GET /a_._b_")])
+        );
+        assert_eq!(labels_of("x_total"), ("x_total", Vec::new()));
+    }
+
+    #[test]
+    fn every_metric_has_a_shape() {
+        let host = Fake::default();
+        let mut metrics = Metrics::default();
+        let mut counters = Counters::default();
+        Event::ALL.into_iter().for_each(|event| counters.add(event));
+        counters.take().for_each(|(name, count)| metrics.count(&host, name, count));
+        let outcomes =
+            |outcomes: &mut OutcomeCounts| Outcome::ALL.iter().for_each(|outcome| outcomes.add(*outcome));
+        let mut delta = Delta::default();
+        let mut journey = JourneyDelta { within_deadline: 1, degraded: 1, ..JourneyDelta::default() };
+        outcomes(&mut journey.outcomes);
+        metrics.add_journey(&host, "checkout", &journey);
+        metrics.journey_latency(&host, "checkout", Micros(1));
+        let mut hop = HopDelta { retries: 1, ..HopDelta::default() };
+        outcomes(&mut hop.outcomes);
+        DecisionKind::ALL.iter().for_each(|kind| hop.decisions.add(*kind));
+        delta.health = FilterHealth {
+            context_missing: 1,
+            context_invalid: 1,
+            overflow: 1,
+            dropped: 1,
+            clock_backwards: 1,
+            internal_errors: 1,
+            ..FilterHealth::default()
+        };
+        metrics.add(&host, &delta);
+        for operation in ["", "GET /"] {
+            let key = HopKey {
+                journey: "checkout".to_owned(),
+                source: "shop/front".to_owned(),
+                destination: "cart".to_owned(),
+                operation: operation.to_owned(),
+            };
+            metrics.add_hop(&host, &key, &hop);
+        }
+        for (name, _) in &host.world.borrow().metrics {
+            let (metric, labels) = labels_of(name);
+            let keys: Vec<&str> = labels.iter().map(|(key, _)| *key).collect();
+            assert!(SHAPES.iter().any(|(_, known, with)| *known == metric && **with == keys), "{name}");
+        }
     }
 }

@@ -90,6 +90,16 @@ impl Root {
         host.act_on(self.id);
     }
 
+    /// Wakes the streams that are due: the part of [`Root::on_tick`] that has to be done on the thread of the streams.
+    pub fn on_timers(&self, vm: &mut Vm, host: &dyn Host) {
+        self.wake(vm, host, host.uptime());
+    }
+
+    /// Turns the VM's clockwork, if this is the root context that drives it: the part of [`Root::on_tick`] that touches no stream.
+    pub fn on_turn(&self, vm: &mut Vm, host: &dyn Host) {
+        self.turn(vm, host);
+    }
+
     fn wake(&self, vm: &mut Vm, host: &dyn Host, uptime: Micros) {
         let due = vm.timers.take_due(uptime);
         if due.is_empty() {

@@ -183,6 +183,12 @@ impl Vm {
         })
     }
 
+    /// When the next stream wants to be woken by [`crate::root::Root::on_timers`], and which: for a host that has alarms instead of ticks.
+    /// A time of [`Host::uptime`].
+    pub fn next_timer(&self) -> Option<(Micros, u32)> {
+        self.timers.first()
+    }
+
     /// Tells requests of this pod apart.
     pub(crate) const fn next_id(&mut self) -> u64 {
         self.name.next_id()

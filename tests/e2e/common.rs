@@ -6,7 +6,6 @@ use std::time::Duration;
 use emac_proto::v1;
 use emac_tests::load::{Sample, Tally};
 use emac_tests::testbed::{Builder, FilterSetup, Place, World, WorldError, wait_until};
-use emac_tests::wasm_host::filter_wasm;
 use serde_json::{Value, json};
 
 /// Journey of every scenario.
@@ -128,6 +127,11 @@ pub(crate) fn edge_answers(status: u32) -> v1::WorkloadBudgets {
     }
 }
 
+/// The filter in this run's shell, or `None` after saying why it cannot be had.
+pub(crate) fn module(test: &str) -> Option<std::path::PathBuf> {
+    runs(test, emac_tests::shell::module())
+}
+
 /// What a scenario needs, or `None` after saying why it cannot be had.
 pub(crate) fn runs<T>(test: &str, needed: Result<T, impl std::fmt::Display>) -> Option<T> {
     needed.map_err(|why| emac_tests::not_run(test, &why.to_string())).ok()
@@ -137,8 +141,8 @@ fn configured(
     test: &str,
     configure: impl Fn(Place<'_>) -> Value + Send + Sync + 'static,
 ) -> Option<FilterSetup> {
-    let wasm = runs(test, filter_wasm())?;
-    Some(FilterSetup { wasm, configure: Arc::new(configure) })
+    let module = module(test)?;
+    Some(FilterSetup { module, configure: Arc::new(configure) })
 }
 
 /// The world, or `None` after saying why it cannot be.

@@ -12,6 +12,7 @@ pub mod envoy;
 pub mod kube;
 pub mod load;
 pub mod rooms;
+pub mod shell;
 pub mod stats;
 pub mod supervise;
 pub mod synthetic;

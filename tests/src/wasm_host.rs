@@ -29,6 +29,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use artifact::is_newer_than_sources;
 pub use artifact::{FilterModule, NotRun, filter_wasm};
 pub use control_plane::{Behaviour, ControlPlane, Nack};
 pub use driver::Host;

@@ -51,6 +51,13 @@ impl GrpcTarget {
         self.text.get(..self.message_bytes).unwrap_or_default()
     }
 
+    /// Cluster and authority out of the message, for a host that opens streams by these.
+    pub fn names(message: &str) -> Option<(&str, &str)> {
+        let (cluster, rest) = field(message, '\u{0a}')?;
+        let (authority, rest) = field(rest, '\u{12}')?;
+        rest.is_empty().then_some((cluster, authority))
+    }
+
     /// Longest token: that of the longest names `emac token` signs, and room.
     pub const TOKEN_BYTES_MAX: usize = 1_024;
 
@@ -73,6 +80,17 @@ impl GrpcTarget {
     pub fn authorization(&self) -> &str {
         self.text.get(self.message_bytes..).unwrap_or_default()
     }
+}
+
+/// The name in the sub-message at the beginning, and what follows.
+fn field(message: &str, tag: char) -> Option<(&str, &str)> {
+    let mut bytes = message.chars();
+    let (outer, whole, inner, length) = (bytes.next()?, bytes.next()?, bytes.next()?, bytes.next()?);
+    let (whole, length) = (whole as usize, length as usize);
+    if (outer, inner) != ('\u{0a}', tag) || whole != length + 2 {
+        return None;
+    }
+    bytes.as_str().split_at_checked(length)
 }
 
 fn printable(text: &str, most: usize) -> bool {
@@ -111,6 +129,8 @@ mod tests {
 
     fn parsed(cluster: &str, authority: &str) -> (String, String) {
         let target = GrpcTarget::new(cluster, authority).unwrap();
+        assert_eq!(GrpcTarget::names(target.as_str()).unwrap().0, cluster);
+        assert_eq!(GrpcTarget::names(&target.as_str()[1..]), None);
         assert!(target.as_str().is_ascii());
         let service = GrpcService::decode(target.as_str().as_bytes()).unwrap().envoy_grpc.unwrap();
         (service.cluster_name, service.authority)

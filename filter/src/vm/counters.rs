@@ -34,7 +34,7 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::ConfigInvalid,
         Self::Nack,
         Self::BudgetsOlder,

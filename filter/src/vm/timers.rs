@@ -51,6 +51,11 @@ impl Timers {
     pub(crate) fn next(&self) -> Option<Micros> {
         self.due.first().map(|timer| timer.at)
     }
+
+    /// The same, and whose it is.
+    pub(crate) fn first(&self) -> Option<(Micros, u32)> {
+        self.due.first().map(|timer| (timer.at, timer.id))
+    }
 }
 
 /// The ticks of one root context: as often as configured, and sooner when a timer wants it.

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use emac_tests::envoy::LABELS;
+use emac_tests::envoy::{LABELS, emac_filter, runtime};
 use emac_tests::stats::Samples;
 use emac_tests::supervise::{Process, Reserved, Spec, reserve};
 use emac_tests::testbed::{client, wait_until};
@@ -124,7 +124,7 @@ impl Proxy {
     pub(super) fn complaints(&self) -> Vec<String> {
         let log = std::fs::read_to_string(self.process.log()).unwrap_or_default();
         log.lines()
-            .filter(|line| line.contains("wasm"))
+            .filter(|line| line.contains("wasm") || line.contains("dynamic_modules"))
             .take(5)
             .map(|line| format!("envoy: {line}"))
             .collect()
@@ -144,6 +144,7 @@ fn bootstrap(admin: u16, listeners: Vec<Value>, clusters: &[Value]) -> Value {
         "admin": {"address": address(admin)},
         "static_resources": {"listeners": listeners, "clusters": clusters},
         "stats_config": {"stats_tags": LABELS.iter().map(|label| tag(label)).collect::<Vec<_>>()},
+        "layered_runtime": runtime(),
     })
 }
 
@@ -311,26 +312,7 @@ fn ours(side: Side, wasm: &Path, setting: Setting, kinds: &[Kind]) -> Option<Val
         "report_ms": 100,
         "budgets": budgets(setting, kinds),
     });
-    Some(json!({
-        "name": "envoy.filters.http.wasm",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-            "config": {
-                "name": "emac",
-                "root_id": "emac",
-                "failure_policy": "FAIL_OPEN",
-                "vm_config": {
-                    "vm_id": "emac",
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": {"local": {"filename": wasm.display().to_string()}},
-                },
-                "configuration": {
-                    "@type": "type.googleapis.com/google.protobuf.StringValue",
-                    "value": configuration.to_string(),
-                },
-            },
-        },
-    }))
+    Some(emac_filter(wasm, &configuration))
 }
 
 fn budgets(setting: Setting, kinds: &[Kind]) -> Value {

@@ -2,11 +2,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use emac_tests::wasm_host::filter_wasm;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::common::runs;
+use crate::common::module;
 use case::{Case, Cases, PATIENCE, Side, Talk};
 use envoy::Proxy;
 use kind::{Bounds, Client, Kind, Mark};
@@ -365,7 +364,7 @@ static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(())
 
 /// What is wrong in these settings, once all were looked at.
 async fn in_settings(test: &str, settings: &[Setting]) {
-    let Some(wasm) = runs(test, filter_wasm()) else { return };
+    let Some(wasm) = module(test) else { return };
     let Some(envoy) = emac_tests::envoy() else {
         return emac_tests::not_run(test, "no Envoy: run `make tools`, or set ENVOY_BIN");
     };

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use emac_tests::wasm_host::filter_wasm;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
@@ -15,7 +14,7 @@ use super::envoy::Proxy;
 use super::kind::{Bounds, Kind};
 use super::seen::{Seen, diff};
 use super::{ENFORCING, ONE_AT_A_TIME, Outcome, RUNS, table};
-use crate::common::runs;
+use crate::common::module;
 
 /// Status, headers, length and digest of the body, trailers.
 const PYTHON: &str = r"
@@ -179,7 +178,7 @@ async fn differences_of(program: Program, proxy: &Proxy, cases: &Cases, kind: &'
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_of_other_origin_see_no_difference() {
     let test = "equality::others::clients_of_other_origin_see_no_difference";
-    let Some(wasm) = runs(test, filter_wasm()) else { return };
+    let Some(wasm) = module(test) else { return };
     let Some(envoy) = emac_tests::envoy() else {
         return emac_tests::not_run(test, "no Envoy: run `make tools`, or set ENVOY_BIN");
     };

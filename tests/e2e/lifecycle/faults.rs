@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 
 use super::client::{Connection, get};
 use super::pod::{More, Pod, hop, remaining, sides};
-use super::proxy::filter;
 use super::{parts, plugin};
 use crate::common::PATIENCE;
+use emac_tests::envoy::emac_filter;
 
 const REQUESTS: u64 = 20;
 /// Of journeys that are over before what was done for them.
@@ -219,8 +219,8 @@ async fn an_internal_redirect_is_one_request() {
 async fn of_two_filters_the_second_steps_aside() {
     let test = "of_two_filters_the_second_steps_aside";
     let Some((_, wasm)) = parts(test) else { return };
-    let edge = filter(&wasm, &plugin("edge", &hop(json!({}))));
-    let auto = filter(&wasm, &plugin("auto", &hop(json!({}))));
+    let edge = emac_filter(&wasm, &plugin("edge", &hop(json!({}))));
+    let auto = emac_filter(&wasm, &plugin("auto", &hop(json!({}))));
     let mut elsewhere = edge.clone();
     elsewhere["typed_config"]["config"]["vm_config"]["vm_id"] = json!("another");
     for filters in [vec![edge.clone(), auto], vec![edge.clone(), edge.clone()], vec![edge, elsewhere]] {

@@ -7,9 +7,9 @@ use emac_tests::testbed::wait_until;
 use serde_json::json;
 
 use super::client::{Connection, get};
-use super::proxy::filter;
 use super::{Shop, all_well, more_answered, parts, reporting, reports_of};
 use crate::common::PATIENCE;
+use emac_tests::envoy::emac_filter;
 
 const EXPORTS: u8 = 7;
 const CODE: u8 = 10;
@@ -96,7 +96,7 @@ fn number(bytes: &[u8], at: &mut usize) -> usize {
 /// A shop whose traffic has been counted, and of which one worker has then lost its VM; and how many requests were sent.
 async fn with_a_lost_vm(envoy: &Path, wasm: &Path, workers: u32, policy: &str) -> (Shop, u64) {
     let dir = tempfile::tempdir().unwrap();
-    let mut ours = filter(&trapping(wasm, dir.path()), &reporting());
+    let mut ours = emac_filter(&trapping(wasm, dir.path()), &reporting());
     ours["typed_config"]["config"]["failure_policy"] = json!(policy);
     let shop = Shop::with(envoy, ours, workers, false).await;
     let run = shop.load("edge");

@@ -2,15 +2,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use emac_core::evidence::Delta;
+use emac_tests::envoy::emac_filter;
 use emac_tests::load::{Load, Run, Sample};
 use emac_tests::testbed::scripted::Scripted;
 use emac_tests::testbed::wait_until;
-use emac_tests::wasm_host::filter_wasm;
 use serde_json::{Value, json};
 
-use crate::common::{JOURNEY, PATIENCE, runs, tally};
+use crate::common::{JOURNEY, PATIENCE, module, tally};
 use app::App;
-use proxy::{Listener, Proxy, Told, cluster, control_plane, discovered, filter, route};
+use proxy::{Listener, Proxy, Told, cluster, control_plane, discovered, route};
 
 mod app;
 mod client;
@@ -30,7 +30,7 @@ const DEADLINE_MS: u32 = 20_000;
 
 /// Envoy and the module, or `None` after saying why they cannot be had.
 fn parts(test: &str) -> Option<(PathBuf, PathBuf)> {
-    let wasm = runs(test, filter_wasm())?;
+    let wasm = module(test)?;
     let Some(envoy) = emac_tests::envoy() else {
         emac_tests::not_run(test, "no Envoy: run `make tools`, or set ENVOY_BIN");
         return None;
@@ -84,7 +84,7 @@ struct Shop {
 impl Shop {
     /// The configuration of the edge comes by ECDS.
     async fn start(envoy: &Path, wasm: &Path, workers: u32, hot_restart: bool) -> Self {
-        Self::with(envoy, filter(wasm, &reporting()), workers, hot_restart).await
+        Self::with(envoy, emac_filter(wasm, &reporting()), workers, hot_restart).await
     }
 
     async fn with(envoy: &Path, ours: Value, workers: u32, hot_restart: bool) -> Self {

@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::app::{App, Seen};
-use super::proxy::{Listener, Proxy, Told, cluster, filter, route};
+use emac_tests::envoy::emac_filter;
+
+use super::proxy::{Listener, Proxy, Told, cluster, route};
 use super::{plugin, with};
 use crate::common::PATIENCE;
 use emac_tests::testbed::wait_until;
@@ -38,7 +40,7 @@ pub(super) struct More {
 
 /// Filters of both sides.
 pub(super) fn sides(wasm: &Path, more: &More) -> Value {
-    filter(wasm, &with(&plugin("auto", &more.hops), &more.plugin))
+    emac_filter(wasm, &with(&plugin("auto", &more.hops), &more.plugin))
 }
 
 impl Pod {
@@ -46,7 +48,7 @@ impl Pod {
         let (app, callee) = (App::start().unwrap(), App::start().unwrap());
         let ours = if more.bare { Vec::new() } else { vec![sides(wasm, &more)] };
         let edge = if more.edge.is_empty() {
-            vec![filter(wasm, &plugin("edge", &more.hops))]
+            vec![emac_filter(wasm, &plugin("edge", &more.hops))]
         } else {
             more.edge.clone()
         };

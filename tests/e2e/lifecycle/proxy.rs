@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 use crate::common::PATIENCE;
 
+const NATIVE_TYPE: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
 const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// What an Envoy is told.
@@ -78,6 +80,7 @@ impl Proxy {
             "dynamic_resources": {"lds_config": {"resource_api_version": "V3",
                 "path_config_source": {"path": dir.path().join("lds.json").display().to_string()}}},
             "stats_config": {"stats_tags": tags.collect::<Vec<_>>()},
+            "layered_runtime": emac_tests::envoy::runtime(),
         });
         std::fs::write(&file, serde_json::to_string_pretty(&bootstrap)?)?;
         // Base ids name shared memory; those of other processes on the machine are far off.
@@ -260,7 +263,7 @@ impl Listener {
                 let path = extension_file(dir, name).display().to_string();
                 let source = json!({"resource_api_version": "V3", "path_config_source": {"path": path}});
                 *filter = json!({"name": name,
-                    "config_discovery": {"config_source": source, "type_urls": [WASM_TYPE]}});
+                    "config_discovery": {"config_source": source, "type_urls": [WASM_TYPE, NATIVE_TYPE]}});
             }
         }
         let manager = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -291,30 +294,6 @@ impl Listener {
 /// A filter whose configuration comes by ECDS, under a name of [`Told::extensions`].
 pub(super) fn discovered(name: &str) -> Value {
     json!({"discovered": name})
-}
-
-/// The filter.
-pub(super) fn filter(module: &Path, configuration: &Value) -> Value {
-    json!({
-        "name": "envoy.filters.http.wasm",
-        "typed_config": {
-            "@type": WASM_TYPE,
-            "config": {
-                "name": "emac",
-                "root_id": "emac",
-                "failure_policy": "FAIL_RELOAD",
-                "vm_config": {
-                    "vm_id": "emac",
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": {"local": {"filename": module.display().to_string()}},
-                },
-                "configuration": {
-                    "@type": "type.googleapis.com/google.protobuf.StringValue",
-                    "value": configuration.to_string(),
-                },
-            },
-        },
-    })
 }
 
 /// A cluster of one endpoint.

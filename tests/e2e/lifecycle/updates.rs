@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::proxy::filter;
 use super::{Shop, all_well, more_answered, parts, reporting, rounds, with};
+use emac_tests::envoy::emac_filter;
 
 /// The module with other bytes that mean the same: a custom section at its end.
 fn another(wasm: &Path, dir: &Path, number: usize) -> PathBuf {
@@ -38,11 +38,11 @@ async fn nothing_is_lost(test: &str, workers: u32, replaced: Replaced) {
         match replaced {
             Replaced::Listeners => shop.proxy.push_listeners(|_| {}).await,
             Replaced::Configuration => {
-                shop.proxy.push_extension("emac", &filter(&wasm, &configuration)).await
+                shop.proxy.push_extension("emac", &emac_filter(&wasm, &configuration)).await
             }
             Replaced::Module => {
                 let module = another(&wasm, shop.proxy.dir(), round);
-                shop.proxy.push_extension("emac", &filter(&module, &reporting())).await;
+                shop.proxy.push_extension("emac", &emac_filter(&module, &reporting())).await;
             }
         }
         more_answered(&filtered, 60).await;

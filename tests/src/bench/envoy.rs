@@ -59,7 +59,7 @@ pub async fn section(wasm: &Path) -> Result<Section, String> {
 
 fn filters(wasm: &Path, noop: &Path) -> Vec<(&'static str, HttpFilter)> {
     let ours =
-        |mode| HttpFilter::Emac(EmacFilter { wasm: wasm.to_owned(), configuration: configuration(mode) });
+        |mode| HttpFilter::Emac(EmacFilter { module: wasm.to_owned(), configuration: configuration(mode) });
     vec![
         ("no filter", HttpFilter::None),
         ("no-op wasm", HttpFilter::NoopWasm(noop.to_owned())),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::filter::stats_tags;
+use super::filter::{runtime, stats_tags};
 use super::listener::Listener;
 
 /// Who this Envoy is, as xDS and `xds.node.*` see it.
@@ -47,6 +47,7 @@ impl Bootstrap {
                 "clusters": self.clusters.iter().map(Cluster::to_json).collect::<Vec<_>>(),
             },
             "stats_config": {"stats_tags": stats_tags()},
+            "layered_runtime": runtime(),
         })
     }
 

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::shell::Shell;
+
 /// Labels our filter's metrics carry. Envoy has no labels for wasm metrics: `name.key=.=value;.;` and a regular expression per
 /// key take their place.
 pub const LABELS: [&str; 7] =
@@ -26,9 +28,9 @@ pub enum HttpFilter {
 /// Our module and its plugin configuration on one listener.
 #[derive(Debug, Clone)]
 pub struct EmacFilter {
-    /// The module.
-    pub wasm: PathBuf,
-    /// Given to the root context as JSON text.
+    /// The module, of either shell.
+    pub module: PathBuf,
+    /// Given to it as JSON text.
     pub configuration: Value,
 }
 
@@ -39,7 +41,7 @@ impl HttpFilter {
             Self::None => None,
             Self::NoopWasm(module) => Some(wasm("noop", module, &json!({}))),
             Self::Lua => Some(lua()),
-            Self::Emac(filter) => Some(wasm("emac", &filter.wasm, &filter.configuration)),
+            Self::Emac(filter) => Some(emac_filter(&filter.module, &filter.configuration)),
         }
     }
 }
@@ -50,6 +52,38 @@ pub(super) fn stats_tags() -> Vec<Value> {
         .iter()
         .map(|label| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")}))
         .collect()
+}
+
+/// Our filter's entry in `http_filters`, of whichever shell the module is.
+pub fn emac_filter(module: &Path, configuration: &Value) -> Value {
+    match Shell::of(module) {
+        Shell::Wasm => wasm("emac", module, configuration),
+        Shell::Native => native(module, configuration),
+    }
+}
+
+/// `layered_runtime` of a bootstrap: names of dynamic modules' metrics are shown as they are, as those of wasm modules always are.
+pub fn runtime() -> Value {
+    let layer = json!({"envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true});
+    json!({"layers": [{"name": "static", "static_layer": layer}]})
+}
+
+fn native(module: &Path, configuration: &Value) -> Value {
+    json!({
+        "name": "envoy.filters.http.dynamic_modules",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {
+                "module": {"local": {"filename": module.display().to_string()}},
+                "do_not_close": true,
+            },
+            "filter_name": "emac",
+            "filter_config": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": configuration.to_string(),
+            },
+        },
+    })
 }
 
 fn wasm(name: &str, module: &Path, configuration: &Value) -> Value {

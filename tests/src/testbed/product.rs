@@ -64,7 +64,7 @@ pub fn filter_with(
         change(&place, &mut configuration);
         configuration
     };
-    Ok(FilterSetup { wasm: wasm()?, configure: Arc::new(configure) })
+    Ok(FilterSetup { module: crate::shell::module()?, configure: Arc::new(configure) })
 }
 
 fn configuration(place: &Place<'_>) -> Value {

@@ -45,15 +45,15 @@ pub struct Place<'a> {
 /// Our filter in every listener: the module, and its configuration by place.
 #[derive(Clone)]
 pub struct FilterSetup {
-    /// The module.
-    pub wasm: PathBuf,
+    /// The module, of either shell.
+    pub module: PathBuf,
     /// The plugin configuration of one listener.
     pub configure: Arc<dyn Fn(Place<'_>) -> Value + Send + Sync>,
 }
 
 impl fmt::Debug for FilterSetup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FilterSetup").field("wasm", &self.wasm).finish_non_exhaustive()
+        f.debug_struct("FilterSetup").field("module", &self.module).finish_non_exhaustive()
     }
 }
 
@@ -168,7 +168,7 @@ impl Filter {
         match self {
             Self::Plain(filter) => filter.clone(),
             Self::Emac(setup) => HttpFilter::Emac(EmacFilter {
-                wasm: setup.wasm.clone(),
+                module: setup.module.clone(),
                 configuration: (setup.configure)(place),
             }),
         }

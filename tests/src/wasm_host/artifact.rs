@@ -83,11 +83,13 @@ fn locate() -> Result<PathBuf, NotRun> {
     }
     let root = &crate::repo_root();
     let dist = root.join(DIST);
+    if is_newer_than_sources(root, &dist) { Ok(dist) } else { build(root) }
+}
+
+/// Whether a build of the filter is there and newer than everything it is made of.
+pub(crate) fn is_newer_than_sources(root: &Path, built: &Path) -> bool {
     let sources = ["core/src", "proto/src", "filter", "Cargo.lock"].map(|part| newest(&root.join(part)));
-    match modified(&dist) {
-        Some(built) if sources.into_iter().flatten().all(|source| source < built) => Ok(dist),
-        _ => build(root),
-    }
+    modified(built).is_some_and(|built| sources.into_iter().flatten().all(|source| source < built))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

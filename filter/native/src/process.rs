@@ -1,0 +1,221 @@
+//! What the threads of the process share: its configurations, and the main thread's own state, which sees no requests but keeps the
+//! streams to the control plane.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use emac_core::units::Millis;
+use emac_filter::root::Root;
+use emac_filter::vm::Vm;
+
+use crate::abi::{self, Confined, Level, MainWaker};
+use crate::control::Links;
+use crate::host::{Native, root_id};
+use crate::{clock, metrics, worker};
+
+struct Known {
+    json: Arc<[u8]>,
+    waker: Option<MainWaker>,
+}
+
+static KNOWN: Mutex<BTreeMap<u32, Known>> = Mutex::new(BTreeMap::new());
+static MAIN: Confined<Main> = Confined::new(Main::default);
+/// The main thread was woken and has not come yet.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+fn known() -> MutexGuard<'static, BTreeMap<u32, Known>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The main thread's state.
+#[derive(Default)]
+struct Main {
+    vm: Vm,
+    roots: Vec<(u32, Root)>,
+    links: Rc<Links>,
+}
+
+/// A configuration, on the main thread.
+pub(crate) fn add_config(number: u32, json: Vec<u8>) {
+    if let Some(missing) = abi::lacks() {
+        abi::log(
+            Level::Warn,
+            &format!(
+                "emac: this Envoy lacks {missing}: libemac_filter.so is for Envoy 1.38 to 1.40 and lets all requests pass unchanged; take \
+                 the wasm module with this Envoy"
+            ),
+        );
+        return;
+    }
+    metrics::define(number);
+    known().insert(number, Known { json: json.into(), waker: MainWaker::new(number) });
+    MAIN.with(Main::configure);
+    clock::start();
+}
+
+/// A configuration is gone.
+pub(crate) fn remove_config(number: u32) {
+    // Dropped outside the lock: it asks the proxy to forget the waker.
+    let removed = known().remove(&number);
+    drop(removed);
+    metrics::forget(number);
+    // Whoever was woken by it does not come any more.
+    ASKED.store(false, Ordering::Release);
+}
+
+/// What a configuration says.
+pub(crate) fn json_of(config: u32) -> Option<Arc<[u8]>> {
+    known().get(&config).map(|known| Arc::clone(&known.json))
+}
+
+/// Drops the root contexts of configurations that are gone.
+pub(crate) fn retain_live(roots: &mut Vec<(u32, Root)>, vm: &mut Vm) {
+    let known = known();
+    roots.retain_mut(|(config, root)| {
+        let live = known.contains_key(config);
+        if !live {
+            root.on_delete(vm);
+        }
+        live
+    });
+}
+
+/// Wakes the main thread, by its newest configuration. From the clock's thread.
+pub(crate) fn wake_main() {
+    if ASKED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let known = known();
+    match known.values().rev().find_map(|known| known.waker.as_ref()) {
+        Some(waker) => waker.wake(),
+        None => ASKED.store(false, Ordering::Release),
+    }
+}
+
+/// The main thread has come.
+pub(crate) fn ticked() {
+    ASKED.store(false, Ordering::Release);
+}
+
+/// One tick: first the streams to the control plane, so that workers find what it said; then theirs; then Envoy's counters.
+pub(crate) fn turn(config: u32) {
+    MAIN.with(Main::turn);
+    worker::turn_all();
+    if abi::has_config_metrics() {
+        metrics::flush(config);
+    } else {
+        metrics::flush_soon();
+    }
+}
+
+/// Something came on a stream to the control plane. What comes while the state is in use waits for its user.
+pub(crate) fn hear() {
+    MAIN.with(Main::hear);
+}
+
+impl Main {
+    fn configure(&mut self) {
+        let missing: Vec<(u32, Arc<[u8]>)> = {
+            let known = known();
+            let is_new = |config: &u32| self.roots.iter().all(|(number, _)| number != config);
+            known
+                .iter()
+                .filter(|(config, _)| is_new(config))
+                .map(|(n, known)| (*n, Arc::clone(&known.json)))
+                .collect()
+        };
+        for (config, json) in missing {
+            let mut root = Root::new(root_id(config));
+            let host = Native::configuring(config, json);
+            root.on_configure(&mut self.vm, &host);
+            clock::tick_every(host.tick().unwrap_or(Millis(1_000)));
+            self.roots.push((config, root));
+        }
+    }
+
+    fn turn(&mut self) {
+        // Also after a panic: then there are none.
+        self.configure();
+        retain_live(&mut self.roots, &mut self.vm);
+        self.hear();
+        self.links.end_doomed();
+        let Self { vm, roots, links } = self;
+        for (config, root) in roots.iter() {
+            root.on_turn(vm, &Native::of_main(*config, Rc::clone(links)));
+        }
+        self.hear();
+    }
+
+    fn hear(&mut self) {
+        let Self { vm, roots, links } = self;
+        if let Some((config, root)) = roots.first_mut() {
+            let host = Native::of_main(*config, Rc::clone(links));
+            links.hear(|told| crate::control::deliver(told, root, vm, &host));
+        }
+    }
+}
+
+// --------------------------------------------------------------------------------------- what wasm calls shared data and shared queues
+
+/// Keys are few and of fixed tables, but for those of requests under way: these are spread over several locks.
+const SHARDS: usize = 16;
+/// Deltas of a process nobody fetches are no more than this; a control plane that comes back gets what its leader kept.
+const QUEUE_MAX: usize = 1_024;
+
+type Shared = HashMap<String, (Vec<u8>, u32)>;
+
+static SHARED: [Mutex<Option<Shared>>; SHARDS] = [const { Mutex::new(None) }; SHARDS];
+static QUEUE: Mutex<VecDeque<Vec<u8>>> = Mutex::new(VecDeque::new());
+
+fn with_shard<T>(key: &str, work: impl FnOnce(&mut Shared) -> T) -> Option<T> {
+    // FNV-1a.
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let shard = SHARED.get((hash >> 32) as usize % SHARDS)?;
+    Some(work(shard.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Shared::new)))
+}
+
+/// A value all threads share, and its version.
+pub(crate) fn shared(key: &str) -> Option<(Vec<u8>, u32)> {
+    with_shard(key, |shared| shared.get(key).cloned()).flatten()
+}
+
+/// Writes it; with a version, only over that one. `false`: it is another.
+pub(crate) fn set_shared(key: &str, value: &[u8], version: Option<u32>) -> bool {
+    let written = with_shard(key, |shared| match shared.get_mut(key) {
+        Some((_, held)) if version.is_some_and(|version| version != *held) => false,
+        Some((bytes, held)) => {
+            bytes.clear();
+            bytes.extend_from_slice(value);
+            *held = held.wrapping_add(1).max(1);
+            true
+        }
+        None if version.is_some_and(|version| version != 0) => false,
+        None => shared.insert(key.to_owned(), (value.to_vec(), 1)).is_none(),
+    });
+    written.unwrap_or_default()
+}
+
+/// Appends to the queue; `false`: it is full.
+pub(crate) fn enqueue(item: &[u8]) -> bool {
+    let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let room = queue.len() < QUEUE_MAX;
+    if room {
+        queue.push_back(item.to_vec());
+    }
+    room
+}
+
+/// Takes the oldest.
+pub(crate) fn dequeue() -> Option<Vec<u8>> {
+    QUEUE.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// A number nobody else in the process has, for a long time.
+pub(crate) fn next_token() -> u32 {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+}
