@@ -32,6 +32,7 @@ use entries::Entries;
 use hops::Hops;
 use marks::Marks;
 use name::Name;
+pub use passes::MARK;
 use passes::Passes;
 use settings::Settings;
 use timers::Timers;

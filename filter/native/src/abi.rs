@@ -158,7 +158,6 @@ macro_rules! callbacks {
 
 callbacks! {
     required {
-        log: c"envoy_dynamic_module_callback_log" fn(u32, Buffer);
         get_header: c"envoy_dynamic_module_callback_http_get_header" fn(Envoy, u32, Buffer, *mut Buffer, usize, *mut usize) -> bool;
         get_headers_size: c"envoy_dynamic_module_callback_http_get_headers_size" fn(Envoy, u32) -> usize;
         get_headers: c"envoy_dynamic_module_callback_http_get_headers" fn(Envoy, u32, *mut HeaderPair) -> bool;
@@ -760,11 +759,6 @@ impl<T> Confined<T> {
         drop(inside);
         Some(result)
     }
-}
-
-/// Whether this thread uses a [`Confined`] value.
-pub(crate) fn is_inside() -> bool {
-    INSIDE.get() > 0
 }
 
 // --------------------------------------------------------------------------------------------------------------------------- hooks

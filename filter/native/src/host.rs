@@ -37,6 +37,29 @@ pub(crate) struct Asked {
     pub(crate) id: u64,
 }
 
+thread_local! {
+    /// What a stream that has just been redirected said of itself, and its connection.
+    static KEPT: RefCell<Option<(u64, Vec<u8>)>> = const { RefCell::new(None) };
+}
+
+/// A stream is over. An internal redirect makes a new one at once, before anything else happens on this thread, which takes over what this
+/// one said of itself under `name`.
+pub(crate) fn keep_over_redirect(slot: Slot, name: &str) {
+    // Cheap to ask; the answer that was followed went to nobody, so there may be no code.
+    if !matches!(abi::integer(slot, Attribute::ResponseCode), None | Some(0 | 300..400)) {
+        return;
+    }
+    if abi::text(slot, Attribute::ResponseCodeDetails).as_deref() == Some(b"internal_redirect") {
+        let said = abi::integer(slot, Attribute::ConnectionId).zip(abi::state(slot, name));
+        KEPT.set(said);
+    }
+}
+
+fn take_kept(slot: Slot) -> Option<Vec<u8>> {
+    let (connection, said) = KEPT.take()?;
+    (abi::integer(slot, Attribute::ConnectionId) == Some(connection)).then_some(said)
+}
+
 /// The proxy, during one hook.
 #[derive(Default)]
 pub(crate) struct Native {
@@ -227,7 +250,7 @@ impl Host for Native {
             ["request", "method"] => self.text(Attribute::RequestMethod),
             ["request", "headers", name] => self.header(Map::Request, name),
             ["upstream", "request_attempt_count"] => self.integer(Attribute::RequestAttemptCount),
-            [name] => self.on_stream(|slot| abi::state(slot, name)).flatten(),
+            [name] => self.on_stream(|slot| abi::state(slot, name).or_else(|| take_kept(slot))).flatten(),
             _ => None,
         }
     }
@@ -236,7 +259,9 @@ impl Host for Native {
         self.on_stream(|slot| abi::set_state(slot, name, value));
     }
 
-    fn keep_property(&self, _name: &str) {}
+    fn keep_property(&self, _name: &str) {
+        // Envoy keeps what a dynamic module sets only while the stream lasts: `keep_over_redirect`.
+    }
 
     fn clear_route_cache(&self) -> bool {
         self.on_stream(abi::clear_route_cache).unwrap_or_default()

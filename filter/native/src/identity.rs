@@ -14,10 +14,19 @@ pub(crate) fn of_node(path: &[&str]) -> Option<Vec<u8>> {
     found.map(String::into_bytes)
 }
 
-/// A pod's name is unique in its namespace; elsewhere the host has one.
+/// As Envoy was told on its command line, else the pod, whose name is unique in its namespace, else the host.
 fn node_id() -> Option<String> {
-    let pod = first(&["POD_NAME", "HOSTNAME"])?;
+    let told = env::args().skip_while(|argument| argument != "--service-node").nth(1);
+    told.or_else(pod).or_else(host).filter(|id| !id.is_empty())
+}
+
+fn pod() -> Option<String> {
+    let pod = first(&["POD_NAME"])?;
     Some(first(&["POD_NAMESPACE"]).map_or_else(|| pod.clone(), |namespace| format!("{pod}.{namespace}")))
+}
+
+fn host() -> Option<String> {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned())
 }
 
 fn first(names: &[&str]) -> Option<String> {

@@ -202,7 +202,9 @@ impl Metric {
             }
             Kind::Histogram => {
                 let samples = core::mem::take(&mut *locked(&self.samples));
-                samples.into_iter().for_each(|sample| drop(write(sample)));
+                for sample in samples {
+                    write(sample);
+                }
             }
         }
     }

@@ -15,7 +15,7 @@ use super::name::Name;
 use crate::host::{Host, is_there, taken};
 
 /// The property, in the state of the request.
-const MARK: &str = "emac";
+pub const MARK: &str = "emac";
 /// By which a second filter of another VM shows itself to the first.
 const SECOND: &str = "emac.second";
 /// Requests that are looked at after something new was seen: more than one period, so that a filter that begins sees the marks of one that

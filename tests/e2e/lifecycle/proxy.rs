@@ -98,6 +98,8 @@ impl Proxy {
             "--parent-shutdown-time-s",
             &(told.drain_s.max(1) + 2).to_string(),
         ]);
+        // Where the filter cannot ask Envoy who it is.
+        let spec = spec.env("POD_NAME", "pod-1");
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, numbers[0]));
         for (name, config) in &told.extensions {
             write_extension(dir.path(), name, config, 0)?;

@@ -27,7 +27,10 @@ impl Envoy {
         let config = dir.join(format!("{name}.json"));
         let text = serde_json::to_string_pretty(&bootstrap.to_json())?;
         std::fs::write(&config, text)?;
-        let spec = Spec::new(name, binary, dir).args(bootstrap.arguments(&config));
+        let spec = Spec::new(name, binary, dir)
+            .args(bootstrap.arguments(&config))
+            // Where the filter cannot ask Envoy who it is.
+            .env("POD_NAME", &bootstrap.node.id);
         let process = spec.start()?;
         Ok(Self { bootstrap, spec, process })
     }
