@@ -577,14 +577,22 @@ fn remove_config(number: u32) {
     CONFIGS.lock().unwrap_or_else(PoisonError::into_inner).retain(|config| config.number != number);
 }
 
-/// Only on the thread that made it, where it cannot go while it is used but by what is asked of it.
+/// Only on the thread that made it. Another may be about to let it go: the lock is held meanwhile, and whoever lets it go takes it too.
+/// What may call a hook that comes back here is asked for inside a [`Confined`] value, where that hook stops.
 fn with_config<T>(number: u32, ask: impl FnOnce(&'static Callbacks, Envoy) -> Option<T>) -> Option<T> {
-    let envoy = {
-        let configs = CONFIGS.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = configs.iter().find(|config| config.number == number)?;
-        (config.thread == std::thread::current().id()).then_some(config.envoy)?
-    };
-    ask(callbacks()?, envoy as Envoy)
+    let callbacks = callbacks()?;
+    let configs = CONFIGS.lock().unwrap_or_else(PoisonError::into_inner);
+    let config = configs.iter().find(|config| config.number == number)?;
+    if config.thread != std::thread::current().id() {
+        return None;
+    }
+    ask(callbacks, config.envoy as Envoy)
+}
+
+/// Whether this is the thread that made a configuration.
+pub(crate) fn is_at_home(number: u32) -> bool {
+    let configs = CONFIGS.lock().unwrap_or_else(PoisonError::into_inner);
+    configs.iter().any(|config| config.number == number && config.thread == std::thread::current().id())
 }
 
 /// Wakes the main thread on behalf of a configuration, from any thread.
@@ -811,9 +819,9 @@ extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
 
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(module: Module) {
-    // On any thread, and for an Envoy whose destructor is running: nothing may be asked of it any more.
-    remove_config(number_of(module));
+    // On any thread. What the configuration has open can be ended until this returns, on the main thread.
     guarded(hooks::Hook::ConfigDestroy, (), || hooks::on_config_gone(number_of(module)));
+    remove_config(number_of(module));
 }
 
 #[unsafe(no_mangle)]

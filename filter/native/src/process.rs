@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use emac_core::units::Millis;
 use emac_filter::root::Root;
@@ -22,6 +23,11 @@ struct Known {
 
 static KNOWN: Mutex<BTreeMap<u32, Known>> = Mutex::new(BTreeMap::new());
 static MAIN: Confined<Main> = Confined::new(Main::default);
+/// The configuration that has the streams to the control plane; 0: none.
+static HOST: Mutex<u32> = Mutex::new(0);
+static MOVED: Condvar = Condvar::new();
+/// How long a worker waits for the main thread, which does nothing long.
+const MOVE_MAX: Duration = Duration::from_millis(500);
 /// The main thread was woken and has not come yet.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
@@ -33,7 +39,8 @@ fn known() -> MutexGuard<'static, BTreeMap<u32, Known>> {
 #[derive(Default)]
 struct Main {
     vm: Vm,
-    roots: Vec<(u32, Root)>,
+    /// Of the configuration that hosts the streams.
+    root: Option<(u32, Root)>,
     links: Rc<Links>,
 }
 
@@ -51,7 +58,7 @@ pub(crate) fn add_config(number: u32, json: Vec<u8>) {
     }
     metrics::define(number);
     known().insert(number, Known { json: json.into(), waker: MainWaker::new(number) });
-    MAIN.with(Main::configure);
+    MAIN.with(Main::adopt);
     clock::start();
 }
 
@@ -63,6 +70,29 @@ pub(crate) fn remove_config(number: u32) {
     metrics::forget(number);
     // Whoever was woken by it does not come any more.
     ASKED.store(false, Ordering::Release);
+    if *hosts() != number {
+        return;
+    }
+    if abi::is_at_home(number) {
+        MAIN.with(Main::adopt);
+        return;
+    }
+    // The newest goes, and nothing newer has come: its listener was removed. The main thread ends its streams, woken by another.
+    wake_main();
+    let waits = MOVED.wait_timeout_while(hosts(), MOVE_MAX, |host| *host == number);
+    let (host, _) = waits.unwrap_or_else(PoisonError::into_inner);
+    if *host == number {
+        metrics::internal_error();
+        abi::log(
+            Level::Warn,
+            "emac: the last configuration of the filter went on a worker while its streams to the control plane were open: Envoy ends \
+             them on the wrong thread; replace a listener instead of removing it, or restart this Envoy",
+        );
+    }
+}
+
+fn hosts() -> MutexGuard<'static, u32> {
+    HOST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a configuration says.
@@ -101,6 +131,7 @@ pub(crate) fn ticked() {
 
 /// One tick: first the streams to the control plane, so that workers find what it said; then theirs; then Envoy's counters.
 pub(crate) fn turn(config: u32) {
+    MAIN.with(Main::adopt);
     MAIN.with(Main::turn);
     worker::turn_all();
     if abi::has_config_metrics() {
@@ -116,41 +147,44 @@ pub(crate) fn hear() {
 }
 
 impl Main {
-    fn configure(&mut self) {
-        let missing: Vec<(u32, Arc<[u8]>)> = {
-            let known = known();
-            let is_new = |config: &u32| self.roots.iter().all(|(number, _)| number != config);
-            known
-                .iter()
-                .filter(|(config, _)| is_new(config))
-                .map(|(n, known)| (*n, Arc::clone(&known.json)))
-                .collect()
-        };
-        for (config, json) in missing {
+    /// Lets the newest configuration host the streams to the control plane, and the one before none any more: a push replaces
+    /// configurations, and the last user of an old one may be a worker, on whose thread Envoy would end streams of the main thread.
+    fn adopt(&mut self) {
+        let newest = known().iter().next_back().map(|(number, known)| (*number, Arc::clone(&known.json)));
+        let Self { vm, root, links } = self;
+        if root.as_ref().map(|(config, _)| *config) == newest.as_ref().map(|(config, _)| *config) {
+            return;
+        }
+        let host = |config| Native::of_main(config, Rc::clone(links));
+        let next = newest.map(|(config, json)| {
             let mut root = Root::new(root_id(config));
             let host = Native::configuring(config, json);
-            root.on_configure(&mut self.vm, &host);
+            root.on_configure(vm, &host);
             clock::tick_every(host.tick().unwrap_or(Millis(1_000)));
-            self.roots.push((config, root));
+            (config, root)
+        });
+        if let Some((config, mut before)) = core::mem::replace(root, next) {
+            before.on_done(vm, &host(config));
+            links.end_doomed();
         }
+        let hosting = root.as_ref().map_or(0, |(config, _)| *config);
+        *hosts() = hosting;
+        MOVED.notify_all();
     }
 
     fn turn(&mut self) {
-        // Also after a panic: then there are none.
-        self.configure();
-        retain_live(&mut self.roots, &mut self.vm);
         self.hear();
         self.links.end_doomed();
-        let Self { vm, roots, links } = self;
-        for (config, root) in roots.iter() {
+        let Self { vm, root, links } = self;
+        if let Some((config, root)) = root {
             root.on_turn(vm, &Native::of_main(*config, Rc::clone(links)));
         }
         self.hear();
     }
 
     fn hear(&mut self) {
-        let Self { vm, roots, links } = self;
-        if let Some((config, root)) = roots.first_mut() {
+        let Self { vm, root, links } = self;
+        if let Some((config, root)) = root {
             let host = Native::of_main(*config, Rc::clone(links));
             links.hear(|told| crate::control::deliver(told, root, vm, &host));
         }

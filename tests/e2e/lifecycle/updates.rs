@@ -7,14 +7,14 @@ use serde_json::json;
 use super::{Shop, all_well, more_answered, parts, reporting, rounds, with};
 use emac_tests::envoy::emac_filter;
 
-/// The module with other bytes that mean the same: a custom section at its end.
-fn another(wasm: &Path, dir: &Path, number: usize) -> PathBuf {
-    let mut bytes = std::fs::read(wasm).unwrap();
+/// The module with other bytes that mean the same: a custom section at its end (behind a shared object anything may stand).
+fn another(module: &Path, dir: &Path, number: usize) -> PathBuf {
+    let mut bytes = std::fs::read(module).unwrap();
     let name = format!("upgrade-{number}");
     let length = u8::try_from(name.len()).unwrap();
     bytes.extend_from_slice(&[0, length + 1, length]);
     bytes.extend_from_slice(name.as_bytes());
-    let file = dir.join(format!("{name}.wasm"));
+    let file = dir.join(name).with_extension(module.extension().unwrap());
     std::fs::write(&file, bytes).unwrap();
     file
 }
