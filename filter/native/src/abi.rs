@@ -3,7 +3,8 @@
 //! What is asked of the proxy is found by `dlsym`, not linked: an Envoy that lacks something must say so in its log and pass traffic, where
 //! a symbol that is missing at link time would refuse the listener. What the proxy is given to hold are numbers, never addresses of ours:
 //! a stream is its place in a table of its thread ([`STREAMS`]), a configuration a number ([`CONFIGS`]), so that safe code cannot make the
-//! proxy touch what is gone, whatever number it passes. Bytes of the proxy are copied before anything else is asked of it.
+//! proxy touch what is gone, whatever number it passes. Bytes of the proxy are lent to a reader ([`lend`]), and nothing is changed in the
+//! proxy while it has them.
 //!
 //! Every hook stops a panic ([`guarded`]): one that unwinds into C++ would end the proxy.
 #![allow(unsafe_code)]
@@ -301,8 +302,66 @@ fn live(slot: Slot) -> Option<LiveStream> {
     })
 }
 
+/// Asks about a stream.
 fn with_stream<T>(slot: Slot, ask: impl FnOnce(&'static Callbacks, Envoy) -> Option<T>) -> Option<T> {
     ask(callbacks()?, live(slot)?.envoy)
+}
+
+thread_local! {
+    /// Bytes of the proxy are being read: nothing may be changed in it.
+    static LENT: Cell<bool> = const { Cell::new(false) };
+    /// Room for the headers of a request, kept.
+    static PAIRS: RefCell<Vec<HeaderPair>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Changes something about a stream: not while anybody reads what the change might move.
+fn change_stream<T>(slot: Slot, change: impl FnOnce(&'static Callbacks, Envoy) -> Option<T>) -> Option<T> {
+    if LENT.get() { None } else { with_stream(slot, change) }
+}
+
+/// For as long as bytes are lent, also when the reader unwinds.
+struct Lending(bool);
+
+impl Lending {
+    fn begin() -> Self {
+        Self(LENT.replace(true))
+    }
+}
+
+impl Drop for Lending {
+    fn drop(&mut self) {
+        LENT.set(self.0);
+    }
+}
+
+impl Buffer {
+    /// Lends the bytes.
+    ///
+    /// # Safety
+    /// Given by the proxy in this hook, nothing was changed in the proxy since, and [`Lending`] holds until the last use.
+    unsafe fn bytes<'a>(self) -> &'a [u8] {
+        if self.ptr.is_null() || self.length == 0 {
+            return &[];
+        }
+        // SAFETY: the caller's promise; the length is the proxy's own of the same buffer.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.length) }
+    }
+}
+
+/// Who reads what is lent.
+pub(crate) type Read<'a> = dyn FnMut(&[u8]) + 'a;
+
+/// Asks for bytes and lends them, if there are any.
+fn lend(slot: Slot, read: &mut Read<'_>, ask: impl FnOnce(&'static Callbacks, Envoy, &mut Buffer) -> bool) {
+    with_stream(slot, |callbacks, envoy| {
+        let mut out = Buffer::NONE;
+        if ask(callbacks, envoy, &mut out) {
+            let _lending = Lending::begin();
+            // SAFETY: just given, and nothing is changed while the reader has it.
+            read(unsafe { out.bytes() });
+        }
+        Some(())
+    });
 }
 
 /// Whether there is such a stream on this thread.
@@ -329,37 +388,36 @@ fn hold(slot: Slot, held: bool) {
 }
 
 /// One header, in the phase of its map.
-pub(crate) fn header(slot: Slot, map: Map, name: &str) -> Option<Vec<u8>> {
-    with_stream(slot, |callbacks, envoy| {
-        let mut out = Buffer::NONE;
+pub(crate) fn header(slot: Slot, map: Map, name: &str, read: &mut Read<'_>) {
+    lend(slot, read, |callbacks, envoy, out| {
+        let name = Buffer::of(name.as_bytes());
         // SAFETY: a live stream of this thread; name and `out` outlive the call; the count is not asked for.
-        let found = unsafe {
-            (callbacks.get_header)(
-                envoy,
-                map as u32,
-                Buffer::of(name.as_bytes()),
-                &mut out,
-                0,
-                std::ptr::null_mut(),
-            )
-        };
-        // SAFETY: just given, nothing changed since.
-        (found && !out.ptr.is_null()).then(|| unsafe { out.to_vec() })
-    })
+        unsafe {
+            (callbacks.get_header)(envoy, map as u32, name, out, 0, std::ptr::null_mut())
+                && !out.ptr.is_null()
+        }
+    });
 }
 
 /// All headers, in the phase of their map.
-pub(crate) fn headers(slot: Slot, map: Map) -> Vec<Header> {
-    let found = with_stream(slot, |callbacks, envoy| {
+pub(crate) fn headers(slot: Slot, map: Map, read: &mut dyn FnMut(&[u8], &[u8])) {
+    with_stream(slot, |callbacks, envoy| {
+        let mut pairs = PAIRS.take();
         // SAFETY: a live stream of this thread.
         let count = unsafe { (callbacks.get_headers_size)(envoy, map as u32) };
-        let mut pairs = vec![HeaderPair { key: Buffer::NONE, value: Buffer::NONE }; count];
+        pairs.clear();
+        pairs.resize(count, HeaderPair { key: Buffer::NONE, value: Buffer::NONE });
         // SAFETY: as above; there is room for as many as the proxy has just said it has.
-        let got = unsafe { (callbacks.get_headers)(envoy, map as u32, pairs.as_mut_ptr()) };
-        // SAFETY: just given, nothing changed since.
-        got.then(|| unsafe { copied(&pairs) })
+        if unsafe { (callbacks.get_headers)(envoy, map as u32, pairs.as_mut_ptr()) } {
+            let _lending = Lending::begin();
+            for pair in &pairs {
+                // SAFETY: just given, and nothing is changed while the reader has it.
+                unsafe { read(pair.key.bytes(), pair.value.bytes()) };
+            }
+        }
+        PAIRS.set(pairs);
+        Some(())
     });
-    found.unwrap_or_default()
 }
 
 /// # Safety
@@ -376,7 +434,7 @@ unsafe fn copied(pairs: &[HeaderPair]) -> Vec<Header> {
 pub(crate) fn set_header(slot: Slot, map: Map, name: &str, value: Option<&[u8]>) {
     // An empty value is a value: only null removes.
     let value = value.map_or(Buffer::NONE, Buffer::of);
-    with_stream(slot, |callbacks, envoy| {
+    change_stream(slot, |callbacks, envoy| {
         // SAFETY: a live stream of this thread; name and value outlive the call, which copies them.
         Some(unsafe { (callbacks.set_header)(envoy, map as u32, Buffer::of(name.as_bytes()), value) })
     });
@@ -389,9 +447,9 @@ pub(crate) fn body_bytes(slot: Slot, piece: Piece) -> usize {
         .unwrap_or_default()
 }
 
-/// The first bytes of a piece of body.
-pub(crate) fn body(slot: Slot, piece: Piece, most: usize) -> Vec<u8> {
-    let found = with_stream(slot, |callbacks, envoy| {
+/// The first bytes of a piece of body, in parts.
+pub(crate) fn body(slot: Slot, piece: Piece, most: usize, read: &mut Read<'_>) {
+    with_stream(slot, |callbacks, envoy| {
         // SAFETY: a live stream of this thread.
         let count = unsafe { (callbacks.body_chunks_size)(envoy, piece as u32) };
         let mut chunks = vec![Buffer::NONE; count];
@@ -399,15 +457,18 @@ pub(crate) fn body(slot: Slot, piece: Piece, most: usize) -> Vec<u8> {
         if !unsafe { (callbacks.body_chunks)(envoy, piece as u32, chunks.as_mut_ptr()) } {
             return None;
         }
-        let mut bytes = Vec::new();
-        for chunk in chunks {
-            let room = most.saturating_sub(bytes.len());
-            // SAFETY: just given, nothing changed since; a shorter length is within it.
-            bytes.extend(unsafe { Buffer { length: chunk.length.min(room), ..chunk }.to_vec() });
+        let _lending = Lending::begin();
+        let mut room = most;
+        for chunk in chunks.into_iter().take_while(|_| most > 0) {
+            // SAFETY: just given, and nothing is changed while the reader has it; a shorter length is within it.
+            read(unsafe { Buffer { length: chunk.length.min(room), ..chunk }.bytes() });
+            room = room.saturating_sub(chunk.length);
+            if room == 0 {
+                break;
+            }
         }
-        Some(bytes)
+        Some(())
     });
-    found.unwrap_or_default()
 }
 
 /// A number about a stream.
@@ -420,37 +481,29 @@ pub(crate) fn integer(slot: Slot, attribute: Attribute) -> Option<u64> {
 }
 
 /// A text about a stream.
-pub(crate) fn text(slot: Slot, attribute: Attribute) -> Option<Vec<u8>> {
-    with_stream(slot, |callbacks, envoy| {
-        let mut out = Buffer::NONE;
-        // SAFETY: a live stream of this thread; `out` outlives the call, and what it names was just given.
-        unsafe { (callbacks.get_attribute_string)(envoy, attribute as u32, &mut out).then(|| out.to_vec()) }
-    })
+pub(crate) fn text(slot: Slot, attribute: Attribute, read: &mut Read<'_>) {
+    // SAFETY: a live stream of this thread; `out` outlives the call.
+    lend(slot, read, |callbacks, envoy, out| unsafe {
+        (callbacks.get_attribute_string)(envoy, attribute as u32, out)
+    });
 }
 
 /// Name of the cluster that the route chose.
-pub(crate) fn cluster_name(slot: Slot) -> Option<Vec<u8>> {
-    with_stream(slot, |callbacks, envoy| {
-        let mut out = Buffer::NONE;
-        // SAFETY: a live stream of this thread; `out` outlives the call, and what it names was just given.
-        unsafe { (callbacks.get_cluster_name)(envoy, &mut out).then(|| out.to_vec()) }
-    })
+pub(crate) fn cluster_name(slot: Slot, read: &mut Read<'_>) {
+    // SAFETY: a live stream of this thread; `out` outlives the call.
+    lend(slot, read, |callbacks, envoy, out| unsafe { (callbacks.get_cluster_name)(envoy, out) });
 }
 
 /// A value that other filters of the stream see.
-pub(crate) fn state(slot: Slot, key: &str) -> Option<Vec<u8>> {
-    with_stream(slot, |callbacks, envoy| {
-        let mut out = Buffer::NONE;
-        // SAFETY: a live stream of this thread; key and `out` outlive the call, and what it names was just given.
-        unsafe {
-            (callbacks.get_filter_state)(envoy, Buffer::of(key.as_bytes()), &mut out).then(|| out.to_vec())
-        }
-    })
+pub(crate) fn state(slot: Slot, key: &str, read: &mut Read<'_>) {
+    let key = Buffer::of(key.as_bytes());
+    // SAFETY: a live stream of this thread; key and `out` outlive the call.
+    lend(slot, read, |callbacks, envoy, out| unsafe { (callbacks.get_filter_state)(envoy, key, out) });
 }
 
 /// Sets such a value, once.
 pub(crate) fn set_state(slot: Slot, key: &str, value: &[u8]) {
-    with_stream(slot, |callbacks, envoy| {
+    change_stream(slot, |callbacks, envoy| {
         // SAFETY: a live stream of this thread; key and value outlive the call, which copies them.
         Some(unsafe { (callbacks.set_filter_state)(envoy, Buffer::of(key.as_bytes()), Buffer::of(value)) })
     });
@@ -459,14 +512,14 @@ pub(crate) fn set_state(slot: Slot, key: &str, value: &[u8]) {
 /// The route is chosen again.
 pub(crate) fn clear_route_cache(slot: Slot) -> bool {
     // SAFETY: a live stream of this thread.
-    with_stream(slot, |callbacks, envoy| Some(unsafe { (callbacks.clear_route_cache)(envoy) })).is_some()
+    change_stream(slot, |callbacks, envoy| Some(unsafe { (callbacks.clear_route_cache)(envoy) })).is_some()
 }
 
 /// Answers the request. May call hooks of this stream, and end it: last act of a hook.
 pub(crate) fn respond(slot: Slot, status: u16, headers: &[(&str, &[u8])], body: &[u8]) {
     let headers = pairs(headers);
     hold(slot, false);
-    with_stream(slot, |callbacks, envoy| {
+    change_stream(slot, |callbacks, envoy| {
         let (count, first) = (headers.len(), headers.as_ptr());
         // SAFETY: a live stream of this thread; all buffers outlive the call, which copies them. No lock of ours is held.
         unsafe {
@@ -487,7 +540,7 @@ pub(crate) fn respond(slot: Slot, status: u16, headers: &[(&str, &[u8])], body: 
 pub(crate) fn resume(slot: Slot) {
     hold(slot, false);
     // SAFETY: a live stream of this thread. No lock of ours is held.
-    with_stream(slot, |callbacks, envoy| Some(unsafe { (callbacks.continue_encoding)(envoy) }));
+    change_stream(slot, |callbacks, envoy| Some(unsafe { (callbacks.continue_encoding)(envoy) }));
 }
 
 /// Calls another cluster on behalf of a stream; the number under which the answer comes.
@@ -500,7 +553,7 @@ pub(crate) fn callout(
 ) -> Option<u64> {
     let headers = pairs(headers);
     let body = if body.is_empty() { Buffer::NONE } else { Buffer::of(body) };
-    with_stream(slot, |callbacks, envoy| {
+    change_stream(slot, |callbacks, envoy| {
         let (mut id, count, first) = (0, headers.len(), headers.as_ptr());
         let cluster = Buffer::of(cluster.as_bytes());
         // SAFETY: a live stream of this thread; all buffers outlive the call, which copies them. A failure that is known at once is

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use emac_filter::host::CalloutAnswer;
 use emac_filter::stream::{Flow, Stream};
-use emac_filter::vm::{MARK, Vm};
+use emac_filter::vm::Vm;
 
 use crate::abi::{self, Go, Header, Level, Piece, Slot};
 use crate::control::{self, StreamKey};
-use crate::host::{self, Native};
+use crate::host::Native;
 use crate::worker::{self, Worker};
 use crate::{metrics, process};
 
@@ -154,8 +154,10 @@ pub(crate) fn on_response_trailers(slot: Slot) -> Go {
 }
 
 pub(crate) fn on_complete(slot: Slot) {
-    on_stream(slot, Hook::Complete, |stream, vm, host| stream.on_log(vm, host));
-    host::keep_over_redirect(slot, MARK);
+    on_stream(slot, Hook::Complete, |stream, vm, host| {
+        host.end();
+        stream.on_log(vm, host);
+    });
     if !abi::has_config_metrics() {
         metrics::flush_by_stream(slot);
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use emac_core::units::{Micros, Millis};
-use emac_filter::host::{CalloutAnswer, Contended, GrpcStatus, Header, Host, Level, MetricKind};
+use emac_filter::host::{CalloutAnswer, Contended, GrpcStatus, Host, Level, MetricKind, Read};
+use emac_filter::vm::MARK;
 
 use crate::abi::{self, Attribute, Map, Piece, Slot};
 use crate::control::Links;
@@ -38,26 +39,17 @@ pub(crate) struct Asked {
 }
 
 thread_local! {
-    /// What a stream that has just been redirected said of itself, and its connection.
+    /// What a stream that has just been redirected said of itself, and its connection. The redirect makes a new stream at once, before
+    /// anything else happens on this thread; that one takes it over. (Envoy keeps what a dynamic module sets only while the stream lasts.)
     static KEPT: RefCell<Option<(u64, Vec<u8>)>> = const { RefCell::new(None) };
 }
 
-/// A stream is over. An internal redirect makes a new one at once, before anything else happens on this thread, which takes over what this
-/// one said of itself under `name`.
-pub(crate) fn keep_over_redirect(slot: Slot, name: &str) {
-    // Cheap to ask; the answer that was followed went to nobody, so there may be no code.
-    if !matches!(abi::integer(slot, Attribute::ResponseCode), None | Some(0 | 300..400)) {
-        return;
+fn take_kept(slot: Slot, read: &mut Read<'_>) {
+    if let Some((connection, said)) = KEPT.take()
+        && abi::integer(slot, Attribute::ConnectionId) == Some(connection)
+    {
+        read(&said);
     }
-    if abi::text(slot, Attribute::ResponseCodeDetails).as_deref() == Some(b"internal_redirect") {
-        let said = abi::integer(slot, Attribute::ConnectionId).zip(abi::state(slot, name));
-        KEPT.set(said);
-    }
-}
-
-fn take_kept(slot: Slot) -> Option<Vec<u8>> {
-    let (connection, said) = KEPT.take()?;
-    (abi::integer(slot, Attribute::ConnectionId) == Some(connection)).then_some(said)
 }
 
 /// The proxy, during one hook.
@@ -73,6 +65,8 @@ pub(crate) struct Native {
     answer: RefCell<CalloutAnswer>,
     message: RefCell<Vec<u8>>,
     tick: Cell<Option<Millis>>,
+    /// Streams are over: what is said of them now is for the next pass.
+    ending: Cell<bool>,
 }
 
 impl Native {
@@ -94,6 +88,11 @@ impl Native {
     /// What follows concerns this stream.
     pub(crate) fn act_for(&self, slot: Slot) {
         self.acting.set(Some(slot));
+    }
+
+    /// What follows concerns a stream that is over.
+    pub(crate) fn end(&self) {
+        self.ending.set(true);
     }
 
     /// The answer that is being delivered.
@@ -120,17 +119,18 @@ impl Native {
         self.acting.get().map(ask)
     }
 
-    fn header(&self, map: Map, name: &str) -> Option<Vec<u8>> {
-        self.on_stream(|slot| abi::header(slot, map, name)).flatten()
+    fn header(&self, map: Map, name: &str, read: &mut Read<'_>) {
+        self.on_stream(|slot| abi::header(slot, map, name, read));
     }
 
-    fn integer(&self, attribute: Attribute) -> Option<Vec<u8>> {
-        let number = self.on_stream(|slot| abi::integer(slot, attribute)).flatten()?;
-        Some(number.to_le_bytes().to_vec())
+    fn integer(&self, attribute: Attribute, read: &mut Read<'_>) {
+        if let Some(number) = self.on_stream(|slot| abi::integer(slot, attribute)).flatten() {
+            read(&number.to_le_bytes());
+        }
     }
 
-    fn text(&self, attribute: Attribute) -> Option<Vec<u8>> {
-        self.on_stream(|slot| abi::text(slot, attribute)).flatten()
+    fn text(&self, attribute: Attribute, read: &mut Read<'_>) {
+        self.on_stream(|slot| abi::text(slot, attribute, read));
     }
 
     fn act(&self, act: Act) {
@@ -184,12 +184,12 @@ impl Host for Native {
         live
     }
 
-    fn request_header(&self, name: &str) -> Option<Vec<u8>> {
-        self.header(Map::Request, name)
+    fn request_header(&self, name: &str, read: &mut Read<'_>) {
+        self.header(Map::Request, name, read);
     }
 
-    fn request_headers(&self) -> Vec<Header> {
-        self.on_stream(|slot| abi::headers(slot, Map::Request)).unwrap_or_default()
+    fn request_headers(&self, read: &mut dyn FnMut(&[u8], &[u8])) {
+        self.on_stream(|slot| abi::headers(slot, Map::Request, read));
     }
 
     fn set_request_header(&self, name: &str, value: &[u8]) {
@@ -200,12 +200,12 @@ impl Host for Native {
         self.on_stream(|slot| abi::set_header(slot, Map::Request, name, None));
     }
 
-    fn request_body(&self, bytes: usize) -> Vec<u8> {
-        self.on_stream(|slot| abi::body(slot, Piece::Request, bytes)).unwrap_or_default()
+    fn request_body(&self, bytes: usize, read: &mut Read<'_>) {
+        self.on_stream(|slot| abi::body(slot, Piece::Request, bytes, read));
     }
 
-    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
-        self.header(Map::Response, name)
+    fn response_header(&self, name: &str, read: &mut Read<'_>) {
+        self.header(Map::Response, name, read);
     }
 
     fn set_response_header(&self, name: &str, value: &[u8]) {
@@ -216,52 +216,74 @@ impl Host for Native {
         self.on_stream(|slot| abi::set_header(slot, Map::Response, name, None));
     }
 
-    fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
-        self.header(Map::ResponseTrailers, name)
+    fn response_trailer(&self, name: &str, read: &mut Read<'_>) {
+        self.header(Map::ResponseTrailers, name, read);
     }
 
     fn set_response_headers(&self, headers: &[(&str, &[u8])]) {
         let Some(slot) = self.acting.get() else { return };
-        let is_kept = |name: &str| headers.iter().any(|(kept, _)| *kept == name);
-        for (name, _) in abi::headers(slot, Map::Response) {
-            if !is_kept(&name) {
-                abi::set_header(slot, Map::Response, &name, None);
+        let is_kept = |name: &[u8]| headers.iter().any(|(kept, _)| kept.as_bytes() == name);
+        let mut gone = Vec::new();
+        abi::headers(slot, Map::Response, &mut |name, _| {
+            if !is_kept(name) {
+                gone.push(String::from_utf8_lossy(name).into_owned());
             }
+        });
+        for name in &gone {
+            abi::set_header(slot, Map::Response, name, None);
         }
         for (name, value) in headers {
             abi::set_header(slot, Map::Response, name, Some(value));
         }
     }
 
-    fn response_body(&self, bytes: usize) -> Vec<u8> {
-        self.on_stream(|slot| abi::body(slot, Piece::Response, bytes)).unwrap_or_default()
+    fn response_body(&self, bytes: usize, read: &mut Read<'_>) {
+        self.on_stream(|slot| abi::body(slot, Piece::Response, bytes, read));
     }
 
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+    fn property(&self, path: &[&str], read: &mut Read<'_>) {
         match path {
-            ["xds", "cluster_name"] => self.on_stream(abi::cluster_name).flatten(),
-            ["xds", "listener_direction"] => self.integer(Attribute::ListenerDirection),
-            ["xds", "node", path @ ..] => identity::of_node(path),
-            ["response", "code"] => self.integer(Attribute::ResponseCode),
-            ["response", "flags"] => self.integer(Attribute::ResponseFlags),
-            ["response", "grpc_status"] => self.integer(Attribute::ResponseGrpcStatus),
-            ["response", "code_details"] => self.text(Attribute::ResponseCodeDetails),
-            ["response", "headers", name] => self.header(Map::Response, name),
-            ["request", "method"] => self.text(Attribute::RequestMethod),
-            ["request", "headers", name] => self.header(Map::Request, name),
-            ["upstream", "request_attempt_count"] => self.integer(Attribute::RequestAttemptCount),
-            [name] => self.on_stream(|slot| abi::state(slot, name).or_else(|| take_kept(slot))).flatten(),
-            _ => None,
+            ["xds", "cluster_name"] => drop(self.on_stream(|slot| abi::cluster_name(slot, read))),
+            ["xds", "listener_direction"] => self.integer(Attribute::ListenerDirection, read),
+            ["xds", "node", path @ ..] => identity::of_node(path).iter().for_each(|value| read(value)),
+            ["response", "code"] => self.integer(Attribute::ResponseCode, read),
+            ["response", "flags"] => self.integer(Attribute::ResponseFlags, read),
+            ["response", "grpc_status"] => self.integer(Attribute::ResponseGrpcStatus, read),
+            ["response", "code_details"] => self.text(Attribute::ResponseCodeDetails, read),
+            ["response", "headers", name] => self.header(Map::Response, name, read),
+            ["request", "method"] => self.text(Attribute::RequestMethod, read),
+            ["request", "headers", name] => self.header(Map::Request, name, read),
+            ["upstream", "request_attempt_count"] => self.integer(Attribute::RequestAttemptCount, read),
+            [name] => {
+                if let Some(slot) = self.acting.get() {
+                    let mut found = false;
+                    abi::state(slot, name, &mut |value| {
+                        found = true;
+                        read(value);
+                    });
+                    if !found && *name == MARK {
+                        take_kept(slot, read);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
     fn set_property(&self, name: &str, value: &[u8]) {
-        self.on_stream(|slot| abi::set_state(slot, name, value));
+        self.on_stream(|slot| {
+            if self.ending.get() {
+                KEPT.set(
+                    abi::integer(slot, Attribute::ConnectionId)
+                        .map(|connection| (connection, value.to_vec())),
+                );
+            } else {
+                abi::set_state(slot, name, value);
+            }
+        });
     }
 
-    fn keep_property(&self, _name: &str) {
-        // Envoy keeps what a dynamic module sets only while the stream lasts: `keep_over_redirect`.
-    }
+    fn keep_property(&self, _name: &str) {}
 
     fn clear_route_cache(&self) -> bool {
         self.on_stream(abi::clear_route_cache).unwrap_or_default()
