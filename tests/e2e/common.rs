@@ -50,7 +50,8 @@ impl Plan {
         self
     }
 
-    fn configuration(&self, place: Place<'_>) -> Value {
+    /// The plugin configuration of one listener.
+    pub(crate) fn configuration(&self, place: Place<'_>) -> Value {
         let mut configuration = base(place);
         configuration["budgets"] = json!({
             "journeys": [{"journey": JOURNEY, "deadline_ms": self.deadline_ms, "mode": self.mode,

@@ -19,6 +19,7 @@ mod lease;
 mod lifecycle;
 mod modes;
 mod nack;
+mod native;
 mod prometheus;
 mod sdk_apps;
 mod status;

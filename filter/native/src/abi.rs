@@ -202,12 +202,19 @@ callbacks! {
 static CALLBACKS: OnceLock<Result<Callbacks, &'static str>> = OnceLock::new();
 
 fn callbacks() -> Option<&'static Callbacks> {
-    CALLBACKS.get_or_init(Callbacks::find).as_ref().ok()
+    CALLBACKS.get_or_init(found).as_ref().ok()
+}
+
+fn found() -> Result<Callbacks, &'static str> {
+    match hooks::provoked_lack() {
+        None => Callbacks::find(),
+        Some(missing) => Err(missing),
+    }
 }
 
 /// What this proxy lacks, if anything: then there is nothing that can be done for a request but to let it pass.
 pub(crate) fn lacks() -> Option<&'static str> {
-    CALLBACKS.get_or_init(Callbacks::find).as_ref().err().copied()
+    CALLBACKS.get_or_init(found).as_ref().err().copied()
 }
 
 /// Whether metrics can be written without a stream (not in 1.38).

@@ -73,11 +73,25 @@ impl Hook {
     pub(crate) const fn provoke(self) {}
 }
 
+/// What a test wants the proxy to lack: `EMAC_PROVOKE=lack`, in a build that has the feature.
+#[cfg(feature = "provoke")]
+pub(crate) fn provoked_lack() -> Option<&'static str> {
+    std::env::var("EMAC_PROVOKE").is_ok_and(|name| name == "lack").then_some("what a test wants it to lack")
+}
+
+#[cfg(not(feature = "provoke"))]
+#[inline]
+pub(crate) const fn provoked_lack() -> Option<&'static str> {
+    None
+}
+
 /// Counts a panic, and says it: at first each, then ever more seldom.
 pub(crate) fn on_panic(hook: Hook) {
     static PANICS: AtomicU64 = AtomicU64::new(0);
     let panics = PANICS.fetch_add(1, Ordering::Relaxed) + 1;
     metrics::internal_error();
+    // Perhaps there will be no tick.
+    metrics::flush_soon();
     if panics.is_power_of_two() {
         let name = hook.name();
         abi::log(
@@ -92,6 +106,7 @@ pub(crate) fn on_panic(hook: Hook) {
 
 /// A configuration, on the main thread.
 pub(crate) fn on_config(number: u32, json: Vec<u8>) {
+    process::define(number);
     Hook::ConfigNew.provoke();
     process::add_config(number, json);
 }
@@ -158,9 +173,7 @@ pub(crate) fn on_complete(slot: Slot) {
         host.end();
         stream.on_log(vm, host);
     });
-    if !abi::has_config_metrics() {
-        metrics::flush_by_stream(slot);
-    }
+    metrics::flush_by_stream(slot);
 }
 
 /// The alarm of this worker went off.

@@ -155,9 +155,9 @@ pub(crate) fn flush_soon() {
     WANTED.store(true, Ordering::Release);
 }
 
-/// Where only a stream can.
+/// Where only a stream can, or where the main thread may not come.
 pub(crate) fn flush_by_stream(slot: Slot) {
-    if !WANTED.swap(false, Ordering::AcqRel) {
+    if !WANTED.load(Ordering::Relaxed) || !WANTED.swap(false, Ordering::AcqRel) {
         return;
     }
     let Some(config) = abi::config_of(slot) else { return };

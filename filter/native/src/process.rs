@@ -44,6 +44,13 @@ struct Main {
     links: Rc<Links>,
 }
 
+/// What a configuration that is being made shows, first of all: also that nothing came of it.
+pub(crate) fn define(number: u32) {
+    if abi::lacks().is_none() {
+        metrics::define(number);
+    }
+}
+
 /// A configuration, on the main thread.
 pub(crate) fn add_config(number: u32, json: Vec<u8>) {
     if let Some(missing) = abi::lacks() {
@@ -56,7 +63,6 @@ pub(crate) fn add_config(number: u32, json: Vec<u8>) {
         );
         return;
     }
-    metrics::define(number);
     known().insert(number, Known { json: json.into(), waker: MainWaker::new(number) });
     MAIN.with(Main::adopt);
     clock::start();

@@ -22,15 +22,21 @@ pub struct Envoy {
 
 impl Envoy {
     /// Writes the configuration and starts the binary; does not wait for it.
-    pub(super) fn start(binary: &Path, bootstrap: Bootstrap, dir: &Path) -> io::Result<Self> {
+    pub(super) fn start(
+        binary: &Path,
+        bootstrap: Bootstrap,
+        env: &[(String, String)],
+        dir: &Path,
+    ) -> io::Result<Self> {
         let name = format!("envoy-{}", bootstrap.node.cluster);
         let config = dir.join(format!("{name}.json"));
         let text = serde_json::to_string_pretty(&bootstrap.to_json())?;
         std::fs::write(&config, text)?;
-        let spec = Spec::new(name, binary, dir)
+        let mut spec = Spec::new(name, binary, dir)
             .args(bootstrap.arguments(&config))
             // Where the filter cannot ask Envoy who it is.
             .env("POD_NAME", &bootstrap.node.id);
+        spec.env.extend_from_slice(env);
         let process = spec.start()?;
         Ok(Self { bootstrap, spec, process })
     }

@@ -77,6 +77,8 @@ pub(super) struct Common {
     pub(super) alternates: BTreeMap<String, Vec<HeaderRoute>>,
     pub(super) control_plane: Option<u16>,
     pub(super) concurrency: u32,
+    /// Environment of every Envoy.
+    pub(super) env: Vec<(String, String)>,
 }
 
 /// What stands in every listener.

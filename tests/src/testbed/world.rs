@@ -148,6 +148,13 @@ impl Builder {
         self
     }
 
+    /// In the environment of each Envoy.
+    #[must_use]
+    pub fn envoy_env(mut self, name: &str, value: &str) -> Self {
+        self.common.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Worker threads of each Envoy.
     #[must_use]
     pub fn concurrency(mut self, workers: u32) -> Self {
@@ -223,7 +230,10 @@ impl Builder {
         }
         let mut envoys = BTreeMap::new();
         for bootstrap in bootstraps {
-            envoys.insert(bootstrap.node.cluster.clone(), Envoy::start(binary, bootstrap, dir.path())?);
+            envoys.insert(
+                bootstrap.node.cluster.clone(),
+                Envoy::start(binary, bootstrap, &common.env, dir.path())?,
+            );
         }
         for envoy in envoys.values_mut() {
             ready(envoy).await?;
@@ -305,6 +315,7 @@ impl World {
                 alternates: BTreeMap::new(),
                 control_plane: None,
                 concurrency: 1,
+                env: Vec::new(),
             },
             applications: BTreeMap::new(),
             control: None,
