@@ -3,10 +3,11 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 WASM := dist/emac-filter.wasm
+NATIVE := dist/libemac_filter.so
 # Where cargo builds; what is made here besides goes there too.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test tools sdks build wasm proto lint fmt golden fuzz e2e e2e-gates e2e-istio e2e-replicas bench bench-scale calibration docs deny mutants oracle verify clean
+.PHONY: help demo test tools sdks build wasm native proto lint fmt golden fuzz e2e e2e-gates e2e-istio e2e-replicas bench bench-scale calibration docs deny mutants oracle verify clean
 
 help: ## This help
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>\n"} /^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,9 +17,10 @@ demo: tools wasm ## The checkout journey through real Envoys: six phases, first 
 	@$(CARGO) build --quiet --release -p emac-control-plane -p emac-tests --bins
 	@$(TARGET)/release/demo $(ARGS)
 
-test: tools sdks wasm ## Every test; ends with the list of what could not run here, and why
+test: tools sdks wasm native ## Every test, the scenarios with real Envoys with both shells of the filter; ends with the list of what could not run here, and why
 	@rm -f $(TARGET)/not-run.txt
 	$(CARGO) test --workspace
+	EMAC_SHELL=native $(CARGO) test -p emac-tests --test e2e
 	@if [ -s $(TARGET)/not-run.txt ]; then sort -u $(TARGET)/not-run.txt; else echo "everything ran"; fi
 
 tools: ## Fetch what demo and tests need (Envoy, Prometheus, wasm target) into .tools, once
@@ -33,6 +35,10 @@ build: ## Build everything (debug)
 wasm: ## Build the filter that ships: dist/emac-filter.wasm
 	@CARGO="$(CARGO)" sh filter/build.sh
 	@printf '%s %s bytes\n' $(WASM) "$$(wc -c < $(WASM))"
+
+native: ## Build the native shell that ships: dist/libemac_filter.so
+	@CARGO="$(CARGO)" sh filter/native/build.sh
+	@printf '%s %s bytes\n' $(NATIVE) "$$(wc -c < $(NATIVE))"
 
 proto: ## Generate proto/src/generated from the .proto files
 	EMAC_REGENERATE=1 $(CARGO) test --quiet -p emac-proto --test generated
@@ -51,8 +57,8 @@ golden: ## Rewrite golden files; review the diff
 fuzz: tools wasm ## Fuzz every decoder for longer (EMAC_FUZZ_SECONDS, default 60 each)
 	EMAC_FUZZ_SECONDS=$${EMAC_FUZZ_SECONDS:-60} $(CARGO) test --release -p emac-tests --test fuzz -- --nocapture
 
-e2e: tools sdks wasm ## Only the scenarios with real Envoys
-	$(CARGO) test -p emac-tests --test e2e -- --nocapture
+e2e: tools sdks wasm native ## Only the scenarios with real Envoys, with both shells (EMAC_SHELL=wasm or native for one)
+	@for shell in $${EMAC_SHELL:-wasm native}; do EMAC_SHELL=$$shell $(CARGO) test -p emac-tests --test e2e -- --nocapture || exit 1; done
 
 e2e-istio: tools wasm ## The scenario in a real Istio; builds its parts from Go modules once (about 10 minutes), then takes some 5
 	@sh tests/setup/istio.sh

@@ -9,10 +9,11 @@ use serde_json::Value;
 
 /// What each crate may know of the others (normal and build dependencies), lowest first: whatever stands further down may only point up in
 /// this list, so that it has no cycle.
-const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("emac-core", &[]),
     ("emac-proto", &["emac-core"]),
     ("emac-filter", &["emac-core", "emac-proto"]),
+    ("emac-filter-native", &["emac-core", "emac-filter"]),
     ("emac-document", &["emac-core"]),
     ("emac-trace", &["emac-core", "emac-document"]),
     ("emac-push", &["emac-core", "emac-proto", "emac-document"]),
@@ -136,10 +137,11 @@ const MODULES_MAY_USE: [(&str, Arrows); 4] = [
 ];
 
 /// The folder of every crate.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "core",
     "proto",
     "filter",
+    "filter/native",
     "control-plane/document",
     "control-plane/trace",
     "control-plane/push",
@@ -318,10 +320,38 @@ fn only_one_file_names_the_sdk() {
 
 #[test]
 fn core_and_filter_deny_what_can_panic() {
-    for krate in ["core", "filter"] {
+    for krate in ["core", "filter", "filter/native"] {
         let lib = std::fs::read_to_string(repo_root().join(krate).join("src/lib.rs")).unwrap();
         for lint in ["unwrap_used", "expect_used", "clippy::panic", "indexing_slicing"] {
             assert!(lib.contains(lint), "{krate}/src/lib.rs must deny {lint}");
+        }
+    }
+}
+
+/// `unsafe` is forbidden everywhere but in the crate of the native shell, which denies it but in the one file that declares Envoy's ABI;
+/// each block and each implementation there says why it may.
+#[test]
+fn only_one_file_is_unsafe() {
+    let manifest =
+        |folder: &str| std::fs::read_to_string(repo_root().join(folder).join("Cargo.toml")).unwrap();
+    for folder in FOLDERS.iter().filter(|folder| **folder != "filter/native") {
+        assert!(
+            manifest(folder).contains("[lints]\nworkspace = true"),
+            "{folder} does not take the workspace's lints"
+        );
+    }
+    assert!(manifest("filter/native").contains("unsafe_code = \"deny\""));
+    for (path, text) in FOLDERS.iter().flat_map(|folder| sources_of(folder)) {
+        if !path.ends_with("filter/native/src/abi.rs") {
+            assert!(!text.contains("allow(unsafe_code)"), "{path} allows unsafe code");
+            continue;
+        }
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (number, line) in lines.iter().enumerate() {
+            let is_unsafe = line.contains("unsafe {") || line.starts_with("unsafe impl");
+            let reasoned =
+                || lines[number.saturating_sub(6)..=number].iter().any(|line| line.contains("SAFETY:"));
+            assert!(!is_unsafe || reasoned(), "{path}:{}: no reason: {line}", number + 1);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use emac_core::units::{Micros, Millis};
@@ -42,6 +43,18 @@ thread_local! {
     /// What a stream that has just been redirected said of itself, and its connection. The redirect makes a new stream at once, before
     /// anything else happens on this thread; that one takes it over. (Envoy keeps what a dynamic module sets only while the stream lasts.)
     static KEPT: RefCell<Option<(u64, Vec<u8>)>> = const { RefCell::new(None) };
+}
+
+/// Envoy 1.38 and 1.39 do not say which way a listener goes: what is not said by the configuration is taken for outbound.
+fn say_direction_is_unknown() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        abi::log(
+            abi::Level::Warn,
+            "emac: this Envoy does not tell a dynamic module which direction a listener has (1.40 does): requests of filters with \
+             `role: auto` are taken for outbound; write `role: inbound` or `role: outbound` for each listener",
+        );
+    }
 }
 
 fn take_kept(slot: Slot, read: &mut Read<'_>) {
@@ -244,7 +257,16 @@ impl Host for Native {
     fn property(&self, path: &[&str], read: &mut Read<'_>) {
         match path {
             ["xds", "cluster_name"] => drop(self.on_stream(|slot| abi::cluster_name(slot, read))),
-            ["xds", "listener_direction"] => self.integer(Attribute::ListenerDirection, read),
+            ["xds", "listener_direction"] => {
+                let mut said = false;
+                self.integer(Attribute::ListenerDirection, &mut |direction| {
+                    said = true;
+                    read(direction);
+                });
+                if !said {
+                    say_direction_is_unknown();
+                }
+            }
             ["xds", "node", path @ ..] => identity::of_node(path).iter().for_each(|value| read(value)),
             ["response", "code"] => self.integer(Attribute::ResponseCode, read),
             ["response", "flags"] => self.integer(Attribute::ResponseFlags, read),
