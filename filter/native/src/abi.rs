@@ -518,8 +518,12 @@ pub(crate) fn set_state(slot: Slot, key: &str, value: &[u8]) {
 
 /// The route is chosen again.
 pub(crate) fn clear_route_cache(slot: Slot) -> bool {
-    // SAFETY: a live stream of this thread.
-    change_stream(slot, |callbacks, envoy| Some(unsafe { (callbacks.clear_route_cache)(envoy) })).is_some()
+    let clear = |callbacks: &Callbacks, envoy| {
+        // SAFETY: a live stream of this thread.
+        unsafe { (callbacks.clear_route_cache)(envoy) };
+        Some(())
+    };
+    change_stream(slot, clear).is_some()
 }
 
 /// Answers the request. May call hooks of this stream, and end it: last act of a hook.
@@ -546,8 +550,11 @@ pub(crate) fn respond(slot: Slot, status: u16, headers: &[(&str, &[u8])], body: 
 /// A held response goes on. May call hooks of this stream, and end it: last act of a hook.
 pub(crate) fn resume(slot: Slot) {
     hold(slot, false);
-    // SAFETY: a live stream of this thread. No lock of ours is held.
-    change_stream(slot, |callbacks, envoy| Some(unsafe { (callbacks.continue_encoding)(envoy) }));
+    change_stream(slot, |callbacks, envoy| {
+        // SAFETY: a live stream of this thread. No lock of ours is held.
+        unsafe { (callbacks.continue_encoding)(envoy) };
+        Some(())
+    });
 }
 
 /// Calls another cluster on behalf of a stream; the number under which the answer comes.
@@ -716,7 +723,8 @@ pub(crate) fn send(config: u32, stream: u64, bytes: &[u8]) -> bool {
 pub(crate) fn reset(config: u32, stream: u64) {
     with_config(config, |callbacks, envoy| {
         // SAFETY: a live configuration, on its thread. An unknown stream is ignored.
-        Some(unsafe { (callbacks.reset_stream)(envoy, stream) })
+        unsafe { (callbacks.reset_stream)(envoy, stream) };
+        Some(())
     });
 }
 
