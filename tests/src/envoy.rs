@@ -10,7 +10,7 @@ mod listener;
 
 pub use bootstrap::{Bootstrap, Node};
 pub use cluster::{Cluster, Protocol};
-pub use filter::{EmacFilter, HttpFilter, LABELS, emac_filter, noop_wasm, runtime};
+pub use filter::{EmacFilter, HttpFilter, LABELS, NATIVE_TYPE, emac_filter, noop_wasm, runtime};
 pub use listener::{Direction, HeaderRoute, Listener, RetryPolicy, RoutePolicy, VirtualHost};
 
 /// Why a test that needs something of the machine cannot run.

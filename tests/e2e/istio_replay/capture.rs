@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use emac_tests::envoy::Direction;
+use emac_tests::envoy::{Direction, NATIVE_TYPE, emac_filter};
+use emac_tests::shell::Shell;
 use serde_json::{Value, json};
 
 /// The dynamic configuration of one Envoy.
@@ -18,6 +19,7 @@ pub(super) struct Capture {
     routes: Vec<Value>,
     /// ECDS: the filters that chains only name.
     extensions: Vec<Value>,
+    module: PathBuf,
 }
 
 /// Where what was captured at an address is now on 127.0.0.1.
@@ -46,6 +48,7 @@ impl Capture {
             clusters,
             routes: all("RoutesConfigDump", "dynamic_route_configs", "/route_config"),
             extensions: all("EcdsConfigDump", "ecds_filters", "/ecds_filter"),
+            module: PathBuf::new(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Capture {
 
     /// The same with this module, which must not fail requests.
     pub(super) fn with_module(mut self, module: &Path) -> Self {
+        self.module = module.to_owned();
         for extension in &mut self.extensions {
             let plugin = &mut extension["typed_config"]["config"];
             plugin["vm_config"]["code"]["local"]["filename"] = json!(module);
@@ -84,6 +88,10 @@ impl Capture {
 
     /// Writes everything for a machine where addresses are these; what is there already is replaced at once, listeners last.
     pub(super) fn write(mut self, folder: &Path, ports: &Ports, workers: u32) -> io::Result<()> {
+        if Shell::of(&self.module) == Shell::Native {
+            self.extensions.iter_mut().for_each(|extension| as_native(extension, &self.module));
+            self.listeners.iter_mut().for_each(of_any_type);
+        }
         for listener in &mut self.listeners {
             listener["enable_reuse_port"] = json!(false);
             if workers > 1 {
@@ -105,6 +113,25 @@ impl Capture {
         }
         respond(&folder.join("clusters.json"), &self.clusters)?;
         respond(&folder.join("listeners.json"), &self.listeners)
+    }
+}
+
+/// The same filter in its native shell, as an EnvoyFilter would have put it there.
+fn as_native(extension: &mut Value, module: &Path) {
+    let text = &extension["typed_config"]["config"]["configuration"]["value"];
+    let configuration: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+    extension["typed_config"] = emac_filter(module, &configuration)["typed_config"].clone();
+}
+
+/// Filters that are discovered may be of the native shell.
+fn of_any_type(value: &mut Value) {
+    if let Some(types) = value.pointer_mut("/config_discovery/type_urls") {
+        types.as_array_mut().unwrap().push(NATIVE_TYPE.into());
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(of_any_type),
+        Value::Object(fields) => fields.values_mut().for_each(of_any_type),
+        _ => {}
     }
 }
 

@@ -156,7 +156,12 @@ impl Proxy {
         subscribe(&mut configuration, &folder);
         let path = folder.join("bootstrap.json");
         std::fs::write(&path, configuration.to_string()).unwrap();
-        let spec = Spec::new(format!("envoy-{name}"), envoy, &folder).args(arguments(&bootstrap, &path));
+        let spec = Spec::new(format!("envoy-{name}"), envoy, &folder)
+            .args(arguments(&bootstrap, &path))
+            // What Istio's agent has in its environment, where the filter cannot ask Envoy.
+            .env("POD_NAME", format!("{name}-1"))
+            .env("POD_NAMESPACE", "shop")
+            .env("ISTIO_META_WORKLOAD_NAME", name);
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
         Self { admin, folder, process: spec.start().unwrap() }
     }

@@ -1,15 +1,16 @@
 //! A worker loses its VM.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use emac_tests::testbed::wait_until;
 use serde_json::json;
 
 use super::client::{Connection, get};
-use super::{Shop, all_well, more_answered, parts, reporting, reports_of};
+use super::{Shop, all_well, more_answered, reporting, reports_of};
 use crate::common::PATIENCE;
 use emac_tests::envoy::emac_filter;
+use emac_tests::shell::Shell;
 
 const EXPORTS: u8 = 7;
 const CODE: u8 = 10;
@@ -110,6 +111,11 @@ async fn with_a_lost_vm(envoy: &Path, wasm: &Path, workers: u32, policy: &str) -
     let trapped = || async { shop.proxy.log().contains("unreachable") };
     assert!(wait_until(PATIENCE, trapped).await, "{}", shop.proxy.log());
     (shop, sent)
+}
+
+/// Only a wasm module has a VM to lose: what a panic costs the native shell is shown under `native`.
+fn parts(test: &str) -> Option<(PathBuf, PathBuf)> {
+    super::parts(test).filter(|(_, module)| Shell::of(module) == Shell::Wasm)
 }
 
 /// With `FAIL_RELOAD` the proxy makes a new VM (at most once a second, and fails requests until then); it counts on exactly.

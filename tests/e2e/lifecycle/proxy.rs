@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use emac_tests::envoy::LABELS;
+use emac_tests::envoy::{LABELS, NATIVE_TYPE};
 use emac_tests::stats::Samples;
 use emac_tests::supervise::{Process, Reserved, Spec, reserve};
 use emac_tests::testbed::{client, wait_until};
@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 
 use crate::common::PATIENCE;
 
-const NATIVE_TYPE: &str =
-    "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
 const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// What an Envoy is told.

@@ -11,6 +11,10 @@ use crate::shell::Shell;
 pub const LABELS: [&str; 7] =
     ["journey", "result", "source", "destination", "operation", "outcome", "decision"];
 
+/// Type of a native filter's configuration.
+pub const NATIVE_TYPE: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
+
 /// The HTTP filter of one listener.
 #[derive(Debug, Clone, Default)]
 pub enum HttpFilter {
@@ -72,7 +76,7 @@ fn native(module: &Path, configuration: &Value) -> Value {
     json!({
         "name": "envoy.filters.http.dynamic_modules",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "@type": NATIVE_TYPE,
             "dynamic_module_config": {
                 "module": {"local": {"filename": module.display().to_string()}},
                 "do_not_close": true,
