@@ -14,7 +14,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
-use crate::hooks;
+use crate::{hooks, process};
 
 /// The newest ABI this was written for. Envoy promises that a minor version understands the one before it.
 const VERSION: &CStr = c"v0.2.0";
@@ -192,6 +192,9 @@ callbacks! {
         record_histogram: c"envoy_dynamic_module_callback_http_filter_record_histogram_value" fn(Envoy, usize, *const Buffer, usize, u64) -> u32;
     }
     newer {
+        // In 1.38 too, but nothing to do without.
+        register_function: c"envoy_dynamic_module_callback_register_function" fn(Buffer, *mut c_void) -> bool;
+        get_function: c"envoy_dynamic_module_callback_get_function" fn(Buffer, *mut *mut c_void) -> bool;
         // Not in 1.38: there metrics can only be written on behalf of a stream.
         config_increment_counter: c"envoy_dynamic_module_callback_http_filter_config_increment_counter" fn(Envoy, usize, *const Buffer, usize, u64) -> u32;
         config_set_gauge: c"envoy_dynamic_module_callback_http_filter_config_set_gauge" fn(Envoy, usize, *const Buffer, usize, u64) -> u32;
@@ -647,13 +650,19 @@ fn remove_config(number: u32) {
 /// Only on the thread that made it. Another may be about to let it go: the lock is held meanwhile, and whoever lets it go takes it too.
 /// What may call a hook that comes back here is asked for inside a [`Confined`] value, where that hook stops.
 fn with_config<T>(number: u32, ask: impl FnOnce(&'static Callbacks, Envoy) -> Option<T>) -> Option<T> {
+    let is_home = |config: &LiveConfig| config.thread == std::thread::current().id();
+    with_config_if(number, is_home, ask)
+}
+
+fn with_config_if<T>(
+    number: u32,
+    may: impl FnOnce(&LiveConfig) -> bool,
+    ask: impl FnOnce(&'static Callbacks, Envoy) -> Option<T>,
+) -> Option<T> {
     let callbacks = callbacks()?;
     let configs = CONFIGS.lock().unwrap_or_else(PoisonError::into_inner);
     let config = configs.iter().find(|config| config.number == number)?;
-    if config.thread != std::thread::current().id() {
-        return None;
-    }
-    ask(callbacks, config.envoy as Envoy)
+    if may(config) { ask(callbacks, config.envoy as Envoy) } else { None }
 }
 
 /// Whether this is the thread that made a configuration.
@@ -728,6 +737,157 @@ pub(crate) fn reset(config: u32, stream: u64) {
     });
 }
 
+// -------------------------------------------------------------------------------------------------- another copy of this shared object
+
+/// What copies in one process ask of the one that was there first. A file that is replaced while Envoy runs is loaded beside the one before,
+/// which stays (`-z nodelete`); what wasm modules leave in Envoy's shared data and queues stays with it.
+#[repr(u32)]
+#[derive(Clone, Copy)]
+enum Wish {
+    Get = 0,
+    Set = 1,
+    Enqueue = 2,
+    Dequeue = 3,
+    /// Wants to be told when another copy takes over the streams to the control plane.
+    Join = 4,
+    /// Takes them over.
+    TakeOver = 5,
+}
+
+/// Takes an answer: where to, the bytes, their version.
+type Taker = extern "C" fn(*mut c_void, Buffer, u32);
+/// A wish, a key, a value, a version ([`ANY`]: none), and who takes the answer. Not 0: done.
+type Serve = extern "C" fn(u32, Buffer, Buffer, u64, *mut c_void, Taker) -> u32;
+
+/// Of these wishes. Copies that understand each other differently do not speak.
+const COPIES: &[u8] = b"emac.copies.1";
+const ANY: u64 = u64::MAX;
+
+/// Lets go of the streams to the control plane, on the main thread.
+type LetGo = extern "C" fn();
+
+static FIRST: OnceLock<Option<Serve>> = OnceLock::new();
+/// Addresses of every other copy's [`let_go`]; only the first copy knows them.
+static JOINED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+extern "C" fn let_go() {
+    guarded(hooks::Hook::Copies, (), process::let_go);
+}
+
+fn own_let_go() -> [u8; 8] {
+    (let_go as LetGo as usize as u64).to_le_bytes()
+}
+
+/// Tells every other copy to let go of the streams to the control plane; on the main thread.
+pub(crate) fn take_over() {
+    if ask_first(Wish::TakeOver, "", &own_let_go(), ANY).is_none() {
+        tell_joined(0);
+    }
+}
+
+/// Tells the copies that have joined but one.
+fn tell_joined(but: usize) {
+    let joined = JOINED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for address in joined.into_iter().filter(|address| *address != but) {
+        // SAFETY: joined by a copy of this file, which is never unloaded, with this signature; it does not unwind.
+        let let_go = unsafe { std::mem::transmute::<*const c_void, LetGo>(address as *const c_void) };
+        let_go();
+    }
+}
+
+/// Finds the copy that was there first, or becomes it. On the main thread, before any request.
+pub(crate) fn meet_other_copies() {
+    FIRST.get_or_init(|| {
+        let callbacks = callbacks()?;
+        let (get, register) = (callbacks.get_function?, callbacks.register_function?);
+        let mut found = std::ptr::null_mut();
+        // SAFETY: the key and `found` outlive the call.
+        if unsafe { get(Buffer::of(COPIES), &mut found) } && !found.is_null() {
+            // SAFETY: registered under this key by a copy of this file, with this signature, and never unloaded.
+            let serve = unsafe { std::mem::transmute::<*mut c_void, Serve>(found) };
+            let own = own_let_go();
+            serve(Wish::Join as u32, Buffer::NONE, Buffer::of(&own), ANY, std::ptr::null_mut(), take_answer);
+            return Some(serve);
+        }
+        // SAFETY: the key outlives the call, and the function the process.
+        unsafe { register(Buffer::of(COPIES), serve_other_copies as Serve as *mut c_void) };
+        None
+    });
+}
+
+extern "C" fn take_answer(to: *mut c_void, bytes: Buffer, version: u32) {
+    // SAFETY: `to` is what `ask_first` passed to the call that this is part of; the bytes are the other copy's, and outlive it.
+    unsafe { *to.cast::<Option<(Vec<u8>, u32)>>() = Some((bytes.to_vec(), version)) };
+}
+
+/// Asks the first copy; `None`: this is it.
+fn ask_first(wish: Wish, key: &str, value: &[u8], version: u64) -> Option<(bool, Option<(Vec<u8>, u32)>)> {
+    let serve = (*FIRST.get()?)?;
+    let mut answer: Option<(Vec<u8>, u32)> = None;
+    let to = (&raw mut answer).cast::<c_void>();
+    let done =
+        serve(wish as u32, Buffer::of(key.as_bytes()), Buffer::of(value), version, to, take_answer) != 0;
+    Some((done, answer))
+}
+
+extern "C" fn serve_other_copies(
+    wish: u32,
+    key: Buffer,
+    value: Buffer,
+    version: u64,
+    to: *mut c_void,
+    take: Taker,
+) -> u32 {
+    guarded(hooks::Hook::Copies, 0, || {
+        // SAFETY: of another copy, for this call.
+        let (key, value) = unsafe { (key.to_vec(), value.to_vec()) };
+        let key = String::from_utf8_lossy(&key);
+        let answer = |found: Option<(Vec<u8>, u32)>| {
+            found.map_or(0, |(bytes, version)| {
+                take(to, Buffer::of(&bytes), version);
+                1
+            })
+        };
+        match wish {
+            0 => answer(process::own_shared(&key)),
+            1 => u32::from(process::set_own_shared(&key, &value, u32::try_from(version).ok())),
+            2 => u32::from(process::own_enqueue(&value)),
+            3 => answer(process::own_dequeue().map(|item| (item, 0))),
+            4 | 5 => {
+                let Ok(address) = value.try_into().map(u64::from_le_bytes) else { return 0 };
+                if wish == Wish::Join as u32 {
+                    JOINED.lock().unwrap_or_else(PoisonError::into_inner).push(address as usize);
+                } else {
+                    process::let_go();
+                    tell_joined(address as usize);
+                }
+                1
+            }
+            _ => 0,
+        }
+    })
+}
+
+/// A value that all copies share, if another copy has them.
+pub(crate) fn shared_elsewhere(key: &str) -> Option<Option<(Vec<u8>, u32)>> {
+    ask_first(Wish::Get, key, &[], ANY).map(|(_, answer)| answer)
+}
+
+/// Writes one.
+pub(crate) fn set_elsewhere(key: &str, value: &[u8], version: Option<u32>) -> Option<bool> {
+    ask_first(Wish::Set, key, value, version.map_or(ANY, u64::from)).map(|(done, _)| done)
+}
+
+/// Appends to the queue that all copies share.
+pub(crate) fn enqueue_elsewhere(item: &[u8]) -> Option<bool> {
+    ask_first(Wish::Enqueue, "", item, ANY).map(|(done, _)| done)
+}
+
+/// Takes the oldest.
+pub(crate) fn dequeue_elsewhere() -> Option<Option<Vec<u8>>> {
+    ask_first(Wish::Dequeue, "", &[], ANY).map(|(_, answer)| answer.map(|(item, _)| item))
+}
+
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -756,18 +916,23 @@ pub(crate) fn define(config: u32, kind: Kind, name: &str, labels: &[&str]) -> Op
     })
 }
 
-/// Adds to a counter, sets a gauge, or gives a histogram a value: on the main thread. `false`: not done.
+/// Adds to a counter, sets a gauge, or gives a histogram a value, on any thread, as streams of any thread do. `false`: not done.
 pub(crate) fn write_metric(config: u32, kind: Kind, id: usize, labels: &[&str], value: u64) -> bool {
     let labels: Vec<Buffer> = labels.iter().map(|label| Buffer::of(label.as_bytes())).collect();
-    let written = with_config(config, |callbacks, envoy| {
-        let write = match kind {
-            Kind::Counter => callbacks.config_increment_counter?,
-            Kind::Gauge => callbacks.config_set_gauge?,
-            Kind::Histogram => callbacks.config_record_histogram?,
-        };
-        // SAFETY: a live configuration, on its thread; all buffers outlive the call. An unknown id is refused.
-        Some(unsafe { write(envoy, id, labels.as_ptr(), labels.len(), value) } == SUCCESS)
-    });
+    let written = with_config_if(
+        config,
+        |_| true,
+        |callbacks, envoy| {
+            let write = match kind {
+                Kind::Counter => callbacks.config_increment_counter?,
+                Kind::Gauge => callbacks.config_set_gauge?,
+                Kind::Histogram => callbacks.config_record_histogram?,
+            };
+            // SAFETY: a live configuration, whose metrics are fixed and whose counters are atomic; all buffers outlive the call. An unknown id
+            // is refused.
+            Some(unsafe { write(envoy, id, labels.as_ptr(), labels.len(), value) } == SUCCESS)
+        },
+    );
     written.unwrap_or_default()
 }
 

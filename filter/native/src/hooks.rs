@@ -33,6 +33,8 @@ pub(crate) enum Hook {
     Woken,
     Callout,
     Stream,
+    /// Not a hook: another copy of this shared object asks.
+    Copies,
     /// Not a hook: our own thread.
     Clock,
 }
@@ -55,6 +57,7 @@ impl Hook {
             Self::Woken => "woken",
             Self::Callout => "callout",
             Self::Stream => "stream",
+            Self::Copies => "copies",
             Self::Clock => "clock",
         }
     }

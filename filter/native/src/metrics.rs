@@ -116,8 +116,7 @@ pub(crate) fn internal_error() {
     }
 }
 
-/// Defines all shapes while a configuration is made, which is the only time at which Envoy allows it, and every counter there is, which
-/// Envoy would forget with the configuration before.
+/// Defines all shapes while a configuration is made, which is the only time at which Envoy allows it.
 pub(crate) fn define(config: u32) {
     let define = |(kind, name, labels): &(MetricKind, &str, &[&str])| {
         abi::define(config, kind_of(*kind), name, labels)
@@ -131,8 +130,12 @@ pub(crate) fn define(config: u32) {
         );
     }
     locked(&DEFINED).insert(config, ids);
+}
+
+/// Gives a configuration that is being made every counter there is: Envoy would forget them with the configuration before.
+pub(crate) fn keep(config: u32) {
     for metric in all() {
-        if metric.kind == Kind::Counter && locked(&metric.written).is_some() {
+        if metric.kind == Kind::Counter {
             metric.write(config, 0);
         }
     }

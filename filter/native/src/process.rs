@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use emac_core::units::Millis;
@@ -63,8 +63,13 @@ pub(crate) fn add_config(number: u32, json: Vec<u8>) {
         );
         return;
     }
+    abi::meet_other_copies();
     known().insert(number, Known { json: json.into(), waker: MainWaker::new(number) });
+    set_shared(HOSTING_COPY, &own_id(), None);
+    abi::take_over();
     MAIN.with(Main::adopt);
+    // Also those of the copy before, whose names have just been read.
+    metrics::keep(number);
     clock::start();
 }
 
@@ -73,6 +78,15 @@ pub(crate) fn remove_config(number: u32) {
     // Dropped outside the lock: it asks the proxy to forget the waker.
     let removed = known().remove(&number);
     drop(removed);
+    if known().is_empty() {
+        // Perhaps another copy goes on: what was counted is written, what was not reported is left where it finds it.
+        worker::finish_all();
+        MAIN.with(Main::adopt);
+        metrics::flush(number);
+        if is_hosting_copy() {
+            set_shared(HOSTING_COPY, &[], None);
+        }
+    }
     metrics::forget(number);
     // Whoever was woken by it does not come any more.
     ASKED.store(false, Ordering::Release);
@@ -99,6 +113,24 @@ pub(crate) fn remove_config(number: u32) {
 
 fn hosts() -> MutexGuard<'static, u32> {
     HOST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Which copy of this shared object has the streams to the control plane: the one that was configured last.
+const HOSTING_COPY: &str = "emac.copy";
+
+fn own_id() -> [u8; 8] {
+    static ID: OnceLock<[u8; 8]> = OnceLock::new();
+    *ID.get_or_init(|| (getrandom::u64().unwrap_or_default() | 1).to_le_bytes())
+}
+
+/// Whether it is this one; where none is, this one may be.
+fn is_hosting_copy() -> bool {
+    shared(HOSTING_COPY).is_none_or(|(id, _)| id.is_empty() || id == own_id())
+}
+
+/// Another copy takes over; on the main thread.
+pub(crate) fn let_go() {
+    MAIN.with(Main::adopt);
 }
 
 /// What a configuration says.
@@ -156,7 +188,8 @@ impl Main {
     /// Lets the newest configuration host the streams to the control plane, and the one before none any more: a push replaces
     /// configurations, and the last user of an old one may be a worker, on whose thread Envoy would end streams of the main thread.
     fn adopt(&mut self) {
-        let newest = known().iter().next_back().map(|(number, known)| (*number, Arc::clone(&known.json)));
+        let newest = || known().iter().next_back().map(|(number, known)| (*number, Arc::clone(&known.json)));
+        let newest = if is_hosting_copy() { newest() } else { None };
         let Self { vm, root, links } = self;
         if root.as_ref().map(|(config, _)| *config) == newest.as_ref().map(|(config, _)| *config) {
             return;
@@ -220,11 +253,31 @@ fn with_shard<T>(key: &str, work: impl FnOnce(&mut Shared) -> T) -> Option<T> {
 
 /// A value all threads share, and its version.
 pub(crate) fn shared(key: &str) -> Option<(Vec<u8>, u32)> {
-    with_shard(key, |shared| shared.get(key).cloned()).flatten()
+    abi::shared_elsewhere(key).unwrap_or_else(|| own_shared(key))
 }
 
 /// Writes it; with a version, only over that one. `false`: it is another.
 pub(crate) fn set_shared(key: &str, value: &[u8], version: Option<u32>) -> bool {
+    abi::set_elsewhere(key, value, version).unwrap_or_else(|| set_own_shared(key, value, version))
+}
+
+/// Appends to the queue; `false`: it is full.
+pub(crate) fn enqueue(item: &[u8]) -> bool {
+    abi::enqueue_elsewhere(item).unwrap_or_else(|| own_enqueue(item))
+}
+
+/// Takes the oldest.
+pub(crate) fn dequeue() -> Option<Vec<u8>> {
+    abi::dequeue_elsewhere().unwrap_or_else(own_dequeue)
+}
+
+/// As [`shared`], of the first copy.
+pub(crate) fn own_shared(key: &str) -> Option<(Vec<u8>, u32)> {
+    with_shard(key, |shared| shared.get(key).cloned()).flatten()
+}
+
+/// As [`set_shared`], of the first copy.
+pub(crate) fn set_own_shared(key: &str, value: &[u8], version: Option<u32>) -> bool {
     let written = with_shard(key, |shared| match shared.get_mut(key) {
         Some((_, held)) if version.is_some_and(|version| version != *held) => false,
         Some((bytes, held)) => {
@@ -239,8 +292,8 @@ pub(crate) fn set_shared(key: &str, value: &[u8], version: Option<u32>) -> bool 
     written.unwrap_or_default()
 }
 
-/// Appends to the queue; `false`: it is full.
-pub(crate) fn enqueue(item: &[u8]) -> bool {
+/// As [`enqueue`], of the first copy.
+pub(crate) fn own_enqueue(item: &[u8]) -> bool {
     let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
     let room = queue.len() < QUEUE_MAX;
     if room {
@@ -249,8 +302,8 @@ pub(crate) fn enqueue(item: &[u8]) -> bool {
     room
 }
 
-/// Takes the oldest.
-pub(crate) fn dequeue() -> Option<Vec<u8>> {
+/// As [`dequeue`], of the first copy.
+pub(crate) fn own_dequeue() -> Option<Vec<u8>> {
     QUEUE.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 

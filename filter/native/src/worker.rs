@@ -112,10 +112,20 @@ pub(crate) fn close(slot: Slot) {
 
 /// Every worker's clockwork, on the main thread.
 pub(crate) fn turn_all() {
-    let workers: Vec<_> = WORKERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for worker in workers {
+    for worker in all() {
         worker.with(Worker::turn);
     }
+}
+
+/// The last configuration is gone, and with it every stream: what is left is handed over, on whatever thread.
+pub(crate) fn finish_all() {
+    for worker in all() {
+        worker.with(Worker::finish);
+    }
+}
+
+fn all() -> Vec<Arc<Confined<Worker>>> {
+    WORKERS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl Worker {
@@ -188,6 +198,13 @@ impl Worker {
         let listener = root.listener();
         self.roots.push((config, root));
         listener
+    }
+
+    fn finish(&mut self) {
+        let host = Native::of_worker();
+        for (_, mut root) in core::mem::take(&mut self.roots) {
+            root.on_done(&mut self.vm, &host);
+        }
     }
 
     /// On the main thread, which has no streams: nothing here asks about one.
