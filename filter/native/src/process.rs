@@ -138,13 +138,13 @@ pub(crate) fn json_of(config: u32) -> Option<Arc<[u8]>> {
     known().get(&config).map(|known| Arc::clone(&known.json))
 }
 
-/// Drops the root contexts of configurations that are gone.
-pub(crate) fn retain_live(roots: &mut Vec<(u32, Root)>, vm: &mut Vm) {
-    let known = known();
+/// Ends the root contexts of configurations that are gone.
+pub(crate) fn retain_live(roots: &mut Vec<(u32, Root)>, vm: &mut Vm, host: &Native) {
+    let live: Vec<u32> = known().keys().copied().collect();
     roots.retain_mut(|(config, root)| {
-        let live = known.contains_key(config);
+        let live = live.contains(config);
         if !live {
-            root.on_delete(vm);
+            root.on_done(vm, host);
         }
         live
     });

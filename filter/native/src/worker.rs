@@ -210,8 +210,8 @@ impl Worker {
     /// On the main thread, which has no streams: nothing here asks about one.
     fn turn(&mut self) {
         let Self { vm, roots, .. } = self;
-        process::retain_live(roots, vm);
         let host = Native::of_worker();
+        process::retain_live(roots, vm, &host);
         for (_, root) in roots.iter() {
             root.on_turn(vm, &host);
         }
