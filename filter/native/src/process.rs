@@ -79,6 +79,10 @@ pub(crate) fn remove_config(number: u32) {
     let removed = known().remove(&number);
     drop(removed);
     if known().is_empty() {
+        if *hosts() == number && !abi::is_at_home(number) {
+            // No other is left by which the main thread could be woken to end them.
+            say_streams_end_elsewhere();
+        }
         // Perhaps another copy goes on: what was counted is written, what was not reported is left where it finds it.
         worker::finish_all();
         MAIN.with(Main::adopt);
@@ -102,13 +106,17 @@ pub(crate) fn remove_config(number: u32) {
     let waits = MOVED.wait_timeout_while(hosts(), MOVE_MAX, |host| *host == number);
     let (host, _) = waits.unwrap_or_else(PoisonError::into_inner);
     if *host == number {
-        metrics::internal_error();
-        abi::log(
-            Level::Warn,
-            "emac: the last configuration of the filter went on a worker while its streams to the control plane were open: Envoy ends \
-             them on the wrong thread; replace a listener instead of removing it, or restart this Envoy",
-        );
+        say_streams_end_elsewhere();
     }
+}
+
+fn say_streams_end_elsewhere() {
+    metrics::internal_error();
+    abi::log(
+        Level::Warn,
+        "emac: the last configuration of the filter went on a worker while its streams to the control plane were open: Envoy ends them on \
+         the wrong thread; replace a listener instead of removing it, or restart this Envoy",
+    );
 }
 
 fn hosts() -> MutexGuard<'static, u32> {
