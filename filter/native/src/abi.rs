@@ -820,8 +820,11 @@ extern "C" fn take_answer(to: *mut c_void, bytes: Buffer, version: u32) {
     unsafe { *to.cast::<Option<(Vec<u8>, u32)>>() = Some((bytes.to_vec(), version)) };
 }
 
+/// Bytes and their version.
+type Versioned = (Vec<u8>, u32);
+
 /// Asks the first copy; `None`: this is it.
-fn ask_first(wish: Wish, key: &str, value: &[u8], version: u64) -> Option<(bool, Option<(Vec<u8>, u32)>)> {
+fn ask_first(wish: Wish, key: &str, value: &[u8], version: u64) -> Option<(bool, Option<Versioned>)> {
     let serve = (*FIRST.get()?)?;
     let mut answer: Option<(Vec<u8>, u32)> = None;
     let to = (&raw mut answer).cast::<c_void>();
