@@ -1,7 +1,7 @@
 //! What stands behind the proxy: one small server whose answers are told by the path, and which remembers every request.
 //!
 //! `/slow/<ms>` answers late, `/fails/<status>` fails the first time it sees an `x-number`, `/held` waits until it is released,
-//! `/events` sends the head of an event stream and its end when it is released, `/redirect` sends to `/moved`; all else is answered at once.
+//! `/events` sends the head of an event stream and its end when it is released, `/redirect/MS` sends to `/moved`, after a while; all else is answered at once.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -130,6 +130,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             response.headers_mut().insert("content-type", HeaderValue::from_static("text/event-stream"));
         }
         "redirect" => {
+            tokio::time::sleep(Duration::from_millis(number())).await;
             *response.status_mut() = StatusCode::FOUND;
             response.headers_mut().insert("location", HeaderValue::from_static("http://shop.example/moved"));
         }
