@@ -11,9 +11,9 @@
 //! second to read. Whatever concerns more than one journey (names, entries, SLO documents, files that come and go) makes everything be read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use crate::plan::JourneyInput;
 use emac_compile::declared::{Declared, name_of};
@@ -39,7 +39,16 @@ pub struct Intents {
 
 /// Every file looked at, with what tells that it changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fingerprint(Vec<(PathBuf, Option<(u64, SystemTime)>)>);
+pub(super) struct Fingerprint(Vec<(PathBuf, Option<Look>)>);
+
+/// What the file system says of a file. Tools that copy set the time of a file back, and edits keep its length; nobody sets the time of its inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    bytes: u64,
+    inode: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
 
 impl Intents {
     /// Reads every intent under some patterns (files, directories, globs). `None` when there was an error; all are in `problems`.
@@ -197,9 +206,14 @@ impl Fingerprint {
     }
 }
 
-fn look(file: &Path) -> Option<(u64, SystemTime)> {
-    let metadata = file.metadata().ok()?;
-    Some((metadata.len(), metadata.modified().ok()?))
+fn look(file: &Path) -> Option<Look> {
+    let found = file.metadata().ok()?;
+    Some(Look {
+        bytes: found.len(),
+        inode: found.ino(),
+        modified: (found.mtime(), found.mtime_nsec()),
+        changed: (found.ctime(), found.ctime_nsec()),
+    })
 }
 
 impl Fingerprint {
@@ -295,7 +309,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, text).unwrap();
             self.ticks += 1;
-            let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000 + self.ticks);
+            let time = std::time::SystemTime::UNIX_EPOCH
+                + std::time::Duration::from_secs(1_700_000_000 + self.ticks);
             std::fs::File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
         }
 
@@ -324,6 +339,21 @@ mod tests {
 
     fn slower(name: &str) -> String {
         intent(name).replace("p50: 20ms", "p50: 25ms")
+    }
+
+    /// As `cp -p` and `rsync -t` leave it.
+    #[test]
+    fn a_file_of_the_same_length_and_time_is_another() {
+        let mut files = Files::new();
+        let before = files.load();
+        files.write("b/intent.yaml", &slower("b"));
+        let time = before.read.0.iter().find(|(file, _)| file.ends_with("b/intent.yaml")).unwrap();
+        let (seconds, _) = time.1.unwrap().modified;
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds.unsigned_abs());
+        let file = std::fs::File::options().append(true).open(files.folder.path().join("b/intent.yaml"));
+        file.unwrap().set_modified(time).unwrap();
+        assert_eq!(slower("b").len(), intent("b").len());
+        assert_ne!(files.look(&before), before.read);
     }
 
     #[test]
