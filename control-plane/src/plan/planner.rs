@@ -32,7 +32,8 @@ use super::{hops, next_generation, tells_alike};
 
 /// A journey with evidence is planned anew this often although nothing moved: what is shown of it is at most so old.
 const REFRESH: Micros = Micros(5_000_000);
-/// While journeys that changed wait, the others are looked at this often only: a look at all of them can cost more than planning those that wait.
+/// Where journeys change all the time, the others are looked at this often only: a look at all of them can cost more than planning those that changed, and what
+/// was planned goes out after it.
 const LOOK: Micros = Micros(1_000_000);
 
 /// Where evidence is read.
@@ -165,8 +166,8 @@ impl Planner {
         }
     }
 
-    /// One round of work: journeys that changed, as long as `may_go_on` says so, then a look at the others and those of them that moved. `may_go_on` is
-    /// asked before each, on any thread. While some that changed wait, the look is taken once in [`LOOK`] only, so that it cannot keep them waiting.
+    /// One round of work: journeys that changed, as long as `may_go_on` says so, else a look at the others and those of them that moved. `may_go_on` is
+    /// asked before each, on any thread. However much changes, the others have their turn once in [`LOOK`].
     pub fn step(
         &mut self,
         source: &impl EvidenceSource,
@@ -177,7 +178,7 @@ impl Planner {
         let changed = self.changed();
         step.waiting = changed.len() - self.work(&changed, source, now, &may_go_on);
         step.planned = changed.len() - step.waiting;
-        if step.waiting == 0 || self.looked.is_none_or(|at| now.at.since(at) >= LOOK) {
+        if changed.is_empty() || self.looked.is_none_or(|at| now.at.since(at) >= LOOK) {
             self.looked = Some(now.at);
             let moved = self.moved(source, now);
             let planned = self.work(&moved, source, now, &may_go_on);
