@@ -22,10 +22,10 @@ struct Tried {
 
 /// One replica, from the table above in this file.
 const TRIED: [Tried; 4] = [
-    Tried { sidecars: 100, measured: [0.04, 0.02, 0.03, 0.04, 0.006, 0.007, 0.01, 31.0] },
-    Tried { sidecars: 1_000, measured: [0.06, 0.05, 0.07, 0.15, 0.006, 0.007, 0.08, 156.0] },
-    Tried { sidecars: 5_000, measured: [0.29, 0.21, 0.26, 0.68, 0.005, 0.011, 0.25, 474.0] },
-    Tried { sidecars: 10_000, measured: [0.67, 0.43, 0.58, 1.69, 0.005, 0.015, 0.46, 933.0] },
+    Tried { sidecars: 100, measured: [0.07, 0.02, 0.02, 0.04, 0.006, 0.008, 0.02, 34.0] },
+    Tried { sidecars: 1_000, measured: [0.07, 0.02, 0.03, 0.12, 0.006, 0.008, 0.11, 105.0] },
+    Tried { sidecars: 5_000, measured: [0.28, 0.04, 0.07, 0.53, 0.005, 0.010, 0.24, 406.0] },
+    Tried { sidecars: 10_000, measured: [0.53, 0.06, 0.13, 1.11, 0.005, 0.014, 0.44, 783.0] },
 ];
 const ROWS: [(&str, &str); 8] = [
     ("first plan", "s"),
@@ -43,7 +43,7 @@ pub fn section(costs: &Costs) -> String {
     let mut out = String::from(
         "## Simulated\n\n`bench-scale --simulate`: [docs/scale.md](../docs/scale.md) says what is simulated and what is not. The same seed gives the same \
          figures on every machine.\n\n### What a piece of work costs\n\nOn AMD EPYC, processor time of threads (`/proc/PID/task/*/schedstat`), in single runs of 14 s while other work had its part of the two cores, of a build \
-         with jemalloc; the times of the table of what was measured are of a build without.\n\n| work | µs | from |\n|---|---|---|\n",
+         with jemalloc.\n\n| work | µs | from |\n|---|---|---|\n",
     );
     for (work, cost, from) in costs.sources() {
         let _ = writeln!(out, "| {work} | {} | {from} |", cost as f64 / 1e3);
