@@ -56,7 +56,6 @@ use emac_push::service::{Admission, PushService, ServiceLimits};
 use enforcement::Keep;
 pub(crate) use enforcement::names::sentence as unknown_journey;
 use guard::Guard;
-use intents::Fingerprint;
 pub use intents::Intents;
 pub(crate) use standing::age_of as age;
 use state::Shared;
@@ -134,7 +133,7 @@ impl Server {
     /// [`StartError`]; nothing runs then.
     pub async fn start(config: &Config, intents: Intents) -> Result<Self, StartError> {
         let identity = checked_identity(config)?;
-        let (clock, read) = (Clock::start(), Fingerprint::take(&config.intents).with_models(&intents));
+        let clock = Clock::start();
         let credentials = match identity {
             Identity::Nobody => None,
             Identity::Proven(proof) => Some(Arc::new(Credentials::load(proof)?)),
@@ -183,7 +182,7 @@ impl Server {
         server.write_ports(config.ports_file.as_deref(), &traces)?;
         traces.spawn(&mut server.tasks, &server.shared.gate, &server.shutdown);
         server.spawn_servers(grpc, http, queue);
-        server.spawn_loops(config, read);
+        server.spawn_loops(config);
         let operator_keys = operator_keys.filter(|_| config.api.token_keys.is_some());
         for credentials in [credentials, operator_keys].into_iter().flatten() {
             server.tasks.spawn(credentials.watch(server.shutdown.clone()));
@@ -278,10 +277,10 @@ impl Server {
         info!(grpc = %self.grpc, http = %self.http, "listening");
     }
 
-    fn spawn_loops(&mut self, config: &Config, read: Fingerprint) {
+    fn spawn_loops(&mut self, config: &Config) {
         let (shared, stop) = (Arc::clone(&self.shared), self.shutdown.clone());
         self.tasks.spawn(plan_loop::run(Arc::clone(&shared), config.plan_period, stop.clone()));
-        self.tasks.spawn(reload::run(Arc::clone(&shared), config.intents.clone(), read, stop.clone()));
+        self.tasks.spawn(reload::run(Arc::clone(&shared), config.intents.clone(), stop.clone()));
         if let Some(cluster) = shared.cluster.clone() {
             self.tasks.spawn(replicas::follow(Arc::clone(&shared), cluster, stop.clone()));
         }

@@ -21,8 +21,8 @@ use declaration::Texts;
 use emac_document::{Document, Limits, Problem, Problems, read_file};
 use emac_journey::intent::{self, Intent};
 use emac_journey::slo::{Promises, Slos};
-pub use files::Files;
 use files::Folders;
+pub use files::{Files, name_of};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,12 +53,9 @@ impl Declared {
     /// Every journey of some documents, in their order. A model that cannot be read is an error: nothing acts on what somebody edited.
     pub fn of(documents: &[Document], slos: &Slos, problems: &Problems) -> Vec<Self> {
         let intents = intent::of(documents, problems);
-        // Without any SLO document references lead nowhere by design: the documents may live elsewhere.
-        let unheard = Problems::new();
-        let told = if slos.iter().next().is_none() { &unheard } else { problems };
         let (places, mut folders) = (files::places(documents), Folders::default());
         let declared = |intent: Intent| {
-            let promises = slos.resolve(&intent, told);
+            let promises = promises(slos, &intent, problems);
             let place = places.get(intent.name.as_str());
             let file = place.map(|place| PathBuf::from(place.source.name())).unwrap_or_default();
             let files = folders.files(&file, &intent, problems);
@@ -90,6 +87,23 @@ impl Declared {
         (declared, text)
     }
 
+    /// The journey as its document says now, everything else as it was read: `None` where that is not enough, because the document names another journey or another
+    /// file of its model, or because what enters it changed, which concerns other journeys; also when there was an error.
+    pub fn read_again(&self, document: &Document, slos: &Slos, problems: &Problems) -> Option<Self> {
+        let intent = intent::read(document, problems)?;
+        let same = intent.name == self.intent.name
+            && intent.entry == self.intent.entry
+            && intent.runtime.policy.edges == self.intent.runtime.policy.edges
+            && intent.evidence.discovered_model == self.intent.evidence.discovered_model;
+        if !same {
+            return None;
+        }
+        let promises = promises(slos, &intent, problems);
+        let (declared, accepted) = Self::with_files(intent, promises, self.files.clone(), problems);
+        let texts = Some(Texts { intent: declaration::text(document), accepted });
+        (problems.errors() == 0).then_some(Self { texts, ..declared })
+    }
+
     /// The model that acts.
     pub fn acting(&self) -> &AcceptedModel {
         if self.unusable.is_some() { &self.own } else { self.agreed() }
@@ -111,6 +125,12 @@ impl Declared {
         let own = acting.model().structure.is_none();
         acting.version().filter(|_| !own).unwrap_or(&self.intent.digest)
     }
+}
+
+/// Without any SLO document references lead nowhere by design: the documents may live elsewhere.
+fn promises(slos: &Slos, intent: &Intent, problems: &Problems) -> Promises {
+    let unheard = Problems::new();
+    slos.resolve(intent, if slos.iter().next().is_none() { &unheard } else { problems })
 }
 
 /// Of a component that the intent does not declare nobody knows how it is reached.

@@ -15,6 +15,7 @@ mod blob;
 mod connect;
 mod crew;
 mod door;
+mod fill;
 mod kept;
 mod layout;
 mod members;
@@ -31,6 +32,7 @@ mod snapshot;
 mod status;
 mod view;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
@@ -53,6 +55,7 @@ use crate::ingest::{Records, Stats, Waiting};
 use crate::plan::PlanSnapshot;
 use crew::Crew;
 use door::Door;
+use fill::Fill;
 use layout::{Layout, LayoutError};
 pub(crate) use members::DEAD;
 use members::Members;
@@ -120,6 +123,7 @@ pub struct Cluster {
     /// How far this replica follows the shared orders.
     obeys: watch::Sender<u64>,
     elsewhere: Arc<Elsewhere>,
+    fill: Arc<Fill>,
     runtime: Handle,
     stop: CancellationToken,
     main: Mutex<Option<tokio::task::JoinHandle<()>>>,
@@ -170,6 +174,7 @@ impl Cluster {
             models_changed: Arc::new(watch::Sender::new(0)),
             obeys: watch::Sender::new(0),
             elsewhere: Arc::default(),
+            fill: Arc::default(),
             runtime: Handle::current(),
             stop: CancellationToken::new(),
             main: Mutex::default(),
@@ -190,6 +195,7 @@ impl Cluster {
         let (status, members, stop) =
             (Arc::clone(&self.status), Arc::clone(&self.members), self.stop.clone());
         let (place, elsewhere) = (Arc::clone(&self.plans), Arc::clone(&self.elsewhere));
+        let fill = Arc::clone(&self.fill);
         let (orders, obeys) = (Arc::clone(&self.orders), self.obeys.subscribe());
         let (models, models_changed) = (Arc::clone(&self.models), Arc::clone(&self.models_changed));
         async move {
@@ -218,6 +224,7 @@ impl Cluster {
             let _ = orders.set(crew.orders());
             let _ = place.set(Arc::clone(&plans));
             let mut tasks = JoinSet::new();
+            tasks.spawn(fill.watch(crew.layout.clone()));
             crew.meet(&mut tasks, elsewhere);
             crew.agree(&mut tasks, &plans);
             let mut shares = crew.count(&mut tasks, ends.position);
@@ -293,6 +300,11 @@ impl Cluster {
             unheld: position.partitions.iter().filter(|it| it.holder.is_none()).count(),
             plans: self.plans.get().is_some_and(|plans| plans.is_planner()),
         }
+    }
+
+    /// Share of its bytes that each stream with a limit holds, 0 to 1, by its name; empty before NATS was asked.
+    pub fn fill(&self) -> BTreeMap<&'static str, f64> {
+        self.fill.shares()
     }
 
     /// Who is there and who does what, for the API.

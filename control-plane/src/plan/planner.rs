@@ -2,7 +2,7 @@
 //!
 //! [`Planner`] keeps the plan of every journey and works anew on those whose intent, model or evidence moved, the most pressing first:
 //!
-//! 1. journeys whose intent or accepted model changed;
+//! 1. journeys whose intent or accepted model changed, before any other is looked at;
 //! 2. journeys whose evidence moved by more than its noise ([`super::moved`]), the farthest first, and those that damping still holds
 //!    back from where they want to be;
 //! 3. the others with evidence, once in [`REFRESH`], the longest ago first.
@@ -32,6 +32,9 @@ use super::{hops, next_generation, tells_alike};
 
 /// A journey with evidence is planned anew this often although nothing moved: what is shown of it is at most so old.
 const REFRESH: Micros = Micros(5_000_000);
+/// Where journeys change all the time, the others are looked at this often only: a look at all of them can cost more than planning those that changed, and what
+/// was planned goes out after it.
+const LOOK: Micros = Micros(1_000_000);
 
 /// Where evidence is read.
 pub trait EvidenceSource: Sync {
@@ -65,7 +68,7 @@ pub struct Step {
     pub planned: usize,
     /// Journeys that changed and are not planned yet: call again at once.
     pub waiting: usize,
-    /// Journeys that moved and are not planned yet.
+    /// Journeys that moved and are not planned yet, of those looked at.
     pub postponed: usize,
 }
 
@@ -82,6 +85,8 @@ pub struct Planner {
     touched: BTreeSet<WorkloadName>,
     /// What did not fit into the budgets of a workload, by journey.
     overflow: BTreeMap<WorkloadName, Vec<(JourneyName, String)>>,
+    /// When those that did not change were last looked at.
+    looked: Option<Micros>,
 }
 
 #[derive(Debug)]
@@ -117,7 +122,8 @@ struct Task {
     class: Class,
     /// Larger is more pressing within the class.
     weight: f64,
-    evidence: EvidenceByHop,
+    /// What it did, where that was looked at already.
+    evidence: Option<EvidenceByHop>,
 }
 
 // === impl Planner ===
@@ -160,44 +166,74 @@ impl Planner {
         }
     }
 
-    /// One round of work: looks at every journey, and plans as long as `may_go_on` says so, which is asked before each, on any thread.
+    /// One round of work: journeys that changed, as long as `may_go_on` says so, else a look at the others and those of them that moved. `may_go_on` is
+    /// asked before each, on any thread. However much changes, the others have their turn once in [`LOOK`].
     pub fn step(
         &mut self,
         source: &impl EvidenceSource,
         now: Moment,
         may_go_on: impl Fn(Class) -> bool + Sync,
     ) -> Step {
-        let tasks = self.tasks(source, now);
-        let of = |class| tasks.iter().filter(|task| task.class == class).count();
-        let mut step = Step { waiting: of(Class::Changed), postponed: of(Class::Moved), ..Step::default() };
-        let done = on_all_cores(&tasks, |task| may_go_on(task.class), |task| self.work(task, now));
-        step.planned = done.len();
-        for (task, planned) in done {
-            match task.class {
-                Class::Changed => step.waiting -= 1,
-                Class::Moved => step.postponed -= 1,
-                Class::Refresh => {}
-            }
-            if let Some(planned) = planned {
-                self.keep(&task.name, planned);
-            }
+        let mut step = Step::default();
+        let changed = self.changed();
+        step.waiting = changed.len() - self.work(&changed, source, now, &may_go_on);
+        step.planned = changed.len() - step.waiting;
+        if changed.is_empty() || self.looked.is_none_or(|at| now.at.since(at) >= LOOK) {
+            self.looked = Some(now.at);
+            let moved = self.moved(source, now);
+            let planned = self.work(&moved, source, now, &may_go_on);
+            let left = moved.iter().skip(planned);
+            step.postponed = left.filter(|task| task.class == Class::Moved).count();
+            step.planned += planned;
         }
         self.assemble(now, &mut step);
         step
     }
 
-    /// What there is to do, the most pressing first.
-    fn tasks(&self, source: &impl EvidenceSource, now: Moment) -> Vec<Task> {
-        let all: Vec<_> = self.journeys.iter().collect();
-        let found = on_all_cores(&all, |_| true, |(name, kept)| kept.task(name, source, now));
+    /// Journeys that somebody changed.
+    fn changed(&self) -> Vec<Task> {
+        let changed = self.journeys.iter().filter(|(_, kept)| kept.is_changed());
+        let task = |name: &JourneyName| Task {
+            name: name.clone(),
+            class: Class::Changed,
+            weight: 0.0,
+            evidence: None,
+        };
+        changed.map(|(name, _)| task(name)).collect()
+    }
+
+    /// What there is to do of the others, the most pressing first.
+    fn moved(&self, source: &impl EvidenceSource, now: Moment) -> Vec<Task> {
+        // Those of this step were planned just now.
+        let before = |kept: &Kept| kept.planned.as_ref().is_some_and(|planned| planned.read != now.at);
+        let others = self.journeys.iter().filter(|(_, kept)| !kept.is_changed() && before(kept));
+        let others: Vec<_> = others.collect();
+        let found = on_all_cores(&others, |_| true, |(name, kept)| kept.task(name, source, now));
         let mut tasks: Vec<Task> = found.into_iter().filter_map(|(_, task)| task).collect();
         tasks.sort_by(|a, b| a.class.cmp(&b.class).then(b.weight.total_cmp(&a.weight)));
         tasks
     }
 
-    fn work(&self, task: &Task, now: Moment) -> Option<Planned> {
-        let shown = self.snapshot.journeys.get(&task.name).map(Arc::as_ref);
-        self.journeys.get(&task.name).map(|kept| kept.plan(&task.evidence, shown, now))
+    /// Plans the first of some, as many as may be. Returns how many.
+    fn work(
+        &mut self,
+        tasks: &[Task],
+        source: &impl EvidenceSource,
+        now: Moment,
+        may_go_on: &(impl Fn(Class) -> bool + Sync),
+    ) -> usize {
+        let plan = |task: &Task| {
+            let shown = self.snapshot.journeys.get(&task.name).map(Arc::as_ref);
+            self.journeys.get(&task.name).map(|kept| kept.plan(task.evidence.as_ref(), source, shown, now))
+        };
+        let done = on_all_cores(tasks, |task| may_go_on(task.class), plan);
+        let count = done.len();
+        for (task, planned) in done {
+            if let Some(planned) = planned {
+                self.keep(&task.name, planned);
+            }
+        }
+        count
     }
 
     fn keep(&mut self, name: &JourneyName, planned: Planned) {
@@ -319,31 +355,51 @@ impl Kept {
         self.intent.runtime.mode == Mode::Enforce
     }
 
-    /// What there is to do, if anything.
+    /// It is to be planned whatever its evidence says.
+    fn is_changed(&self) -> bool {
+        self.changed || self.planned.is_none()
+    }
+
+    fn read(&self, source: &impl EvidenceSource) -> EvidenceByHop {
+        source.read(&self.wanted, self.is_enforced())
+    }
+
+    /// What there is to do about one that did not change, if anything.
     fn task(&self, name: &JourneyName, source: &impl EvidenceSource, now: Moment) -> Option<Task> {
-        let read = || source.read(&self.wanted, self.is_enforced());
-        let task = |class, weight, evidence| Some(Task { name: name.clone(), class, weight, evidence });
-        let Some(planned) = self.planned.as_ref().filter(|_| !self.changed) else {
-            return task(Class::Changed, 0.0, read());
-        };
+        let planned = self.planned.as_ref()?;
         let held_back = planned.is_held_back(now.unix_ms);
         let is_idle =
             !planned.had_evidence && source.last_seen(&self.wanted).is_none_or(|at| at < planned.read);
         if is_idle && !held_back {
             return None;
         }
-        let (evidence, age) = (read(), now.at.since(planned.read));
+        let (evidence, age) = (self.read(source), now.at.since(planned.read));
         let distance = planned.basis.distance(&evidence, self.intent.runtime.evidence_min.max(1));
-        match distance > 1.0 {
-            true => task(Class::Moved, distance, evidence),
-            false if held_back => task(Class::Moved, 1.0, evidence),
-            false if age >= REFRESH => task(Class::Refresh, age.0 as f64, evidence),
-            false => None,
-        }
+        let (class, weight) = match distance > 1.0 {
+            true => (Class::Moved, distance),
+            false if held_back => (Class::Moved, 1.0),
+            false if age >= REFRESH => (Class::Refresh, age.0 as f64),
+            false => return None,
+        };
+        Some(Task { name: name.clone(), class, weight, evidence: Some(evidence) })
     }
 
-    /// `shown`: its plan by another planner, if this one has none.
-    fn plan(&self, evidence: &EvidenceByHop, shown: Option<&JourneyPlan>, now: Moment) -> Planned {
+    /// `seen`: its evidence, if it was read already. `shown`: its plan by another planner, if this one has none.
+    fn plan(
+        &self,
+        seen: Option<&EvidenceByHop>,
+        source: &impl EvidenceSource,
+        shown: Option<&JourneyPlan>,
+        now: Moment,
+    ) -> Planned {
+        let read;
+        let evidence = match seen {
+            Some(seen) => seen,
+            None => {
+                read = self.read(source);
+                &read
+            }
+        };
         let previous = self.planned.as_ref().map(|planned| &planned.plan).or(shown);
         let known = Known { roles: &self.roles, limits: &self.limits, evidence, previous };
         let mut plan = plan_journey(&self.intent, &known, now.unix_ms);

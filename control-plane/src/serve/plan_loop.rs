@@ -9,7 +9,7 @@
 //! and a plan from defaults would undo it. Their leases bridge the gap. Without a state directory a restart cannot be told from a
 //! first start, and the first plan goes out at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use emac_core::evidence::{DecisionKind, HopDelta};
@@ -125,16 +125,8 @@ impl Planning {
             self.intents = Some(Arc::clone(&intents));
         }
         let step = {
-            let (whole, share) = (!self.begun, self.share);
-            let may_go_on = |class| {
-                let passed = shared.clock.now().since(begun);
-                whole
-                    || match class {
-                        Class::Changed => passed < CHUNK,
-                        Class::Moved => passed < share,
-                        Class::Refresh => passed.0 < share.0 / 2,
-                    }
-            };
+            let time = Time { whole: !self.begun, share: self.share, ..Time::default() };
+            let may_go_on = |class| time.may_go_on(class, shared.clock.now());
             self.planner.step(&Evidence { shared, now: begun }, shared.moment(), may_go_on)
         };
         self.begun = true;
@@ -147,6 +139,29 @@ impl Planning {
         }
         shared.stats.planned(shared.clock.now().since(begun));
         step
+    }
+}
+
+/// What a step may take. Each kind's time begins with its first journey, not with the looking before it: however long that takes, something is planned.
+#[derive(Debug, Default)]
+struct Time {
+    /// Everything is planned, however long it takes.
+    whole: bool,
+    /// For journeys that moved.
+    share: Micros,
+    changed: OnceLock<Micros>,
+    others: OnceLock<Micros>,
+}
+
+impl Time {
+    fn may_go_on(&self, class: Class, now: Micros) -> bool {
+        let passed = |begun: &OnceLock<Micros>| now.since(*begun.get_or_init(|| now));
+        self.whole
+            || match class {
+                Class::Changed => passed(&self.changed) < CHUNK,
+                Class::Moved => passed(&self.others) < self.share,
+                Class::Refresh => passed(&self.others).0 < self.share.0 / 2,
+            }
     }
 }
 
@@ -256,6 +271,28 @@ mod tests {
             aggregate.apply(clock.now(), batch);
         }
         shared
+    }
+
+    /// A look at all journeys of a large mesh takes longer than a step may: what changed, and what moved, is planned all the same.
+    #[test]
+    fn the_time_of_a_kind_begins_with_its_first_journey() {
+        let time = Time { share: Micros(250_000), ..Time::default() };
+        let at = |ms: u64| Micros(ms * 1_000);
+        let asked = [
+            (Class::Changed, 1_000, true),
+            (Class::Changed, 1_149, true),
+            (Class::Changed, 1_150, false),
+            (Class::Moved, 5_000, true),
+            (Class::Refresh, 5_124, true),
+            (Class::Refresh, 5_125, false),
+            (Class::Moved, 5_249, true),
+            (Class::Moved, 5_250, false),
+        ];
+        for (class, ms, may) in asked {
+            assert_eq!(time.may_go_on(class, at(ms)), may, "{class:?} at {ms} ms");
+        }
+        let whole = Time { whole: true, ..time };
+        assert!(whole.may_go_on(Class::Refresh, at(900_000)));
     }
 
     /// While a journey observes, for its intent's sake or because it is stopped, sidecars count decisions that nobody acts upon: no alternate was asked.

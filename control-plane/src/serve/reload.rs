@@ -22,14 +22,9 @@ const PERIOD_TOLD: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_millis(15);
 const QUIET_WITHIN: Duration = Duration::from_millis(150);
 
-/// Watches until told to stop. `read` is what the intents in force were read from.
-pub(super) async fn run(
-    shared: Arc<Shared>,
-    patterns: Vec<String>,
-    mut read: Fingerprint,
-    stop: CancellationToken,
-) {
-    let mut folders = Folders::default();
+/// Watches until told to stop.
+pub(super) async fn run(shared: Arc<Shared>, patterns: Vec<String>, stop: CancellationToken) {
+    let (mut read, mut folders) = (shared.intents.load().read().clone(), Folders::default());
     loop {
         let wanted = read.folders(&patterns);
         folders.watch(wanted.clone());
@@ -43,10 +38,11 @@ pub(super) async fn run(
         let (shared, patterns, before) = (Arc::clone(&shared), patterns.clone(), read.clone());
         let look = move || {
             let now = Fingerprint::take(&patterns).with_models(&shared.intents.load());
-            if asked || now != before {
-                reload(&shared, &patterns);
+            let changed = asked || now != before;
+            match changed && reload(&shared, &patterns, (!asked).then_some(&now)) {
+                true => shared.intents.load().read().clone(),
+                false => now,
             }
-            now
         };
         read = tokio::task::spawn_blocking(look).await.unwrap_or(read);
     }
@@ -60,9 +56,11 @@ async fn settled(folders: &Folders) {
     let _ = tokio::time::timeout(QUIET_WITHIN, busy).await;
 }
 
-fn reload(shared: &Shared, patterns: &[String]) {
+/// `now`: how the files look, where only what changed need be read. Returns whether other intents are in force.
+fn reload(shared: &Shared, patterns: &[String], now: Option<&Fingerprint>) -> bool {
     let (problems, before) = (Problems::new(), shared.intents.load_full());
-    match Intents::load_after(patterns, &before, &problems) {
+    let changed = now.and_then(|now| before.read_changed(now));
+    match changed.or_else(|| Intents::load_after(patterns, &before, &problems)) {
         Some(intents) => {
             info!(journeys = intents.planned.len(), "intents read again");
             for journey in intents.removed_since(&before) {
@@ -80,11 +78,13 @@ fn reload(shared: &Shared, patterns: &[String]) {
             shared.put_in_force(intents);
             shared.stats.reloads.fetch_add(1, Relaxed);
             shared.replan.notify_one();
+            true
         }
         None => {
             shared.stats.reloads_refused.fetch_add(1, Relaxed);
             shared.intents_refused.store(Some(Arc::new(summary(&problems))));
             warn!("intents are invalid; the last valid ones stay in use\n{}", render_text(&problems, false));
+            false
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::load::Subscriber;
 use crate::nats::{Nats, not_run, program};
 use crate::replica::{LEASE, Replica};
 use crate::support::process::PATIENCE;
-use crate::support::{Sidecar, Truth, report};
+use crate::support::{Sidecar, Truth, get, report};
 use crate::world::World;
 
 /// Waits until `/readyz` says something.
@@ -24,6 +24,21 @@ pub async fn says(replica: &Replica, status: u16, what: &str) {
         }
         assert!(begun.elapsed() < PATIENCE, "{found} {text}, expected {status} {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until the metric of a stream's fill lies within a range.
+async fn fills(replica: &Replica, stream: &str, range: std::ops::RangeInclusive<f64>) {
+    let (begun, row) = (Instant::now(), format!("emac_engine_stream_fill{{stream=\"{stream}\"}} "));
+    loop {
+        let (_, _, body) = get(replica.http, "/metrics", "*/*").await;
+        let text = String::from_utf8(body).unwrap();
+        let found = text.lines().find_map(|line| line.strip_prefix(&row)?.parse().ok());
+        if found.is_some_and(|share: f64| range.contains(&share)) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{stream}: {found:?}, expected {range:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -109,10 +124,12 @@ async fn a_full_stream_refuses_and_the_sidecar_keeps_its_report() {
     while context.publish("emac.evidence.99", vec![7; 1].into()).await.unwrap().await.is_ok() {}
     assert_eq!(send(&replica, 2).await, Err(Code::Unavailable));
     says(&replica, 503, "maximum bytes exceeded").await;
+    fills(&replica, "evidence", 0.9..=1.0).await;
     let stream = context.get_stream("emac-evidence").await.unwrap();
     stream.purge().filter("emac.evidence.99").await.unwrap();
     deliver(&replica, 2).await;
     says(&replica, 200, "ready").await;
+    fills(&replica, "evidence", 0.0..=0.5).await;
     let world = World {
         replicas: vec![replica],
         nats: vec![nats],

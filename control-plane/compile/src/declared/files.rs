@@ -84,7 +84,7 @@ fn may_hold_an_intent(file: &Path) -> bool {
 }
 
 /// The journey of an intent, valid or not: a mistake elsewhere in it does not rename the files of its neighbours.
-fn name_of(document: &Document) -> Option<String> {
+pub fn name_of(document: &Document) -> Option<String> {
     let field = |node: &Node, key: &str| {
         node.entries()?.iter().find(|entry| entry.key == key).map(|entry| entry.value.clone())
     };

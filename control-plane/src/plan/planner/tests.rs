@@ -106,6 +106,34 @@ fn a_journey_that_somebody_changed_is_planned_before_what_moved() {
     assert_eq!((step.planned, step.postponed), (19, 0), "what was postponed is still to be done");
 }
 
+/// Otherwise a look at a large mesh takes the time of those that wait.
+#[test]
+fn while_changed_journeys_wait_the_others_are_looked_at_once_a_second() {
+    let (mut source, mut intents) = (Source::default(), names(20));
+    let mut planner = started(&source, &intents);
+    for intent in &intents {
+        source.all_at(intent.name.as_str(), 25);
+    }
+    source.seen = Micros(10_000_000);
+    intents[..12].iter_mut().for_each(|intent| intent.deadline = Millis(300));
+    planner.retarget(&intents);
+    let mut reads = Vec::new();
+    for tenth in 0..5_u64 {
+        let left = AtomicUsize::new(3);
+        let three_changed = |class| {
+            class == Class::Changed && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+        };
+        let before = source.reads.load(Relaxed);
+        let now = Moment { at: Micros(10_000_000 + tenth * 100_000), unix_ms: NOW + tenth * 100 };
+        let step = planner.step(&source, now, three_changed);
+        let (planned, waiting) = if tenth < 4 { (3, 9 - 3 * tenth as usize) } else { (0, 0) };
+        assert_eq!((step.planned, step.waiting), (planned, waiting));
+        reads.push(source.reads.load(Relaxed) - before);
+    }
+    // Three that are planned each time; eight others at first, and all when nothing changed any more.
+    assert_eq!(reads, [3 + 8, 3, 3, 3, 20]);
+}
+
 #[test]
 fn another_planner_goes_on_where_one_ended() {
     let mut source = Source::default();

@@ -20,6 +20,9 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
         "Models in NATS that this replica passed over, because no replica of this control plane writes such.";
     let mut ignored = counter("emac_engine_models_ignored_total", help);
     ignored.counter(&[], models.ignored);
+    let help = "Share of its bytes that a stream of NATS holds, 0 to 1; full, it refuses what is new.";
+    let mut fill = gauge("emac_engine_stream_fill", help);
+    cluster.fill().into_iter().for_each(|(stream, share)| fill.gauge(&[("stream", stream)], share));
     vec![
         one("emac_engine_connected", "1 if NATS is connected, else 0.", usize::from(standing.connected)),
         one(
@@ -41,6 +44,7 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
             models.missing.len(),
         ),
         ignored,
+        fill,
         one(
             "emac_engine_orders_waiting",
             "1 while orders about enforcement act on this replica that the others have not got, else 0.",

@@ -252,7 +252,8 @@ impl Mesh {
             Event::Renewal => self.renew(),
             Event::Settled => {
                 let journeys = self.writing.written(self.events.now());
-                let length = self.costs.read * self.setting.sidecars.div_ceil(WORKLOADS) as Nanos;
+                let all = self.setting.sidecars.div_ceil(WORKLOADS);
+                let length = self.costs.copy * all as Nanos + self.costs.read * journeys as Nanos;
                 self.cores.offer(PLAN, length, Job::Read(journeys as u32));
             }
         }

@@ -1,4 +1,4 @@
-//! The planning loop: a look at every journey, then plans while each class of journeys has time, then what changed goes out.
+//! The planning loop: changed journeys while they have time, else a look at the others and plans of some, then what changed goes out.
 
 use std::collections::VecDeque;
 
@@ -7,9 +7,11 @@ use super::queue::Nanos;
 
 /// How often it plans by itself.
 pub(super) const PERIOD: Nanos = 500_000_000;
-/// Time from the beginning of a step for journeys that somebody changed, and for those with evidence only.
+/// Time for journeys that somebody changed, and for those with evidence only, each from its first.
 const CHANGED: Nanos = 150_000_000;
 const REFRESH: Nanos = PERIOD / 4 / 2;
+/// While journeys change, the others are looked at this often only.
+const LOOK_EVERY: Nanos = 1_000_000_000;
 /// A journey with evidence is planned again after so long.
 const REFRESH_AFTER: Nanos = 5_000_000_000;
 /// A thread less than this many journeys is not started.
@@ -21,8 +23,9 @@ const LOOKS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
+    Changed,
     Look,
-    Plan,
+    Others,
     Publish,
 }
 
@@ -47,7 +50,9 @@ pub(super) struct Planning {
     cores: usize,
     journeys: usize,
     phase: Phase,
+    /// When the phase began, and the last look at all.
     began: Nanos,
+    looked: Nanos,
     /// Whether there has been a plan.
     pub begun: bool,
     /// Journeys that somebody changed: seen by this step or before, and since.
@@ -76,6 +81,7 @@ impl Planning {
             journeys,
             phase: Phase::Idle,
             began: 0,
+            looked: 0,
             begun: false,
             changed: 0,
             since: 0,
@@ -103,59 +109,67 @@ impl Planning {
         }
         self.again = false;
         self.changed = (self.changed + std::mem::take(&mut self.since)).min(self.journeys);
-        (self.began, self.done) = (now, 0);
-        if !self.begun {
-            // Nothing was reported yet, so there is nothing to look at.
-            return Some(self.start(Phase::Plan, self.journeys));
-        }
-        Some(self.start(Phase::Look, self.journeys.div_ceil(LOOKS)))
+        self.done = 0;
+        let wanted = if self.begun { self.changed } else { self.journeys };
+        Some(match wanted {
+            0 => self.start(now, Phase::Look, self.journeys),
+            wanted => self.start(now, Phase::Changed, wanted),
+        })
     }
 
     /// Threads as the planner starts them, each with a piece.
-    fn start(&mut self, phase: Phase, pieces: usize) -> (usize, Nanos) {
-        self.phase = phase;
-        let (items, length) = match phase {
-            Phase::Look => (pieces * LOOKS, self.costs.look * LOOKS as Nanos),
-            _ if self.changed > 0 => (pieces, self.costs.plan),
-            _ => (pieces, self.costs.refresh),
-        };
-        self.out = self.cores.min(items / FEW).max(1).min(pieces);
+    fn start(&mut self, now: Nanos, phase: Phase, journeys: usize) -> (usize, Nanos) {
+        (self.phase, self.began) = (phase, now);
+        let pieces = if phase == Phase::Look { journeys.div_ceil(LOOKS) } else { journeys };
+        self.out = self.cores.min(journeys / FEW).max(1).min(pieces);
         self.left = pieces - self.out;
-        if phase == Phase::Plan {
-            let changed = self.out.min(self.changed);
-            self.done += changed;
-            self.refresh(self.out - changed);
+        (0..self.out).for_each(|_| self.take());
+        (self.out, self.length())
+    }
+
+    /// How long a piece of the phase takes. What changed is read when it is planned; of the first plan there is nothing to read.
+    fn length(&self) -> Nanos {
+        match self.phase {
+            Phase::Changed if !self.begun => self.costs.plan,
+            Phase::Changed => self.costs.look + self.costs.plan,
+            Phase::Look => self.costs.look * LOOKS as Nanos,
+            _ => self.costs.refresh,
         }
-        (self.out, length)
+    }
+
+    /// A piece is begun.
+    fn take(&mut self) {
+        match self.phase {
+            Phase::Changed => self.done += 1,
+            Phase::Others => {
+                self.refreshed += 1;
+                self.forget(1);
+                self.planned.push_back((self.began, 1));
+            }
+            _ => {}
+        }
     }
 
     /// A piece is done.
     pub(super) fn end(&mut self, now: Nanos) -> (Next, Option<(usize, Nanos)>) {
-        match self.phase {
-            Phase::Look if self.left > 0 => {
-                self.left -= 1;
-                return (Next::Piece(self.costs.look * LOOKS as Nanos), None);
-            }
-            Phase::Plan if self.left > 0 && self.may_go_on(now) => {
-                self.left -= 1;
-                if self.done < self.changed {
-                    self.done += 1;
-                    return (Next::Piece(self.costs.plan), None);
-                }
-                self.refresh(1);
-                return (Next::Piece(self.costs.refresh), None);
-            }
-            _ => {}
+        if self.left > 0 && self.may_go_on(now) {
+            self.left -= 1;
+            self.take();
+            return (Next::Piece(self.length()), None);
         }
         self.out -= 1;
         if self.out > 0 {
             return (Next::Nothing, None);
         }
+        if self.phase == Phase::Changed && self.begun && now - self.looked >= LOOK_EVERY {
+            return (Next::Nothing, Some(self.start(now, Phase::Look, self.journeys)));
+        }
         if self.phase == Phase::Look {
+            self.looked = self.began;
             self.longest_look = self.longest_look.max(now - self.began);
-            let due = self.changed + self.due(now);
-            if due > 0 && self.may_go_on(now) {
-                return (Next::Nothing, Some(self.start(Phase::Plan, due)));
+            let due = self.due(now);
+            if due > 0 {
+                return (Next::Nothing, Some(self.start(now, Phase::Others, due)));
             }
         }
         self.phase = Phase::Publish;
@@ -178,10 +192,14 @@ impl Planning {
         self.planned.push_back((now, newer));
     }
 
-    /// Whether the next journey in order may be planned. The first plan has all the time.
+    /// Whether the next piece may be begun. The first plan has all the time, and so has a look.
     fn may_go_on(&self, now: Nanos) -> bool {
         let passed = now - self.began;
-        !self.begun || passed < if self.done < self.changed { CHANGED } else { REFRESH }
+        match self.phase {
+            Phase::Changed => !self.begun || passed < CHANGED,
+            Phase::Others => passed < REFRESH,
+            _ => true,
+        }
     }
 
     /// Journeys planned too long ago.
@@ -191,14 +209,6 @@ impl Planning {
             .take_while(|(at, _)| now.saturating_sub(*at) >= REFRESH_AFTER)
             .map(|(_, n)| n)
             .sum()
-    }
-
-    fn refresh(&mut self, journeys: usize) {
-        if journeys > 0 && self.begun {
-            self.refreshed += journeys;
-            self.forget(journeys);
-            self.planned.push_back((self.began, journeys));
-        }
     }
 
     /// So many of the journeys that were planned the longest ago.
