@@ -167,7 +167,7 @@ impl Planner {
     }
 
     /// One round of work: journeys that changed, as long as `may_go_on` says so, else a look at the others and those of them that moved. `may_go_on` is
-    /// asked before each, on any thread. However much changes, the others have their turn once in [`LOOK`].
+    /// asked before each, on any thread. However much changes, the others have their turn once a second.
     pub fn step(
         &mut self,
         source: &impl EvidenceSource,
