@@ -82,13 +82,11 @@ impl Intents {
         for file in changed {
             if held.contains_key(file) {
                 files.insert(file);
+                continue;
             }
-            let models = self.declared.iter().filter(|one| one.files.model.as_os_str() == file.as_os_str());
-            let of: Vec<&Path> = models.map(|one| one.files.intent.as_path()).collect();
-            if of.is_empty() && !held.contains_key(file) {
-                return None;
-            }
-            files.extend(of);
+            let mut of = self.declared.iter().filter(|one| one.files.model == file).peekable();
+            of.peek()?;
+            files.extend(of.map(|one| one.files.intent.as_path()));
         }
         let (mut declared, mut anew) = (self.declared.clone(), BTreeMap::new());
         for file in files {
