@@ -47,6 +47,30 @@ struct Inbox {
     bytes: usize,
 }
 
+impl Inbox {
+    /// What there is no room for is not kept, and its stream is to be ended; other streams find room once this one is read.
+    fn put(&mut self, key: StreamKey, bytes: Vec<u8>, end: bool) {
+        let sum = self.bytes.saturating_add(bytes.len());
+        if sum > INBOX_BYTES_MAX {
+            self.came.push_back((key, Came::End(RESOURCE_EXHAUSTED)));
+        } else if !bytes.is_empty() {
+            self.bytes = sum;
+            self.came.push_back((key, Came::Data(bytes)));
+        }
+        if end {
+            self.came.push_back((key, Came::End(UNKNOWN)));
+        }
+    }
+
+    fn take(&mut self) -> Option<(StreamKey, Came)> {
+        let next = self.came.pop_front();
+        if let Some((_, Came::Data(bytes))) = &next {
+            self.bytes = self.bytes.saturating_sub(bytes.len());
+        }
+        next
+    }
+}
+
 static INBOX: Mutex<Inbox> = Mutex::new(Inbox { came: VecDeque::new(), bytes: 0 });
 
 fn inbox() -> MutexGuard<'static, Inbox> {
@@ -70,13 +94,7 @@ pub(crate) fn on_headers(key: StreamKey, headers: &[Header], end: bool) {
 
 /// Data came.
 pub(crate) fn on_data(key: StreamKey, bytes: Vec<u8>, end: bool) {
-    let mut inbox = inbox();
-    inbox.bytes = inbox.bytes.saturating_add(bytes.len());
-    let came = if inbox.bytes > INBOX_BYTES_MAX { Came::End(RESOURCE_EXHAUSTED) } else { Came::Data(bytes) };
-    inbox.came.push_back((key, came));
-    if end {
-        inbox.came.push_back((key, Came::End(UNKNOWN)));
-    }
+    inbox().put(key, bytes, end);
 }
 
 /// The stream is no more.
@@ -175,16 +193,8 @@ impl Links {
     /// Tells what came, in order.
     pub(crate) fn hear(&self, mut tell: impl FnMut(Told)) {
         loop {
-            let Some((key, came)) = ({
-                let mut inbox = inbox();
-                let next = inbox.came.pop_front();
-                if let Some((_, Came::Data(bytes))) = &next {
-                    inbox.bytes = inbox.bytes.saturating_sub(bytes.len());
-                }
-                next
-            }) else {
-                return;
-            };
+            let next = inbox().take();
+            let Some((key, came)) = next else { return };
             match came {
                 Came::Data(bytes) => self.receive(key, &bytes, &mut tell),
                 Came::End(status) => self.close(key, status, true, &mut tell),
@@ -276,6 +286,19 @@ mod tests {
             assert_eq!(messages, [b"abc".to_vec(), Vec::new(), b"d".to_vec()]);
             assert!(received.is_empty());
         }
+    }
+
+    #[test]
+    fn what_did_not_fit_leaves_room_for_what_comes_once_the_rest_is_read() {
+        let mut inbox = Inbox::default();
+        inbox.put((1, 1), vec![7; INBOX_BYTES_MAX], false);
+        inbox.put((1, 2), vec![7], false);
+        inbox.put((1, 2), Vec::new(), false);
+        assert!(matches!(inbox.take(), Some((_, Came::Data(_)))));
+        assert!(matches!(inbox.take(), Some(((1, 2), Came::End(RESOURCE_EXHAUSTED)))));
+        assert!(inbox.take().is_none());
+        inbox.put((1, 3), vec![7], false);
+        assert!(matches!(inbox.take(), Some(((1, 3), Came::Data(_)))));
     }
 
     #[test]
